@@ -1,0 +1,121 @@
+//! How Ketch tells a person what went wrong: what was being done, why it failed, what to do next.
+//!
+//! Every crate has one error enum that implements [`Explain`]. The class decides the HTTP status (in `api`) and the
+//! exit code (in `cli`), each in one function there; the chain of `source`s is the *why*; the hint is the *what next*.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+/// What kind of failure this is, in the words of the Engine API's status codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The request itself is wrong: 400.
+    Invalid,
+    /// Credentials are missing or wrong: 401.
+    Unauthorized,
+    /// The caller may not do this: 403.
+    Forbidden,
+    /// The named thing doesn't exist: 404.
+    NotFound,
+    /// The thing exists but is in a state that doesn't allow this: 409.
+    Conflict,
+    /// Already as wanted; for the API a success without a body: 304.
+    NotModified,
+    /// The request is larger than we accept: 413.
+    TooLarge,
+    /// Understood, and not built here: 501.
+    NotImplemented,
+    /// Not available in this state of the engine: 503.
+    Unavailable,
+    /// Our fault or the machine's: 500.
+    Internal,
+}
+
+/// An error that knows its class and may know a remedy.
+pub trait Explain: Error {
+    /// The kind of failure.
+    fn class(&self) -> Class;
+    /// What the person can do about it, as one imperative sentence without a full stop.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// The whole chain in one line, `what: why: deeper why`, as the API's `message` carries it.
+pub fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        // A wrapper that repeats its source would double the sentence.
+        if !line.ends_with(&text) {
+            let _ = write!(line, ": {text}");
+        }
+        next = cause.source();
+    }
+    line
+}
+
+/// The rendering for people: `error:`, one `cause:` for each deeper reason, `hint:`.
+pub fn render(error: &dyn Explain) -> String {
+    let mut text = format!("error: {}", printable(&error.to_string()));
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let _ = write!(text, "\ncause: {}", printable(&cause.to_string()));
+        next = cause.source();
+    }
+    if let Some(hint) = error.hint() {
+        let _ = write!(text, "\nhint:  {}", printable(&hint));
+    }
+    text
+}
+
+/// Names in errors come from images, registries and containers: no control character of theirs reaches a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escape = c.is_control() && c != '\n' && c != '\t';
+            let escaped = escape.then(|| c.escape_default());
+            escaped.into_iter().flatten().chain((!escape).then_some(c))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot start container web")]
+    struct Start(#[source] std::io::Error);
+
+    impl Explain for Start {
+        fn class(&self) -> Class {
+            Class::Internal
+        }
+        fn hint(&self) -> Option<String> {
+            Some("stop it first: `ketch stop api`".into())
+        }
+    }
+
+    fn example() -> Start {
+        Start(std::io::Error::other("port 8080 is taken"))
+    }
+
+    #[test]
+    fn a_chain_is_one_line() {
+        assert_eq!(chain(&example()), "cannot start container web: port 8080 is taken");
+    }
+
+    #[test]
+    fn a_rendering_says_what_why_and_what_next() {
+        let expected = "error: cannot start container web\ncause: port 8080 is taken\n\
+                        hint:  stop it first: `ketch stop api`";
+        assert_eq!(render(&example()), expected);
+    }
+
+    #[test]
+    fn control_characters_are_spelt_out() {
+        assert_eq!(printable("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\nc");
+    }
+}

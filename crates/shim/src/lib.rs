@@ -1,0 +1,3 @@
+//! The per-container process and its protocol.
+
+pub mod protocol;
