@@ -237,7 +237,7 @@ mod tests {
             Err(Error::TooNew { root: dir.path().to_owned(), found: 0, known: 0 })
         });
         assert!(failed.is_err());
-        assert_eq!(db.read(Tx::list::<Thing>).unwrap(), []);
+        assert_eq!(db.read(|tx| tx.list::<Thing>()).unwrap(), []);
     }
 
     #[test]

@@ -1,0 +1,126 @@
+use std::io;
+use std::path::PathBuf;
+
+use diag::{Class, Explain};
+
+/// Why the engine did not do what was asked. The sentences of the first group are dockerd's: clients match on them.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("No such container: {0}")]
+    NoSuchContainer(String),
+    #[error("No such image: {0}")]
+    NoSuchImage(String),
+    #[error("multiple IDs found with provided prefix: {0}")]
+    AmbiguousPrefix(String),
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to remove \
+         (or rename) that container to be able to reuse that name."
+    )]
+    NameTaken { name: String, holder: String },
+    #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    InvalidName(String),
+    #[error("invalid reference format")]
+    InvalidReference(#[source] oci::Error),
+    #[error("no command specified")]
+    NoCommand,
+    #[error("{0}")]
+    Filter(#[from] crate::filters::Error),
+    #[error(
+        "cannot remove container \"/{name}\": container is {state}: stop the container before removing or force remove"
+    )]
+    RemoveRunning { name: String, state: &'static str },
+    #[error("conflict: unable to remove repository reference \"{reference}\" (must force) - container {container} is using its referenced image {image}")]
+    ImageInUse { reference: String, container: String, image: String },
+    #[error("conflict: unable to delete {image} (cannot be forced) - image is being used by running container {container}")]
+    ImageRunning { image: String, container: String },
+    #[error("container {0} is not running")]
+    NotRunning(String),
+    #[error("cannot kill container: {0}: container is not running")]
+    KillNotRunning(String),
+    #[error("removal of container {0} is already in progress")]
+    RemovalInProgress(String),
+    #[error("container is marked for removal and cannot be {0}")]
+    MarkedForRemoval(&'static str),
+    #[error("invalid signal: {0}")]
+    InvalidSignal(String),
+    #[error("container {0} is already as asked")]
+    NotModified(String),
+
+    #[error("{feature} is not supported")]
+    Unsupported { feature: String, instead: Option<String> },
+    #[error("{0}")]
+    Invalid(String),
+    #[error("cannot read the image archive: {0}")]
+    Archive(String),
+    #[error("cannot {step} for container {id}: {message}")]
+    Start { id: String, step: String, message: String, kind: shim::protocol::FailureKind },
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    #[error("the shim of container {0} was lost")]
+    ShimLost(String),
+
+    #[error("cannot {doing} {}", path.display())]
+    File { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot {doing}")]
+    System { doing: &'static str, source: io::Error },
+    #[error(transparent)]
+    State(#[from] state::Error),
+    #[error(transparent)]
+    Content(#[from] content::Error),
+    #[error(transparent)]
+    Layers(#[from] layers::Error),
+    #[error("image {image} has a config that is not valid JSON for an image")]
+    ImageConfig { image: String, source: serde_json::Error },
+}
+
+impl Explain for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::NoSuchContainer(_) | Self::NoSuchImage(_) => Class::NotFound,
+            Self::NameTaken { .. }
+            | Self::RemoveRunning { .. }
+            | Self::ImageInUse { .. }
+            | Self::ImageRunning { .. }
+            | Self::NotRunning(_)
+            | Self::KillNotRunning(_)
+            | Self::RemovalInProgress(_)
+            | Self::MarkedForRemoval(_) => Class::Conflict,
+            Self::AmbiguousPrefix(_)
+            | Self::InvalidName(_)
+            | Self::InvalidReference(_)
+            | Self::NoCommand
+            | Self::Filter(_)
+            | Self::InvalidSignal(_)
+            | Self::Invalid(_) => Class::Invalid,
+            // What docker has and this engine doesn't is refused by name, never ignored.
+            Self::Unsupported { .. } => Class::NotImplemented,
+            Self::NotModified(_) => Class::NotModified,
+            Self::ShuttingDown => Class::Unavailable,
+            // 400, as dockerd answers when the program is missing or can't be executed; the client makes 127 or 126
+            // of it.
+            Self::Start { kind, .. } => match kind {
+                shim::protocol::FailureKind::NotFound | shim::protocol::FailureKind::NotExecutable => {
+                    Class::Invalid
+                }
+                shim::protocol::FailureKind::Setup => Class::Internal,
+            },
+            Self::Archive(_) => Class::Invalid,
+            Self::ShimLost(_) | Self::File { .. } | Self::System { .. } | Self::ImageConfig { .. } => {
+                Class::Internal
+            }
+            Self::State(error) => error.class(),
+            Self::Content(error) => error.class(),
+            Self::Layers(error) => error.class(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unsupported { instead, .. } => instead.clone(),
+            Self::State(error) => error.hint(),
+            Self::Content(error) => error.hint(),
+            Self::Layers(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
