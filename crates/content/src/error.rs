@@ -38,7 +38,9 @@ impl Explain for Error {
     }
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Mismatch { .. } => Some("try again; if it stays so, the source of this content is damaged".into()),
+            Self::Mismatch { .. } => {
+                Some("try again; if it stays so, the source of this content is damaged".into())
+            }
             _ => None,
         }
     }

@@ -61,9 +61,9 @@ impl Store {
         Ok(swept)
     }
 
-    /// Begins to receive a blob of at most `limit` bytes.
-    pub fn ingest(&self, limit: u64) -> Result<Ingest, Error> {
-        Ingest::begin(self.clone(), limit)
+    /// Begins to receive a blob of at most `limit` bytes, to be named by this kind of digest.
+    pub fn ingest(&self, algorithm: Algorithm, limit: u64) -> Result<Ingest, Error> {
+        Ingest::begin(self.clone(), algorithm, limit)
     }
 
     /// Stores bytes at hand, under the digest that they have.
@@ -72,7 +72,7 @@ impl Store {
         if let Some(blob) = self.find(&digest)? {
             return Ok(blob);
         }
-        let mut ingest = self.ingest(bytes.len() as u64)?;
+        let mut ingest = self.ingest(Algorithm::Sha256, bytes.len() as u64)?;
         ingest.push(bytes)?;
         ingest.commit(&digest)
     }
