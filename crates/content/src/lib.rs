@@ -1,1 +1,149 @@
-//! Under construction.
+//! Blobs by digest: manifests, configurations and compressed layers, exactly as they were received.
+//!
+//! This crate owns `<data root>/blobs`:
+//!
+//! ```text
+//! blobs/sha256/<hex>     a whole blob whose bytes hash to its name; never written again
+//! blobs/ingest/<random>  one being received; swept when the engine starts
+//! ```
+//!
+//! A name below `sha256/` (or `sha512/`) appears by `rename` after the bytes were hashed and synced, so whatever the
+//! moment of a crash, what can be opened is complete. Which blobs are still needed is for the caller to know.
+
+mod error;
+mod ingest;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use error::Error;
+pub use ingest::Ingest;
+use oci::{Algorithm, Digest};
+
+const INGEST: &str = "ingest";
+const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
+
+/// A blob that is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    pub digest: Digest,
+    pub size: u64,
+}
+
+/// The blobs of one data root. Cheap to clone; safe to use from many threads, since every change is one `rename` or
+/// `unlink`.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens `<data root>/blobs`, making its folders where they are missing.
+    pub fn open(data_root: &Path) -> Result<Self, Error> {
+        let root = data_root.join("blobs");
+        for name in ALGORITHMS.iter().map(|a| a.name()).chain([INGEST]) {
+            let path = root.join(name);
+            fs::create_dir_all(&path).map_err(|source| Error::MakeFolder { path, source })?;
+        }
+        Ok(Self { root })
+    }
+
+    /// Removes what an engine that died was receiving; only for the engine that holds the data root's lock, before it
+    /// ingests anything. Returns how many there were.
+    pub fn sweep(&self) -> Result<usize, Error> {
+        let folder = self.root.join(INGEST);
+        let mut swept = 0;
+        for path in entries(&folder)? {
+            fs::remove_file(&path).map_err(|source| Error::Sweep { path, source })?;
+            swept += 1;
+        }
+        Ok(swept)
+    }
+
+    /// Begins to receive a blob of at most `limit` bytes, to be named by this kind of digest.
+    pub fn ingest(&self, algorithm: Algorithm, limit: u64) -> Result<Ingest, Error> {
+        Ingest::begin(self.clone(), algorithm, limit)
+    }
+
+    /// Stores bytes at hand, under the digest that they have.
+    pub fn put(&self, bytes: &[u8]) -> Result<Blob, Error> {
+        let digest = Digest::sha256(bytes);
+        if let Some(blob) = self.find(&digest)? {
+            return Ok(blob);
+        }
+        let mut ingest = self.ingest(Algorithm::Sha256, bytes.len() as u64)?;
+        ingest.push(bytes)?;
+        ingest.commit(&digest)
+    }
+
+    /// Opens a blob for reading.
+    pub fn get(&self, digest: &Digest) -> Result<File, Error> {
+        File::open(self.path(digest)).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Error::NotFound(digest.clone()),
+            _ => Error::Read { digest: digest.clone(), source },
+        })
+    }
+
+    /// Reads a whole small blob (a manifest, a configuration) and checks it against its digest once more.
+    pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, Error> {
+        use io::Read as _;
+        let read = |source| Error::Read { digest: digest.clone(), source };
+        let mut bytes = Vec::new();
+        self.get(digest)?.take(limit + 1).read_to_end(&mut bytes).map_err(read)?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        let mut hasher = oci::Hasher::new(digest.algorithm());
+        hasher.update(&bytes);
+        match hasher.finish() {
+            found if found == *digest => Ok(bytes),
+            found => Err(Error::Mismatch { expected: digest.clone(), found }),
+        }
+    }
+
+    /// The blob's size, if it is here.
+    pub fn find(&self, digest: &Digest) -> Result<Option<Blob>, Error> {
+        match fs::metadata(self.path(digest)) {
+            Ok(meta) => Ok(Some(Blob { digest: digest.clone(), size: meta.len() })),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Read { digest: digest.clone(), source }),
+        }
+    }
+
+    /// Removes a blob; one that isn't here is no error. Who has it open reads on.
+    pub fn remove(&self, digest: &Digest) -> Result<(), Error> {
+        match fs::remove_file(self.path(digest)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Remove { digest: digest.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Every blob. A file that isn't named like a digest is none of ours and is left out.
+    pub fn list(&self) -> Result<Vec<Blob>, Error> {
+        let mut blobs = Vec::new();
+        for algorithm in ALGORITHMS {
+            for path in entries(&self.root.join(algorithm.name()))? {
+                let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+                if let Ok(digest) = format!("{}:{name}", algorithm.name()).parse() {
+                    blobs.extend(self.find(&digest)?);
+                }
+            }
+        }
+        Ok(blobs)
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.root.join(digest.algorithm().name()).join(digest.hex())
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let list = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    list().map_err(|source| Error::List { path: folder.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,22 @@
 //! The per-container process and its protocol.
+//!
+//! A shim is the parent of one container's process 1. It holds the pipes or the terminal, writes the log, reaps process
+//! 1 and puts the exit on disk, so that an engine may end, be killed or be replaced while containers run.
+//!
+//! ```text
+//! <run dir>/shim.sock           where later engines connect (0600)
+//! <container dir>/exit.json     how process 1 ended: written, synced and renamed before anybody is told
+//! <container dir>/<log file>    Docker's json-file format, rotated
+//! ```
+//!
+//! The engine's side is [`launch`], [`connect`] and the frames of [`protocol`]; [`main`] is the shim itself: one
+//! thread, one `poll` loop, no allocation that grows with what a container writes.
 
+mod config;
+mod error;
+mod launch;
 pub mod protocol;
+
+pub use config::{JsonFile, Launch, LogConfig, Stdin};
+pub use error::Error;
+pub use launch::{Launched, connect, forget_exit, launch, read_exit};

@@ -15,6 +15,9 @@
 //! connection whose first message is [`ToShim::Attach`] becomes a byte stream after its `Attached`: towards the engine
 //! Docker's multiplexed frames (or raw bytes with a terminal), towards the shim raw standard input.
 
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// No message is larger; a peer that announces more is hung up on.
@@ -96,4 +99,70 @@ pub enum FailureKind {
     NotExecutable,
     /// Anything else: ours or the kernel's.
     Setup,
+}
+
+/// One message as it goes over the wire.
+pub fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut frame = vec![0; 4];
+    serde_json::to_writer(&mut frame, message)?;
+    let length = frame.len() - 4;
+    if length > MAX_FRAME {
+        return Err(invalid("a message to send is too long"));
+    }
+    frame[..4].copy_from_slice(&(length as u32).to_be_bytes());
+    Ok(frame)
+}
+
+/// The first message in what was received so far and the number of bytes it took; nothing while it is incomplete.
+pub fn decode<T: DeserializeOwned>(received: &[u8]) -> io::Result<Option<(T, usize)>> {
+    let Some((length, rest)) = received.split_first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > MAX_FRAME {
+        return Err(invalid("the peer announced a message that is too long"));
+    }
+    let Some(body) = rest.get(..length) else { return Ok(None) };
+    Ok(Some((serde_json::from_slice(body)?, 4 + length)))
+}
+
+/// Writes one message to a blocking stream.
+pub fn send(mut stream: impl Write, message: &impl Serialize) -> io::Result<()> {
+    stream.write_all(&encode(message)?)
+}
+
+/// Reads exactly one message from a blocking stream and nothing beyond it, since streams may follow.
+pub fn receive<T: DeserializeOwned>(mut stream: impl Read) -> io::Result<T> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = u32::from_be_bytes(length) as usize;
+    if length > MAX_FRAME {
+        return Err(invalid("the peer announced a message that is too long"));
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_complete_only_with_its_last_byte() {
+        let frame = encode(&ToShim::Resize { rows: 24, columns: 80 }).unwrap();
+        for cut in 0..frame.len() {
+            assert_eq!(decode::<ToShim>(&frame[..cut]).unwrap(), None);
+        }
+        let (message, used) = decode::<ToShim>(&[&frame[..], b"rest"].concat()).unwrap().unwrap();
+        assert_eq!((message, used), (ToShim::Resize { rows: 24, columns: 80 }, frame.len()));
+    }
+
+    #[test]
+    fn a_message_that_is_announced_as_huge_is_refused_before_it_is_read() {
+        assert!(decode::<ToShim>(&[0, 1, 0, 1]).is_err());
+        assert!(receive::<ToShim>(&[0xff, 0xff, 0xff, 0xff][..]).is_err());
+    }
 }

@@ -1,1 +1,20 @@
-//! Under construction.
+//! System calls that no maintained safe wrapper offers, each turned into a function that is hard to misuse.
+//!
+//! This is the only crate that says `unsafe`. Everything takes borrowed descriptors and returns owned ones; errors are
+//! `io::Error` and the caller says what was being done. What `rustix` has is used from there directly.
+
+mod clone;
+mod fdpass;
+mod mount;
+mod process;
+mod signal;
+mod spawn;
+
+pub use clone::{Cloned, Namespaces, clone3};
+pub use fdpass::{receive_with_fd, send_with_fd};
+pub use mount::{
+    MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, set_mount_attributes,
+};
+pub use process::{exec_at, exec_path, exit_now, join_new_session_keyring, set_cloexec_from, wait_for};
+pub use signal::{SignalFd, block_signals, restore_default_signals, send_signal};
+pub use spawn::{Spawn, Spawned, spawn};

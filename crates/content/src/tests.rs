@@ -1,0 +1,67 @@
+use std::io::Read;
+
+use super::*;
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    (folder, store)
+}
+
+#[test]
+fn what_is_committed_can_be_read_listed_and_removed() {
+    let (_folder, store) = store();
+    let expected = Digest::sha256(b"hello");
+    let mut ingest = store.ingest(Algorithm::Sha256, 10).unwrap();
+    ingest.push(b"hel").unwrap();
+    ingest.push(b"lo").unwrap();
+    let blob = ingest.commit(&expected).unwrap();
+    assert_eq!(blob, Blob { digest: expected.clone(), size: 5 });
+    let mut text = String::new();
+    store.get(&expected).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "hello");
+    assert_eq!(store.list().unwrap(), [blob]);
+    store.remove(&expected).unwrap();
+    store.remove(&expected).unwrap();
+    assert!(matches!(store.get(&expected), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn content_that_is_not_what_was_promised_never_becomes_a_blob() {
+    let (folder, store) = store();
+    let mut ingest = store.ingest(Algorithm::Sha256, 10).unwrap();
+    ingest.push(b"hello").unwrap();
+    assert!(matches!(ingest.commit(&Digest::sha256(b"other")), Err(Error::Mismatch { .. })));
+    assert!(store.list().unwrap().is_empty());
+    assert_eq!(fs::read_dir(folder.path().join("blobs/ingest")).unwrap().count(), 0);
+}
+
+#[test]
+fn more_than_the_limit_is_refused_and_leaves_nothing() {
+    let (folder, store) = store();
+    let mut ingest = store.ingest(Algorithm::Sha512, 4).unwrap();
+    ingest.push(b"1234").unwrap();
+    assert!(matches!(ingest.push(b"5"), Err(Error::TooLarge { limit: 4 })));
+    drop(ingest);
+    assert_eq!(fs::read_dir(folder.path().join("blobs/ingest")).unwrap().count(), 0);
+}
+
+#[test]
+fn sweeping_removes_what_a_dead_engine_was_writing() {
+    let (folder, store) = store();
+    fs::write(folder.path().join("blobs/ingest/half"), "x").unwrap();
+    fs::write(folder.path().join("blobs/sha256/not-a-digest"), "x").unwrap();
+    assert_eq!(store.sweep().unwrap(), 1);
+    assert_eq!(store.sweep().unwrap(), 0);
+    assert!(store.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_blob_damaged_on_disk_is_noticed_when_read_whole() {
+    let (folder, store) = store();
+    let blob = store.put(b"manifest").unwrap();
+    assert_eq!(store.read(&blob.digest, 100).unwrap(), b"manifest");
+    assert!(matches!(store.read(&blob.digest, 7), Err(Error::TooLarge { .. })));
+    fs::write(folder.path().join("blobs/sha256").join(blob.digest.hex()), "manifesT").unwrap();
+    assert!(matches!(store.read(&blob.digest, 100), Err(Error::Mismatch { .. })));
+}

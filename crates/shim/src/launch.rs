@@ -1,0 +1,130 @@
+//! The engine's side: starting a shim, and finding one that runs already.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
+use rustix::mount::OpenTreeFlags;
+use sys::{MountAttributes, Spawn};
+
+use crate::protocol::Exit;
+use crate::{Error, Launch};
+
+/// The descriptors that a shim is born with, in the order of their numbers after 0, 1 and 2.
+pub(crate) const CONTROL_FD: i32 = 3;
+pub(crate) const ROOT_FD: i32 = 4;
+pub(crate) const CONFIG_FD: i32 = 5;
+/// A specification is no larger than this: a thousand variables and as many mounts fit many times.
+pub(crate) const MAX_CONFIG: u64 = 16 << 20;
+const MAX_EXIT: u64 = 4096;
+const SOCKET: &str = "shim.sock";
+const EXIT: &str = "exit.json";
+
+/// A shim that was started: our child, to be waited for through `pidfd` when it ends.
+#[derive(Debug)]
+pub struct Launched {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+    /// The first connection: `Created` or `Failed` arrives on it.
+    pub control: UnixStream,
+}
+
+/// Starts a container's shim, which makes its namespaces and process 1 and then waits for `Start`. Takes about a
+/// millisecond and never waits for the container; call it where blocking is allowed.
+pub fn launch(what: &Launch, root: BorrowedFd<'_>) -> Result<Launched, Error> {
+    let spawn = |source| Error::Spawn { id: what.id.clone(), source };
+    let config = describe(what).map_err(|source| Error::Describe { id: what.id.clone(), source })?;
+    let program = protected_executable()?;
+    let (ours, theirs) = UnixStream::pair().map_err(spawn)?;
+    let null = File::options().read(true).write(true).open("/dev/null").map_err(spawn)?;
+    let null = null.as_fd();
+    let args = [
+        c"ketch".to_owned(),
+        c"shim".to_owned(),
+        CString::new(what.id.as_str()).map_err(|e| spawn(e.into()))?,
+    ];
+    let child = sys::spawn(&Spawn {
+        program,
+        args: &args,
+        env: &[],
+        fds: &[null, null, null, theirs.as_fd(), root, config.as_fd()],
+    })
+    .map_err(spawn)?;
+    Ok(Launched { pid: child.pid, pidfd: child.pidfd, control: ours })
+}
+
+/// Connects to a container's shim; it says `Hello` first.
+pub fn connect(run_dir: &Path) -> Result<UnixStream, Error> {
+    let error = |source| Error::Connect { path: run_dir.join(SOCKET), source };
+    // A socket's address ends at 108 bytes and run directories of tests are longer, so the path goes by descriptor.
+    let folder = open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let folder = folder.map_err(|e| error(e.into()))?;
+    UnixStream::connect(crate::launch::socket_path(folder.as_fd())).map_err(error)
+}
+
+/// The socket's path below an open run directory, short whatever that directory is called.
+pub(crate) fn socket_path(run_dir: BorrowedFd<'_>) -> String {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}/{SOCKET}", run_dir.as_raw_fd())
+}
+
+/// How the container's last run ended, if its shim put that on disk.
+pub fn read_exit(container_dir: &Path) -> Result<Option<Exit>, Error> {
+    let path = container_dir.join(EXIT);
+    let mut text = Vec::new();
+    let read = File::open(&path).and_then(|file| file.take(MAX_EXIT).read_to_end(&mut text));
+    match read {
+        Ok(_) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|source| Error::ReadExit { path, source: source.into() }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::ReadExit { path, source }),
+    }
+}
+
+/// Forgets the last run, before a next one.
+pub fn forget_exit(container_dir: &Path) -> Result<(), Error> {
+    let path = container_dir.join(EXIT);
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::ReadExit { path, source: e }),
+        _ => Ok(()),
+    }
+}
+
+/// The configuration travels in memory: an environment with secrets never gets to a disk.
+fn describe(what: &Launch) -> io::Result<OwnedFd> {
+    let text = serde_json::to_vec(what)?;
+    if text.len() as u64 > MAX_CONFIG {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the specification is too large"));
+    }
+    let mut file = File::from(memfd_create("ketch-shim", MemfdFlags::CLOEXEC)?);
+    file.write_all(&text)?;
+    io::Seek::rewind(&mut file)?;
+    Ok(file.into())
+}
+
+/// Our own executable through a read-only mount that is attached nowhere.
+///
+/// A container's first process is a fork of the shim until its `execve`, so a container can get at our executable as
+/// `/proc/<pid>/exe` and try to write to it. Through this mount every attempt is refused, at the price of two system
+/// calls for each engine instead of a copy of the whole binary for each container.
+fn protected_executable() -> Result<BorrowedFd<'static>, Error> {
+    static EXECUTABLE: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(executable) = EXECUTABLE.get() {
+        return Ok(executable.as_fd());
+    }
+    let executable = protect(c"/proc/self/exe").map_err(|source| Error::ProtectExecutable { source })?;
+    Ok(EXECUTABLE.get_or_init(|| executable).as_fd())
+}
+
+fn protect(path: &std::ffi::CStr) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let mount = rustix::mount::open_tree(rustix::fs::CWD, path, flags)?;
+    sys::set_mount_attributes(mount.as_fd(), MountAttributes { set: sys::READ_ONLY, ..Default::default() })?;
+    Ok(mount)
+}
