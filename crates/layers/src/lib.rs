@@ -1,1 +1,27 @@
-//! Under construction.
+//! Layers: tars in, mounted root file systems out.
+//!
+//! This crate owns `<data root>/layers`:
+//!
+//! ```text
+//! layers/<diff id hex>/fs/   a layer unpacked for overlayfs, with its whiteouts; never changed again
+//! layers/tmp/<random>/       one being unpacked or removed; swept when the engine starts
+//! ```
+//!
+//! A layer appears under its diff id by one `rename`, after its tar was hashed to that id. A root file system is an
+//! overlay of layers and is never mounted anywhere on the host: [`LayerStore::mount_root`] returns a mount that is
+//! attached nowhere, which goes to the container's shim as a descriptor.
+//!
+//! How a layer is kept is the business of a [`Driver`].
+
+mod driver;
+mod error;
+mod mount;
+mod overlay;
+mod store;
+mod unpack;
+
+pub use driver::{Driver, Limits};
+pub use error::Error;
+pub use mount::Strategy;
+pub use overlay::Directories;
+pub use store::{Layer, LayerStore};

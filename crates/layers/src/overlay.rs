@@ -1,0 +1,34 @@
+//! The `overlay` driver: a layer is a directory, unpacked. Works on every kernel and file system that overlayfs does.
+
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, mkdirat};
+
+use crate::store::open_child;
+use crate::unpack::Unpacker;
+use crate::{Driver, Error, Limits};
+
+const CONTENT: &str = "fs";
+
+/// Layers as plain directories.
+pub struct Directories;
+
+impl Driver for Directories {
+    fn name(&self) -> &'static str {
+        "overlay"
+    }
+
+    fn unpack(&self, tar: &mut dyn Read, folder: BorrowedFd<'_>, limits: &Limits) -> Result<(), Error> {
+        mkdirat(folder, CONTENT, Mode::from_raw_mode(0o755)).map_err(|e| Error::Store {
+            doing: "create",
+            path: CONTENT.into(),
+            source: e.into(),
+        })?;
+        Unpacker::new(open_child(folder, CONTENT)?.as_fd(), limits).unpack(tar)
+    }
+
+    fn lower(&self, folder: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+        open_child(folder, CONTENT)
+    }
+}

@@ -1,0 +1,217 @@
+//! The folder of layers: how one comes in, is found and goes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use oci::{Algorithm, Digest, Hasher};
+use rustix::fs::{Mode, OFlags, open, openat};
+
+use crate::mount::{Overlay, Strategy};
+use crate::{Driver, Error, Limits};
+
+const TEMPORARY: &str = "tmp";
+/// overlayfs takes no more lower layers than this.
+const MAX_LAYERS: usize = 500;
+
+/// A layer that is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// The digest of the uncompressed tar, which is the layer's name.
+    pub diff_id: Digest,
+    /// The uncompressed tar's bytes.
+    pub tar_size: u64,
+}
+
+/// The layers of one data root. Safe to share between threads: each change is one `rename`.
+pub struct LayerStore {
+    root: PathBuf,
+    driver: Box<dyn Driver>,
+    limits: Limits,
+    strategy: Strategy,
+}
+
+impl LayerStore {
+    /// Opens `<data root>/layers` with the `overlay` driver and what the kernel does best.
+    pub fn open(data_root: &Path) -> Result<Self, Error> {
+        Self::with(data_root, Box::new(crate::overlay::Directories), Limits::default(), Strategy::detect())
+    }
+
+    /// Opens `<data root>/layers` with everything chosen by the caller.
+    pub fn with(
+        data_root: &Path,
+        driver: Box<dyn Driver>,
+        limits: Limits,
+        strategy: Strategy,
+    ) -> Result<Self, Error> {
+        let root = data_root.join("layers");
+        let path = root.join(TEMPORARY);
+        fs::create_dir_all(&path).map_err(|source| Error::Store { doing: "create", path, source })?;
+        Ok(Self { root, driver, limits, strategy })
+    }
+
+    /// Removes what an engine that died was unpacking; only for the engine that holds the data root's lock, before it
+    /// applies anything.
+    pub fn sweep(&self) -> Result<(), Error> {
+        let folder = self.root.join(TEMPORARY);
+        for path in entries(&folder)? {
+            remove_tree(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Unpacks an uncompressed layer tar. Its diff id is computed as the bytes pass; with `expected` given, another one
+    /// is an error and nothing is kept. A layer that is here already is not replaced.
+    pub fn apply(&self, tar: impl Read, expected: Option<&Digest>) -> Result<Layer, Error> {
+        let parent = self.root.join(TEMPORARY);
+        let store = |doing, path: &Path, source| Error::Store { doing, path: path.to_owned(), source };
+        let folder = tempfile::Builder::new()
+            .tempdir_in(&parent)
+            .map_err(|source| store("create a folder in", &parent, source))?;
+        let opened = open_folder(folder.path())?;
+        let mut tar = HashingReader { inner: tar, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+        self.driver.unpack(&mut tar, opened.as_fd(), &self.limits)?;
+        // The diff id is of all bytes, also of padding after the end-of-archive blocks.
+        io::copy(&mut tar, &mut io::sink()).map_err(|source| Error::ReadTar { source })?;
+        let diff_id = tar.hasher.finish();
+        if let Some(expected) = expected.filter(|expected| **expected != diff_id) {
+            return Err(Error::Mismatch { expected: expected.clone(), found: diff_id });
+        }
+        // One sync for a layer's thousands of files; a name below `layers/` promises that its content is on disk.
+        rustix::fs::syncfs(&opened).map_err(|e| store("sync", folder.path(), e.into()))?;
+        self.publish(folder, &diff_id)?;
+        Ok(Layer { diff_id, tar_size: tar.size })
+    }
+
+    fn publish(&self, folder: tempfile::TempDir, diff_id: &Digest) -> Result<(), Error> {
+        let target = self.path(diff_id);
+        match fs::rename(folder.path(), &target) {
+            Ok(()) => {
+                // It has its name for good: nothing is to be removed when the guard goes.
+                let _ = folder.keep();
+                File::open(&self.root).and_then(|root| root.sync_all()).map_err(|source| Error::Store {
+                    doing: "sync",
+                    path: self.root.clone(),
+                    source,
+                })
+            }
+            // Somebody else unpacked the same bytes meanwhile; ours are removed with the guard.
+            Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+                drop(folder);
+                Ok(())
+            }
+            Err(source) => Err(Error::Store { doing: "rename a layer to", path: target, source }),
+        }
+    }
+
+    /// Whether a layer is here.
+    pub fn contains(&self, diff_id: &Digest) -> bool {
+        self.path(diff_id).is_dir()
+    }
+
+    /// Every layer's diff id.
+    pub fn list(&self) -> Result<Vec<Digest>, Error> {
+        let names = entries(&self.root)?;
+        let hex = names.iter().filter_map(|path| path.file_name()?.to_str());
+        Ok(hex.filter_map(|hex| format!("sha256:{hex}").parse().ok()).collect())
+    }
+
+    /// Removes a layer; one that isn't here is no error. The caller knows that no container uses it.
+    pub fn remove(&self, diff_id: &Digest) -> Result<(), Error> {
+        let path = self.path(diff_id);
+        let parent = self.root.join(TEMPORARY);
+        let grave = tempfile::Builder::new().tempdir_in(&parent).map_err(|source| Error::Store {
+            doing: "create a folder in",
+            path: parent,
+            source,
+        })?;
+        // Out of sight in one step, so that a crash leaves no half of a layer under its name.
+        match fs::rename(&path, grave.path()) {
+            Ok(()) => remove_tree(&grave.keep()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(Error::Store { doing: "remove", path, source }),
+        }
+    }
+
+    /// Mounts layers (lowest first) under a writable directory, attached nowhere: the mount lives as long as the
+    /// descriptor or until it is attached in a container's mount namespace. `upper` and `work` are empty or from the
+    /// same container's earlier run, on one file system.
+    pub fn mount_root(&self, layers: &[Digest], upper: &Path, work: &Path) -> Result<OwnedFd, Error> {
+        let lowers = self.lowers(layers)?;
+        let (upper, work) = (open_folder(upper)?, open_folder(work)?);
+        Overlay { lowers: &lowers, writable: Some((upper.as_fd(), work.as_fd())) }.mount(self.strategy)
+    }
+
+    /// The same without anything to write to: what an image is, for looking at it.
+    pub fn mount_read_only(&self, layers: &[Digest]) -> Result<OwnedFd, Error> {
+        let lowers = self.lowers(layers)?;
+        Overlay { lowers: &lowers, writable: None }.mount(self.strategy)
+    }
+
+    fn lowers(&self, layers: &[Digest]) -> Result<Vec<OwnedFd>, Error> {
+        if layers.len() > MAX_LAYERS {
+            return Err(Error::Limit { of: "layers below it", limit: MAX_LAYERS as u64 });
+        }
+        // An image may list the same layer twice; overlayfs refuses one directory in two places, and only its
+        // uppermost place can be seen, whiteouts included.
+        let mut uppermost = BTreeMap::new();
+        for (place, diff_id) in layers.iter().enumerate() {
+            uppermost.insert(diff_id, place);
+        }
+        let kept = layers.iter().enumerate().filter(|(place, diff_id)| uppermost.get(diff_id) == Some(place));
+        kept.map(|(_, diff_id)| self.driver.lower(self.folder(diff_id)?.as_fd())).collect()
+    }
+
+    fn folder(&self, diff_id: &Digest) -> Result<OwnedFd, Error> {
+        if !self.contains(diff_id) {
+            return Err(Error::NotFound(diff_id.clone()));
+        }
+        open_folder(&self.path(diff_id))
+    }
+
+    fn path(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join(diff_id.hex())
+    }
+}
+
+fn open_folder(path: &Path) -> Result<OwnedFd, Error> {
+    open(path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+        .map_err(|e| Error::Store { doing: "open", path: path.to_owned(), source: e.into() })
+}
+
+/// Opens a directory of ours inside another one by its single name.
+pub(crate) fn open_child(folder: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Error> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    openat(folder, name, flags, Mode::empty()).map_err(|e| Error::Store {
+        doing: "open",
+        path: name.into(),
+        source: e.into(),
+    })
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let list = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    list().map_err(|source| Error::Store { doing: "list", path: folder.to_owned(), source })
+}
+
+fn remove_tree(path: &Path) -> Result<(), Error> {
+    // The standard library removes beneath descriptors and follows no link.
+    fs::remove_dir_all(path).map_err(|source| Error::Store { doing: "remove", path: path.to_owned(), source })
+}
+
+struct HashingReader<R> {
+    inner: R,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+}

@@ -1,0 +1,106 @@
+//! The whole way of a layer: a tar, its place in the store, an overlay that is attached nowhere.
+
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use layers::{Directories, Error, LayerStore, Limits, Strategy};
+use oci::Digest;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+
+fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1);
+        builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn open(root: &OwnedFd, path: &str, flags: OFlags) -> rustix::io::Result<fs::File> {
+    let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o600) } else { Mode::empty() };
+    openat2(root.as_fd(), path, flags, mode, ResolveFlags::IN_ROOT).map(fs::File::from)
+}
+
+fn read(root: &OwnedFd, path: &str) -> Option<String> {
+    let mut text = String::new();
+    open(root, path, OFlags::RDONLY).ok()?.read_to_string(&mut text).unwrap();
+    Some(text)
+}
+
+fn store(folder: &Path, strategy: Strategy) -> LayerStore {
+    LayerStore::with(folder, Box::new(Directories), Limits::default(), strategy).unwrap()
+}
+
+#[test]
+fn layers_stack_and_changes_go_to_the_upper_directory_whatever_the_strategy() {
+    for strategy in [Strategy::Descriptors, Strategy::Paths] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), strategy);
+        let lower = store.apply(&tar(&[("a", "1"), ("b", "1"), ("d/x", "1")])[..], None).unwrap();
+        let upper =
+            store.apply(&tar(&[("a", "2"), (".wh.b", ""), ("d/.wh..wh..opq", "")])[..], None).unwrap();
+        for name in ["upper", "work"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        // The lowest one twice: images may do that.
+        let ids = [lower.diff_id.clone(), lower.diff_id.clone(), upper.diff_id];
+        let root = store.mount_root(&ids, &folder.path().join("upper"), &folder.path().join("work")).unwrap();
+        assert_eq!(read(&root, "a").as_deref(), Some("2"), "{strategy:?}");
+        assert_eq!((read(&root, "b"), read(&root, "d/x")), (None, None));
+        let mut made = open(&root, "new", OFlags::CREATE | OFlags::WRONLY).unwrap();
+        made.write_all(b"mine").unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("upper/new")).unwrap(), "mine");
+        let ours = |text: &str| text.lines().filter(|l| l.contains(folder.path().to_str().unwrap())).count();
+        assert_eq!(ours(&fs::read_to_string("/proc/self/mountinfo").unwrap()), ours(&mounts));
+
+        let image = store.mount_read_only(&[lower.diff_id.clone(), ids[2].clone()]).unwrap();
+        assert_eq!(read(&image, "new"), None);
+        assert!(open(&image, "new", OFlags::CREATE | OFlags::WRONLY).is_err());
+    }
+}
+
+#[test]
+fn a_layer_is_named_by_all_bytes_of_its_tar() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), Strategy::detect());
+    let mut bytes = tar(&[("a", "1")]);
+    bytes.extend_from_slice(&[0; 10240]);
+    let layer = store.apply(&bytes[..], None).unwrap();
+    assert_eq!((&layer.diff_id, layer.tar_size), (&Digest::sha256(&bytes), bytes.len() as u64));
+    assert_eq!(store.apply(&bytes[..], Some(&layer.diff_id)).unwrap(), layer);
+    assert_eq!(store.list().unwrap(), std::slice::from_ref(&layer.diff_id));
+    store.remove(&layer.diff_id).unwrap();
+    store.remove(&layer.diff_id).unwrap();
+    assert!(matches!(store.mount_read_only(&[layer.diff_id]), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn another_layer_than_expected_and_a_broken_one_leave_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), Strategy::detect());
+    let bytes = tar(&[("a", "1")]);
+    let other = Digest::sha256(b"other");
+    assert!(matches!(store.apply(&bytes[..], Some(&other)), Err(Error::Mismatch { .. })));
+    assert!(matches!(store.apply(&bytes[..512], None), Err(Error::ReadTar { .. })));
+    assert!(store.list().unwrap().is_empty());
+    assert_eq!(fs::read_dir(folder.path().join("layers/tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn sweeping_removes_what_a_dead_engine_was_unpacking() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), Strategy::detect());
+    fs::create_dir_all(folder.path().join("layers/tmp/half/fs/etc")).unwrap();
+    store.sweep().unwrap();
+    assert_eq!(fs::read_dir(folder.path().join("layers/tmp")).unwrap().count(), 0);
+}
