@@ -20,7 +20,7 @@ pub enum Error {
     #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     InvalidName(String),
     #[error("invalid reference format")]
-    InvalidReference(#[source] oci::Error),
+    InvalidReference(#[source] oci::ReferenceError),
     #[error("no command specified")]
     NoCommand,
     #[error("{0}")]
@@ -29,9 +29,13 @@ pub enum Error {
         "cannot remove container \"/{name}\": container is {state}: stop the container before removing or force remove"
     )]
     RemoveRunning { name: String, state: &'static str },
-    #[error("conflict: unable to remove repository reference \"{reference}\" (must force) - container {container} is using its referenced image {image}")]
+    #[error(
+        "conflict: unable to remove repository reference \"{reference}\" (must force) - container {container} is using its referenced image {image}"
+    )]
     ImageInUse { reference: String, container: String, image: String },
-    #[error("conflict: unable to delete {image} (cannot be forced) - image is being used by running container {container}")]
+    #[error(
+        "conflict: unable to delete {image} (cannot be forced) - image is being used by running container {container}"
+    )]
     ImageRunning { image: String, container: String },
     #[error("container {0} is not running")]
     NotRunning(String),
@@ -69,6 +73,8 @@ pub enum Error {
     Content(#[from] content::Error),
     #[error(transparent)]
     Layers(#[from] layers::Error),
+    #[error(transparent)]
+    Shim(#[from] shim::Error),
     #[error("image {image} has a config that is not valid JSON for an image")]
     ImageConfig { image: String, source: serde_json::Error },
 }
@@ -111,6 +117,7 @@ impl Explain for Error {
             Self::State(error) => error.class(),
             Self::Content(error) => error.class(),
             Self::Layers(error) => error.class(),
+            Self::Shim(error) => error.class(),
         }
     }
 
@@ -120,6 +127,7 @@ impl Explain for Error {
             Self::State(error) => error.hint(),
             Self::Content(error) => error.hint(),
             Self::Layers(error) => error.hint(),
+            Self::Shim(error) => error.hint(),
             _ => None,
         }
     }

@@ -17,8 +17,20 @@ const LAG: usize = 1024;
 
 /// The filter keys of `GET /events`.
 pub const FILTER_KEYS: &[&str] = &[
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope",
-    "secret", "service", "type", "volume",
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
 ];
 
 /// What kind of thing an event is about, as the API spells it.
@@ -88,9 +100,10 @@ impl Event {
             let of_container = self.attribute("image").unwrap_or_default();
             let named = |text: &str| [text.to_owned(), format!("{text}:latest")];
             filters.admits_by("image", |wanted| {
-                named(wanted).iter().any(|wanted| {
-                    *wanted == self.id || wanted == name || wanted == of_container
-                }) || strip_tag(&self.id) == wanted
+                named(wanted)
+                    .iter()
+                    .any(|wanted| *wanted == self.id || wanted == name || wanted == of_container)
+                    || strip_tag(&self.id) == wanted
                     || strip_tag(name) == wanted
                     || strip_tag(of_container) == wanted
             })

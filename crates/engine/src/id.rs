@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Random bytes from the kernel.
-pub fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let mut filled = 0;
     // Up to 256 bytes come whole and uninterrupted once the pool is ready; before that the call waits.
@@ -18,7 +18,7 @@ pub fn random<const N: usize>() -> [u8; N] {
 }
 
 /// 64 hexadecimal digits. Like docker, never such that its first twelve could be read as a number.
-pub fn container_id() -> String {
+pub(crate) fn container_id() -> String {
     loop {
         let id = hex(&random::<32>());
         if !id[..12].bytes().all(|digit| digit.is_ascii_digit()) {
@@ -35,31 +35,112 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A name such as `brisk_halyard`, for a container that was given none.
-pub fn container_name(attempt: u32) -> String {
+pub(crate) fn container_name(attempt: u32) -> String {
     let [a, b, c] = random::<3>();
     let name = format!("{}_{}", MOODS[usize::from(a) % MOODS.len()], PARTS[usize::from(b) % PARTS.len()]);
     if attempt == 0 { name } else { format!("{name}{}", u32::from(c) % 10 + attempt) }
 }
 
 const MOODS: &[&str] = &[
-    "able", "agile", "amber", "ardent", "balmy", "bold", "brave", "breezy", "bright", "brisk", "calm", "clear",
-    "clever", "cosy", "crisp", "dapper", "daring", "deft", "eager", "early", "easy", "fair", "fleet", "fond",
-    "frank", "fresh", "gentle", "gifted", "glad", "golden", "grand", "happy", "hardy", "honest", "humble", "jolly",
-    "jovial", "keen", "kind", "lively", "loyal", "lucid", "lucky", "mellow", "merry", "mighty", "modest", "nimble",
-    "noble", "patient", "placid", "plucky", "polite", "proud", "quick", "quiet", "ready", "robust", "salty",
-    "serene", "sharp", "silent", "sleek", "smooth", "snug", "sober", "spry", "steady", "stout", "sturdy", "sunny",
-    "swift", "tidal", "tidy", "trim", "trusty", "upbeat", "vivid", "warm", "wise", "witty", "young", "zesty",
+    "able", "agile", "amber", "ardent", "balmy", "bold", "brave", "breezy", "bright", "brisk", "calm",
+    "clear", "clever", "cosy", "crisp", "dapper", "daring", "deft", "eager", "early", "easy", "fair",
+    "fleet", "fond", "frank", "fresh", "gentle", "gifted", "glad", "golden", "grand", "happy", "hardy",
+    "honest", "humble", "jolly", "jovial", "keen", "kind", "lively", "loyal", "lucid", "lucky", "mellow",
+    "merry", "mighty", "modest", "nimble", "noble", "patient", "placid", "plucky", "polite", "proud",
+    "quick", "quiet", "ready", "robust", "salty", "serene", "sharp", "silent", "sleek", "smooth", "snug",
+    "sober", "spry", "steady", "stout", "sturdy", "sunny", "swift", "tidal", "tidy", "trim", "trusty",
+    "upbeat", "vivid", "warm", "wise", "witty", "young", "zesty",
 ];
 
 const PARTS: &[&str] = &[
-    "anchor", "ballast", "beacon", "berth", "binnacle", "boatswain", "bollard", "boom", "bosun", "bow", "bowline",
-    "bowsprit", "bulkhead", "bulwark", "buoy", "cabin", "capstan", "cargo", "chart", "cleat", "clew", "coaming",
-    "compass", "crew", "davit", "deck", "dinghy", "dock", "fairlead", "fathom", "fender", "forestay", "gaff",
-    "galley", "gangway", "gunwale", "halyard", "harbour", "hatch", "hawser", "heading", "helm", "hull", "jib",
-    "keel", "ketch", "lanyard", "lantern", "lighthouse", "locker", "log", "mainsail", "mast", "mizzen", "mooring",
-    "oar", "outhaul", "pier", "pilot", "porthole", "quay", "ratline", "reef", "rigging", "rowlock", "rudder",
-    "sail", "sextant", "sheet", "shroud", "skipper", "spar", "spinnaker", "stanchion", "stay", "stern", "tack",
-    "tender", "tide", "tiller", "topsail", "transom", "trysail", "vane", "wake", "winch", "windlass", "yard",
+    "anchor",
+    "ballast",
+    "beacon",
+    "berth",
+    "binnacle",
+    "boatswain",
+    "bollard",
+    "boom",
+    "bosun",
+    "bow",
+    "bowline",
+    "bowsprit",
+    "bulkhead",
+    "bulwark",
+    "buoy",
+    "cabin",
+    "capstan",
+    "cargo",
+    "chart",
+    "cleat",
+    "clew",
+    "coaming",
+    "compass",
+    "crew",
+    "davit",
+    "deck",
+    "dinghy",
+    "dock",
+    "fairlead",
+    "fathom",
+    "fender",
+    "forestay",
+    "gaff",
+    "galley",
+    "gangway",
+    "gunwale",
+    "halyard",
+    "harbour",
+    "hatch",
+    "hawser",
+    "heading",
+    "helm",
+    "hull",
+    "jib",
+    "keel",
+    "ketch",
+    "lanyard",
+    "lantern",
+    "lighthouse",
+    "locker",
+    "log",
+    "mainsail",
+    "mast",
+    "mizzen",
+    "mooring",
+    "oar",
+    "outhaul",
+    "pier",
+    "pilot",
+    "porthole",
+    "quay",
+    "ratline",
+    "reef",
+    "rigging",
+    "rowlock",
+    "rudder",
+    "sail",
+    "sextant",
+    "sheet",
+    "shroud",
+    "skipper",
+    "spar",
+    "spinnaker",
+    "stanchion",
+    "stay",
+    "stern",
+    "tack",
+    "tender",
+    "tide",
+    "tiller",
+    "topsail",
+    "transom",
+    "trysail",
+    "vane",
+    "wake",
+    "winch",
+    "windlass",
+    "yard",
 ];
 
 #[cfg(test)]

@@ -1,1 +1,79 @@
-//! Under construction.
+//! The engine: it decides. Stores and drivers do the work; what a running container needs is held by its shim.
+//!
+//! [`Engine`] only wires the parts together; behaviour lives on the parts.
+
+pub mod containers;
+mod error;
+pub mod events;
+pub mod filters;
+mod id;
+pub mod images;
+mod ready;
+pub mod settings;
+pub mod signal;
+pub mod system;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use state::{DataRoot, Db};
+
+pub use error::Error;
+
+use containers::Containers;
+use events::Events;
+use images::Images;
+use settings::{Live, Settings};
+use system::{Cgroups, Host};
+
+/// One running engine.
+#[derive(Debug)]
+pub struct Engine {
+    pub id: String,
+    pub settings: Arc<Settings>,
+    pub live: ArcSwap<Live>,
+    pub host: Host,
+    pub cgroups: Cgroups,
+    pub events: Arc<Events>,
+    pub images: Arc<Images>,
+    pub containers: Containers,
+    root: DataRoot,
+}
+
+impl Engine {
+    /// Opens a locked data root and takes up what is in it. Returns when every container is as its shim says.
+    pub async fn open(settings: Settings, live: Live, root: DataRoot) -> Result<Arc<Self>, Error> {
+        let settings = Arc::new(settings);
+        let db = Arc::new(Db::open(&root)?);
+        let events = Arc::new(Events::default());
+        let layers = Arc::new(layers::LayerStore::open(&settings.data_root)?);
+        let content = content::Store::open(&settings.data_root)?;
+        let images = Arc::new(Images::open(db.clone(), content, layers.clone(), events.clone())?);
+        let shared = containers::Shared { settings: settings.clone(), db, layers, events: events.clone() };
+        let containers = Containers::open(Arc::new(shared), images.clone())?;
+        containers.settled().await;
+        Ok(Arc::new(Self {
+            id: system::engine_id(&settings.data_root)?,
+            settings,
+            live: ArcSwap::from_pointee(live),
+            host: Host::read(),
+            cgroups: Cgroups::detect(),
+            events,
+            images,
+            containers,
+            root,
+        }))
+    }
+
+    /// The lock on the data root, to be handed to the engine that replaces this one.
+    pub fn root(&self) -> &DataRoot {
+        &self.root
+    }
+
+    /// Takes over what a reload may change, and says so to those who watch.
+    pub fn reload(&self, live: Live) {
+        let attributes = live.attributes(&self.host.name);
+        self.live.store(Arc::new(live));
+        self.events.emit(events::Kind::Daemon, "reload", &self.id, attributes);
+    }
+}

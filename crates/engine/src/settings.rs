@@ -41,6 +41,32 @@ pub struct Live {
     pub features: BTreeMap<String, bool>,
 }
 
+impl Live {
+    /// What the `reload` event tells: the values in force.
+    pub fn attributes(&self, host_name: &str) -> BTreeMap<String, String> {
+        let json = |value: serde_json::Result<String>| value.unwrap_or_default();
+        let runtimes: BTreeMap<_, _> =
+            self.runtimes.iter().map(|(name, runtime)| (name, &runtime.path)).collect();
+        [
+            ("name", host_name.to_owned()),
+            ("debug", self.debug.to_string()),
+            ("labels", json(serde_json::to_string(&self.labels))),
+            ("default-runtime", self.default_runtime.clone()),
+            ("runtimes", json(serde_json::to_string(&runtimes))),
+            ("registry-mirrors", json(serde_json::to_string(&self.registry_mirrors))),
+            ("insecure-registries", json(serde_json::to_string(&self.insecure_registries))),
+            ("live-restore", self.live_restore.to_string()),
+            ("max-concurrent-downloads", self.max_concurrent_downloads.to_string()),
+            ("max-concurrent-uploads", self.max_concurrent_uploads.to_string()),
+            ("max-download-attempts", self.max_download_attempts.to_string()),
+            ("shutdown-timeout", self.shutdown_timeout.to_string()),
+            ("features", json(serde_json::to_string(&self.features))),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+}
+
 impl Default for Live {
     fn default() -> Self {
         Self {

@@ -33,6 +33,12 @@ pub struct LayerStore {
     strategy: Strategy,
 }
 
+impl std::fmt::Debug for LayerStore {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "LayerStore({}, {})", self.root.display(), self.driver.name())
+    }
+}
+
 impl LayerStore {
     /// Opens `<data root>/layers` with the `overlay` driver and what the kernel does best.
     pub fn open(data_root: &Path) -> Result<Self, Error> {

@@ -188,7 +188,8 @@ impl Create {
         let host = body.remove("HostConfig").unwrap_or_default();
         let networking = body.remove("NetworkingConfig").unwrap_or_default();
         let config: Config = read(Value::Object(body), "")?;
-        let host: HostConfig = read(if host.is_null() { Value::Object(Map::new()) } else { host }, "HostConfig.")?;
+        let host: HostConfig =
+            read(if host.is_null() { Value::Object(Map::new()) } else { host }, "HostConfig.")?;
         refuse_endpoints(&networking, &host)?;
         refuse_unsupported(&config, CONFIG_DONE, "")?;
         refuse_unsupported(&host, HOST_DONE, "HostConfig.")?;
@@ -198,22 +199,60 @@ impl Create {
 
 /// What of `Config` works. Everything else is refused by name unless it is left at its default.
 const CONFIG_DONE: &[&str] = &[
-    "Hostname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts", "Tty", "OpenStdin",
-    "StdinOnce", "Env", "Cmd", "ArgsEscaped", "Image", "WorkingDir", "Entrypoint", "NetworkDisabled", "OnBuild",
-    "Labels", "StopSignal", "StopTimeout", "Shell",
+    "Hostname",
+    "User",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "ExposedPorts",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+    "Env",
+    "Cmd",
+    "ArgsEscaped",
+    "Image",
+    "WorkingDir",
+    "Entrypoint",
+    "NetworkDisabled",
+    "OnBuild",
+    "Labels",
+    "StopSignal",
+    "StopTimeout",
+    "Shell",
 ];
 
 /// What of `HostConfig` works.
 const HOST_DONE: &[&str] = &[
-    "ContainerIDFile", "LogConfig", "NetworkMode", "AutoRemove", "ConsoleSize", "Annotations", "ReadonlyRootfs",
-    "ShmSize", "Runtime", "MaskedPaths", "ReadonlyPaths", "RestartPolicy", "CapAdd", "CapDrop", "MemorySwappiness",
-    "OomKillDisable", "IpcMode", "CgroupnsMode", "Isolation", "Memory", "PidsLimit", "NanoCpus", "CpuShares",
+    "ContainerIDFile",
+    "LogConfig",
+    "NetworkMode",
+    "AutoRemove",
+    "ConsoleSize",
+    "Annotations",
+    "ReadonlyRootfs",
+    "ShmSize",
+    "Runtime",
+    "MaskedPaths",
+    "ReadonlyPaths",
+    "RestartPolicy",
+    "CapAdd",
+    "CapDrop",
+    "MemorySwappiness",
+    "OomKillDisable",
+    "IpcMode",
+    "CgroupnsMode",
+    "Isolation",
+    "Memory",
+    "PidsLimit",
+    "NanoCpus",
+    "CpuShares",
 ];
 
 fn read<T: serde::de::DeserializeOwned + Serialize>(body: Value, place: &str) -> Result<T, Error> {
     let given: Vec<String> = body.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
-    let parsed: T =
-        serde_json::from_value(body).map_err(|error| Error::Invalid(format!("invalid JSON: {place}{error}")))?;
+    let parsed: T = serde_json::from_value(body)
+        .map_err(|error| Error::Invalid(format!("invalid JSON: {place}{error}")))?;
     let known = serde_json::to_value(&parsed).unwrap_or_default();
     for key in given.iter().filter(|key| known.get(key.as_str()).is_none()) {
         tracing::debug!("a client sent {place}{key}, which this engine doesn't know");
@@ -241,7 +280,9 @@ fn refuse_endpoints(networking: &Value, host: &HostConfig) -> Result<(), Error> 
     let endpoints = networking.get("EndpointsConfig").and_then(Value::as_object);
     match endpoints.and_then(|map| map.keys().find(|name| **name != host.network_mode)) {
         None => Ok(()),
-        Some(name) => Err(Error::Unsupported { feature: format!("network {name}"), instead: network_remedy() }),
+        Some(name) => {
+            Err(Error::Unsupported { feature: format!("network {name}"), instead: network_remedy() })
+        }
     }
 }
 
@@ -291,14 +332,16 @@ mod tests {
 
     #[test]
     fn null_means_not_said() {
-        let create = Create::from_json(json!({"Image": "a", "Cmd": null, "HostConfig": {"Memory": null}})).unwrap();
+        let create =
+            Create::from_json(json!({"Image": "a", "Cmd": null, "HostConfig": {"Memory": null}})).unwrap();
         assert_eq!(create.config, Config { image: "a".into(), ..Config::default() });
         assert_eq!(create.host, HostConfig::default());
     }
 
     #[test]
     fn what_is_not_built_is_refused_by_name() {
-        let error = Create::from_json(json!({"Image": "a", "HostConfig": {"Devices": [{"PathOnHost": "/dev/x"}]}}));
+        let error =
+            Create::from_json(json!({"Image": "a", "HostConfig": {"Devices": [{"PathOnHost": "/dev/x"}]}}));
         assert_eq!(error.unwrap_err().to_string(), "HostConfig.Devices is not supported");
     }
 

@@ -123,7 +123,11 @@ mod tests {
             (State::Created, Event::Remove, Some(State::Removing)),
             (State::Created, Event::Died(exit(0)), None),
             (State::Starting, Event::Started(live()), Some(State::Running(live()))),
-            (State::Starting, Event::Failed(exit(127)), Some(State::Exited { exit: exit(127), started: None })),
+            (
+                State::Starting,
+                Event::Failed(exit(127)),
+                Some(State::Exited { exit: exit(127), started: None }),
+            ),
             (State::Starting, Event::Remove, None),
             (State::Running(live()), Event::Died(exit(3)), Some(ended())),
             (State::Running(live()), Event::Start, None),

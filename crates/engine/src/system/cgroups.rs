@@ -17,11 +17,9 @@ impl Cgroups {
     pub fn detect() -> Self {
         let root = "/sys/fs/cgroup";
         match fs::read_to_string(Path::new(root).join("cgroup.controllers")) {
-            Ok(list) => Self {
-                version: 2,
-                controllers: list.split_whitespace().map(str::to_owned).collect(),
-                root,
-            },
+            Ok(list) => {
+                Self { version: 2, controllers: list.split_whitespace().map(str::to_owned).collect(), root }
+            }
             Err(_) => Self {
                 version: 1,
                 controllers: v1_controllers(&fs::read_to_string("/proc/cgroups").unwrap_or_default()),

@@ -5,7 +5,7 @@ mod host;
 mod identity;
 
 pub use cgroups::Cgroups;
-pub use host::Host;
+pub use host::{Host, forwards_ipv4, open_descriptors};
 pub use identity::engine_id;
 
 /// Ketch's own version.

@@ -1,0 +1,624 @@
+//! The task that owns one container: it alone changes the record, talks to the shim and publishes what it knows.
+//!
+//! Commands queue in its inbox; a client that hangs up does not stop one half way. Between commands it listens to the
+//! shim. It holds nothing that a running container needs: when it goes, the shim goes on.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ::state::Durability;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use shim::protocol::{FailureKind, FromShim, ShimState, ToShim};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::attach::{self, Streams};
+use super::record::Container;
+use super::state::{Event, Exit, Live, State};
+use super::{Index, Shared, create, link, logs, spec};
+use crate::Error;
+use crate::images::Force;
+use crate::ready::Readable;
+
+/// How many commands may wait for one container. A client beyond that waits to hand its own in.
+const INBOX: usize = 64;
+const SIGKILL: i32 = 9;
+
+/// What readers see of a container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    pub container: Container,
+    /// How often it has ended since this engine runs: lets a waiter tell one exit from the next.
+    pub exits: u64,
+    /// How its last run ended; outlives the container itself for those who wait for its removal.
+    pub last_exit: Option<Exit>,
+    pub removed: bool,
+    /// Whether the record has been compared with the facts since this engine started.
+    pub settled: bool,
+}
+
+/// What a waiter waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitFor {
+    NotRunning,
+    NextExit,
+    Removed,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+enum Command {
+    Start(Reply<()>),
+    Signal(i32, Reply<()>),
+    Resize {
+        rows: u16,
+        columns: u16,
+        reply: Reply<()>,
+    },
+    /// `queued` is answered at once; `stream` when there is something to be connected to.
+    Attach {
+        streams: Streams,
+        queued: Reply<()>,
+        stream: Reply<UnixStream>,
+    },
+    Remove(Force, Reply<()>),
+}
+
+/// The way to reach a container's task.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    id: String,
+    inbox: mpsc::Sender<Command>,
+    view: watch::Receiver<Arc<View>>,
+}
+
+impl Handle {
+    /// The full id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The last published view. Never waits.
+    pub fn view(&self) -> Arc<View> {
+        self.view.borrow().clone()
+    }
+
+    /// Starts it; one that runs is [`Error::NotModified`].
+    pub async fn start(&self) -> Result<(), Error> {
+        self.ask(Command::Start).await
+    }
+
+    /// Sends a signal to process 1.
+    pub async fn signal(&self, signal: i32) -> Result<(), Error> {
+        self.ask(|reply| Command::Signal(signal, reply)).await
+    }
+
+    /// Changes the terminal's size.
+    pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), Error> {
+        self.ask(|reply| Command::Resize { rows, columns, reply }).await
+    }
+
+    /// Removes it; a running one only by force.
+    pub async fn remove(&self, force: Force) -> Result<(), Error> {
+        self.ask(|reply| Command::Remove(force, reply)).await
+    }
+
+    /// Registers for the streams. When this returns, a later start can't be missed; the receiver yields the connection
+    /// once the container has its streams.
+    pub async fn attach(
+        &self,
+        streams: Streams,
+    ) -> Result<oneshot::Receiver<Result<UnixStream, Error>>, Error> {
+        let (stream, receiver) = oneshot::channel();
+        self.ask(|queued| Command::Attach { streams, queued, stream }).await?;
+        Ok(receiver)
+    }
+
+    /// Stops it: the signal, and SIGKILL when the time is over. One that doesn't run is [`Error::NotModified`].
+    pub async fn stop(&self, signal: i32, patience: Option<Duration>) -> Result<(), Error> {
+        if !self.view().container.state.is_active() {
+            return Err(Error::NotModified(self.id.clone()));
+        }
+        let stopped = self.waiter(WaitFor::NotRunning);
+        ignore_ended(self.signal(signal).await)?;
+        let ended = tokio::time::timeout(patience.unwrap_or(Duration::MAX), stopped.done()).await;
+        if ended.is_err() {
+            let stopped = self.waiter(WaitFor::NotRunning);
+            ignore_ended(self.signal(SIGKILL).await)?;
+            stopped.done().await;
+        }
+        Ok(())
+    }
+
+    /// Begins to wait now; what happens from here on isn't missed.
+    pub fn waiter(&self, until: WaitFor) -> Waiter {
+        let view = self.view.clone();
+        let exits = view.borrow().exits;
+        Waiter { view, until, exits }
+    }
+
+    /// Waits until the record was compared with the facts.
+    pub async fn settled(&self) {
+        let _ = self.view.clone().wait_for(|view| view.settled).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Error::NoSuchContainer(self.id.clone());
+        self.inbox.send(command(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// Who is signalled may end of something else in the same moment: stopped is stopped.
+fn ignore_ended(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(Error::KillNotRunning(_) | Error::NoSuchContainer(_)) => Ok(()),
+        other => other,
+    }
+}
+
+/// Somebody who waits.
+#[derive(Debug)]
+pub struct Waiter {
+    view: watch::Receiver<Arc<View>>,
+    until: WaitFor,
+    exits: u64,
+}
+
+impl Waiter {
+    /// The last exit once the condition holds; `None` for a container that never ran.
+    pub async fn done(mut self) -> Option<Exit> {
+        let (until, exits) = (self.until, self.exits);
+        let met = self.view.wait_for(|view| match until {
+            WaitFor::NotRunning => !view.container.state.is_active(),
+            WaitFor::NextExit => view.exits > exits || view.removed,
+            WaitFor::Removed => view.removed,
+        });
+        // The sender goes with the task, and its last word is that the container is removed.
+        let met = met.await.map(|view| view.last_exit.clone());
+        met.unwrap_or_else(|_| self.view.borrow().last_exit.clone())
+    }
+}
+
+/// Starts the task for a container that is recorded.
+pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: Arc<Index>) -> Handle {
+    let id = container.id.clone();
+    let (sender, inbox) = mpsc::channel(INBOX);
+    let last_exit = container.state.exit().cloned();
+    let settled = !container.state.is_active();
+    let view = View { container, exits: 0, last_exit, removed: false, settled };
+    let (published, receiver) = watch::channel(Arc::new(view.clone()));
+    let actor = Actor { view, shared, index, published, inbox, shim: None, waiting: Vec::new() };
+    tokio::spawn(actor.run());
+    Handle { id, inbox: sender, view: receiver }
+}
+
+/// The first connection to a shim: what is sent to it, and what its reader hears.
+struct Shim {
+    writer: OwnedWriteHalf,
+    heard: mpsc::Receiver<FromShim>,
+}
+
+struct Actor {
+    view: View,
+    shared: Arc<Shared>,
+    index: Arc<Index>,
+    published: watch::Sender<Arc<View>>,
+    inbox: mpsc::Receiver<Command>,
+    shim: Option<Shim>,
+    /// Clients that attached before the start.
+    waiting: Vec<(Streams, Reply<UnixStream>)>,
+}
+
+impl Actor {
+    async fn run(mut self) {
+        if self.container().state.is_active() {
+            self.recover().await;
+        }
+        while !self.view.removed {
+            tokio::select! {
+                command = self.inbox.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+                message = hear(&mut self.shim) => self.heard(message).await,
+            }
+        }
+    }
+
+    fn container(&self) -> &Container {
+        &self.view.container
+    }
+
+    async fn obey(&mut self, command: Command) {
+        // A client that went away isn't there for the answer; what it asked for is done all the same.
+        match command {
+            Command::Start(reply) => drop(reply.send(self.start().await)),
+            Command::Signal(signal, reply) => drop(reply.send(self.signal(signal).await)),
+            Command::Resize { rows, columns, reply } => {
+                drop(reply.send(self.tell_running(ToShim::Resize { rows, columns }).await));
+            }
+            Command::Attach { streams, queued, stream } => self.attach(streams, queued, stream).await,
+            Command::Remove(force, reply) => drop(reply.send(self.remove(force).await)),
+        }
+    }
+
+    // ── starting ──
+
+    async fn start(&mut self) -> Result<(), Error> {
+        match &self.container().state {
+            State::Running(_) | State::Starting => {
+                return Err(Error::NotModified(self.container().id.clone()));
+            }
+            State::Removing => return Err(Error::MarkedForRemoval("started")),
+            State::Created | State::Exited { .. } => {}
+        }
+        self.advance(Event::Start)?;
+        match self.launch().await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.shim = None;
+                let exit = failed_start(&error);
+                self.view.last_exit = Some(exit.clone());
+                self.view.exits += 1;
+                self.advance(Event::Failed(exit))?;
+                self.waiting.clear();
+                self.remove_if_asked().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn launch(&mut self) -> Result<(), Error> {
+        let (shared, container) = (self.shared.clone(), self.container().clone());
+        let launched = blocking(move || launch_shim(&shared, &container)).await?;
+        let stream =
+            link::adopt(launched.control).map_err(|source| self.lost_on("reach the shim", source))?;
+        reap(launched.pidfd);
+        self.connect(stream);
+        let Created { pid } = self.expect_created().await?;
+        self.attach_waiting().await;
+        self.finish_start(pid).await
+    }
+
+    /// From "process 1 exists" to "the program runs".
+    async fn finish_start(&mut self, pid: i32) -> Result<(), Error> {
+        self.tell(&ToShim::Start).await?;
+        match hear(&mut self.shim).await {
+            Some(FromShim::Started) => {}
+            Some(FromShim::Failed { step, message, kind }) => {
+                let id = self.container().id.clone();
+                return Err(Error::Start { id, step, message, kind });
+            }
+            _ => return Err(Error::ShimLost(self.container().id.clone())),
+        }
+        self.advance(Event::Started(Live { pid, since: SystemTime::now() }))?;
+        self.shared.emit(self.container(), "start", &[]);
+        Ok(())
+    }
+
+    async fn expect_created(&mut self) -> Result<Created, Error> {
+        match hear(&mut self.shim).await {
+            Some(FromShim::Created { pid }) => Ok(Created { pid }),
+            Some(FromShim::Failed { step, message, kind }) => {
+                Err(Error::Start { id: self.container().id.clone(), step, message, kind })
+            }
+            _ => Err(Error::ShimLost(self.container().id.clone())),
+        }
+    }
+
+    async fn attach_waiting(&mut self) {
+        for (streams, reply) in std::mem::take(&mut self.waiting) {
+            drop(reply.send(self.open_streams(streams).await));
+        }
+    }
+
+    fn connect(&mut self, stream: UnixStream) {
+        let (mut reader, writer) = stream.into_split();
+        let (sender, heard) = mpsc::channel(16);
+        tokio::spawn(async move {
+            while let Ok(message) = link::receive::<FromShim>(&mut reader).await {
+                if sender.send(message).await.is_err() {
+                    return;
+                }
+            }
+        });
+        self.shim = Some(Shim { writer, heard });
+    }
+
+    // ── running ──
+
+    async fn signal(&mut self, signal: i32) -> Result<(), Error> {
+        let id = self.container().id.clone();
+        if !matches!(self.container().state, State::Running(_)) {
+            return Err(Error::KillNotRunning(id));
+        }
+        self.tell(&ToShim::Signal { signal }).await?;
+        self.shared.emit(self.container(), "kill", &[("signal", signal.to_string())]);
+        Ok(())
+    }
+
+    async fn tell_running(&mut self, message: ToShim) -> Result<(), Error> {
+        if !matches!(self.container().state, State::Running(_)) {
+            return Err(Error::NotRunning(self.container().id.clone()));
+        }
+        self.tell(&message).await
+    }
+
+    async fn attach(&mut self, streams: Streams, queued: Reply<()>, stream: Reply<UnixStream>) {
+        self.shared.emit(self.container(), "attach", &[]);
+        drop(queued.send(Ok(())));
+        match self.container().state {
+            State::Running(_) => drop(stream.send(self.open_streams(streams).await)),
+            _ => {
+                // Clients that gave up meanwhile don't pile up.
+                self.waiting.retain(|(_, reply)| !reply.is_closed());
+                self.waiting.push((streams, stream));
+            }
+        }
+    }
+
+    async fn open_streams(&self, streams: Streams) -> Result<UnixStream, Error> {
+        let places = self.shared.places(&self.container().id);
+        attach::open(places.volatile, &self.container().id, streams).await
+    }
+
+    async fn heard(&mut self, message: Option<FromShim>) {
+        match message {
+            Some(FromShim::Exited(exit)) => self.exited(from_shim(&exit)).await,
+            Some(FromShim::Refused { message }) => {
+                tracing::warn!(container = self.container().short_id(), message, "the shim refused");
+            }
+            Some(other) => tracing::warn!(?other, "a shim spoke out of turn"),
+            None => self.shim_gone().await,
+        }
+    }
+
+    async fn exited(&mut self, exit: Exit) {
+        let started = self.container().state.live().map_or_else(SystemTime::now, |live| live.since);
+        self.view.last_exit = Some(exit.clone());
+        self.view.exits += 1;
+        let code = exit.code.to_string();
+        let lasted = exit.at.duration_since(started).unwrap_or_default().as_secs().to_string();
+        let oom = exit.oom_killed;
+        if let Err(error) = self.advance(Event::Died(exit)) {
+            tracing::error!(error = diag::chain(&error), "an exit could not be recorded");
+        }
+        if oom {
+            self.shared.emit(self.container(), "oom", &[]);
+        }
+        self.shared.emit(self.container(), "die", &[("exitCode", code), ("execDuration", lasted)]);
+        // The exit is recorded: the shim may go. One that has gone is as good.
+        let _ = self.tell(&ToShim::Release).await;
+        self.shim = None;
+        self.remove_if_asked().await;
+    }
+
+    /// The shim hung up. If it left an exit behind, that is what happened; if not, it was killed.
+    async fn shim_gone(&mut self) {
+        self.shim = None;
+        let id = self.container().id.clone();
+        let folder = self.shared.places(&id).durable;
+        let exit = blocking(move || Ok(shim::read_exit(&folder))).await;
+        let exit = match exit {
+            Ok(Ok(Some(exit))) => from_shim(&exit),
+            _ => Exit {
+                code: 137,
+                oom_killed: false,
+                at: SystemTime::now(),
+                error: Error::ShimLost(id).to_string(),
+            },
+        };
+        match self.container().state {
+            State::Starting => drop(self.advance(Event::Failed(exit))),
+            _ => self.exited(exit).await,
+        }
+    }
+
+    // ── after a restart of the engine ──
+
+    /// The record says that it runs; the shim knows.
+    async fn recover(&mut self) {
+        let places = self.shared.places(&self.container().id);
+        let connected = blocking(move || Ok(shim::connect(&places.volatile))).await;
+        match connected.and_then(|stream| self.greet(stream)) {
+            Ok(()) => match hear(&mut self.shim).await {
+                Some(FromShim::Hello { state, .. }) => self.resume(state).await,
+                _ => self.shim_gone().await,
+            },
+            Err(_) => self.shim_gone().await,
+        }
+        self.view.settled = true;
+        self.publish();
+    }
+
+    fn greet(&mut self, stream: Result<std::os::unix::net::UnixStream, shim::Error>) -> Result<(), Error> {
+        let lost = |_| Error::ShimLost(self.container().id.clone());
+        let stream = stream.map_err(|_| Error::ShimLost(self.container().id.clone()))?;
+        let stream = link::adopt(stream).map_err(lost)?;
+        self.connect(stream);
+        Ok(())
+    }
+
+    async fn resume(&mut self, state: ShimState) {
+        let result = match (state, &self.container().state) {
+            // The engine went between making process 1 and letting it run.
+            (ShimState::Created { pid }, _) => self.finish_start(pid).await,
+            (ShimState::Running { pid }, State::Starting) => {
+                self.advance(Event::Started(Live { pid, since: SystemTime::now() }))
+            }
+            (ShimState::Running { .. }, _) => Ok(()),
+            (ShimState::Exited(exit), State::Starting) => {
+                let since = SystemTime::now();
+                let started = self.advance(Event::Started(Live { pid: 0, since }));
+                self.exited(from_shim(&exit)).await;
+                started
+            }
+            (ShimState::Exited(exit), _) => {
+                self.exited(from_shim(&exit)).await;
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            tracing::warn!(
+                container = self.container().short_id(),
+                error = diag::chain(&error),
+                "not resumed"
+            );
+            self.shim_gone().await;
+        }
+    }
+
+    // ── the end ──
+
+    async fn remove_if_asked(&mut self) {
+        if self.container().host.auto_remove
+            && let Err(error) = self.remove(Force::No).await
+        {
+            tracing::error!(error = diag::chain(&error), "cannot remove a container that asked for it");
+        }
+    }
+
+    async fn remove(&mut self, force: Force) -> Result<(), Error> {
+        if self.container().state.is_active() {
+            if force == Force::No {
+                let (name, state) = (self.container().name.clone(), self.container().state.word());
+                return Err(Error::RemoveRunning { name, state });
+            }
+            self.kill_and_wait().await?;
+            if self.view.removed {
+                return Ok(());
+            }
+        }
+        self.advance(Event::Remove)?;
+        let (shared, id) = (self.shared.clone(), self.container().id.clone());
+        blocking(move || {
+            shared.db.write(Durability::Process, |tx| tx.delete::<Container>(&id))?;
+            create::discard(&shared.places(&id));
+            Ok(())
+        })
+        .await?;
+        self.index.forget(&self.view.container.id, &self.view.container.name);
+        self.view.removed = true;
+        self.publish();
+        self.shared.emit(self.container(), "destroy", &[]);
+        Ok(())
+    }
+
+    async fn kill_and_wait(&mut self) -> Result<(), Error> {
+        self.signal(SIGKILL).await?;
+        while self.container().state.is_active() {
+            let message = hear(&mut self.shim).await;
+            // `exited` may remove the container by itself; that is what the caller wants.
+            Box::pin(self.heard(message)).await;
+        }
+        Ok(())
+    }
+
+    // ── telling and recording ──
+
+    async fn tell(&mut self, message: &ToShim) -> Result<(), Error> {
+        let id = &self.view.container.id;
+        let Some(shim) = &mut self.shim else { return Err(Error::ShimLost(id.clone())) };
+        link::send(&mut shim.writer, message).await.map_err(|_| Error::ShimLost(id.clone()))
+    }
+
+    /// One step of the life: on disk first, then for everybody to see.
+    fn advance(&mut self, event: Event) -> Result<(), Error> {
+        let state = self.container().state.clone().step(event);
+        self.view.container.state = state.map_err(|refused| {
+            Error::Invalid(format!("a container that is {} can't do that", refused.state.word()))
+        })?;
+        let container = self.view.container.clone();
+        // Tens of microseconds in WAL mode: not worth a thread.
+        self.shared.db.write(Durability::Process, |tx| tx.put(&container))?;
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&self) {
+        self.published.send_replace(Arc::new(self.view.clone()));
+    }
+
+    fn lost_on(&self, doing: &'static str, source: std::io::Error) -> Error {
+        tracing::warn!(%source, doing, "a shim can't be used");
+        Error::ShimLost(self.container().id.clone())
+    }
+}
+
+/// `FromShim::Created`, as a type.
+struct Created {
+    pid: i32,
+}
+
+/// The next message; `None` when the shim hung up. Without a shim there is none to wait for.
+async fn hear(shim: &mut Option<Shim>) -> Option<FromShim> {
+    match shim {
+        Some(shim) => shim.heard.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(source) => Err(Error::System { doing: "finish a task", source: source.into() }),
+    }
+}
+
+/// Everything between the record and the shim's first word. Blocking, about a millisecond.
+fn launch_shim(shared: &Shared, container: &Container) -> Result<shim::Launched, Error> {
+    let places = shared.places(&container.id);
+    create::make_folder(&places.volatile, 0o700)?;
+    shim::forget_exit(&places.durable)?;
+    let root = shared.layers.mount_root(&container.layers, &places.upper(), &places.work())?;
+    let launch = shim::Launch {
+        id: container.id.clone(),
+        spec: spec::build(container, root.as_fd(), &places, &shared.settings)?,
+        stdin: match (container.config.open_stdin, container.config.stdin_once) {
+            (false, _) => shim::Stdin::Closed,
+            (true, false) => shim::Stdin::Open,
+            (true, true) => shim::Stdin::Once,
+        },
+        log: logs::configure(&container.host.log_config, &places.log())?,
+        run_dir: places.volatile,
+        container_dir: places.durable,
+    };
+    Ok(shim::launch(&launch, root.as_fd())?)
+}
+
+/// Waits for a shim of ours to end, so that it doesn't stay as a zombie.
+fn reap(pidfd: OwnedFd) {
+    tokio::spawn(async move {
+        let Ok(shim) = Readable::new(pidfd) else { return };
+        if shim.wait().await.is_ok() {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            // One that isn't our child was started by the engine before us and is reaped by init.
+            let _ = waitid(WaitId::PidFd(shim.fd()), options);
+        }
+    });
+}
+
+fn from_shim(exit: &shim::protocol::Exit) -> Exit {
+    Exit {
+        code: exit.code,
+        oom_killed: exit.oom_killed,
+        at: SystemTime::UNIX_EPOCH + Duration::from_nanos(exit.at),
+        error: String::new(),
+    }
+}
+
+/// docker's exit code for a container that never ran.
+fn failed_start(error: &Error) -> Exit {
+    let code = match error {
+        Error::Start { kind: FailureKind::NotFound, .. } => 127,
+        Error::Start { kind: FailureKind::NotExecutable, .. } => 126,
+        _ => 128,
+    };
+    Exit { code, oom_killed: false, at: SystemTime::now(), error: diag::chain(error) }
+}

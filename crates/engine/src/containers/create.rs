@@ -1,0 +1,277 @@
+//! Making a container: what was asked for, merged with what the image says, recorded with its folders.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ::state::Durability;
+
+use super::config::{self, Config, Create, HostConfig};
+use super::record::{Container, Places};
+use super::state::State;
+use super::{Index, Shared, spec};
+use crate::Error;
+use crate::images::{self, Image, Images};
+use crate::settings::{BUILT_IN_RUNTIME, Settings};
+
+/// What `POST /containers/create` answers.
+#[derive(Debug, Clone)]
+pub struct Created {
+    pub id: String,
+    pub warnings: Vec<String>,
+}
+
+const MAX_NAME: usize = 255;
+const DEFAULT_SHM: i64 = 64 << 20;
+
+pub(super) fn create(
+    request: Create,
+    shared: &Arc<Shared>,
+    images: &Images,
+    index: &Index,
+) -> Result<(Container, Vec<String>), Error> {
+    let image = images.get(&request.config.image)?;
+    let id = crate::id::container_id();
+    let config = merge(request.config, &image, &id)?;
+    let host = settle(request.host, &shared.settings)?;
+    let name = claim_name(request.name.as_deref(), &id, index)?;
+    let container = Container {
+        id,
+        name,
+        created: SystemTime::now(),
+        image: image.id.clone(),
+        layers: image.config.rootfs.diff_ids.clone(),
+        config,
+        host,
+        state: State::Created,
+    };
+    match establish(&container, shared) {
+        Ok(()) => Ok((container, Vec::new())),
+        Err(error) => {
+            index.release(&container.name);
+            discard(&shared.places(&container.id));
+            Err(error)
+        }
+    }
+}
+
+/// The folders first, the record last: what a crash leaves without a record is swept at the next start.
+fn establish(container: &Container, shared: &Shared) -> Result<(), Error> {
+    let places = shared.places(&container.id);
+    make_folder(&places.durable, 0o710)?;
+    for folder in [places.upper(), places.work()] {
+        make_folder(&folder, 0o755)?;
+    }
+    write_etc(container, &places)?;
+    shared.db.write(Durability::Process, |tx| {
+        tx.put(container)?;
+        tx.hold::<Container>(&container.id, images::IMAGE, container.image.as_str())?;
+        for layer in &container.layers {
+            tx.hold::<Container>(&container.id, images::LAYER, layer.as_str())?;
+        }
+        Ok(())
+    })
+}
+
+/// Removes a container's files. What can't be removed now is swept at the next start.
+pub(super) fn discard(places: &Places) {
+    for folder in [&places.volatile, &places.durable] {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %folder.display(), %error, "cannot remove a container's folder");
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), Error> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|source| Error::File {
+        doing: "create",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write_etc(container: &Container, places: &Places) -> Result<(), Error> {
+    let hostname = &container.config.hostname;
+    let hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
+                 ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+    // With the host's network go the host's names; a container without a network has no resolver to ask.
+    let host_file = |path: &str| match container.host.network_mode.as_str() {
+        "host" => fs::read_to_string(path).unwrap_or_default(),
+        _ => String::new(),
+    };
+    let hosts = match host_file("/etc/hosts") {
+        text if text.is_empty() => hosts.to_owned(),
+        text => text,
+    };
+    for (name, text) in [
+        ("hostname", format!("{hostname}\n")),
+        ("hosts", hosts),
+        ("resolv.conf", host_file("/etc/resolv.conf")),
+    ] {
+        let path = places.etc(name);
+        fs::write(&path, text).map_err(|source| Error::File { doing: "write", path, source })?;
+    }
+    Ok(())
+}
+
+fn claim_name(wanted: Option<&str>, id: &str, index: &Index) -> Result<String, Error> {
+    if let Some(wanted) = wanted.filter(|name| !name.is_empty()) {
+        let name = wanted.strip_prefix('/').unwrap_or(wanted);
+        if !is_name(name) {
+            return Err(Error::InvalidName(wanted.to_owned()));
+        }
+        index.claim(name, id)?;
+        return Ok(name.to_owned());
+    }
+    for attempt in 0..6 {
+        let name = crate::id::container_name(attempt);
+        if index.claim(&name, id).is_ok() {
+            return Ok(name);
+        }
+    }
+    // So many containers that every pair of words is taken: the id is a name too.
+    let name = id[..12].to_owned();
+    index.claim(&name, id)?;
+    Ok(name)
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    name.len() > 1
+        && name.len() <= MAX_NAME
+        && name.bytes().all(allowed)
+        && name.as_bytes()[0].is_ascii_alphanumeric()
+}
+
+/// What the client leaves open, the image says.
+fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
+    let from = &image.config.config;
+    if !from.volumes.is_empty() {
+        return Err(Error::Unsupported { feature: "an image with VOLUME".into(), instead: None });
+    }
+    if config.entrypoint.is_none() {
+        // A command of its own keeps the image's entrypoint; an entrypoint of its own drops the image's command.
+        if config.cmd.as_ref().is_none_or(Vec::is_empty) {
+            config.cmd.clone_from(&from.cmd);
+        }
+        config.entrypoint.clone_from(&from.entrypoint);
+    } else if config.entrypoint.as_ref().is_some_and(|words| matches!(&words[..], [word] if word.is_empty()))
+    {
+        // `--entrypoint ""` resets the image's.
+        config.entrypoint = None;
+    }
+    config.env = Some(merge_env(config.env.take().unwrap_or_default(), &from.env));
+    let fill = |field: &mut String, value: &String| {
+        if field.is_empty() {
+            field.clone_from(value);
+        }
+    };
+    fill(&mut config.user, &from.user);
+    fill(&mut config.working_dir, &from.working_dir);
+    fill(&mut config.stop_signal, &from.stop_signal);
+    if !from.exposed_ports.is_empty() {
+        let ports = config.exposed_ports.get_or_insert_default();
+        for port in from.exposed_ports.keys() {
+            ports.entry(port.clone()).or_default();
+        }
+    }
+    let labels = config.labels.get_or_insert_default();
+    for (name, value) in &from.labels {
+        labels.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    if config.hostname.is_empty() {
+        config.hostname = id[..12].to_owned();
+    }
+    let words = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|words| !words.is_empty());
+    if !words(&config.entrypoint) && !words(&config.cmd) {
+        return Err(Error::NoCommand);
+    }
+    Ok(config)
+}
+
+fn merge_env(mut env: Vec<String>, image: &[String]) -> Vec<String> {
+    let name = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
+    for entry in image {
+        if !env.iter().any(|given| name(given) == name(entry)) {
+            env.push(entry.clone());
+        }
+    }
+    env
+}
+
+/// Fills in this engine's defaults and refuses what it can't do.
+pub fn settle(mut host: HostConfig, settings: &Settings) -> Result<HostConfig, Error> {
+    let set = |field: &mut String, value: &str| {
+        if field.is_empty() {
+            value.clone_into(field);
+        }
+    };
+    let unsupported = |feature: String, instead| Err(Error::Unsupported { feature, instead });
+    set(&mut host.network_mode, "default");
+    match host.network_mode.as_str() {
+        "none" | "host" => {}
+        other => return unsupported(format!("network {other}"), config::network_remedy()),
+    }
+    set(&mut host.log_config.r#type, &settings.log_driver);
+    if host.log_config.config.is_empty() {
+        host.log_config.config.clone_from(&settings.log_options);
+    }
+    super::logs::configure(&host.log_config, Path::new(""))?;
+    set(&mut host.restart_policy.name, "no");
+    if host.restart_policy.name != "no" {
+        return unsupported(format!("restart policy {}", host.restart_policy.name), None);
+    }
+    set(&mut host.runtime, BUILT_IN_RUNTIME);
+    if host.runtime != BUILT_IN_RUNTIME {
+        return unsupported(format!("runtime {}", host.runtime), None);
+    }
+    set(&mut host.ipc_mode, "private");
+    if host.ipc_mode != "private" {
+        return unsupported(format!("IPC mode {}", host.ipc_mode), None);
+    }
+    set(&mut host.cgroupns_mode, "host");
+    if !matches!(host.cgroupns_mode.as_str(), "host" | "private") {
+        return Err(Error::Invalid(format!("invalid cgroup namespace mode: {}", host.cgroupns_mode)));
+    }
+    if !matches!(host.isolation.as_str(), "" | "default") {
+        return Err(Error::Invalid(format!("invalid isolation '{}' on linux", host.isolation)));
+    }
+    if host.shm_size < 0 {
+        return Err(Error::Invalid("SHM size can not be less than 0".into()));
+    }
+    if host.shm_size == 0 {
+        host.shm_size = if settings.default_shm_size > 0 { settings.default_shm_size } else { DEFAULT_SHM };
+    }
+    let own = |list: &[&str]| Some(list.iter().map(|&path| path.to_owned()).collect());
+    host.masked_paths = host.masked_paths.or_else(|| own(spec::MASKED_PATHS));
+    host.readonly_paths = host.readonly_paths.or_else(|| own(spec::READONLY_PATHS));
+    host.oom_kill_disable = host.oom_kill_disable.or(Some(false));
+    Ok(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_single_safe_components() {
+        for good in ["a1", "web-1", "A.b_c"] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", "a", ".a", "-a", "a/b", "a b", "a\0b", "ä1", &"a".repeat(256)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_clients_environment_wins_over_the_images() {
+        let merged = merge_env(vec!["A=1".into(), "C".into()], &["A=2".into(), "B=3".into(), "C=4".into()]);
+        assert_eq!(merged, ["A=1", "C", "B=3"]);
+    }
+}

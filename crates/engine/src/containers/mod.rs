@@ -1,0 +1,203 @@
+//! Containers: which there are and how each one lives.
+//!
+//! One task owns one container ([`actor`]) and publishes what it is; whoever lists or inspects takes the last
+//! published view and waits for nobody. What runs is held by the container's shim, so that this engine may go at any
+//! moment.
+
+mod actor;
+mod attach;
+pub mod config;
+mod create;
+mod link;
+pub mod logs;
+mod record;
+mod spec;
+pub mod state;
+mod user;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::state::{Db, Record as _};
+use oci::Digest;
+
+pub use actor::{Handle, View, WaitFor};
+pub use attach::Streams;
+pub use create::{Created, settle};
+pub use record::{Container, Places};
+
+use crate::Error;
+use crate::events::{Events, Kind};
+use crate::images::{self, Images};
+use crate::settings::Settings;
+
+/// What every container's task needs of the engine.
+#[derive(Debug)]
+pub struct Shared {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) db: Arc<Db>,
+    pub(crate) layers: Arc<layers::LayerStore>,
+    pub(crate) events: Arc<Events>,
+}
+
+impl Shared {
+    pub(crate) fn places(&self, id: &str) -> Places {
+        Places::new(&self.settings.data_root, &self.settings.run_dir, id)
+    }
+
+    pub(crate) fn emit(&self, container: &Container, action: &str, more: &[(&str, String)]) {
+        let mut attributes: BTreeMap<String, String> = container.config.labels.clone().unwrap_or_default();
+        attributes.insert("image".to_owned(), container.config.image.clone());
+        attributes.insert("name".to_owned(), container.name.clone());
+        attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        self.events.emit(Kind::Container, action, &container.id, attributes);
+    }
+}
+
+/// All containers.
+#[derive(Debug)]
+pub struct Containers {
+    shared: Arc<Shared>,
+    images: Arc<Images>,
+    index: Arc<Index>,
+}
+
+/// Handles by id and ids by name. Locked for a look-up or an insertion, never across anything that waits.
+#[derive(Debug, Default)]
+pub(crate) struct Index(Mutex<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    by_id: HashMap<String, Handle>,
+    by_name: HashMap<String, String>,
+}
+
+impl Index {
+    fn with<T>(&self, work: impl FnOnce(&mut Tables) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a name for an id, unless somebody has it.
+    fn claim(&self, name: &str, id: &str) -> Result<(), Error> {
+        self.with(|tables| match tables.by_name.get(name) {
+            Some(holder) => Err(Error::NameTaken { name: name.to_owned(), holder: holder.clone() }),
+            None => {
+                tables.by_name.insert(name.to_owned(), id.to_owned());
+                Ok(())
+            }
+        })
+    }
+
+    fn release(&self, name: &str) {
+        self.with(|tables| tables.by_name.remove(name));
+    }
+
+    fn insert(&self, handle: Handle) {
+        self.with(|tables| tables.by_id.insert(handle.id().to_owned(), handle));
+    }
+
+    /// The container is gone, name and all.
+    pub(crate) fn forget(&self, id: &str, name: &str) {
+        self.with(|tables| {
+            tables.by_id.remove(id);
+            tables.by_name.remove(name);
+        });
+    }
+}
+
+impl Containers {
+    /// Takes up the containers that are recorded: those that run are found again through their shims.
+    pub fn open(shared: Arc<Shared>, images: Arc<Images>) -> Result<Self, Error> {
+        let records: Vec<Container> = shared.db.read(|tx| tx.list())?;
+        let containers = Self { shared, images, index: Arc::default() };
+        containers.sweep(&records);
+        for record in records {
+            containers.index.claim(&record.name, &record.id)?;
+            containers.adopt(record);
+        }
+        Ok(containers)
+    }
+
+    fn adopt(&self, record: Container) -> Handle {
+        let handle = actor::spawn(record, self.shared.clone(), self.index.clone());
+        self.index.insert(handle.clone());
+        handle
+    }
+
+    /// Makes a container. Blocking: it writes files and commits.
+    pub fn create(&self, request: config::Create) -> Result<Created, Error> {
+        let (record, warnings) = create::create(request, &self.shared, &self.images, &self.index)?;
+        let id = record.id.clone();
+        self.shared.emit(&record, "create", &[]);
+        self.adopt(record);
+        Ok(Created { id, warnings })
+    }
+
+    /// Every container's last published view, newest first.
+    pub fn list(&self) -> Vec<Arc<View>> {
+        let handles: Vec<Handle> = self.index.with(|tables| tables.by_id.values().cloned().collect());
+        let mut views: Vec<_> = handles.iter().map(Handle::view).collect();
+        views.sort_by(|a, b| b.container.created.cmp(&a.container.created));
+        views
+    }
+
+    /// What a person typed: a full id, a name, or an unambiguous beginning of an id.
+    pub fn get(&self, typed: &str) -> Result<Handle, Error> {
+        let name = typed.strip_prefix('/').unwrap_or(typed);
+        self.index.with(|tables| {
+            if let Some(handle) = tables.by_id.get(typed) {
+                return Ok(handle.clone());
+            }
+            if let Some(handle) = tables.by_name.get(name).and_then(|id| tables.by_id.get(id)) {
+                return Ok(handle.clone());
+            }
+            let mut found = tables.by_id.iter().filter(|(id, _)| !name.is_empty() && id.starts_with(name));
+            match (found.next(), found.next()) {
+                (Some(_), Some(_)) => Err(Error::AmbiguousPrefix(typed.to_owned())),
+                (Some((_, handle)), None) => Ok(handle.clone()),
+                (None, _) => Err(Error::NoSuchContainer(typed.to_owned())),
+            }
+        })
+    }
+
+    /// Waits until every container that was recorded as running is known to run or to have ended.
+    pub async fn settled(&self) {
+        let handles: Vec<Handle> = self.index.with(|tables| tables.by_id.values().cloned().collect());
+        for handle in handles {
+            handle.settled().await;
+        }
+    }
+
+    /// Where a container's files are.
+    pub fn places(&self, id: &str) -> Places {
+        self.shared.places(id)
+    }
+
+    /// Folders that no record names: an engine died between making one and recording it, or the other way round.
+    fn sweep(&self, records: &[Container]) {
+        for base in [&self.shared.settings.data_root, &self.shared.settings.run_dir] {
+            for folder in folders(&base.join("containers")) {
+                let known = folder.file_name().is_some_and(|name| records.iter().any(|r| r.key() == name));
+                if !known && let Err(error) = std::fs::remove_dir_all(&folder) {
+                    tracing::warn!(path = %folder.display(), %error, "cannot remove what a crash left");
+                }
+            }
+        }
+    }
+}
+
+fn folders(path: &std::path::Path) -> Vec<PathBuf> {
+    std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+impl images::Users for Containers {
+    fn container_of(&self, image: &Digest) -> Option<(String, bool)> {
+        let views = self.list();
+        let users = || views.iter().filter(|view| view.container.image == *image);
+        let running = users().find(|view| view.container.state.is_active());
+        running
+            .or_else(|| users().next())
+            .map(|view| (view.container.id.clone(), view.container.state.is_active()))
+    }
+}

@@ -1,0 +1,84 @@
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use oci::Digest;
+use serde::{Deserialize, Serialize};
+use state::Record;
+
+use super::config::{Config, HostConfig};
+use super::state::State;
+
+/// Everything the engine remembers of a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    pub id: String,
+    /// Without the API's leading slash.
+    pub name: String,
+    pub created: SystemTime,
+    pub image: Digest,
+    /// The layers of its root, lowest first, kept here because the image may lose its names.
+    pub layers: Vec<Digest>,
+    pub config: Config,
+    pub host: HostConfig,
+    pub state: State,
+}
+
+impl Record for Container {
+    const KIND: &'static str = "container";
+    fn key(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Container {
+    /// The program and its arguments, as `inspect` shows them.
+    pub fn command(&self) -> Vec<String> {
+        let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+        let mut command = words(&self.config.entrypoint);
+        command.extend(words(&self.config.cmd));
+        command
+    }
+
+    /// The first twelve digits, for people.
+    pub fn short_id(&self) -> &str {
+        &self.id[..12]
+    }
+}
+
+/// Where a container's files are.
+///
+/// ```text
+/// <data root>/containers/<id>/   upper/ work/ hostname hosts resolv.conf <id>-json.log exit.json
+/// <run dir>/containers/<id>/     shim.sock
+/// ```
+#[derive(Debug, Clone)]
+pub struct Places {
+    pub durable: PathBuf,
+    pub volatile: PathBuf,
+    id: String,
+}
+
+impl Places {
+    pub(crate) fn new(data_root: &Path, run_dir: &Path, id: &str) -> Self {
+        let below = |base: &Path| base.join("containers").join(id);
+        Self { durable: below(data_root), volatile: below(run_dir), id: id.to_owned() }
+    }
+
+    /// The newest file of the `json-file` log.
+    pub fn log(&self) -> PathBuf {
+        self.durable.join(format!("{}-json.log", self.id))
+    }
+
+    pub(crate) fn upper(&self) -> PathBuf {
+        self.durable.join("upper")
+    }
+
+    pub(crate) fn work(&self) -> PathBuf {
+        self.durable.join("work")
+    }
+
+    /// A file of ours that the container sees below `/etc`.
+    pub(crate) fn etc(&self, name: &str) -> PathBuf {
+        self.durable.join(name)
+    }
+}

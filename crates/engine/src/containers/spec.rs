@@ -1,0 +1,256 @@
+//! From what a client asked for to the runtime's specification: the one place where a container's confinement is
+//! decided.
+
+use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
+
+use oci_spec::runtime as rt;
+
+use super::config::HostConfig;
+use super::record::{Container, Places};
+use super::user;
+use crate::Error;
+use crate::settings::Settings;
+
+/// Docker's default set.
+const CAPABILITIES: &[rt::Capability] = &[
+    rt::Capability::AuditWrite,
+    rt::Capability::Chown,
+    rt::Capability::DacOverride,
+    rt::Capability::Fowner,
+    rt::Capability::Fsetid,
+    rt::Capability::Kill,
+    rt::Capability::Mknod,
+    rt::Capability::NetBindService,
+    rt::Capability::NetRaw,
+    rt::Capability::Setfcap,
+    rt::Capability::Setgid,
+    rt::Capability::Setpcap,
+    rt::Capability::Setuid,
+    rt::Capability::SysChroot,
+];
+
+/// Docker's masked paths; `inspect` shows them.
+pub(super) const MASKED_PATHS: &[&str] = &[
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+
+/// Docker's read-only paths.
+pub(super) const READONLY_PATHS: &[&str] =
+    &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Writes the specification for a container whose root file system is `root`.
+pub(super) fn build(
+    container: &Container,
+    root: BorrowedFd<'_>,
+    places: &Places,
+    settings: &Settings,
+) -> Result<rt::Spec, Error> {
+    let mut spec = rt::Spec::default();
+    spec.set_process(Some(process(container, root, settings)?))
+        .set_root(Some(rt_root(&container.host)))
+        .set_hostname((container.host.network_mode != "host").then(|| container.config.hostname.clone()))
+        .set_mounts(Some(mounts(container, places)))
+        .set_annotations(container.host.annotations.clone().map(HashMap::from_iter))
+        .set_linux(Some(linux(container, settings)));
+    Ok(spec)
+}
+
+fn process(container: &Container, root: BorrowedFd<'_>, settings: &Settings) -> Result<rt::Process, Error> {
+    let config = &container.config;
+    let user = user::resolve(&config.user, root)?;
+    let mut ids = rt::User::default();
+    ids.set_uid(user.uid).set_gid(user.gid).set_additional_gids(Some(user.groups.clone()));
+    let mut process = rt::Process::default();
+    let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
+    process
+        .set_terminal(Some(config.tty))
+        .set_user(ids)
+        .set_args(Some(container.command()))
+        .set_env(Some(environment(container, &user.home)))
+        .set_cwd(cwd.into())
+        .set_no_new_privileges(Some(settings.no_new_privileges))
+        .set_capabilities(Some(capabilities(&container.host)?))
+        .set_rlimits(None);
+    if let [rows, columns] = container.host.console_size
+        && rows > 0
+        && columns > 0
+    {
+        let size = rt::BoxBuilder::default().height(rows).width(columns).build();
+        process.set_console_size(size.ok());
+    }
+    Ok(process)
+}
+
+fn environment(container: &Container, home: &str) -> Vec<String> {
+    let given = container.config.env.clone().unwrap_or_default();
+    let has = |name: &str| given.iter().any(|entry| entry.split('=').next() == Some(name));
+    let mut env = Vec::with_capacity(given.len() + 4);
+    if !has("PATH") {
+        env.push(DEFAULT_PATH.to_owned());
+    }
+    if !has("HOSTNAME") {
+        env.push(format!("HOSTNAME={}", container.config.hostname));
+    }
+    if container.config.tty && !has("TERM") {
+        env.push("TERM=xterm".to_owned());
+    }
+    let home = (!has("HOME")).then(|| format!("HOME={home}"));
+    // A name without `=` only unsets, and there is nothing to unset.
+    env.extend(given.into_iter().filter(|entry| entry.contains('=')));
+    env.extend(home);
+    env
+}
+
+fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
+    let parse = |list: &Option<Vec<String>>| -> Result<(bool, Vec<rt::Capability>), Error> {
+        let names = list.iter().flatten().map(|name| name.to_uppercase());
+        let (all, named): (Vec<_>, Vec<_>) = names.partition(|name| name == "ALL");
+        let named = named.iter().map(|name| capability(name)).collect::<Result<_, _>>()?;
+        Ok((!all.is_empty(), named))
+    };
+    let (add_all, added) = parse(&host.cap_add)?;
+    let (drop_all, dropped) = parse(&host.cap_drop)?;
+    let base: Vec<rt::Capability> = match (add_all, drop_all) {
+        (true, _) => (0..=40).filter_map(capability_by_number).collect(),
+        (false, true) => Vec::new(),
+        (false, false) => CAPABILITIES.to_vec(),
+    };
+    let kept = base.into_iter().chain(added).filter(|cap| !dropped.contains(cap));
+    let set: std::collections::HashSet<_> = kept.collect();
+    let mut capabilities = rt::LinuxCapabilities::default();
+    // Inheritable and ambient stay empty: what the program itself executes gets nothing by inheritance.
+    capabilities
+        .set_bounding(Some(set.clone()))
+        .set_effective(Some(set.clone()))
+        .set_permitted(Some(set))
+        .set_inheritable(None)
+        .set_ambient(None);
+    Ok(capabilities)
+}
+
+fn capability(name: &str) -> Result<rt::Capability, Error> {
+    let bare = name.strip_prefix("CAP_").unwrap_or(name);
+    format!("CAP_{bare}")
+        .parse()
+        .map_err(|_| Error::Invalid(format!("invalid CapAdd: unknown capability: \"CAP_{bare}\"")))
+}
+
+fn capability_by_number(number: u32) -> Option<rt::Capability> {
+    const NAMES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP \
+        LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO \
+        SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD \
+        LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ \
+        PERFMON BPF CHECKPOINT_RESTORE";
+    let name = NAMES.split_whitespace().nth(usize::try_from(number).ok()?)?;
+    capability(name).ok()
+}
+
+fn rt_root(host: &HostConfig) -> rt::Root {
+    let mut root = rt::Root::default();
+    // The path is a form: the root comes to the shim as a descriptor.
+    root.set_path("rootfs".into()).set_readonly(Some(host.readonly_rootfs));
+    root
+}
+
+fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> rt::Mount {
+    let mut mount = rt::Mount::default();
+    mount
+        .set_destination(target.into())
+        .set_typ(Some(kind.to_owned()))
+        .set_source(Some(source.into()))
+        .set_options(Some(options.iter().map(|&option| option.to_owned()).collect()));
+    mount
+}
+
+fn mounts(container: &Container, places: &Places) -> Vec<rt::Mount> {
+    let shm_size = format!("size={}", container.host.shm_size);
+    let mut mounts = vec![
+        mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro", "nosuid", "noexec", "nodev"]),
+        mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm_size]),
+    ];
+    for name in ["resolv.conf", "hostname", "hosts"] {
+        let source = places.etc(name).to_string_lossy().into_owned();
+        mounts.push(mount(&format!("/etc/{name}"), "bind", &source, &["rbind", "rprivate"]));
+    }
+    mounts
+}
+
+fn linux(container: &Container, settings: &Settings) -> rt::Linux {
+    let host = &container.host;
+    let mut kinds = vec![
+        rt::LinuxNamespaceType::Mount,
+        rt::LinuxNamespaceType::Uts,
+        rt::LinuxNamespaceType::Ipc,
+        rt::LinuxNamespaceType::Pid,
+    ];
+    if host.network_mode != "host" {
+        kinds.push(rt::LinuxNamespaceType::Network);
+    }
+    if host.cgroupns_mode == "private" {
+        kinds.push(rt::LinuxNamespaceType::Cgroup);
+    }
+    let namespaces = kinds.into_iter().map(|kind| {
+        let mut namespace = rt::LinuxNamespace::default();
+        namespace.set_typ(kind);
+        namespace
+    });
+    let paths = |given: &Option<Vec<String>>| given.clone();
+    let mut linux = rt::Linux::default();
+    linux
+        .set_namespaces(Some(namespaces.collect()))
+        .set_masked_paths(paths(&host.masked_paths))
+        .set_readonly_paths(paths(&host.readonly_paths))
+        .set_cgroups_path(Some(format!("{}/{}", settings.cgroup_parent, container.id).into()))
+        .set_resources(Some(resources(host)))
+        .set_seccomp(None);
+    linux
+}
+
+fn resources(host: &HostConfig) -> rt::LinuxResources {
+    let mut resources = rt::LinuxResources::default();
+    resources.set_devices(None);
+    if host.memory > 0 {
+        let mut memory = rt::LinuxMemory::default();
+        memory.set_limit(Some(host.memory));
+        resources.set_memory(Some(memory));
+    }
+    if let Some(limit) = host.pids_limit.filter(|limit| *limit > 0) {
+        let mut pids = rt::LinuxPids::default();
+        pids.set_limit(limit);
+        resources.set_pids(Some(pids));
+    }
+    if host.nano_cpus > 0 || host.cpu_shares > 0 {
+        let mut cpu = rt::LinuxCpu::default();
+        if host.nano_cpus > 0 {
+            // One hundred milliseconds, the kernel's own default period.
+            cpu.set_period(Some(100_000)).set_quota(Some(host.nano_cpus / 10_000));
+        }
+        cpu.set_shares(u64::try_from(host.cpu_shares).ok().filter(|shares| *shares > 0));
+        resources.set_cpu(Some(cpu));
+    }
+    resources
+}
