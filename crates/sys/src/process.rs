@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus};
 
@@ -69,4 +69,37 @@ pub fn join_new_session_keyring() -> io::Result<()> {
         libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<c_char>(), 0, 0, 0)
     };
     if rc >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Makes the calling process' present cgroups the roots of a new cgroup namespace.
+pub fn unshare_cgroup_namespace() -> io::Result<()> {
+    // SAFETY: a cgroup namespace changes only what `/proc/<pid>/cgroup` and new cgroup mounts show; no memory and no
+    // descriptor is concerned.
+    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }?)
+}
+
+/// Takes real, effective and saved user and group ids and exactly these further groups, for the calling thread.
+pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    use rustix::process::{Gid, Uid};
+    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    rustix::thread::set_thread_groups(&groups)?;
+    let gid = Gid::from_raw(gid);
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    let uid = Uid::from_raw(uid);
+    Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+}
+
+/// Takes over a descriptor that this program was started with, under a new number that is close-on-exec. The number
+/// that it had is closed, so a second call for it fails.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: duplicates whatever the number stands for; a closed one is an error.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 10) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: descriptors below 10 are those that a program is started with; a value of ours that owned this number
+    // could only come from an earlier call for it, and that returned the copy.
+    unsafe { libc::close(number) };
+    // SAFETY: the copy is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
