@@ -1,8 +1,8 @@
 //! The engine's side: starting a shim, and finding one that runs already.
 
 use std::ffi::CString;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -12,7 +12,6 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::mount::OpenTreeFlags;
 use sys::{MountAttributes, Spawn};
 
-use crate::protocol::Exit;
 use crate::{Error, Launch};
 
 /// The descriptors that a shim is born with, in the order of their numbers after 0, 1 and 2.
@@ -21,9 +20,7 @@ pub(crate) const ROOT_FD: i32 = 4;
 pub(crate) const CONFIG_FD: i32 = 5;
 /// A specification is no larger than this: a thousand variables and as many mounts fit many times.
 pub(crate) const MAX_CONFIG: u64 = 16 << 20;
-const MAX_EXIT: u64 = 4096;
 const SOCKET: &str = "shim.sock";
-const EXIT: &str = "exit.json";
 
 /// A shim that was started: our child, to be waited for through `pidfd` when it ends.
 #[derive(Debug)]
@@ -73,26 +70,11 @@ pub(crate) fn socket_path(run_dir: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}/{SOCKET}", run_dir.as_raw_fd())
 }
 
-/// How the container's last run ended, if its shim put that on disk.
-pub fn read_exit(container_dir: &Path) -> Result<Option<Exit>, Error> {
-    let path = container_dir.join(EXIT);
-    let mut text = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(MAX_EXIT).read_to_end(&mut text));
-    match read {
-        Ok(_) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|source| Error::ReadExit { path, source: source.into() }),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::ReadExit { path, source }),
-    }
-}
-
-/// Forgets the last run, before a next one.
-pub fn forget_exit(container_dir: &Path) -> Result<(), Error> {
-    let path = container_dir.join(EXIT);
-    match fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::ReadExit { path, source: e }),
-        _ => Ok(()),
+/// Removes what an earlier shim of the same container left.
+pub(crate) fn unlink_socket(run_dir: BorrowedFd<'_>) -> io::Result<()> {
+    match rustix::fs::unlinkat(run_dir, SOCKET, rustix::fs::AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(e) => Err(e.into()),
     }
 }
 
