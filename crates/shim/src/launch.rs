@@ -31,28 +31,57 @@ pub struct Launched {
     pub control: UnixStream,
 }
 
-/// Starts a container's shim, which makes its namespaces and process 1 and then waits for `Start`. Takes about a
-/// millisecond and never waits for the container; call it where blocking is allowed.
+/// What starts shims: the executable, protected from those who will run in containers.
+///
+/// A container's first process is a fork of the shim until its `execve`, so a container can get at our executable as
+/// `/proc/<pid>/exe` and try to write to it. It is therefore executed through a read-only mount that is attached nowhere:
+/// every attempt is refused, at the price of two system calls for each engine instead of a copy of the whole binary for
+/// each container.
+#[derive(Debug)]
+pub struct Launcher {
+    program: OwnedFd,
+}
+
+impl Launcher {
+    /// Shims are this very program, called as `ketch shim <id>`.
+    pub fn of_self() -> Result<Self, Error> {
+        Self::of(Path::new("/proc/self/exe"))
+    }
+
+    /// Shims are another program whose `main` is [`crate::main`].
+    pub fn of(program: &Path) -> Result<Self, Error> {
+        let program = protect(program).map_err(|source| Error::ProtectExecutable { source })?;
+        Ok(Self { program })
+    }
+
+    /// Starts a container's shim, which makes its namespaces and process 1 and then waits for `Start`. Takes about a
+    /// millisecond and never waits for the container; call it where blocking is allowed.
+    pub fn launch(&self, what: &Launch, root: BorrowedFd<'_>) -> Result<Launched, Error> {
+        let spawn = |source| Error::Spawn { id: what.id.clone(), source };
+        let config = describe(what).map_err(|source| Error::Describe { id: what.id.clone(), source })?;
+        let (ours, theirs) = UnixStream::pair().map_err(spawn)?;
+        let null = File::options().read(true).write(true).open("/dev/null").map_err(spawn)?;
+        let null = null.as_fd();
+        let id = CString::new(what.id.as_str()).map_err(|e| spawn(e.into()))?;
+        let child = sys::spawn(&Spawn {
+            program: self.program.as_fd(),
+            args: &[c"ketch".to_owned(), c"shim".to_owned(), id],
+            env: &[],
+            fds: &[null, null, null, theirs.as_fd(), root, config.as_fd()],
+        })
+        .map_err(spawn)?;
+        Ok(Launched { pid: child.pid, pidfd: child.pidfd, control: ours })
+    }
+}
+
+/// [`Launcher::launch`] with this very program, protected at the first call.
 pub fn launch(what: &Launch, root: BorrowedFd<'_>) -> Result<Launched, Error> {
-    let spawn = |source| Error::Spawn { id: what.id.clone(), source };
-    let config = describe(what).map_err(|source| Error::Describe { id: what.id.clone(), source })?;
-    let program = protected_executable()?;
-    let (ours, theirs) = UnixStream::pair().map_err(spawn)?;
-    let null = File::options().read(true).write(true).open("/dev/null").map_err(spawn)?;
-    let null = null.as_fd();
-    let args = [
-        c"ketch".to_owned(),
-        c"shim".to_owned(),
-        CString::new(what.id.as_str()).map_err(|e| spawn(e.into()))?,
-    ];
-    let child = sys::spawn(&Spawn {
-        program,
-        args: &args,
-        env: &[],
-        fds: &[null, null, null, theirs.as_fd(), root, config.as_fd()],
-    })
-    .map_err(spawn)?;
-    Ok(Launched { pid: child.pid, pidfd: child.pidfd, control: ours })
+    static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
+    if let Some(launcher) = LAUNCHER.get() {
+        return launcher.launch(what, root);
+    }
+    let launcher = Launcher::of_self()?;
+    LAUNCHER.get_or_init(|| launcher).launch(what, root)
 }
 
 /// Connects to a container's shim; it says `Hello` first.
@@ -90,21 +119,7 @@ fn describe(what: &Launch) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Our own executable through a read-only mount that is attached nowhere.
-///
-/// A container's first process is a fork of the shim until its `execve`, so a container can get at our executable as
-/// `/proc/<pid>/exe` and try to write to it. Through this mount every attempt is refused, at the price of two system
-/// calls for each engine instead of a copy of the whole binary for each container.
-fn protected_executable() -> Result<BorrowedFd<'static>, Error> {
-    static EXECUTABLE: OnceLock<OwnedFd> = OnceLock::new();
-    if let Some(executable) = EXECUTABLE.get() {
-        return Ok(executable.as_fd());
-    }
-    let executable = protect(c"/proc/self/exe").map_err(|source| Error::ProtectExecutable { source })?;
-    Ok(EXECUTABLE.get_or_init(|| executable).as_fd())
-}
-
-fn protect(path: &std::ffi::CStr) -> io::Result<OwnedFd> {
+fn protect(path: &Path) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let mount = rustix::mount::open_tree(rustix::fs::CWD, path, flags)?;
     sys::set_mount_attributes(mount.as_fd(), MountAttributes { set: sys::READ_ONLY, ..Default::default() })?;

@@ -27,5 +27,5 @@ mod streams;
 pub use config::{JsonFile, Launch, LogConfig, Stdin};
 pub use error::Error;
 pub use exit::{forget_exit, read_exit};
-pub use launch::{Launched, connect, launch};
+pub use launch::{Launched, Launcher, connect, launch};
 pub use start::main;
