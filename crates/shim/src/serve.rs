@@ -64,14 +64,14 @@ impl Shim {
     }
 
     /// Serves until the container is over and those who should know do. Returns the exit code of the shim itself.
-    pub(crate) fn serve(mut self, first: UnixStream, listener: UnixListener) -> i32 {
+    pub(crate) fn serve(mut self, first: UnixStream, listener: &UnixListener) -> i32 {
         if let Ok(mut connection) = Connection::new(first, &self.container_dir) {
             connection.tell(&FromShim::Created { pid: self.created.pid });
             self.connections.push(connection);
         }
         while !self.is_done() {
-            for (source, flags) in self.wait(&listener) {
-                self.handle(source, flags, &listener);
+            for (source, flags) in self.wait(listener) {
+                self.handle(source, flags, listener);
             }
             self.drop_gone();
         }

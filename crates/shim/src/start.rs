@@ -30,7 +30,7 @@ pub fn main(_args: &[String]) -> i32 {
         Err(error) => return told("read the container's description", error),
     };
     match create(&launch, &root) {
-        Ok((shim, listener)) => shim.serve(control, listener),
+        Ok((shim, listener)) => shim.serve(control, &listener),
         Err(Failure::Io(step, error)) => told(step, error),
         Err(Failure::Runtime(error)) => {
             let _ = protocol::send(&control, &failure(&error));

@@ -101,6 +101,21 @@ fn weight(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
 }
 
+/// What every container may use, whatever its rules: the devices that the runtime puts into `/dev`, and making nodes of
+/// any (which the capability governs, and which can't be opened). As runc and crun do, after the rules.
+const ALWAYS: [&str; 10] = [
+    "c *:* m",
+    "b *:* m",
+    "c 1:3 rwm",
+    "c 1:5 rwm",
+    "c 1:7 rwm",
+    "c 1:8 rwm",
+    "c 1:9 rwm",
+    "c 5:0 rwm",
+    "c 5:2 rwm",
+    "c 136:* rwm",
+];
+
 fn apply_devices(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup]) -> Result<(), Error> {
     if !rules.is_empty() && !on_v1(cgroup, "devices") {
         return Err(Error::Unsupported("linux.resources.devices on cgroup v2".into()));
@@ -119,7 +134,8 @@ fn apply_devices(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup]) -> Result<(), Err
         let line = format!("{kind} {}:{} {access}", number(rule.major()), number(rule.minor()));
         set(cgroup, "devices", if rule.allow() { "devices.allow" } else { "devices.deny" }, &line)?;
     }
-    Ok(())
+    let always = ALWAYS.iter().filter(|_| !rules.is_empty());
+    always.into_iter().try_for_each(|line| set(cgroup, "devices", "devices.allow", line))
 }
 
 fn on_v1(cgroup: &Cgroup, controller: &str) -> bool {

@@ -66,7 +66,7 @@ impl JsonFile {
             record.clear();
             encode(&line, stream, record);
             // A record is never divided between two files.
-            if file.is_full_with(batch.len() + record.len()) {
+            if file.is_full_for(record.len(), batch.len()) {
                 file.append(batch);
                 batch.clear();
                 file.rotate();

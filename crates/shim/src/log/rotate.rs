@@ -21,8 +21,11 @@ impl RotatingFile {
         Ok(Self { config: config.clone(), file, size })
     }
 
-    pub(super) fn is_full_with(&self, more: usize) -> bool {
-        self.size > 0 && self.size + more as u64 > self.config.max_size
+    /// Whether this record is to go to the next file, when so much waits to be written to this one. A record that is
+    /// larger than a whole file has a file to itself.
+    pub(super) fn is_full_for(&self, record: usize, waiting: usize) -> bool {
+        let used = self.size + waiting as u64;
+        used > 0 && used + record as u64 > self.config.max_size
     }
 
     /// A full disk loses lines and not the container.
@@ -68,10 +71,9 @@ mod tests {
     fn the_newest_files_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut file =
-            RotatingFile::open(&JsonFile { path: path.clone(), max_size: 4, max_files: 3 }).unwrap();
+        let mut file = RotatingFile::open(&JsonFile { path, max_size: 4, max_files: 3 }).unwrap();
         for text in ["1111", "2222", "3333", "4444"] {
-            if file.is_full_with(4) {
+            if file.is_full_for(4, 0) {
                 file.rotate();
             }
             file.append(text.as_bytes());

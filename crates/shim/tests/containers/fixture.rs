@@ -13,25 +13,25 @@ use serde_json::{Value, json};
 use shim::protocol::{Exit, FromShim, ToShim, receive, send};
 use shim::{JsonFile, Launch, Launched, Launcher, LogConfig, Stdin};
 
-pub struct Fixture {
+pub(crate) struct Fixture {
     folder: tempfile::TempDir,
-    pub id: String,
-    pub spec: Value,
-    pub stdin: Stdin,
-    pub log: LogConfig,
+    pub(crate) id: String,
+    pub(crate) spec: Value,
+    pub(crate) stdin: Stdin,
+    pub(crate) log: LogConfig,
 }
 
 /// A container whose shim is running. Killed, with its shim, when dropped.
-pub struct Running {
-    pub shim: Launched,
-    pub pid: i32,
+pub(crate) struct Running {
+    pub(crate) shim: Launched,
+    pub(crate) pid: i32,
     run_dir: PathBuf,
     cgroup: String,
 }
 
 impl Fixture {
     /// A container that runs these arguments, with Docker's usual mounts and capabilities.
-    pub fn new(args: &[&str]) -> Self {
+    pub(crate) fn new(args: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let folder = tempfile::tempdir().unwrap();
         for name in ["run", "container", "container/upper", "container/work"] {
@@ -43,15 +43,15 @@ impl Fixture {
         Self { folder, id, spec, stdin: Stdin::Closed, log }
     }
 
-    pub fn container_dir(&self) -> PathBuf {
+    pub(crate) fn container_dir(&self) -> PathBuf {
         self.folder.path().join("container")
     }
 
-    pub fn run_dir(&self) -> PathBuf {
+    pub(crate) fn run_dir(&self) -> PathBuf {
         self.folder.path().join("run")
     }
 
-    pub fn log_text(&self) -> String {
+    pub(crate) fn log_text(&self) -> String {
         fs::read_to_string(self.container_dir().join("log")).unwrap()
     }
 
@@ -63,7 +63,7 @@ impl Fixture {
     }
 
     /// Starts the shim and returns what it says first.
-    pub fn launch(&self) -> (Launched, FromShim) {
+    pub(crate) fn launch(&self) -> (Launched, FromShim) {
         let launch = Launch {
             id: self.id.clone(),
             run_dir: self.run_dir(),
@@ -79,14 +79,14 @@ impl Fixture {
     }
 
     /// Creates the container, which then waits to be started.
-    pub fn create(&self) -> Running {
+    pub(crate) fn create(&self) -> Running {
         let (shim, first) = self.launch();
         let FromShim::Created { pid } = first else { panic!("{first:?}") };
         Running { shim, pid, run_dir: self.run_dir(), cgroup: self.id.clone() }
     }
 
     /// Runs it to its end: its output streams and its exit.
-    pub fn run(&self) -> (String, String, Exit) {
+    pub(crate) fn run(&self) -> (String, String, Exit) {
         let container = self.create();
         let client = container.attach(false);
         container.start();
@@ -97,7 +97,7 @@ impl Fixture {
     }
 
     /// The failure of a container that can't be created or started.
-    pub fn failure(&self) -> FromShim {
+    pub(crate) fn failure(&self) -> FromShim {
         let (shim, first) = self.launch();
         let failed = match first {
             FromShim::Created { .. } => {
@@ -114,20 +114,20 @@ impl Fixture {
 }
 
 impl Running {
-    pub fn say(&self, message: &ToShim) {
+    pub(crate) fn say(&self, message: &ToShim) {
         send(&self.shim.control, message).unwrap();
     }
 
-    pub fn hear(&self) -> FromShim {
+    pub(crate) fn hear(&self) -> FromShim {
         receive(&self.shim.control).unwrap()
     }
 
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         self.say(&ToShim::Start);
         assert_eq!(self.hear(), FromShim::Started);
     }
 
-    pub fn wait(&self) -> Exit {
+    pub(crate) fn wait(&self) -> Exit {
         match self.hear() {
             FromShim::Exited(exit) => exit,
             other => panic!("{other:?}"),
@@ -135,13 +135,13 @@ impl Running {
     }
 
     /// Another connection to the shim, after its greeting.
-    pub fn connect(&self) -> (UnixStream, FromShim) {
+    pub(crate) fn connect(&self) -> (UnixStream, FromShim) {
         let stream = shim::connect(&self.run_dir).unwrap();
         let hello = receive(&stream).unwrap();
         (stream, hello)
     }
 
-    pub fn attach(&self, stdin: bool) -> UnixStream {
+    pub(crate) fn attach(&self, stdin: bool) -> UnixStream {
         let (stream, _) = self.connect();
         send(&stream, &ToShim::Attach { stdin, stdout: true, stderr: true }).unwrap();
         assert_eq!(receive::<FromShim>(&stream).unwrap(), FromShim::Attached);
@@ -149,7 +149,7 @@ impl Running {
     }
 
     /// Releases the shim, waits for its end and looks for what it left.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         self.say(&ToShim::Release);
         assert_eq!(sys::wait_for(&self.shim.pidfd).unwrap().exit_status(), Some(0));
         assert_eq!(cgroups_of(&self.cgroup), Vec::<PathBuf>::new());
@@ -170,7 +170,7 @@ impl Drop for Running {
 }
 
 /// Stdout and stderr out of Docker's multiplexed stream, to its end.
-pub fn read_frames(mut client: UnixStream) -> (String, String) {
+pub(crate) fn read_frames(mut client: UnixStream) -> (String, String) {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut header = [0; 8];
     while client.read_exact(&mut header).is_ok() {
@@ -187,7 +187,7 @@ pub fn read_frames(mut client: UnixStream) -> (String, String) {
 }
 
 /// Waits for a condition and says what it last was.
-pub fn eventually<T: std::fmt::Debug>(mut look: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn eventually<T: std::fmt::Debug>(mut look: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         match look() {
@@ -198,7 +198,7 @@ pub fn eventually<T: std::fmt::Debug>(mut look: impl FnMut() -> Result<T, String
     }
 }
 
-pub fn cgroups_of(name: &str) -> Vec<PathBuf> {
+pub(crate) fn cgroups_of(name: &str) -> Vec<PathBuf> {
     let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
     hierarchies.map(|path| path.join(name)).filter(|path| path.exists()).collect()
 }
