@@ -247,6 +247,8 @@ impl Shim {
         match self.created.start() {
             Ok(()) => {
                 self.state = ShimState::Running { pid };
+                // All that making a container took is needed no more; what is left is one small loop.
+                sys::forget_program_pages();
                 FromShim::Started
             }
             // Init has ended itself; its exit comes through the process' descriptor.

@@ -16,8 +16,8 @@ pub use mount::{
     MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, set_mount_attributes,
 };
 pub use process::{
-    become_user, exec_at, exec_path, exit_now, inherited, join_new_session_keyring, set_cloexec_from,
-    unshare_cgroup_namespace, wait_for,
+    become_user, exec_at, exec_path, exit_now, forget_program_pages, inherited, join_new_session_keyring,
+    set_cloexec_from, unshare_cgroup_namespace, wait_for,
 };
 pub use signal::{block_signals, restore_default_signals, send_signal};
 pub use spawn::{Spawn, Spawned, spawn};
