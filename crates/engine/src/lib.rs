@@ -3,6 +3,7 @@
 //! [`Engine`] only wires the parts together; behaviour lives on the parts.
 
 pub mod containers;
+pub mod disk;
 mod error;
 pub mod events;
 pub mod filters;

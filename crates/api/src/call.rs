@@ -1,0 +1,66 @@
+//! One request on its way to its handler.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use http::{HeaderMap, Request, header};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use crate::body::{self, Refused};
+use crate::error::Error;
+use crate::query::Query;
+use crate::version::ApiVersion;
+
+/// Everything a handler may look at.
+pub(crate) struct Call {
+    pub(crate) engine: Arc<Engine>,
+    /// The version asked for, or the newest.
+    pub(crate) version: ApiVersion,
+    /// The oldest version that this engine serves.
+    pub(crate) oldest: ApiVersion,
+    /// What stood for the `{…}` of the route, decoded.
+    pub(crate) params: Vec<String>,
+    pub(crate) query: Query,
+    pub(crate) request: Request<Incoming>,
+    /// Says when the engine wants streams to end.
+    pub(crate) closing: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Call {
+    pub(crate) fn since(&self, minor: u16) -> bool {
+        self.version >= ApiVersion::minor(minor)
+    }
+
+    pub(crate) fn before(&self, minor: u16) -> bool {
+        !self.since(minor)
+    }
+
+    /// The route's first `{…}`.
+    pub(crate) fn name(&self) -> &str {
+        self.params.first().map_or("", String::as_str)
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// The body as JSON. An empty one is `null`; another content type than JSON is refused as dockerd does.
+    pub(crate) async fn json(request: Request<Incoming>) -> Result<Value, Error> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
+        let bytes = body::read_small(request.into_body()).await.map_err(|refused| match refused {
+            Refused::TooLarge => Error::too_large(),
+            Refused::Broken(why) => Error::invalid(format!("cannot read the request's body: {why}")),
+        })?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if content_type.split(';').next().map(str::trim) != Some("application/json") {
+            return Err(Error::invalid(format!(
+                "unsupported Content-Type header ({content_type}): must be 'application/json'"
+            )));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
+    }
+}

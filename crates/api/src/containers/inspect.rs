@@ -1,0 +1,116 @@
+//! `GET /containers/{id}/json`.
+
+use engine::containers::state::State;
+use engine::containers::{Container, View};
+use serde_json::{Map, Value, json};
+
+use super::network;
+use crate::call::Call;
+use crate::error::Error;
+use crate::reply::{self, Reply};
+use crate::time::{self, NEVER};
+
+pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
+    let handle = call.engine.containers.get(call.name())?;
+    let view = handle.view();
+    let mut fields = describe(&call, &view);
+    if call.query.flag("size") {
+        let engine = call.engine.clone();
+        let usage =
+            tokio::task::spawn_blocking(move || engine::disk::measure(&engine)).await.unwrap_or_default();
+        let written = usage.written_by(&view.container.id);
+        let image = call.engine.images.catalogue().images.get(&view.container.image).map_or(0, |i| i.size());
+        fields.insert("SizeRw".into(), json!(written));
+        fields.insert("SizeRootFs".into(), json!(written + image));
+    }
+    Ok(reply::json(&fields))
+}
+
+fn describe(call: &Call, view: &View) -> Map<String, Value> {
+    let container = &view.container;
+    let places = call.engine.containers.places(&container.id);
+    let started = !matches!(container.state, State::Created);
+    let path =
+        |name: &str| if started { places.durable.join(name).display().to_string() } else { String::new() };
+    let has_log = started && container.host.log_config.r#type == "json-file";
+    let log_path = if has_log { places.log().display().to_string() } else { String::new() };
+    let command = container.command();
+    let fields = json!({
+        "Id": container.id,
+        "Created": time::rfc3339(container.created),
+        "Path": command.first().cloned().unwrap_or_default(),
+        "Args": command.get(1..).unwrap_or_default(),
+        "State": state(view),
+        "Image": container.image.as_str(),
+        "ResolvConfPath": path("resolv.conf"),
+        "HostnamePath": path("hostname"),
+        "HostsPath": path("hosts"),
+        "LogPath": log_path,
+        "Name": format!("/{}", container.name),
+        "RestartCount": 0,
+        "Driver": "overlay",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": null,
+        "HostConfig": host_config(call, container),
+        "GraphDriver": { "Data": { "ID": container.id }, "Name": "overlay" },
+        "Mounts": [],
+        "Config": container.config,
+        "NetworkSettings": network_settings(call, container),
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn host_config(call: &Call, container: &Container) -> Value {
+    let mut host = json!(container.host);
+    if let Some(fields) = host.as_object_mut().filter(|_| call.since(52)) {
+        fields.remove("KernelMemoryTCP");
+    }
+    host
+}
+
+fn state(view: &View) -> Value {
+    let state = &view.container.state;
+    let (started, finished) = match state {
+        State::Running(live) => (Some(live.since), None),
+        State::Exited { exit, started } => (*started, started.map(|_| exit.at)),
+        State::Created | State::Starting | State::Removing => (None, None),
+    };
+    let at = |time: Option<std::time::SystemTime>| time.map_or_else(|| NEVER.to_owned(), time::rfc3339);
+    let exit = state.exit();
+    json!({
+        "Status": state.word(),
+        "Running": state.live().is_some(),
+        "Paused": false,
+        "Restarting": false,
+        "OOMKilled": exit.is_some_and(|exit| exit.oom_killed),
+        "Dead": false,
+        "Pid": state.live().map_or(0, |live| live.pid),
+        "ExitCode": exit.map_or(0, |exit| exit.code),
+        "Error": exit.map_or("", |exit| exit.error.as_str()),
+        "StartedAt": at(started),
+        "FinishedAt": at(finished),
+    })
+}
+
+fn network_settings(call: &Call, container: &Container) -> Value {
+    let mut settings = json!({ "SandboxID": "", "SandboxKey": "", "Ports": {} });
+    let legacy = json!({
+        "Bridge": "", "HairpinMode": false, "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null, "EndpointID": "", "Gateway": "",
+        "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "",
+        "MacAddress": "",
+    });
+    if let (Some(fields), Value::Object(legacy)) = (settings.as_object_mut(), legacy) {
+        if call.before(52) {
+            fields.extend(legacy);
+        }
+        fields.insert("Networks".into(), network::endpoints(container));
+    }
+    settings
+}

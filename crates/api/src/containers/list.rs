@@ -1,0 +1,207 @@
+//! `GET /containers/json`.
+
+use std::time::SystemTime;
+
+use engine::containers::View;
+use engine::containers::state::State;
+use engine::filters::Filters;
+use serde_json::{Value, json};
+
+use super::network;
+use crate::call::Call;
+use crate::error::Error;
+use crate::reply::{self, Reply};
+use crate::time;
+
+const FILTER_KEYS: &[&str] = &[
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "isolation",
+    "is-task",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+];
+
+const STATES: &[&str] = &["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+
+pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
+    let filters = Filters::parse(call.query.get("filters"), FILTER_KEYS).map_err(engine::Error::from)?;
+    if let Some(wrong) = filters.values("status").find(|status| !STATES.contains(status)) {
+        return Err(Error::invalid(format!("invalid filter 'status={wrong}'")));
+    }
+    let limit = call.query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.filter(|limit| *limit > 0);
+    // As dockerd: asking for a number of containers, or for a state, asks for those that don't run too.
+    let all = call.query.flag("all") || limit.is_some() || filters.has("status") || filters.has("exited");
+    let views = call.engine.containers.list();
+    let window = window(&call, &filters)?;
+    let admitted = views
+        .iter()
+        .filter(|view| all || view.container.state.live().is_some())
+        .filter(|view| window.admits(view) && admits(&call, &filters, view))
+        .take(limit.unwrap_or(usize::MAX));
+    let sized = call.query.flag("size");
+    let list: Vec<Value> = match sized {
+        false => admitted.map(|view| summary(&call, view)).collect(),
+        true => {
+            let engine = call.engine.clone();
+            let usage = tokio::task::spawn_blocking(move || engine::disk::measure(&engine)).await;
+            let usage = usage.unwrap_or_default();
+            admitted.map(|view| with_sizes(&call, view, &usage)).collect()
+        }
+    };
+    Ok(reply::json(&list))
+}
+
+/// One container's entry, as in the listing and in `system df`.
+pub(crate) fn summary(call: &Call, view: &View) -> Value {
+    let container = &view.container;
+    let mut entry = json!({
+        "Id": container.id,
+        "Names": [format!("/{}", container.name)],
+        "Image": container.config.image,
+        "ImageID": container.image.as_str(),
+        "Command": command_line(&container.command()),
+        "Created": time::seconds(container.created),
+        "Ports": [],
+        "Labels": container.config.labels.clone().unwrap_or_default(),
+        "State": container.state.word(),
+        "Status": status(&container.state, SystemTime::now()),
+        "HostConfig": { "NetworkMode": container.host.network_mode },
+        "NetworkSettings": { "Networks": network::endpoints(container) },
+        "Mounts": [],
+    });
+    // 1.52 lists the state of health for each container.
+    if call.since(52)
+        && let Some(fields) = entry.as_object_mut()
+    {
+        fields.insert("Health".into(), json!({ "Status": "none", "FailingStreak": 0 }));
+    }
+    entry
+}
+
+fn with_sizes(call: &Call, view: &View, usage: &engine::disk::Usage) -> Value {
+    let mut entry = summary(call, view);
+    let written = usage.written_by(&view.container.id);
+    let image =
+        call.engine.images.catalogue().images.get(&view.container.image).map_or(0, |image| image.size());
+    if let Some(fields) = entry.as_object_mut() {
+        if written > 0 {
+            fields.insert("SizeRw".into(), json!(written));
+        }
+        fields.insert("SizeRootFs".into(), json!(written + image));
+    }
+    entry
+}
+
+/// dockerd quotes an argument with spaces by single quotes, here only.
+fn command_line(words: &[String]) -> String {
+    let quote = |word: &String| match word.contains(' ') {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    };
+    words.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+fn status(state: &State, now: SystemTime) -> String {
+    let since = |at: SystemTime| time::human_duration(now.duration_since(at).unwrap_or_default().as_secs());
+    match state {
+        State::Created | State::Starting | State::Exited { started: None, .. } => "Created".into(),
+        State::Running(live) => format!("Up {}", since(live.since)),
+        State::Exited { exit, .. } => format!("Exited ({}) {} ago", exit.code, since(exit.at)),
+        State::Removing => "Removal In Progress".into(),
+    }
+}
+
+/// `before` and `since` another container.
+struct Window {
+    before: Option<SystemTime>,
+    since: Option<SystemTime>,
+}
+
+impl Window {
+    fn admits(&self, view: &View) -> bool {
+        let created = view.container.created;
+        self.before.is_none_or(|before| created < before) && self.since.is_none_or(|since| created > since)
+    }
+}
+
+fn window(call: &Call, filters: &Filters) -> Result<Window, Error> {
+    let created = |key| -> Result<Option<SystemTime>, Error> {
+        let Some(name) = filters.values(key).next() else { return Ok(None) };
+        Ok(Some(call.engine.containers.get(name)?.view().container.created))
+    };
+    Ok(Window { before: created("before")?, since: created("since")? })
+}
+
+fn admits(call: &Call, filters: &Filters, view: &View) -> bool {
+    let container = &view.container;
+    let label = |name: &str| container.config.labels.as_ref()?.get(name).map(String::as_str);
+    let exit_code = container.state.exit().map(|exit| exit.code.to_string());
+    let port = |wanted: &str| {
+        let wanted = if wanted.contains('/') { wanted.to_owned() } else { format!("{wanted}/tcp") };
+        container.config.exposed_ports.as_ref().is_some_and(|ports| ports.contains_key(&wanted))
+    };
+    filters.admits_by("id", |id| container.id.starts_with(id))
+        && filters.admits_by("name", |name| is_named(&container.name, name))
+        && filters.admits("status", &[container.state.word()])
+        && filters.admits_by("exited", |code| exit_code.as_deref() == Some(code))
+        && filters.admits_by("ancestor", |image| descends(call, view, image))
+        && filters.admits("network", &[&container.host.network_mode])
+        && filters.admits("health", &["none"])
+        && filters.admits("is-task", &["false", "0"])
+        && filters.admits_by("expose", port)
+        // Nothing is published and nothing mounted in this version.
+        && !filters.has("publish")
+        && !filters.has("volume")
+        && filters.admits_labels("label", label)
+}
+
+/// dockerd takes a regular expression; what people write is a part of the name, perhaps anchored.
+fn is_named(name: &str, wanted: &str) -> bool {
+    let slashed = format!("/{name}");
+    let (start, rest) = wanted.strip_prefix('^').map_or((false, wanted), |rest| (true, rest));
+    let (end, text) = rest.strip_suffix('$').map_or((false, rest), |rest| (true, rest));
+    let fits = |name: &str| match (start, end) {
+        (true, true) => name == text,
+        (true, false) => name.starts_with(text),
+        (false, true) => name.ends_with(text),
+        (false, false) => name.contains(text),
+    };
+    fits(name) || fits(&slashed)
+}
+
+fn descends(call: &Call, view: &View, image: &str) -> bool {
+    view.container.config.image == image
+        || matches!(call.engine.images.catalogue().find(image), Ok(Some(found)) if found.id == view.container.image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_in_part_or_anchored() {
+        for wanted in ["web", "we", "^web", "^/web", "eb$", "^web$", "^/web$"] {
+            assert!(is_named("web", wanted), "{wanted}");
+        }
+        for wanted in ["x", "^eb", "we$", "^we$"] {
+            assert!(!is_named("web", wanted), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_one_line() {
+        let words: Vec<String> = ["sh", "-c", "echo hi"].map(str::to_owned).into();
+        assert_eq!(command_line(&words), "sh -c 'echo hi'");
+    }
+}

@@ -1,0 +1,12 @@
+//! `/containers/*`: one endpoint, one file.
+
+pub(crate) mod attach;
+pub(crate) mod create;
+pub(crate) mod inspect;
+pub(crate) mod list;
+pub(crate) mod logs;
+mod network;
+pub(crate) mod remove;
+pub(crate) mod start;
+pub(crate) mod stop;
+pub(crate) mod wait;

@@ -1,0 +1,42 @@
+//! `POST /containers/{id}/stop` and `/kill`.
+
+use std::time::Duration;
+
+use engine::signal;
+use http::StatusCode;
+
+use crate::call::Call;
+use crate::error::Error;
+use crate::reply::{self, Reply};
+
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
+    let handle = call.engine.containers.get(call.name())?;
+    let view = handle.view();
+    let config = &view.container.config;
+    let signal = match (call.query.get("signal"), config.stop_signal.as_str()) {
+        ("", "") => SIGTERM,
+        ("", configured) => signal::parse(configured)?,
+        (asked, _) => signal::parse(asked)?,
+    };
+    let seconds: i64 = match (call.query.number("t")?, config.stop_timeout) {
+        (Some(asked), _) => asked,
+        (None, Some(configured)) => configured.into(),
+        (None, None) => call.engine.settings.default_stop_timeout.into(),
+    };
+    // A negative number waits for ever.
+    let patience = u64::try_from(seconds).ok().map(Duration::from_secs);
+    handle.stop(signal, patience).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn kill(call: Call) -> Result<Reply, Error> {
+    let signal = match call.query.get("signal") {
+        "" => SIGKILL,
+        text => signal::parse(text)?,
+    };
+    call.engine.containers.get(call.name())?.signal(signal).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}

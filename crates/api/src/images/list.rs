@@ -1,0 +1,158 @@
+//! `GET /images/json`.
+
+use std::time::SystemTime;
+
+use engine::filters::Filters;
+use engine::images::{Catalogue, Image};
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::error::Error;
+use crate::reply::{self, Reply};
+use crate::time;
+
+const FILTER_KEYS: &[&str] = &["before", "dangling", "label", "label!", "reference", "since", "until"];
+
+pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
+    let filters = Filters::parse(call.query.get("filters"), FILTER_KEYS).map_err(engine::Error::from)?;
+    for name in ["manifests", "identity"] {
+        if call.query.flag(name) {
+            return Err(Error::refused(name, "images of this version of Ketch have one platform each"));
+        }
+    }
+    let catalogue = call.engine.images.catalogue();
+    let chosen = Chosen::new(&catalogue, &filters)?;
+    let mut list: Vec<(i64, Value)> = Vec::new();
+    for image in catalogue.images.values() {
+        let names = catalogue.names_of(&image.id);
+        if chosen.admits(image, &names) {
+            list.push((created(image), summary(&call, &catalogue, image)));
+        }
+    }
+    list.sort_by_key(|(created, _)| std::cmp::Reverse(*created));
+    Ok(reply::json(&list.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>()))
+}
+
+/// One image's entry, as in the listing and in `system df`.
+pub(crate) fn summary(call: &Call, catalogue: &Catalogue, image: &Image) -> Value {
+    let labels = &image.config.config.labels;
+    let mut entry = json!({
+        "Containers": -1,
+        "Created": created(image),
+        "Id": image.id.as_str(),
+        "Labels": (!labels.is_empty()).then_some(labels),
+        "ParentId": "",
+        "RepoDigests": [],
+        "RepoTags": catalogue.names_of(&image.id),
+        "SharedSize": -1,
+        "Size": image.size(),
+    });
+    if let Some(fields) = entry.as_object_mut().filter(|_| call.before(44)) {
+        fields.insert("VirtualSize".into(), json!(image.size()));
+    }
+    entry
+}
+
+/// Seconds since the epoch; an image without a date is as old as can be.
+pub(crate) fn created(image: &Image) -> i64 {
+    let text = image.config.created.as_deref().unwrap_or_default();
+    text.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second)
+}
+
+struct Chosen<'a> {
+    filters: &'a Filters,
+    dangling: Option<bool>,
+    before: Option<i64>,
+    since: Option<i64>,
+    until: Option<i64>,
+}
+
+impl<'a> Chosen<'a> {
+    fn new(catalogue: &Catalogue, filters: &'a Filters) -> Result<Self, Error> {
+        let age_of = |key| -> Result<Option<i64>, Error> {
+            let Some(name) = filters.values(key).next() else { return Ok(None) };
+            let found = catalogue.find(name)?;
+            let missing = || engine::Error::NoSuchImage(name.to_owned());
+            Ok(Some(created(&*found.ok_or_else(missing)?)))
+        };
+        let until = filters.values("until").next().map(|text| {
+            engine::events::parse_time(text).map_err(engine::Error::from).map(|at| at.map(time::seconds))
+        });
+        Ok(Self {
+            filters,
+            dangling: filters.flag("dangling").map_err(engine::Error::from)?,
+            before: age_of("before")?,
+            since: age_of("since")?,
+            until: until.transpose()?.flatten(),
+        })
+    }
+
+    fn admits(&self, image: &Image, names: &[String]) -> bool {
+        let created = created(image);
+        let label = |name: &str| image.config.config.labels.get(name).map(String::as_str);
+        self.dangling.is_none_or(|dangling| dangling == names.is_empty())
+            && self.before.is_none_or(|before| created < before)
+            && self.since.is_none_or(|since| created > since)
+            && self.until.is_none_or(|until| created < until)
+            && self.filters.admits_by("reference", |pattern| names.iter().any(|name| refers(name, pattern)))
+            && self.filters.admits_labels("label", label)
+            && (!self.filters.has("label!") || !self.filters.admits_labels("label!", label))
+    }
+}
+
+/// `busybox`, `busybox:*`, `*/app`: a shell pattern over the name with or without its tag.
+fn refers(name: &str, pattern: &str) -> bool {
+    let untagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name);
+    glob(pattern, name) || glob(pattern, untagged)
+}
+
+/// `*` is any text without a slash, `?` one character of it.
+fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                retry = Some((p, t));
+                p += 1;
+            }
+            Some('?') if text[t] != '/' => (p, t) = (p + 1, t + 1),
+            Some(c) if *c == text[t] => (p, t) = (p + 1, t + 1),
+            // Let the last star take one character more.
+            _ => match retry {
+                Some((star, from)) if text[from] != '/' => {
+                    retry = Some((star, from + 1));
+                    (p, t) = (star + 1, from + 1);
+                }
+                _ => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+/// When the image was last given a name.
+pub(crate) fn last_tagged(catalogue: &Catalogue, image: &Image) -> Option<SystemTime> {
+    catalogue.tags.values().filter(|tag| tag.image == image.id).map(|tag| tag.at).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_match_as_shell_patterns() {
+        for (pattern, name) in [
+            ("busybox", "busybox:latest"),
+            ("busy*", "busybox:1"),
+            ("*/app:*", "team/app:2"),
+            ("*:la?est", "a:latest"),
+        ] {
+            assert!(refers(name, pattern), "{pattern} {name}");
+        }
+        for (pattern, name) in [("app", "team/app:2"), ("*", "team/app:2"), ("busy", "busybox:1")] {
+            assert!(!refers(name, pattern), "{pattern} {name}");
+        }
+    }
+}

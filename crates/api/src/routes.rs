@@ -1,0 +1,259 @@
+//! Every route of the Engine API and what becomes of it: the table that requests are matched against, and that the
+//! coverage check compares with what clients may expect.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::error::Error;
+use crate::reply::Reply;
+use crate::{containers, images, swarm, system};
+
+type Answer = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
+
+/// What a route does.
+#[derive(Clone, Copy)]
+pub(crate) enum Fate {
+    Done(fn(Call) -> Answer),
+    /// Never, for this reason.
+    Refused(&'static str),
+    /// Not in this version.
+    NotYet,
+}
+
+/// One route. In `path`, `{name}` stands for one component, `{name*}` for one or more.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    /// The query parameters that are understood.
+    pub(crate) query: &'static [&'static str],
+    pub(crate) fate: Fate,
+}
+
+/// A route that fits, and what stood for its `{…}`.
+pub(crate) struct Found {
+    pub(crate) route: &'static Route,
+    pub(crate) params: Vec<String>,
+}
+
+macro_rules! route {
+    ($method:literal $path:literal [$($query:literal)*] $handler:path) => {
+        Route { method: $method, path: $path, query: &[$($query),*], fate: Fate::Done(|call| Box::pin($handler(call))) }
+    };
+    ($method:literal $path:literal) => {
+        Route { method: $method, path: $path, query: &[], fate: Fate::NotYet }
+    };
+    ($method:literal $path:literal refused $reason:literal) => {
+        Route { method: $method, path: $path, query: &[], fate: Fate::Refused($reason) }
+    };
+}
+
+#[rustfmt::skip]
+static ROUTES: &[Route] = &[
+    // ── system ──
+    route!("GET" "/_ping" [] system::ping::get),
+    route!("HEAD" "/_ping" [] system::ping::get),
+    route!("GET" "/version" [] system::version::get),
+    route!("GET" "/info" [] system::info::get),
+    route!("GET" "/events" ["since" "until" "filters"] system::events::get),
+    route!("GET" "/system/df" ["type" "verbose"] system::df::get),
+    route!("POST" "/auth" [] system::auth::post),
+    route!("POST" "/grpc"),
+    route!("POST" "/session"),
+    // ── containers ──
+    route!("GET" "/containers/json" ["all" "limit" "size" "filters"] containers::list::get),
+    route!("POST" "/containers/create" ["name" "platform"] containers::create::post),
+    route!("POST" "/containers/prune"),
+    route!("GET" "/containers/{id}/json" ["size"] containers::inspect::get),
+    route!("POST" "/containers/{id}/start" ["detachKeys" "checkpoint" "checkpoint-dir"] containers::start::post),
+    route!("POST" "/containers/{id}/stop" ["signal" "t"] containers::stop::post),
+    route!("POST" "/containers/{id}/kill" ["signal"] containers::stop::kill),
+    route!("POST" "/containers/{id}/wait" ["condition"] containers::wait::post),
+    route!("POST" "/containers/{id}/resize" ["h" "w"] containers::attach::resize),
+    route!("POST" "/containers/{id}/attach" ["detachKeys" "logs" "stream" "stdin" "stdout" "stderr"] containers::attach::post),
+    route!("GET" "/containers/{id}/logs" ["follow" "stdout" "stderr" "since" "until" "timestamps" "tail" "details"] containers::logs::get),
+    route!("DELETE" "/containers/{id}" ["v" "force" "link"] containers::remove::delete),
+    route!("GET" "/containers/{id}/attach/ws"),
+    route!("GET" "/containers/{id}/archive"),
+    route!("HEAD" "/containers/{id}/archive"),
+    route!("PUT" "/containers/{id}/archive"),
+    route!("GET" "/containers/{id}/changes"),
+    route!("GET" "/containers/{id}/export"),
+    route!("POST" "/containers/{id}/pause"),
+    route!("POST" "/containers/{id}/unpause"),
+    route!("POST" "/containers/{id}/rename"),
+    route!("POST" "/containers/{id}/restart"),
+    route!("GET" "/containers/{id}/stats"),
+    route!("GET" "/containers/{id}/top"),
+    route!("POST" "/containers/{id}/update"),
+    route!("POST" "/containers/{id}/exec"),
+    route!("GET" "/exec/{id}/json"),
+    route!("POST" "/exec/{id}/resize"),
+    route!("POST" "/exec/{id}/start"),
+    route!("GET" "/containers/{id}/checkpoints" refused "checkpoints need CRIU, which Ketch does not use"),
+    route!("POST" "/containers/{id}/checkpoints" refused "checkpoints need CRIU, which Ketch does not use"),
+    route!("DELETE" "/containers/{id}/checkpoints/{checkpoint}" refused "checkpoints need CRIU, which Ketch does not use"),
+    // ── images ──
+    route!("GET" "/images/json" ["all" "filters" "shared-size" "digests" "manifests" "identity"] images::list::get),
+    route!("POST" "/images/load" ["quiet" "platform"] images::load::post),
+    route!("POST" "/images/create"),
+    route!("GET" "/images/get"),
+    route!("POST" "/images/prune"),
+    route!("GET" "/images/search"),
+    route!("GET" "/images/{name*}/json" ["manifests" "platform"] images::inspect::get),
+    route!("GET" "/images/{name*}/history"),
+    route!("GET" "/images/{name*}/get"),
+    route!("GET" "/images/{name*}/attestations"),
+    route!("POST" "/images/{name*}/push"),
+    route!("POST" "/images/{name*}/tag"),
+    route!("DELETE" "/images/{name*}" ["force" "noprune" "platforms"] images::remove::delete),
+    route!("GET" "/distribution/{name*}/json"),
+    route!("POST" "/commit"),
+    route!("POST" "/build"),
+    route!("POST" "/build/prune"),
+    route!("POST" "/build/cancel"),
+    // ── networks and volumes ──
+    route!("GET" "/networks"),
+    route!("POST" "/networks/create"),
+    route!("POST" "/networks/prune"),
+    route!("GET" "/networks/{id}"),
+    route!("DELETE" "/networks/{id}"),
+    route!("POST" "/networks/{id}/connect"),
+    route!("POST" "/networks/{id}/disconnect"),
+    route!("GET" "/volumes"),
+    route!("POST" "/volumes/create"),
+    route!("POST" "/volumes/prune"),
+    route!("GET" "/volumes/{name}"),
+    route!("PUT" "/volumes/{name}"),
+    route!("DELETE" "/volumes/{name}"),
+    // ── plugins: the managed kind, which are images of Docker's own sort ──
+    route!("GET" "/plugins" refused "managed plugins are not part of Ketch"),
+    route!("POST" "/plugins/create" refused "managed plugins are not part of Ketch"),
+    route!("GET" "/plugins/privileges" refused "managed plugins are not part of Ketch"),
+    route!("POST" "/plugins/pull" refused "managed plugins are not part of Ketch"),
+    route!("GET" "/plugins/{name*}/json" refused "managed plugins are not part of Ketch"),
+    route!("POST" "/plugins/{name*}/disable" refused "managed plugins are not part of Ketch"),
+    route!("POST" "/plugins/{name*}/enable" refused "managed plugins are not part of Ketch"),
+    route!("POST" "/plugins/{name*}/push" refused "managed plugins are not part of Ketch"),
+    route!("POST" "/plugins/{name*}/set" refused "managed plugins are not part of Ketch"),
+    route!("POST" "/plugins/{name*}/upgrade" refused "managed plugins are not part of Ketch"),
+    route!("DELETE" "/plugins/{name*}" refused "managed plugins are not part of Ketch"),
+    // ── swarm ──
+    route!("GET" "/swarm" [] swarm::manager_only),
+    route!("POST" "/swarm/init" [] swarm::join),
+    route!("POST" "/swarm/join" [] swarm::join),
+    route!("POST" "/swarm/leave" ["force"] swarm::leave),
+    route!("POST" "/swarm/unlock" [] swarm::manager_only),
+    route!("GET" "/swarm/unlockkey" [] swarm::manager_only),
+    route!("POST" "/swarm/update" ["version" "rotateWorkerToken" "rotateManagerToken" "rotateManagerUnlockKey"] swarm::manager_only),
+    route!("GET" "/nodes" ["filters"] swarm::manager_only),
+    route!("GET" "/nodes/{id}" [] swarm::manager_only),
+    route!("DELETE" "/nodes/{id}" ["force"] swarm::manager_only),
+    route!("POST" "/nodes/{id}/update" ["version"] swarm::manager_only),
+    route!("GET" "/services" ["filters" "status"] swarm::manager_only),
+    route!("POST" "/services/create" [] swarm::manager_only),
+    route!("GET" "/services/{id}" ["insertDefaults"] swarm::manager_only),
+    route!("DELETE" "/services/{id}" [] swarm::manager_only),
+    route!("GET" "/services/{id}/logs" ["details" "follow" "stdout" "stderr" "since" "timestamps" "tail"] swarm::manager_only),
+    route!("POST" "/services/{id}/update" ["version" "registryAuthFrom" "rollback"] swarm::manager_only),
+    route!("GET" "/tasks" ["filters"] swarm::manager_only),
+    route!("GET" "/tasks/{id}" [] swarm::manager_only),
+    route!("GET" "/tasks/{id}/logs" ["details" "follow" "stdout" "stderr" "since" "timestamps" "tail"] swarm::manager_only),
+    route!("GET" "/secrets" ["filters"] swarm::manager_only),
+    route!("POST" "/secrets/create" [] swarm::manager_only),
+    route!("GET" "/secrets/{id}" [] swarm::manager_only),
+    route!("DELETE" "/secrets/{id}" [] swarm::manager_only),
+    route!("POST" "/secrets/{id}/update" ["version"] swarm::manager_only),
+    route!("GET" "/configs" ["filters"] swarm::manager_only),
+    route!("POST" "/configs/create" [] swarm::manager_only),
+    route!("GET" "/configs/{id}" [] swarm::manager_only),
+    route!("DELETE" "/configs/{id}" [] swarm::manager_only),
+    route!("POST" "/configs/{id}/update" ["version"] swarm::manager_only),
+];
+
+/// The first route that fits. The table lists the special ones (`/containers/json`) before the general ones.
+pub(crate) fn find(method: &str, path: &str) -> Option<Found> {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    ROUTES
+        .iter()
+        .filter(|route| route.method == method)
+        .find_map(|route| Some(Found { route, params: fit(route.path, &parts)? }))
+}
+
+fn fit(pattern: &str, parts: &[&str]) -> Option<Vec<String>> {
+    let pattern: Vec<&str> = pattern.split('/').skip(1).collect();
+    let many = pattern.iter().position(|part| part.ends_with("*}"));
+    let surplus = match many {
+        Some(_) => parts.len().checked_sub(pattern.len())?,
+        None if parts.len() == pattern.len() => 0,
+        None => return None,
+    };
+    let mut params = Vec::new();
+    let mut rest = parts;
+    for (index, expected) in pattern.iter().enumerate() {
+        let take = if many == Some(index) { surplus + 1 } else { 1 };
+        let (here, after) = rest.split_at_checked(take)?;
+        rest = after;
+        match expected.starts_with('{') {
+            true => params.push(here.join("/")),
+            false if here == [*expected] => {}
+            false => return None,
+        }
+    }
+    params.iter().all(|param| !param.is_empty()).then_some(params)
+}
+
+/// The table as data, for the coverage check.
+pub fn dump() -> Value {
+    let entry = |route: &Route| {
+        let (state, reason) = match route.fate {
+            Fate::Done(_) => ("done", ""),
+            Fate::Refused(reason) => ("refused", reason),
+            Fate::NotYet => ("missing", ""),
+        };
+        let path = route.path.replace("*}", "}");
+        json!({ "method": route.method, "path": path, "state": state, "reason": reason, "query": route.query })
+    };
+    ROUTES.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: &str, path: &str) -> Option<(&'static str, Vec<String>)> {
+        find(method, path).map(|found| (found.route.path, found.params))
+    }
+
+    #[test]
+    fn image_names_may_have_slashes() {
+        let name = vec!["registry:5000/team/app".to_owned()];
+        assert_eq!(
+            found("GET", "/images/registry:5000/team/app/json"),
+            Some(("/images/{name*}/json", name.clone()))
+        );
+        assert_eq!(found("DELETE", "/images/registry:5000/team/app"), Some(("/images/{name*}", name)));
+    }
+
+    #[test]
+    fn special_routes_win_over_general_ones() {
+        assert_eq!(found("GET", "/containers/json").unwrap().0, "/containers/json");
+        assert_eq!(found("GET", "/images/json").unwrap().0, "/images/json");
+        assert_eq!(found("POST", "/containers/create").unwrap().0, "/containers/create");
+    }
+
+    #[test]
+    fn nothing_else_fits() {
+        for (method, path) in [
+            ("GET", "/nosuch"),
+            ("PUT", "/info"),
+            ("GET", "/containers//json"),
+            ("GET", ""),
+            ("GET", "/info/x"),
+        ] {
+            assert!(found(method, path).is_none(), "{method} {path}");
+        }
+    }
+}

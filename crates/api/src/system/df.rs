@@ -1,0 +1,106 @@
+//! `GET /system/df`: what takes how much room.
+
+use engine::{Engine, disk};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+use crate::call::Call;
+use crate::containers::list::summary;
+use crate::error::Error;
+use crate::images::list::summary as image_summary;
+use crate::reply::{self, Reply};
+
+const TYPES: &[&str] = &["container", "image", "volume", "build-cache"];
+
+pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
+    let wanted: Vec<&str> = call.query.all("type").collect();
+    if let Some(unknown) = wanted.iter().find(|name| !TYPES.contains(name)) {
+        return Err(Error::invalid(format!("unknown object type: {unknown}")));
+    }
+    let wants = |name: &str| wanted.is_empty() || wanted.contains(&name);
+    let usage = measure(call.engine.clone()).await?;
+    let mut fields = Map::new();
+    let images = images(&call, &usage);
+    let containers = containers(&call, &usage);
+    // 1.52 sends both the old and the new form.
+    if call.since(52) {
+        let verbose = call.query.flag("verbose");
+        let mut add = |kind, key: &str, summary: Value| {
+            if wants(kind) {
+                fields.insert(key.into(), summary);
+            }
+        };
+        add("image", "ImagesUsage", brief(&images, verbose, &usage.images));
+        add("container", "ContainersUsage", brief(&containers, verbose, &usage.containers));
+        add("volume", "VolumesUsage", brief(&[], verbose, &disk::Total::default()));
+        add("build-cache", "BuildCacheUsage", brief(&[], verbose, &disk::Total::default()));
+    }
+    if call.before(53) {
+        let empty = |name| if wants(name) { json!([]) } else { Value::Null };
+        let list = |name, list: Vec<Value>| if wants(name) { Value::Array(list) } else { Value::Null };
+        fields.insert("LayersSize".into(), json!(if wants("image") { usage.images.size } else { 0 }));
+        fields.insert("Images".into(), list("image", images));
+        fields.insert("Containers".into(), list("container", containers));
+        fields.insert("Volumes".into(), empty("volume"));
+        fields.insert("BuildCache".into(), empty("build-cache"));
+        if call.before(42) {
+            fields.insert("BuilderSize".into(), json!(0));
+        }
+    }
+    Ok(reply::json(&fields))
+}
+
+async fn measure(engine: Arc<Engine>) -> Result<disk::Usage, Error> {
+    let measured = tokio::task::spawn_blocking(move || disk::measure(&engine)).await;
+    measured.map_err(|error| {
+        Error::new(http::StatusCode::INTERNAL_SERVER_ERROR, format!("cannot measure: {error}"))
+    })
+}
+
+fn images(call: &Call, usage: &disk::Usage) -> Vec<Value> {
+    let catalogue = call.engine.images.catalogue();
+    catalogue
+        .images
+        .values()
+        .map(|image| {
+            let mut entry = image_summary(call, &catalogue, image);
+            let users = usage.users_of(&image.id);
+            let shared = usage.shared_size(image);
+            if let Some(fields) = entry.as_object_mut() {
+                fields.insert("Containers".into(), json!(users));
+                fields.insert("SharedSize".into(), json!(shared));
+            }
+            entry
+        })
+        .collect()
+}
+
+fn containers(call: &Call, usage: &disk::Usage) -> Vec<Value> {
+    let views = call.engine.containers.list();
+    views
+        .iter()
+        .map(|view| {
+            let mut entry = summary(call, view);
+            let image = call.engine.images.catalogue().images.get(&view.container.image).map(|i| i.size());
+            let written = usage.written_by(&view.container.id);
+            if let Some(fields) = entry.as_object_mut() {
+                if written > 0 {
+                    fields.insert("SizeRw".into(), json!(written));
+                }
+                fields.insert("SizeRootFs".into(), json!(written + image.unwrap_or(0)));
+            }
+            entry
+        })
+        .collect()
+}
+
+fn brief(items: &[Value], verbose: bool, total: &disk::Total) -> Value {
+    let mut fields = json!({
+        "ActiveCount": total.active, "TotalCount": items.len(), "Reclaimable": total.reclaimable,
+        "TotalSize": total.size,
+    });
+    if verbose && let Some(fields) = fields.as_object_mut() {
+        fields.insert("Items".into(), json!(items));
+    }
+    fields
+}

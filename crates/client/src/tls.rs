@@ -1,0 +1,110 @@
+//! TLS to an engine: its certificate against the given authority alone, ours where the engine asks for it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::connect::Io;
+use crate::resolve::TlsFiles;
+use crate::{Error, files};
+
+/// Agrees on TLS over an open connection.
+pub(crate) async fn wrap(
+    stream: TcpStream,
+    name: &str,
+    files: &TlsFiles,
+    address: &str,
+) -> Result<Io, Error> {
+    let config = config(files)?;
+    let name = ServerName::try_from(name.to_owned()).map_err(|_| Error::Host(address.to_owned()))?;
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let stream = connected.map_err(|source| Error::Tls { host: address.to_owned(), source })?;
+    Ok(Box::new(stream))
+}
+
+fn config(files: &TlsFiles) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_safe_default_protocol_versions();
+    // ring offers every protocol version that is compiled in, so this can't fail; it must not panic either.
+    let builder = builder.map_err(|e| unusable(Path::new("TLS"), &e))?;
+    let builder = match &files.ca {
+        Some(ca) => builder.with_root_certificates(roots(ca)?),
+        // `--tls` without `--tlsverify`: docker's contract is encryption to an engine that is not verified.
+        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider))),
+    };
+    let Some((cert, key)) = &files.identity else { return Ok(builder.with_no_client_auth()) };
+    let chain = certificates(cert)?;
+    let bytes = read(key)?;
+    let private = PrivateKeyDer::from_pem_slice(&bytes).map_err(|e| unusable(key, &e))?;
+    builder.with_client_auth_cert(chain, private).map_err(|e| unusable(cert, &e))
+}
+
+fn roots(ca: &Path) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca)? {
+        roots.add(certificate).map_err(|e| unusable(ca, &e))?;
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let bytes = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|e| unusable(path, &e))?;
+    if found.is_empty() { Err(unusable(path, &"it holds no certificate")) } else { Ok(found) }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    files::read(path)?.ok_or_else(|| unusable(path, &"no such file"))
+}
+
+fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::Certificate { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// Believes every certificate, and still checks that the engine holds its key.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
