@@ -1,1 +1,15 @@
-//! Under construction.
+//! The end-to-end harness: every test has an engine of its own, and can be pointed at a real dockerd instead.
+//!
+//! - [`Engine::isolated`] starts the built binary with everything below one scratch directory and, when dropped, looks
+//!   for processes, mounts, interfaces, cgroups and files that were left, also after a failed test.
+//! - `KETCH_TEST_DOCKER_HOST=unix://…` makes the same tests run against that dockerd, which proves the tests.
+//! - Every answer that [`Engine::request`] gets is compared with what dockerd answered on that route in that version:
+//!   see [`recording`] and [`shape`].
+
+pub mod cases;
+pub mod filters;
+pub mod http;
+pub mod images;
+pub mod recording;
+pub mod scenario;
+pub mod shape;

@@ -1,0 +1,96 @@
+//! Images that tests make for themselves, as docker archives in memory: no registry, no download.
+
+use anyhow::Context;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+/// Where Debian's package busybox-static puts its program.
+const BUSYBOX: &str = "/bin/busybox";
+const APPLETS: &[&str] = &[
+    "cat", "chmod", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id", "kill",
+    "ls", "mkdir", "mount", "nc", "ps", "pwd", "rm", "sh", "sleep", "stat", "sync", "tail", "test", "touch",
+    "true", "tty", "wc", "yes",
+];
+
+/// A busybox image under `tag`, with the usual applets linked.
+pub fn busybox(tag: &str) -> anyhow::Result<Vec<u8>> {
+    let program =
+        std::fs::read(BUSYBOX).with_context(|| format!("{BUSYBOX}: apt-get install busybox-static"))?;
+    let mut layer = Layer::default();
+    layer.file("bin/busybox", &program)?;
+    for applet in APPLETS {
+        layer.link(&format!("bin/{applet}"), "busybox")?;
+    }
+    layer.directory("tmp", 0o1777)?;
+    archive(tag, &layer.finish()?, &json!({"Cmd": ["sh"], "Env": ["PATH=/bin"], "WorkingDir": "/"}))
+}
+
+/// An image whose only file is one static program.
+pub fn single_program(tag: &str, program: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut layer = Layer::default();
+    layer.file("main", program)?;
+    archive(tag, &layer.finish()?, &json!({"Entrypoint": ["/main"], "WorkingDir": "/"}))
+}
+
+/// One layer and a config as `docker save` writes them.
+pub fn archive(tag: &str, layer: &[u8], config: &serde_json::Value) -> anyhow::Result<Vec<u8>> {
+    let config = json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "created": "2020-01-01T00:00:00Z",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(layer)))]},
+        "history": [{"created": "2020-01-01T00:00:00Z", "created_by": "testkit"}],
+    })
+    .to_string();
+    let name = format!("{}.json", hex(&Sha256::digest(&config)));
+    let manifest = json!([{"Config": name, "RepoTags": [tag], "Layers": ["layer/layer.tar"]}]).to_string();
+    let mut tar = Layer::default();
+    tar.file(&name, config.as_bytes())?;
+    tar.directory("layer", 0o755)?;
+    tar.file("layer/layer.tar", layer)?;
+    tar.file("manifest.json", manifest.as_bytes())?;
+    tar.finish()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A tar being written; deterministic, so that the same image has the same id in every test.
+pub struct Layer(tar::Builder<Vec<u8>>);
+
+impl Default for Layer {
+    fn default() -> Self {
+        Self(tar::Builder::new(Vec::new()))
+    }
+}
+
+impl Layer {
+    pub fn file(&mut self, path: &str, content: &[u8]) -> std::io::Result<()> {
+        let mut header = header(tar::EntryType::Regular, 0o755);
+        header.set_size(content.len() as u64);
+        self.0.append_data(&mut header, path, content)
+    }
+
+    pub fn directory(&mut self, path: &str, mode: u32) -> std::io::Result<()> {
+        self.0.append_data(&mut header(tar::EntryType::Directory, mode), path, std::io::empty())
+    }
+
+    pub fn link(&mut self, path: &str, target: &str) -> std::io::Result<()> {
+        self.0.append_link(&mut header(tar::EntryType::Symlink, 0o777), path, target)
+    }
+
+    pub fn finish(self) -> anyhow::Result<Vec<u8>> {
+        Ok(self.0.into_inner()?)
+    }
+}
+
+fn header(kind: tar::EntryType, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(0);
+    header.set_mtime(1_577_836_800);
+    header
+}

@@ -1,0 +1,61 @@
+//! `cargo xtask record --host unix://…`: asks a real dockerd and writes `tests/recordings`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::{Map, Value};
+use testkit::cases::{Case, ERRORS, SWARM};
+use testkit::http::{self, Reply, Request};
+use testkit::recording::{Answer, Answers, Recordings, route, versions};
+use testkit::scenario::{self, Caller};
+
+struct Recorder {
+    socket: PathBuf,
+    routes: BTreeMap<String, Answers>,
+}
+
+impl Caller for Recorder {
+    fn call(&mut self, request: &Request) -> anyhow::Result<Reply> {
+        let reply = http::call(&self.socket, request)
+            .with_context(|| format!("{} {}", request.method, request.path))?;
+        let answers = self.routes.entry(route(&request.method, &request.path)).or_default();
+        let answer = Answer::of(&reply);
+        let merged = match answers.remove(&reply.status()) {
+            Some(known) => known.or(answer),
+            None => answer,
+        };
+        answers.insert(reply.status(), merged);
+        Ok(reply)
+    }
+}
+
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let host = match arguments {
+        [flag, host] if flag == "--host" => host,
+        _ => anyhow::bail!("usage: cargo xtask record --host unix:///path/to/docker.sock"),
+    };
+    let socket = Path::new(host.strip_prefix("unix://").context("the host must be a unix:// socket")?);
+    let recordings = Recordings::committed();
+    recordings.clear()?;
+    for version in versions() {
+        let mut recorder = Recorder { socket: socket.into(), routes: BTreeMap::new() };
+        scenario::run(&mut recorder, &version)?;
+        for (route, answers) in &recorder.routes {
+            recordings.write(&version, route, answers)?;
+        }
+        recordings.write_document(&version, "errors", &outcomes(socket, ERRORS, &version)?)?;
+        recordings.write_document(&version, "swarm", &outcomes(socket, SWARM, &version)?)?;
+        println!("{version}: {} routes", recorder.routes.len());
+    }
+    Ok(())
+}
+
+fn outcomes(socket: &Path, cases: &[Case], version: &str) -> anyhow::Result<Value> {
+    let mut map = Map::new();
+    for case in cases {
+        let reply = http::call(socket, &case.request(version)).with_context(|| case.name)?;
+        map.insert(case.name.to_owned(), Case::outcome(&reply));
+    }
+    Ok(Value::Object(map))
+}
