@@ -63,6 +63,11 @@ impl Drain {
     pub fn busy(&self) -> usize {
         self.connections.busy()
     }
+
+    /// How many requests have begun so far: it changes whenever there was a client.
+    pub fn served(&self) -> u64 {
+        self.connections.served()
+    }
 }
 
 impl Api {

@@ -35,8 +35,6 @@ pub(crate) enum Error {
     Tls { path: PathBuf, source: io::Error },
     #[error("cannot set up TLS")]
     TlsSetup { source: rustls::Error },
-    #[error("{what} is needed to serve TLS")]
-    TlsMissing { what: &'static str },
     #[error("group {0} not found")]
     NoGroup(String),
     #[error("process with PID {pid} is still running")]

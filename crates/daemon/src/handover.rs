@@ -39,14 +39,9 @@ pub(crate) fn inherit() -> Result<Inherited, Error> {
     let Ok(text) = std::env::var(VARIABLE) else { return Ok(Inherited::default()) };
     let failed = |source| Error::System { doing: "take over the sockets of the engine before", source };
     let message: Message = serde_json::from_str(&text).map_err(|error| failed(error.into()))?;
-    let take = |fd| {
-        let fd = sys::take_inherited(fd)?;
-        fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
-        Ok(fd)
-    };
-    let sockets = message.sockets.into_iter().map(|(host, fd)| Ok((host, take(fd)?)));
+    let sockets = message.sockets.into_iter().map(|(host, fd)| Ok((host, sys::inherited(fd)?)));
     Ok(Inherited {
-        lock: Some(take(message.lock).map_err(failed)?),
+        lock: Some(sys::inherited(message.lock).map_err(failed)?),
         sockets: sockets.collect::<Result<_, _>>().map_err(failed)?,
     })
 }

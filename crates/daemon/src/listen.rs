@@ -198,7 +198,7 @@ fn activation(host: &str, name: &str) -> Result<Vec<Listener>, Error> {
         },
     };
     let take = |fd| {
-        let fd = sys::take_inherited(fd).map_err(|source| Error::Listen { host: host.to_owned(), source })?;
+        let fd = sys::inherited(fd).map_err(|source| Error::Listen { host: host.to_owned(), source })?;
         adopt(host.to_owned(), fd)
     };
     wanted.into_iter().map(take).collect()
@@ -207,7 +207,6 @@ fn activation(host: &str, name: &str) -> Result<Vec<Listener>, Error> {
 /// A socket that somebody else opened: unix or TCP, as the kernel says.
 fn adopt(host: String, fd: OwnedFd) -> Result<Listener, Error> {
     let failed = |source: io::Error| Error::Listen { host: host.clone(), source };
-    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
     let domain = rustix::net::sockopt::socket_domain(&fd).map_err(|errno| failed(errno.into()))?;
     let socket = if domain == rustix::net::AddressFamily::UNIX {
         let listener = UnixListener::from(fd);

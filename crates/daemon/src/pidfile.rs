@@ -23,11 +23,6 @@ impl PidFile {
         fs::write(path, me.to_string()).map_err(|source| failed("write", path, source))?;
         Ok(Self(path.to_owned()))
     }
-
-    /// The next engine is this very process: the file stays.
-    pub(crate) fn keep(self) {
-        std::mem::forget(self);
-    }
 }
 
 impl Drop for PidFile {

@@ -29,12 +29,6 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 const SIGTERM: i32 = 15;
 
-/// Why the engine ends.
-enum End {
-    /// SIGTERM, SIGINT, or nobody needed it any more.
-    Asked,
-}
-
 /// One engine process.
 struct Daemon {
     config: Config,
@@ -62,7 +56,7 @@ pub(crate) async fn run(config: Config, matches: Matches, arguments: Vec<OsStrin
     let tls = tls::acceptor(&config.tls)?;
     let engine = Engine::open(config.settings.clone(), config.live.clone(), root).await?;
     let mut daemon = Daemon { config, matches, arguments, engine, listeners, tls, level };
-    let End::Asked = daemon.serve(&pidfile).await?;
+    daemon.serve().await?;
     daemon.stop_containers().await;
     daemon.listeners.iter().for_each(Listener::clean_up);
     drop(pidfile);
@@ -108,8 +102,8 @@ impl Signals {
 }
 
 impl Daemon {
-    async fn serve(&mut self, pidfile: &PidFile) -> Result<End, Error> {
-        let _ = pidfile;
+    /// Serves until somebody asks for the end.
+    async fn serve(&mut self) -> Result<(), Error> {
         let mut signals = Signals::catch()?;
         loop {
             let (api, drain) = Api::new(self.engine.clone(), self.config.oldest_api);
@@ -124,7 +118,7 @@ impl Daemon {
             notify::tell(if matches!(wanted, Wanted::End) { "STOPPING=1" } else { "RELOADING=1" });
             drain.drain(DRAIN_TIME).await;
             match wanted {
-                Wanted::End => return Ok(End::Asked),
+                Wanted::End => return Ok(()),
                 // Comes back only when it failed; the sockets are still ours and clients wait in their queues.
                 Wanted::HandOver => {
                     let executable = &self.config.settings.executable;

@@ -97,8 +97,8 @@ pub fn inherited(number: i32) -> io::Result<OwnedFd> {
     if copy < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: descriptors below 10 are those that a program is started with; a value of ours that owned this number
-    // could only come from an earlier call for it, and that returned the copy.
+    // SAFETY: the number was open when this program started, so nothing of ours can have been given it since; a value
+    // that owned it could only come from an earlier call for it, and that returned the copy.
     unsafe { libc::close(number) };
     // SAFETY: the copy is new and nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
