@@ -163,7 +163,9 @@ fn merge(flags: Given, mut file: Given) -> Result<Given, Error> {
     for (key, value) in flags {
         if let Some(in_file) = file.get(key) {
             // Features of both places are joined, as dockerd does.
-            if let ("features", Value::Object(mut joined), Value::Object(more)) = (key, in_file.clone(), &value) {
+            if let ("features", Value::Object(mut joined), Value::Object(more)) =
+                (key, in_file.clone(), &value)
+            {
                 joined.extend(more.clone());
                 file.insert(key, Value::Object(joined));
                 continue;
@@ -203,7 +205,11 @@ fn refuse_unsupported(given: &Given) -> Result<(), Error> {
         let empty = matches!(value, Value::Array(list) if list.is_empty())
             || matches!(value, Value::Object(map) if map.is_empty());
         if !empty && !setting.fits.contains(&wanted.as_str()) {
-            let name = if setting.flag.is_empty() { (*key).to_owned() } else { format!("{key} (--{})", setting.flag) };
+            let name = if setting.flag.is_empty() {
+                (*key).to_owned()
+            } else {
+                format!("{key} (--{})", setting.flag)
+            };
             return Err(Error::Unsupported { name, reason });
         }
     }
@@ -249,8 +255,9 @@ impl Reader<'_> {
     fn bytes(&self, key: &str) -> Result<i64, Error> {
         match self.find(key) {
             None => Ok(0),
-            Some(Value::String(text)) => flags::go::parse_bytes(text)
-                .map_err(|why| Error::Value { key: key.to_owned(), why }),
+            Some(Value::String(text)) => {
+                flags::go::parse_bytes(text).map_err(|why| Error::Value { key: key.to_owned(), why })
+            }
             Some(value) => Ok(value.as_i64().unwrap_or_default()),
         }
     }
@@ -283,18 +290,23 @@ fn build(given: Given) -> Result<Config, Error> {
 fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<Settings, Error> {
     let driver = read.text("storage-driver", "overlay");
     if !matches!(driver.as_str(), "overlay" | "overlay2") {
-        return Err(Error::Value { key: "storage-driver".into(), why: format!("{driver}: there is only overlay") });
+        return Err(Error::Value {
+            key: "storage-driver".into(),
+            why: format!("{driver}: there is only overlay"),
+        });
     }
     let log = engine::containers::config::LogConfig {
         r#type: read.text("log-driver", "json-file"),
         config: read.map("log-opts"),
     };
     engine::containers::logs::configure(&log, Path::new(""))?;
-    let executable =
-        std::env::current_exe().map_err(|source| Error::System { doing: "find my own executable", source })?;
+    let executable = std::env::current_exe()
+        .map_err(|source| Error::System { doing: "find my own executable", source })?;
     let proxy = |key: &str, variable: &str| {
         let from_environment = || std::env::var(variable).or_else(|_| std::env::var(variable.to_lowercase()));
-        read.find(key).and_then(Value::as_str).map_or_else(|| from_environment().unwrap_or_default(), str::to_owned)
+        read.find(key)
+            .and_then(Value::as_str)
+            .map_or_else(|| from_environment().unwrap_or_default(), str::to_owned)
     };
     Ok(Settings {
         data_root,
@@ -318,7 +330,9 @@ fn cgroup_parent(text: &str) -> Result<String, Error> {
         && text.split('/').all(|part| part != ".." && part != "." && !part.contains(char::is_whitespace));
     match fits {
         true => Ok(format!("/{}", text.trim_matches('/'))),
-        false => Err(Error::Value { key: "cgroup-parent".into(), why: format!("{text:?} is not a cgroup's path") }),
+        false => {
+            Err(Error::Value { key: "cgroup-parent".into(), why: format!("{text:?} is not a cgroup's path") })
+        }
     }
 }
 
@@ -342,7 +356,11 @@ fn live(read: &Reader<'_>) -> Result<Live, Error> {
         labels,
         default_runtime,
         runtimes,
-        registry_mirrors: read.list("registry-mirrors").iter().map(|url| mirror(url)).collect::<Result<_, _>>()?,
+        registry_mirrors: read
+            .list("registry-mirrors")
+            .iter()
+            .map(|url| mirror(url))
+            .collect::<Result<_, _>>()?,
         insecure_registries: read.list("insecure-registries"),
         live_restore: read.flag("live-restore", true),
         max_concurrent_downloads: positive("max-concurrent-downloads", defaults.max_concurrent_downloads)?,
@@ -378,14 +396,16 @@ fn mirror(url: &str) -> Result<String, Error> {
 }
 
 fn runtimes(value: Option<&Value>) -> Result<BTreeMap<String, Runtime>, Error> {
-    let wrong = |name: &str, why: &str| Error::Value { key: "runtimes".into(), why: format!("{name}: {why}") };
+    let wrong =
+        |name: &str, why: &str| Error::Value { key: "runtimes".into(), why: format!("{name}: {why}") };
     let entries = value.and_then(Value::as_object).into_iter().flatten();
     entries
         .map(|(name, description)| {
             if name == BUILT_IN_RUNTIME {
                 return Err(wrong(name, "runtime name is reserved"));
             }
-            if let Some(key) = ["runtimeType", "options"].iter().find(|key| description.get(**key).is_some()) {
+            if let Some(key) = ["runtimeType", "options"].iter().find(|key| description.get(**key).is_some())
+            {
                 return Err(wrong(name, &format!("{key} is containerd's business and not supported")));
             }
             let path = description.get("path").and_then(Value::as_str).filter(|path| !path.is_empty());
@@ -404,7 +424,8 @@ fn tls(read: &Reader<'_>) -> Tls {
         (None, None) => TlsMode::Unsaid,
         _ => TlsMode::Off,
     };
-    let folder = std::env::var_os("DOCKER_CERT_PATH").map_or_else(|| PathBuf::from("/root/.docker"), PathBuf::from);
+    let folder =
+        std::env::var_os("DOCKER_CERT_PATH").map_or_else(|| PathBuf::from("/root/.docker"), PathBuf::from);
     Tls {
         mode,
         ca: read.path("tlscacert", &folder.join("ca.pem")),
@@ -453,7 +474,11 @@ fn idle_timeout(read: &Reader<'_>) -> Result<Option<Duration>, Error> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(|source| Error::File { doing: "resolve", path: path.to_owned(), source })
+    std::path::absolute(path).map_err(|source| Error::File {
+        doing: "resolve",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn from_environment(variable: &str, default: &str) -> PathBuf {
@@ -494,14 +519,20 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest() {
         let error = file(json!({"log-levle": "debug"})).unwrap_err();
-        assert_eq!(error.to_string(), "the following directives don't match any configuration option: log-levle");
+        assert_eq!(
+            error.to_string(),
+            "the following directives don't match any configuration option: log-levle"
+        );
         assert!(matches!(error, Error::UnknownKeys { nearest: Some("log-level"), .. }));
     }
 
     #[test]
     fn wrong_types_name_the_key() {
         assert_eq!(message(file(json!({"debug": "yes"}))), "cannot unmarshal debug: expected true or false");
-        assert_eq!(message(file(json!({"labels": [1]}))), "cannot unmarshal labels: expected a list of texts");
+        assert_eq!(
+            message(file(json!({"labels": [1]}))),
+            "cannot unmarshal labels: expected a list of texts"
+        );
     }
 
     #[test]

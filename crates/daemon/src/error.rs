@@ -14,7 +14,9 @@ pub(crate) enum Error {
     FileTooLong { path: PathBuf, limit: u64 },
     #[error("the following directives don't match any configuration option: {names}")]
     UnknownKeys { names: String, nearest: Option<&'static str> },
-    #[error("the following directives are specified both as a flag and in the configuration file: {conflicts}")]
+    #[error(
+        "the following directives are specified both as a flag and in the configuration file: {conflicts}"
+    )]
     Conflicts { conflicts: String },
     #[error("invalid value for {key}: {why}")]
     Value { key: String, why: String },

@@ -139,8 +139,11 @@ fn give_to_group(path: &Path, group: Option<&str>) -> Result<(), Error> {
         None if group.is_none() => return Ok(()),
         None => return Err(Error::NoGroup(name.to_owned())),
     };
-    std::os::unix::fs::chown(path, None, Some(id))
-        .map_err(|source| Error::File { doing: "change the group of", path: path.to_owned(), source })
+    std::os::unix::fs::chown(path, None, Some(id)).map_err(|source| Error::File {
+        doing: "change the group of",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 // ── tcp ──
@@ -174,7 +177,9 @@ fn addresses(text: &str, default_port: u16) -> io::Result<Vec<SocketAddr>> {
     };
     match numeric.parse::<SocketAddr>() {
         Ok(address) => Ok(vec![address]),
-        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{text} is not an address to listen on"))),
+        Err(_) => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{text} is not an address to listen on")))
+        }
     }
 }
 

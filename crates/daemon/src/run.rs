@@ -123,7 +123,8 @@ impl Daemon {
                 Wanted::HandOver => {
                     let executable = &self.config.settings.executable;
                     let lock = self.engine.root().lock_fd();
-                    let error = handover::become_successor(executable, &self.arguments, lock, &self.listeners);
+                    let error =
+                        handover::become_successor(executable, &self.arguments, lock, &self.listeners);
                     tracing::error!(error = diag::chain(&error), "the hand-over failed; this engine goes on");
                 }
             }
@@ -136,11 +137,13 @@ impl Daemon {
             let failed = |source| Error::Listen { host: listener.host.clone(), source };
             match &listener.socket {
                 Socket::Unix(socket, _) => {
-                    let socket = UnixListener::from_std(socket.try_clone().map_err(failed)?).map_err(failed)?;
+                    let socket =
+                        UnixListener::from_std(socket.try_clone().map_err(failed)?).map_err(failed)?;
                     tasks.spawn(accept_unix(socket, api.clone()));
                 }
                 Socket::Tcp(socket) => {
-                    let socket = TcpListener::from_std(socket.try_clone().map_err(failed)?).map_err(failed)?;
+                    let socket =
+                        TcpListener::from_std(socket.try_clone().map_err(failed)?).map_err(failed)?;
                     tasks.spawn(accept_tcp(socket, api.clone(), self.tls.clone()));
                 }
             }
@@ -173,7 +176,11 @@ impl Daemon {
         let loaded = match Config::load(&self.matches) {
             Ok(loaded) => loaded,
             Err(error) => {
-                return tracing::error!(error = diag::chain(&error), hint = error.hint(), "the configuration stays");
+                return tracing::error!(
+                    error = diag::chain(&error),
+                    hint = error.hint(),
+                    "the configuration stays"
+                );
             }
         };
         let changed = |key: &&str| self.config.given.get(*key) != loaded.given.get(*key);

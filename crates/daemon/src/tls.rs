@@ -28,7 +28,8 @@ pub(crate) fn acceptor(tls: &Tls) -> Result<Option<TlsAcceptor>, Error> {
     };
     let chain = certificates(&tls.certificate)?;
     let key = read(&tls.key)?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| unusable(&tls.key, io::Error::other(error)))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&key).map_err(|error| unusable(&tls.key, io::Error::other(error)))?;
     let mut config = builder.with_single_cert(chain, key).map_err(|source| Error::TlsSetup { source })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
