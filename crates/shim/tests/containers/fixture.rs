@@ -19,6 +19,8 @@ pub(crate) struct Fixture {
     pub(crate) spec: Value,
     pub(crate) stdin: Stdin,
     pub(crate) log: LogConfig,
+    /// Symlinks that the image has besides: name and target.
+    pub(crate) links: Vec<(String, String)>,
 }
 
 /// A container whose shim is running. Killed, with its shim, when dropped.
@@ -40,7 +42,7 @@ impl Fixture {
         let id = format!("ketch-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let log = LogConfig::JsonFile(JsonFile::bounded(folder.path().join("container/log")));
         let spec = spec(&id, args);
-        Self { folder, id, spec, stdin: Stdin::Closed, log }
+        Self { folder, id, spec, stdin: Stdin::Closed, log, links: Vec::new() }
     }
 
     pub(crate) fn container_dir(&self) -> PathBuf {
@@ -57,7 +59,7 @@ impl Fixture {
 
     fn root(&self) -> OwnedFd {
         let store = LayerStore::open(self.folder.path()).unwrap();
-        let layer = store.apply(&busybox_layer()[..], None).unwrap();
+        let layer = store.apply(&busybox_layer(&self.links)[..], None).unwrap();
         let container = self.container_dir();
         store.mount_root(&[layer.diff_id], &container.join("upper"), &container.join("work")).unwrap()
     }
@@ -203,7 +205,7 @@ pub(crate) fn cgroups_of(name: &str) -> Vec<PathBuf> {
     hierarchies.map(|path| path.join(name)).filter(|path| path.exists()).collect()
 }
 
-fn busybox_layer() -> Vec<u8> {
+fn busybox_layer(links: &[(String, String)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut add = |kind, path: &str, mode, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -222,9 +224,9 @@ fn busybox_layer() -> Vec<u8> {
     add(tar::EntryType::Regular, "etc/plain", 0o644, b"not a program");
     add(tar::EntryType::Regular, "bin/broken", 0o755, b"#!/no/such/interpreter\n");
     add(tar::EntryType::Regular, "bin/garbage", 0o755, b"\x7fELF garbage");
-    for applet in
-        ["sh", "true", "cat", "sleep", "ls", "id", "hostname", "echo", "dd", "stty", "tty", "mount", "seq"]
-    {
+    let applets = ["sh", "true", "cat", "sleep", "ls", "id", "hostname", "dd", "stty", "tty", "seq"];
+    let applets = applets.map(|name| (format!("bin/{name}"), "busybox".to_owned()));
+    for (name, target) in applets.iter().chain(links) {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
@@ -232,7 +234,7 @@ fn busybox_layer() -> Vec<u8> {
         header.set_uid(0);
         header.set_gid(0);
         header.set_mtime(1);
-        builder.append_link(&mut header, format!("bin/{applet}"), "busybox").unwrap();
+        builder.append_link(&mut header, name, target).unwrap();
     }
     builder.into_inner().unwrap()
 }
