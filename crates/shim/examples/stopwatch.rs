@@ -28,6 +28,7 @@ fn main() {
         println!("{name:8} median {:6.2} ms, fastest {:6.2} ms", all[rounds / 2], all[0]);
     }
     weigh(&launcher);
+    pour(&launcher);
 }
 
 fn mount(folder: &Path) -> OwnedFd {
@@ -89,6 +90,22 @@ fn weigh(launcher: &Launcher) {
     println!("{}", fs::read_to_string(PathBuf::from(format!("/proc/{}/smaps_rollup", shim.pid))).unwrap());
     send(&shim.control, &ToShim::Signal { signal: 9 }).unwrap();
     receive::<FromShim>(&shim.control).unwrap();
+    send(&shim.control, &ToShim::Release).unwrap();
+    sys::wait_for(&shim.pidfd).unwrap();
+}
+
+/// How fast lines get from a container into its log.
+fn pour(launcher: &Launcher) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "/bin/busybox yes 'a line of an ordinary length, as programs write them all day long' | /bin/busybox head -c 200000000";
+    let launch = prepare(folder.path(), "ketch-stopwatch-p", &["/bin/busybox", "sh", "-c", script]);
+    let shim = launcher.launch(&launch, mount(folder.path()).as_fd()).unwrap();
+    receive::<FromShim>(&shim.control).unwrap();
+    let clock = Instant::now();
+    send(&shim.control, &ToShim::Start).unwrap();
+    receive::<FromShim>(&shim.control).unwrap();
+    receive::<FromShim>(&shim.control).unwrap();
+    println!("200 MB of lines into the log: {:.2} s", clock.elapsed().as_secs_f64());
     send(&shim.control, &ToShim::Release).unwrap();
     sys::wait_for(&shim.pidfd).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,6 +19,8 @@ pub(crate) struct Fixture {
     pub(crate) spec: Value,
     pub(crate) stdin: Stdin,
     pub(crate) log: LogConfig,
+    /// Symlinks that the image has besides: name and target.
+    pub(crate) links: Vec<(String, String)>,
 }
 
 /// A container whose shim is running. Killed, with its shim, when dropped.
@@ -40,7 +42,7 @@ impl Fixture {
         let id = format!("ketch-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let log = LogConfig::JsonFile(JsonFile::bounded(folder.path().join("container/log")));
         let spec = spec(&id, args);
-        Self { folder, id, spec, stdin: Stdin::Closed, log }
+        Self { folder, id, spec, stdin: Stdin::Closed, log, links: Vec::new() }
     }
 
     pub(crate) fn container_dir(&self) -> PathBuf {
@@ -55,27 +57,39 @@ impl Fixture {
         fs::read_to_string(self.container_dir().join("log")).unwrap()
     }
 
-    fn root(&self) -> OwnedFd {
-        let store = LayerStore::open(self.folder.path()).unwrap();
-        let layer = store.apply(&busybox_layer()[..], None).unwrap();
-        let container = self.container_dir();
-        store.mount_root(&[layer.diff_id], &container.join("upper"), &container.join("work")).unwrap()
-    }
-
     /// Starts the shim and returns what it says first.
     pub(crate) fn launch(&self) -> (Launched, FromShim) {
-        let launch = Launch {
+        let store = LayerStore::open(self.folder.path()).unwrap();
+        store.apply(&busybox_layer(&self.links)[..], None).unwrap();
+        launch(&self.description(), self.folder.path())
+    }
+
+    fn description(&self) -> Launch {
+        Launch {
             id: self.id.clone(),
             run_dir: self.run_dir(),
             container_dir: self.container_dir(),
             spec: serde_json::from_value(self.spec.clone()).unwrap(),
             stdin: self.stdin,
             log: self.log.clone(),
-        };
-        let launcher = Launcher::of(Path::new(env!("CARGO_BIN_EXE_ketch-shim"))).unwrap();
-        let launched = launcher.launch(&launch, self.root().as_fd()).unwrap();
-        let first = receive(&launched.control).unwrap();
-        (launched, first)
+        }
+    }
+
+    /// Starts the container from a process that then does nothing: this test binary, run once more.
+    pub(crate) fn launch_from_another_process(&self) -> OtherEngine {
+        let store = LayerStore::open(self.folder.path()).unwrap();
+        store.apply(&busybox_layer(&self.links)[..], None).unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "fixture::other_engine", "--nocapture"])
+            .env("KETCH_TEST_ENGINE", serde_json::to_string(&self.description()).unwrap())
+            .env("KETCH_TEST_ROOT", self.folder.path())
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+        assert!(lines.any(|line| line.unwrap().ends_with("STARTED")), "the other engine failed");
+        OtherEngine(child)
     }
 
     /// Creates the container, which then waits to be started.
@@ -169,6 +183,40 @@ impl Drop for Running {
     }
 }
 
+/// A process that started a shim.
+pub(crate) struct OtherEngine(std::process::Child);
+
+impl OtherEngine {
+    /// With SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// What [`Fixture::launch_from_another_process`] runs; as an ordinary test it has nothing to do.
+#[test]
+fn other_engine() {
+    let Ok(description) = std::env::var("KETCH_TEST_ENGINE") else { return };
+    let root = std::env::var("KETCH_TEST_ROOT").unwrap();
+    let (shim, _) = launch(&serde_json::from_str(&description).unwrap(), Path::new(&root));
+    send(&shim.control, &ToShim::Start).unwrap();
+    assert_eq!(receive::<FromShim>(&shim.control).unwrap(), FromShim::Started);
+    println!("STARTED");
+    // Until it is killed; should the test die first, this ends.
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+fn launch(description: &Launch, data_root: &Path) -> (Launched, FromShim) {
+    let store = LayerStore::open(data_root).unwrap();
+    let (upper, work) = (description.container_dir.join("upper"), description.container_dir.join("work"));
+    let root = store.mount_root(&store.list().unwrap(), &upper, &work).unwrap();
+    let launcher = Launcher::of(Path::new(env!("CARGO_BIN_EXE_ketch-shim"))).unwrap();
+    let launched = launcher.launch(description, root.as_fd()).unwrap();
+    let first = receive(&launched.control).unwrap();
+    (launched, first)
+}
+
 /// Stdout and stderr out of Docker's multiplexed stream, to its end.
 pub(crate) fn read_frames(mut client: UnixStream) -> (String, String) {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -203,7 +251,7 @@ pub(crate) fn cgroups_of(name: &str) -> Vec<PathBuf> {
     hierarchies.map(|path| path.join(name)).filter(|path| path.exists()).collect()
 }
 
-fn busybox_layer() -> Vec<u8> {
+fn busybox_layer(links: &[(String, String)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut add = |kind, path: &str, mode, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -222,9 +270,9 @@ fn busybox_layer() -> Vec<u8> {
     add(tar::EntryType::Regular, "etc/plain", 0o644, b"not a program");
     add(tar::EntryType::Regular, "bin/broken", 0o755, b"#!/no/such/interpreter\n");
     add(tar::EntryType::Regular, "bin/garbage", 0o755, b"\x7fELF garbage");
-    for applet in
-        ["sh", "true", "cat", "sleep", "ls", "id", "hostname", "echo", "dd", "stty", "tty", "mount", "seq"]
-    {
+    let applets = ["sh", "true", "cat", "sleep", "ls", "id", "hostname", "dd", "stty", "tty", "seq"];
+    let applets = applets.map(|name| (format!("bin/{name}"), "busybox".to_owned()));
+    for (name, target) in applets.iter().chain(links) {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
@@ -232,7 +280,7 @@ fn busybox_layer() -> Vec<u8> {
         header.set_uid(0);
         header.set_gid(0);
         header.set_mtime(1);
-        builder.append_link(&mut header, format!("bin/{applet}"), "busybox").unwrap();
+        builder.append_link(&mut header, name, target).unwrap();
     }
     builder.into_inner().unwrap()
 }

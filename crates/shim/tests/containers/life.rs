@@ -167,3 +167,25 @@ fn a_container_that_was_never_started_can_be_ended() {
     assert!(crate::fixture::cgroups_of(&container.id).is_empty());
     assert_eq!(read_exit(&container.container_dir()).unwrap(), None);
 }
+
+#[test]
+fn killing_the_engine_in_mid_output_loses_neither_a_line_nor_the_exit_code() {
+    let container =
+        Fixture::new(&["sh", "-c", "seq 1 20000; while ! test -e /tmp/go; do true; done; echo end; exit 11"]);
+    // An engine of its own, so that it can be killed as a process: it starts the shim and the container, then waits.
+    let engine = container.launch_from_another_process();
+    eventually(|| container.log_text().contains("20000").then_some(()).ok_or("not written yet".to_owned()));
+    engine.kill();
+    let stream = shim::connect(&container.run_dir()).unwrap();
+    let FromShim::Hello { state: ShimState::Running { pid }, .. } = receive(&stream).unwrap() else {
+        panic!()
+    };
+    std::fs::write(format!("/proc/{pid}/root/tmp/go"), "").unwrap();
+    let FromShim::Exited(exit) = receive(&stream).unwrap() else { panic!() };
+    assert_eq!((exit.code, read_exit(&container.container_dir()).unwrap()), (11, Some(exit)));
+    assert_eq!(container.log_text().lines().count(), 20_001);
+    send(&stream, &ToShim::Release).unwrap();
+    eventually(|| {
+        (!container.run_dir().join("shim.sock").exists()).then_some(()).ok_or("shim stays".to_owned())
+    });
+}
