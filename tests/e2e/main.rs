@@ -1,1 +1,15 @@
-//! One module per subject.
+//! End-to-end tests: one module per subject, one isolated engine per test. See the documentation of `testkit`.
+//!
+//! A test says what it covers of docs/compatibility.md by a line `// covers: …` above it; CONTRIBUTING.md has the form.
+
+mod bad_input;
+mod cli;
+mod containers;
+mod daemon_config;
+mod errors;
+mod events;
+mod handover;
+mod ping_version_info;
+mod recorded;
+mod swarm_refused;
+mod system_df;

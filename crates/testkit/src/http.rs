@@ -53,10 +53,8 @@ impl Request {
         if !has("connection") {
             head.push_str("Connection: close\r\n");
         }
-        if !has("content-length")
-            && !has("transfer-encoding")
-            && !(self.body.is_empty() && self.method != "POST")
-        {
+        let has_body = !self.body.is_empty() || self.method == "POST";
+        if has_body && !has("content-length") && !has("transfer-encoding") {
             head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
         }
         for (name, value) in &self.headers {

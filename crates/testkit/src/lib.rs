@@ -7,9 +7,21 @@
 //!   see [`recording`] and [`shape`].
 
 pub mod cases;
+pub mod command;
+pub mod daemon;
+mod engine;
+mod faults;
 pub mod filters;
 pub mod http;
 pub mod images;
+pub mod leaks;
 pub mod recording;
 pub mod scenario;
+mod scratch;
 pub mod shape;
+mod waiting;
+
+pub use engine::Engine;
+pub use faults::Faults;
+pub use scratch::Scratch;
+pub use waiting::{DEADLINE, eventually};

@@ -138,7 +138,7 @@ impl Answer {
             // A stream that happened to be silent.
             (Body::Bytes | Body::Stream(_), Body::Empty) => {}
             (a, b) => {
-                list.push(Deviation { path: "body".into(), what: format!("expected {a:?}, found {b:?}") })
+                list.push(Deviation { path: "body".into(), what: format!("expected {a:?}, found {b:?}") });
             }
         }
         list

@@ -1,0 +1,32 @@
+//! How often a test that breaks things does so: a tenth of the full number, or what `KETCH_FAULTS` says in percent.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The count for one fault loop, and a small generator whose seed is printed, so that a failure can be repeated with
+/// `KETCH_SEED`.
+#[derive(Debug, Clone)]
+pub struct Faults {
+    pub count: u64,
+    state: u64,
+}
+
+impl Faults {
+    /// `full` is the number that `cargo xtask soak` runs.
+    pub fn of(full: u64) -> Self {
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        let percent = number("KETCH_FAULTS").unwrap_or(10);
+        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
+        let seed = number("KETCH_SEED").unwrap_or_else(clock);
+        let count = (full * percent / 100).max(1);
+        println!("faults: {count} of {full}, KETCH_SEED={seed}");
+        Self { count, state: seed | 1 }
+    }
+
+    /// A number below `bound` (xorshift: repeatable, nothing more is asked of it).
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state % bound.max(1)
+    }
+}

@@ -1,0 +1,41 @@
+//! One directory for everything that one engine owns.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// `<tmp>/kt-<pid>-<n>`: short, because a unix socket's path has 108 bytes, and in every process's command line below
+/// it, which is how leaks are found. Whoever made it removes it: removal can fail, and that is a finding.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    pub fn create() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let base = std::env::var_os("KETCH_TEST_SCRATCH").map_or_else(std::env::temp_dir, PathBuf::from);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = base.join(format!("kt-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self { path }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file below the scratch directory and returns its path.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.join(name);
+        let folder = path.parent().unwrap_or(&self.path);
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&path, content))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        path
+    }
+}
