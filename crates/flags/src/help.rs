@@ -157,6 +157,8 @@ fn default_is_zero(flag: &Flag) -> bool {
         Kind::Int | Kind::Int64 | Kind::Uint(_) | Kind::Float => matches!(flag.default, "" | "0"),
         Kind::Ip => matches!(flag.default, "" | "<nil>"),
         Kind::Bytes => matches!(flag.default, "" | "0"),
+        // docker's lists show no default of their own; where `[]` is stated, it is shown.
+        Kind::List => flag.default.is_empty(),
         Kind::Custom { .. } => matches!(flag.default, "" | "0" | "false" | "<nil>"),
         _ => matches!(flag.default, "" | "[]"),
     }

@@ -42,20 +42,27 @@ pub(crate) fn any(call: &Call) -> Outcome {
             "unknown type: {wanted:?}: must be one of \"container\", \"image\", \"network\", \"volume\""
         )));
     }
-    inspect(call, &kinds, flags.bool("size"))
+    inspect(call, &kinds, size_query(flags.bool("size")))
 }
 
 /// `container inspect`.
 pub(crate) fn container(call: &Call) -> Outcome {
-    inspect(call, &KINDS[..1], call.flags().bool("size"))
+    inspect(call, &KINDS[..1], size_query(call.flags().bool("size")))
 }
 
 /// `image inspect`.
 pub(crate) fn image(call: &Call) -> Outcome {
-    inspect(call, &KINDS[1..2], false)
+    let platform = call.flags().find("platform").map(super::load::platform).transpose()?;
+    let query = platform.map_or_else(String::new, |platform| format!("?platform={}", encode(&platform)));
+    inspect(call, &KINDS[1..2], query)
 }
 
-fn inspect(call: &Call, kinds: &[Kind], size: bool) -> Outcome {
+/// Only containers have a size that has to be counted; the others ignore the parameter.
+fn size_query(size: bool) -> String {
+    if size { "?size=1".into() } else { String::new() }
+}
+
+fn inspect(call: &Call, kinds: &[Kind], query: String) -> Outcome {
     let format = call.flags().text("format");
     let template = match format {
         "" | "json" => None,
@@ -64,7 +71,7 @@ fn inspect(call: &Call, kinds: &[Kind], size: bool) -> Outcome {
     let (found, failures) = call.with_engine(|engine| async move {
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         for name in call.args() {
-            match find(&engine, kinds, name, size).await {
+            match find(&engine, kinds, name, &query).await {
                 Ok(Some(object)) => found.push(object),
                 Ok(None) => failures.push(format!("Error: No such object: {name}")),
                 Err(error) => failures.push(unless_fatal(error)?),
@@ -81,11 +88,10 @@ async fn find(
     engine: &Engine,
     kinds: &[Kind],
     name: &str,
-    size: bool,
+    query: &str,
 ) -> Result<Option<Value>, client::Error> {
-    for (kind, before, after) in kinds {
-        let size = if size && *kind == "container" { "?size=1" } else { "" };
-        match engine.get(&format!("{before}{}{after}{size}", encode(name))).await {
+    for (_, before, after) in kinds {
+        match engine.get(&format!("{before}{}{after}{query}", encode(name))).await {
             Ok(object) => return Ok(Some(object)),
             Err(error) if kinds.len() > 1 && error.is_status(404) => {}
             Err(error) => return Err(error),

@@ -95,6 +95,9 @@ pub(crate) fn attached(flags: &Matches, detach: bool) -> Result<Attached, Error>
 
 /// The whole body.
 pub(crate) fn container(flags: &Matches, attached: Attached, detach: bool) -> Result<Value, Error> {
+    if !flags.bool("disable-content-trust") {
+        return Err(wrong("--disable-content-trust=false: Docker Content Trust was removed from Docker"));
+    }
     let (image, command) = flags.args.split_first().ok_or_else(|| wrong("an image is required"))?;
     let mut config = Object::new();
     config.put("Image", image.as_str());

@@ -108,7 +108,6 @@ EXPERIMENTAL:
   future release. Learn more about experimental features in our documentation:
   https://docs.docker.com/go/experimental/",
     flags: &[COMPOSE_ALPHA_GENERATE_FLAGS],
-    hidden: true,
     action: Action::NotYet,
     ..LEAF
 };
@@ -140,7 +139,6 @@ EXPERIMENTAL:
   future release. Learn more about experimental features in our documentation:
   https://docs.docker.com/go/experimental/",
     flags: &[COMPOSE_ALPHA_PUBLISH_FLAGS],
-    hidden: true,
     action: Action::NotYet,
     ..LEAF
 };
@@ -171,7 +169,6 @@ EXPERIMENTAL:
   future release. Learn more about experimental features in our documentation:
   https://docs.docker.com/go/experimental/",
     flags: &[COMPOSE_ALPHA_VIZ_FLAGS],
-    hidden: true,
     action: Action::NotYet,
     ..LEAF
 };
@@ -376,11 +373,9 @@ const COMPOSE_CP_FLAGS: &[Flag] = &[
 
 pub(crate) static COMPOSE_CP: Command = Command {
     name: "cp",
-    usage: "[OPTIONS] SERVICE:SRC_PATH DEST_PATH|-",
+    usage: "[OPTIONS] SERVICE:SRC_PATH DEST_PATH|-\n\tdocker compose cp [OPTIONS] SRC_PATH|- SERVICE:DEST_PATH",
     short: "Copy files/folders between a service container and the local filesystem",
-    long: "docker compose cp [OPTIONS] SRC_PATH|- SERVICE:DEST_PATH
-
-Copy files/folders between a service container and the local filesystem",
+    long: "Copy files/folders between a service container and the local filesystem",
     flags: &[COMPOSE_CP_FLAGS],
     action: Action::NotYet,
     ..LEAF
@@ -468,7 +463,8 @@ const COMPOSE_EXEC_FLAGS: &[Flag] = &[
         Kind::Bool,
         "Disable pseudo-TTY allocation. By default 'docker compose exec' allocates a TTY.",
     )
-    .short('T'),
+    .short('T')
+    .default("true"),
     Flag::new("privileged", Kind::Bool, "Give extended privileges to the process"),
     Flag::new("tty", Kind::Bool, "Allocate a pseudo-TTY").short('t').default("true").hidden(),
     Flag::new("user", Kind::String, "Run the command as this user").short('u'),
@@ -719,10 +715,7 @@ const COMPOSE_RUN_FLAGS: &[Flag] = &[
     Flag::new("label", Kind::StringArray, "Add or override a label").short('l'),
     Flag::new("name", Kind::String, "Assign a name to the container"),
     Flag::new("no-deps", Kind::Bool, "Don't start linked services"),
-    Flag::new("no-tty", Kind::Bool, "Disable pseudo-TTY allocation (default: auto-detected)")
-        .short('T')
-        .default("true")
-        .hidden(),
+    Flag::new("no-tty", Kind::Bool, "Disable pseudo-TTY allocation (default: auto-detected)").hidden(),
     Flag::new("publish", Kind::StringArray, "Publish a container's port(s) to the host").short('p'),
     Flag::new("pull", Kind::String, "Pull image before running (\"always\"|\"missing\"|\"never\")")
         .default("policy"),
@@ -747,7 +740,9 @@ const COMPOSE_RUN_FLAGS: &[Flag] = &[
     Flag::new("volume", Kind::StringArray, "Bind mount a volume").short('v'),
     Flag::new("workdir", Kind::String, "Working directory inside the container").short('w'),
     Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
-    Flag::new("no-TTY", Kind::Bool, "Disable pseudo-TTY allocation (default: auto-detected)").short('T'),
+    Flag::new("no-TTY", Kind::Bool, "Disable pseudo-TTY allocation (default: auto-detected)")
+        .short('T')
+        .default("true"),
 ];
 
 pub(crate) static COMPOSE_RUN: Command = Command {

@@ -4,7 +4,7 @@ use flags::{Args, Flag, Kind};
 
 use crate::commands::{attach, containers, inspect, logs, run, start};
 
-use super::{Action, Command, GROUP, LEAF, WINDOWS, kinds};
+use super::{Action, Command, GROUP, LEAF, NO_CHECKPOINTS, WINDOWS, kinds};
 
 /// What a container is to be: the flags that create and run share.
 pub(crate) const SHAPE_FLAGS: &[Flag] = &[
@@ -21,7 +21,9 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
         Kind::Uint(16),
         "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
     ),
-    Flag::new("blkio-weight-device", Kind::List, "Block IO weight (relative device weight)"),
+    Flag::new("blkio-weight-device", Kind::List, "Block IO weight (relative device weight)")
+        .default("[]")
+        .missing(),
     Flag::new("cap-add", Kind::List, "Add Linux capabilities"),
     Flag::new("cap-drop", Kind::List, "Drop Linux capabilities"),
     Flag::new("cgroup-parent", Kind::String, "Optional parent cgroup for the container"),
@@ -43,10 +45,18 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
     Flag::new("cpuset-mems", Kind::String, "MEMs in which to allow execution (0-3, 0,1)"),
     Flag::new("device", Kind::List, "Add a host device to the container"),
     Flag::new("device-cgroup-rule", Kind::List, "Add a rule to the cgroup allowed devices list"),
-    Flag::new("device-read-bps", Kind::List, "Limit read rate (bytes per second) from a device"),
-    Flag::new("device-read-iops", Kind::List, "Limit read rate (IO per second) from a device"),
-    Flag::new("device-write-bps", Kind::List, "Limit write rate (bytes per second) to a device"),
-    Flag::new("device-write-iops", Kind::List, "Limit write rate (IO per second) to a device"),
+    Flag::new("device-read-bps", Kind::List, "Limit read rate (bytes per second) from a device")
+        .default("[]")
+        .missing(),
+    Flag::new("device-read-iops", Kind::List, "Limit read rate (IO per second) from a device")
+        .default("[]")
+        .missing(),
+    Flag::new("device-write-bps", Kind::List, "Limit write rate (bytes per second) to a device")
+        .default("[]")
+        .missing(),
+    Flag::new("device-write-iops", Kind::List, "Limit write rate (IO per second) to a device")
+        .default("[]")
+        .missing(),
     Flag::new("disable-content-trust", Kind::Bool, "Skip image verification").default("true"),
     Flag::new("dns", Kind::List, "Set custom DNS servers"),
     Flag::new("dns-opt", Kind::List, "Set DNS options").hidden(),
@@ -57,7 +67,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
     Flag::new("env", Kind::List, "Set environment variables").short('e'),
     Flag::new("env-file", Kind::List, "Read in a file of environment variables"),
     Flag::new("expose", Kind::List, "Expose a port or a range of ports"),
-    Flag::new("gpus", kinds::GPUS, "GPU devices to add to the container ('all' to pass all GPUs)"),
+    Flag::new("gpus", kinds::GPUS, "GPU devices to add to the container ('all' to pass all GPUs)").missing(),
     Flag::new("group-add", Kind::List, "Add additional groups to join"),
     Flag::new("health-cmd", Kind::String, "Command to run to check health"),
     Flag::new("health-interval", Kind::Duration, "Time between running the check (ms|s|m|h) (default 0s)"),
@@ -77,6 +87,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
         Kind::Duration,
         "Maximum time to allow one check to run (ms|s|m|h) (default 0s)",
     ),
+    Flag::new("help", Kind::Bool, "Print usage"),
     Flag::new("hostname", Kind::String, "Container host name").short('h'),
     Flag::new(
         "init",
@@ -98,7 +109,8 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
     Flag::new("ip6", Kind::String, "IPv6 address (e.g., 2001:db8::33)"),
     Flag::new("ipc", Kind::String, "IPC mode to use"),
     Flag::new("isolation", Kind::String, "Container isolation technology").refused(WINDOWS),
-    Flag::new("kernel-memory", Kind::Bytes, "Kernel memory limit"),
+    Flag::new("kernel-memory", Kind::Bytes, "Kernel memory limit")
+        .refused("the kernel has no such limit any more"),
     Flag::new("label", Kind::List, "Set meta data on a container").short('l'),
     Flag::new("label-file", Kind::List, "Read in a line delimited file of labels"),
     Flag::new("link", Kind::List, "Add link to another container"),
@@ -114,7 +126,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
         "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
     ),
     Flag::new("memory-swappiness", Kind::Int64, "Tune container memory swappiness (0 to 100)").default("-1"),
-    Flag::new("mount", kinds::MOUNT, "Attach a filesystem mount to the container"),
+    Flag::new("mount", kinds::MOUNT, "Attach a filesystem mount to the container").missing(),
     Flag::new("name", Kind::String, "Assign a name to the container"),
     Flag::new("net", kinds::NETWORK, "Connect a container to a network").hidden(),
     Flag::new("net-alias", Kind::List, "Add network-scoped alias for the container").hidden(),
@@ -146,8 +158,8 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
     Flag::new("sysctl", kinds::MAP, "Sysctl options").default("map[]"),
     Flag::new("tmpfs", Kind::List, "Mount a tmpfs directory"),
     Flag::new("tty", Kind::Bool, "Allocate a pseudo-TTY").short('t'),
-    Flag::new("ulimit", kinds::ULIMIT, "Ulimit options"),
-    Flag::new("use-api-socket", Kind::Bool, "Bind mount Docker API socket and required auth"),
+    Flag::new("ulimit", kinds::ULIMIT, "Ulimit options").default("[]"),
+    Flag::new("use-api-socket", Kind::Bool, "Bind mount Docker API socket and required auth").missing(),
     Flag::new("user", Kind::String, "Username or UID (format: <name|uid>[:<group|gid>])").short('u'),
     Flag::new("userns", Kind::String, "User namespace to use"),
     Flag::new("uts", Kind::String, "UTS namespace to use"),
@@ -235,11 +247,9 @@ const CONTAINER_CP_FLAGS: &[Flag] = &[
 
 pub(crate) static CONTAINER_CP: Command = Command {
     name: "cp",
-    usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-",
+    usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tdocker cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     short: "Copy files/folders between a container and the local filesystem",
-    long: "docker cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH
-
-Copy files/folders between a container and the local filesystem
+    long: "Copy files/folders between a container and the local filesystem
 
 Use '-' as the source to read a tar archive from stdin
 and extract it to a directory destination in a container.
@@ -491,8 +501,10 @@ pub(crate) static CONTAINER_RUN: Command = Command {
 
 const CONTAINER_START_FLAGS: &[Flag] = &[
     Flag::new("attach", Kind::Bool, "Attach STDOUT/STDERR and forward signals").short('a'),
-    Flag::new("checkpoint", Kind::String, "Restore from this checkpoint").hidden(),
-    Flag::new("checkpoint-dir", Kind::String, "Use a custom checkpoint storage directory").hidden(),
+    Flag::new("checkpoint", Kind::String, "Restore from this checkpoint").hidden().refused(NO_CHECKPOINTS),
+    Flag::new("checkpoint-dir", Kind::String, "Use a custom checkpoint storage directory")
+        .hidden()
+        .refused(NO_CHECKPOINTS),
     Flag::new("detach-keys", Kind::String, "Override the key sequence for detaching a container"),
     Flag::new("interactive", Kind::Bool, "Attach container's STDIN").short('i'),
 ];
@@ -575,7 +587,9 @@ const CONTAINER_UPDATE_FLAGS: &[Flag] = &[
     Flag::new("cpus", kinds::DECIMAL, "Number of CPUs"),
     Flag::new("cpuset-cpus", Kind::String, "CPUs in which to allow execution (0-3, 0,1)"),
     Flag::new("cpuset-mems", Kind::String, "MEMs in which to allow execution (0-3, 0,1)"),
-    Flag::new("kernel-memory", Kind::Bytes, "Kernel memory limit (deprecated)").hidden(),
+    Flag::new("kernel-memory", Kind::Bytes, "Kernel memory limit (deprecated)")
+        .hidden()
+        .refused("the kernel has no such limit any more"),
     Flag::new("memory", Kind::Bytes, "Memory limit").short('m'),
     Flag::new("memory-reservation", Kind::Bytes, "Memory soft limit"),
     Flag::new(

@@ -25,7 +25,7 @@ pub(crate) static CONTEXT: Command = Command {
 
 const CONTEXT_CREATE_FLAGS: &[Flag] = &[
     Flag::new("description", Kind::String, "Description of the context"),
-    Flag::new("docker", kinds::STRING_TO_STRING, "set the docker endpoint"),
+    Flag::new("docker", kinds::STRING_TO_STRING, "set the docker endpoint").default("[]"),
     Flag::new("from", Kind::String, "create context from a named context"),
 ];
 
@@ -122,7 +122,7 @@ pub(crate) static CONTEXT_SHOW: Command = Command {
 
 const CONTEXT_UPDATE_FLAGS: &[Flag] = &[
     Flag::new("description", Kind::String, "Description of the context"),
-    Flag::new("docker", kinds::STRING_TO_STRING, "set the docker endpoint"),
+    Flag::new("docker", kinds::STRING_TO_STRING, "set the docker endpoint").default("[]"),
 ];
 
 pub(crate) static CONTEXT_UPDATE: Command = Command { name: "update", usage: "[OPTIONS] CONTEXT", short: "Update a context", long: "Update a context

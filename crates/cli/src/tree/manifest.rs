@@ -23,7 +23,6 @@ EXPERIMENTAL:
   features may change between releases without warning, or can be removed from a
   future release. Learn more about experimental features in our documentation:
   https://docs.docker.com/go/experimental/",
-    hidden: true,
     subcommands: &[&MANIFEST_ANNOTATE, &MANIFEST_CREATE, &MANIFEST_INSPECT, &MANIFEST_PUSH, &MANIFEST_RM],
     ..GROUP
 };
@@ -50,7 +49,6 @@ EXPERIMENTAL:
   https://docs.docker.com/go/experimental/",
     flags: &[MANIFEST_ANNOTATE_FLAGS],
     args: Args::Exact(2),
-    hidden: true,
     action: Action::NotYet,
     ..LEAF
 };
@@ -74,7 +72,6 @@ EXPERIMENTAL:
   https://docs.docker.com/go/experimental/",
     flags: &[MANIFEST_CREATE_FLAGS],
     args: Args::AtLeast(2),
-    hidden: true,
     action: Action::NotYet,
     ..LEAF
 };
@@ -98,7 +95,6 @@ EXPERIMENTAL:
   https://docs.docker.com/go/experimental/",
     flags: &[MANIFEST_INSPECT_FLAGS],
     args: Args::Range(1, 2),
-    hidden: true,
     action: Action::NotYet,
     ..LEAF
 };
@@ -122,7 +118,6 @@ EXPERIMENTAL:
   https://docs.docker.com/go/experimental/",
     flags: &[MANIFEST_PUSH_FLAGS],
     args: Args::Exact(1),
-    hidden: true,
     action: Action::NotYet,
     ..LEAF
 };
@@ -140,7 +135,6 @@ EXPERIMENTAL:
   future release. Learn more about experimental features in our documentation:
   https://docs.docker.com/go/experimental/",
     args: Args::AtLeast(1),
-    hidden: true,
     action: Action::NotYet,
     ..LEAF
 };

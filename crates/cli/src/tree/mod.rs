@@ -20,6 +20,8 @@ mod root;
 mod swarm;
 mod swarm_service;
 mod system;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod volume;
 

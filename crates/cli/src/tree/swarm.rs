@@ -419,7 +419,8 @@ const SWARM_INIT_FLAGS: &[Flag] = &[
         Kind::Uint(32),
         "Port number to use for data path traffic (1024 - 49151). If no value is set or is set to 0, the default port (4789) is used.",
     ),
-    Flag::new("default-addr-pool", kinds::other("ipNetSlice"), "default address pool in CIDR format"),
+    Flag::new("default-addr-pool", kinds::other("ipNetSlice"), "default address pool in CIDR format")
+        .default("[]"),
     Flag::new("default-addr-pool-mask-length", Kind::Uint(32), "default address pool subnet mask length")
         .default("24"),
     Flag::new("dispatcher-heartbeat", Kind::Duration, "Dispatcher heartbeat period (ns|us|ms|s|m|h)")

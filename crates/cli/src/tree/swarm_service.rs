@@ -459,7 +459,7 @@ const SERVICE_UPDATE_FLAGS: &[Flag] = &[
     Flag::new("sysctl-add", Kind::List, "Add or update a Sysctl option"),
     Flag::new("sysctl-rm", Kind::List, "Remove a Sysctl option"),
     Flag::new("tty", Kind::Bool, "Allocate a pseudo-TTY").short('t'),
-    Flag::new("ulimit-add", kinds::ULIMIT, "Add or update a ulimit option"),
+    Flag::new("ulimit-add", kinds::ULIMIT, "Add or update a ulimit option").default("[]"),
     Flag::new("ulimit-rm", Kind::List, "Remove a ulimit option"),
     Flag::new("update-delay", Kind::Duration, "Delay between updates (ns|us|ms|s|m|h)"),
     Flag::new(

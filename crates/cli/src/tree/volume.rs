@@ -128,5 +128,6 @@ pub(crate) static VOLUME_UPDATE: Command = Command {
     flags: &[VOLUME_UPDATE_FLAGS],
     args: Args::Exact(1),
     action: Action::NotYet,
+    hidden: true,
     ..LEAF
 };
