@@ -189,3 +189,14 @@ fn killing_the_engine_in_mid_output_loses_neither_a_line_nor_the_exit_code() {
         (!container.run_dir().join("shim.sock").exists()).then_some(()).ok_or("shim stays".to_owned())
     });
 }
+
+#[test]
+fn nothing_outlives_a_container_that_shares_the_host_s_processes() {
+    let mut container = Fixture::new(&["sh", "-c", "sleep 1000 & echo $!; exit 2"]);
+    container.spec["linux"]["namespaces"].as_array_mut().unwrap().retain(|n| n["type"] != "pid");
+    let (stdout, _, exit) = container.run();
+    assert_eq!(exit.code, 2);
+    assert!(stdout.trim().parse::<u32>().unwrap() > 1);
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", stdout.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+}
