@@ -4,6 +4,7 @@
 //! parent opened: the kernel moves a single thread that is the writer itself without the lock whose grace period stalls
 //! every other way of moving by 6-15 ms.
 
+mod devices;
 mod hierarchy;
 mod limits;
 
