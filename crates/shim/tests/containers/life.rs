@@ -200,3 +200,33 @@ fn nothing_outlives_a_container_that_shares_the_host_s_processes() {
     let state = std::fs::read_to_string(format!("/proc/{}/stat", stdout.trim())).unwrap_or_default();
     assert!(state.is_empty() || state.contains(") Z "), "{state}");
 }
+
+#[test]
+fn clients_that_come_and_go_leave_nothing_in_the_shim() {
+    let mut container = Fixture::new(&["sleep", "1000"]);
+    container.stdin = Stdin::Open;
+    let running = container.create();
+    running.start();
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", running.shim.pid)).unwrap().count();
+    let before = descriptors();
+    for round in 0..100 {
+        let mut client = running.attach(true);
+        if round % 2 == 0 {
+            client.write_all(b"x").unwrap();
+        }
+    }
+    eventually(|| {
+        (descriptors() == before).then_some(()).ok_or(format!("{} then, {before} before", descriptors()))
+    });
+    // More than it lets in at once: those beyond are hung up on, and it lives on.
+    let crowd: Vec<_> = (0..300).map(|_| shim::connect(&container.run_dir()).unwrap()).collect();
+    let greeted = crowd.iter().filter(|stream| receive::<FromShim>(*stream).is_ok()).count();
+    assert!((200..300).contains(&greeted), "{greeted}");
+    drop(crowd);
+    eventually(|| {
+        (descriptors() == before).then_some(()).ok_or(format!("{} then, {before} before", descriptors()))
+    });
+    running.say(&ToShim::Signal { signal: 9 });
+    running.wait();
+    running.end();
+}
