@@ -87,7 +87,7 @@ fn check(path: &Path) -> Result<(), Errno> {
 fn go_text(errno: i32) -> String {
     match Errno::from_raw_os_error(errno) {
         Errno::ACCESS => "permission denied".into(),
-        Errno::ISDIR => "is a directory".into(),
+        Errno::ISDIR => "is a directory: permission denied".into(),
         Errno::NOENT => "no such file or directory".into(),
         Errno::NOEXEC => "exec format error".into(),
         Errno::TOOBIG => "argument list too long".into(),

@@ -35,7 +35,7 @@ fn what_can_t_be_run_is_told_as_docker_tells_it() {
         (["nope"], "/", FailureKind::NotFound, "exec: \"nope\": executable file not found in $PATH"),
         (["/nope"], "/", FailureKind::NotFound, "exec: \"/nope\": stat /nope: no such file or directory"),
         (["/etc/plain"], "/", FailureKind::NotExecutable, "exec: \"/etc/plain\": permission denied"),
-        (["/etc"], "/", FailureKind::NotExecutable, "exec: \"/etc\": is a directory"),
+        (["/etc"], "/", FailureKind::NotExecutable, "exec: \"/etc\": is a directory: permission denied"),
         (["/bin/broken"], "/", FailureKind::NotFound, "exec /bin/broken: no such file or directory"),
         (["/bin/garbage"], "/", FailureKind::NotExecutable, "exec /bin/garbage: exec format error"),
         (
