@@ -144,3 +144,15 @@ fn our_executable_can_t_be_overwritten_from_inside() {
     assert!(flags.contains(rustix::fs::StatVfsMountFlags::RDONLY), "{flags:?}");
     assert!(fs::OpenOptions::new().write(true).open(format!("/proc/{}/exe", running.pid)).is_err());
 }
+
+#[test]
+fn a_home_is_found_in_the_image_unless_one_is_given() {
+    let home = |uid: u32, env: &[&str]| {
+        let mut container = Fixture::new(&["sh", "-c", "echo $HOME"]);
+        container.spec["process"]["user"] = json!({"uid": uid, "gid": 0});
+        container.spec["process"]["env"] = json!([&["PATH=/bin"], env].concat());
+        container.run().0
+    };
+    assert_eq!((home(0, &[]), home(5, &[])), ("/root\n".into(), "/\n".into()));
+    assert_eq!(home(0, &["HOME=/given"]), "/given\n");
+}
