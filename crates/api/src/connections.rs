@@ -20,6 +20,8 @@ struct Table {
     next: u64,
     members: BTreeMap<u64, Entry>,
     busy: usize,
+    /// Requests that have begun so far.
+    served: u64,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,10 @@ impl Connections {
         self.table().busy
     }
 
+    pub(crate) fn served(&self) -> u64 {
+        self.table().served
+    }
+
     /// Waits until no request is under way.
     pub(crate) async fn quiet(&self) {
         loop {
@@ -74,6 +80,7 @@ impl Connections {
     fn change(&self, id: u64, begins: bool) {
         let mut table = self.table();
         table.busy = if begins { table.busy + 1 } else { table.busy.saturating_sub(1) };
+        table.served += u64::from(begins);
         if let Some(entry) = table.members.get_mut(&id) {
             entry.requests = if begins { entry.requests + 1 } else { entry.requests.saturating_sub(1) };
             entry.idle_since = Instant::now();

@@ -21,6 +21,9 @@ pub(crate) enum Fate {
     Refused(&'static str),
     /// Not in this version.
     NotYet,
+    /// Not in this version, and so there is nothing to be found by that name. `docker inspect` asks for every kind of
+    /// object in turn and goes on after a 404 only.
+    NoneYet(&'static str),
 }
 
 /// One route. In `path`, `{name}` stands for one component, `{name*}` for one or more.
@@ -44,6 +47,9 @@ macro_rules! route {
     };
     ($method:literal $path:literal) => {
         Route { method: $method, path: $path, query: &[], fate: Fate::NotYet }
+    };
+    ($method:literal $path:literal no $kind:literal) => {
+        Route { method: $method, path: $path, query: &[], fate: Fate::NoneYet($kind) }
     };
     ($method:literal $path:literal refused $reason:literal) => {
         Route { method: $method, path: $path, query: &[], fate: Fate::Refused($reason) }
@@ -118,14 +124,14 @@ static ROUTES: &[Route] = &[
     route!("GET" "/networks"),
     route!("POST" "/networks/create"),
     route!("POST" "/networks/prune"),
-    route!("GET" "/networks/{id}"),
+    route!("GET" "/networks/{id}" no "network"),
     route!("DELETE" "/networks/{id}"),
     route!("POST" "/networks/{id}/connect"),
     route!("POST" "/networks/{id}/disconnect"),
     route!("GET" "/volumes"),
     route!("POST" "/volumes/create"),
     route!("POST" "/volumes/prune"),
-    route!("GET" "/volumes/{name}"),
+    route!("GET" "/volumes/{name}" no "volume"),
     route!("PUT" "/volumes/{name}"),
     route!("DELETE" "/volumes/{name}"),
     // ── plugins: the managed kind, which are images of Docker's own sort ──
@@ -211,7 +217,7 @@ pub fn dump() -> Value {
         let (state, reason) = match route.fate {
             Fate::Done(_) => ("done", ""),
             Fate::Refused(reason) => ("refused", reason),
-            Fate::NotYet => ("missing", ""),
+            Fate::NotYet | Fate::NoneYet(_) => ("missing", ""),
         };
         let path = route.path.replace("*}", "}");
         json!({ "method": route.method, "path": path, "state": state, "reason": reason, "query": route.query })

@@ -63,6 +63,11 @@ impl Drain {
     pub fn busy(&self) -> usize {
         self.connections.busy()
     }
+
+    /// How many requests have begun so far: it changes whenever there was a client.
+    pub fn served(&self) -> u64 {
+        self.connections.served()
+    }
 }
 
 impl Api {
@@ -180,6 +185,10 @@ impl Api {
                 }
             },
             Fate::Refused(reason) => Err(Error::refused(route.path, reason)),
+            Fate::NoneYet(kind) => {
+                let message = format!("no such {kind}: {}", call.name());
+                Err(Error::new(http::StatusCode::NOT_FOUND, message))
+            }
             Fate::NotYet => Err(Error::refused(route.path, "this version of Ketch does not have it yet")),
         }
     }

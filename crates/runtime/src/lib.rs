@@ -1,1 +1,36 @@
-//! Under construction.
+//! From an OCI specification and a root directory's descriptor to a running process.
+//!
+//! ```text
+//! create ── supported? ── cgroups made ── clone3 ─────────────► init (a copy of the caller, single-threaded)
+//!   │                                                             joins its cgroups and remaining namespaces
+//!   │                                                             attaches the root, mounts, devices, masks, pivots
+//!   │                                                             sysctls, limits, credentials, finds the program
+//!   │◄──────────────────────────── Console(fd)? Ready | Failed ── waits
+//! start ──────────────────────────────────────────────── Exec ──► execve
+//!   │◄──────────────────────────────── end of channel | Failed
+//! ```
+//!
+//! Invariants: no path is resolved inside the container's tree but beneath its root's descriptor; every write to
+//! `/proc` goes through a procfs that we mounted ourselves and that is attached nowhere; every descriptor is
+//! close-on-exec; a part of the specification that isn't built is refused by name in [`supported`], never ignored.
+//!
+//! The library does not know images, logs or engines. The caller must be single-threaded, because init is a copy of it.
+
+mod cgroups;
+mod create;
+mod credentials;
+mod devices;
+mod error;
+mod handshake;
+mod init;
+mod masks;
+mod mounts;
+mod namespaces;
+mod procfs;
+mod program;
+mod root;
+mod supported;
+
+pub use cgroups::Cgroup;
+pub use create::{Created, Request, Stdio, create};
+pub use error::Error;

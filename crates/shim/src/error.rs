@@ -16,6 +16,8 @@ pub enum Error {
     Connect { path: PathBuf, source: io::Error },
     #[error("cannot read {}", path.display())]
     ReadExit { path: PathBuf, source: io::Error },
+    #[error("cannot remove {}", path.display())]
+    ForgetExit { path: PathBuf, source: io::Error },
 }
 
 impl Explain for Error {

@@ -1,8 +1,8 @@
 //! The engine's side: starting a shim, and finding one that runs already.
 
 use std::ffi::CString;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -12,7 +12,6 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::mount::OpenTreeFlags;
 use sys::{MountAttributes, Spawn};
 
-use crate::protocol::Exit;
 use crate::{Error, Launch};
 
 /// The descriptors that a shim is born with, in the order of their numbers after 0, 1 and 2.
@@ -21,9 +20,7 @@ pub(crate) const ROOT_FD: i32 = 4;
 pub(crate) const CONFIG_FD: i32 = 5;
 /// A specification is no larger than this: a thousand variables and as many mounts fit many times.
 pub(crate) const MAX_CONFIG: u64 = 16 << 20;
-const MAX_EXIT: u64 = 4096;
 const SOCKET: &str = "shim.sock";
-const EXIT: &str = "exit.json";
 
 /// A shim that was started: our child, to be waited for through `pidfd` when it ends.
 #[derive(Debug)]
@@ -34,28 +31,57 @@ pub struct Launched {
     pub control: UnixStream,
 }
 
-/// Starts a container's shim, which makes its namespaces and process 1 and then waits for `Start`. Takes about a
-/// millisecond and never waits for the container; call it where blocking is allowed.
+/// What starts shims: the executable, protected from those who will run in containers.
+///
+/// A container's first process is a fork of the shim until its `execve`, so a container can get at our executable as
+/// `/proc/<pid>/exe` and try to write to it. It is therefore executed through a read-only mount that is attached nowhere:
+/// every attempt is refused, at the price of two system calls for each engine instead of a copy of the whole binary for
+/// each container.
+#[derive(Debug)]
+pub struct Launcher {
+    program: OwnedFd,
+}
+
+impl Launcher {
+    /// Shims are this very program, called as `ketch shim <id>`.
+    pub fn of_self() -> Result<Self, Error> {
+        Self::of(Path::new("/proc/self/exe"))
+    }
+
+    /// Shims are another program whose `main` is [`crate::main`].
+    pub fn of(program: &Path) -> Result<Self, Error> {
+        let program = protect(program).map_err(|source| Error::ProtectExecutable { source })?;
+        Ok(Self { program })
+    }
+
+    /// Starts a container's shim, which makes its namespaces and process 1 and then waits for `Start`. Takes about a
+    /// millisecond and never waits for the container; call it where blocking is allowed.
+    pub fn launch(&self, what: &Launch, root: BorrowedFd<'_>) -> Result<Launched, Error> {
+        let spawn = |source| Error::Spawn { id: what.id.clone(), source };
+        let config = describe(what).map_err(|source| Error::Describe { id: what.id.clone(), source })?;
+        let (ours, theirs) = UnixStream::pair().map_err(spawn)?;
+        let null = File::options().read(true).write(true).open("/dev/null").map_err(spawn)?;
+        let null = null.as_fd();
+        let id = CString::new(what.id.as_str()).map_err(|e| spawn(e.into()))?;
+        let child = sys::spawn(&Spawn {
+            program: self.program.as_fd(),
+            args: &[c"ketch".to_owned(), c"shim".to_owned(), id],
+            env: &[],
+            fds: &[null, null, null, theirs.as_fd(), root, config.as_fd()],
+        })
+        .map_err(spawn)?;
+        Ok(Launched { pid: child.pid, pidfd: child.pidfd, control: ours })
+    }
+}
+
+/// [`Launcher::launch`] with this very program, protected at the first call.
 pub fn launch(what: &Launch, root: BorrowedFd<'_>) -> Result<Launched, Error> {
-    let spawn = |source| Error::Spawn { id: what.id.clone(), source };
-    let config = describe(what).map_err(|source| Error::Describe { id: what.id.clone(), source })?;
-    let program = protected_executable()?;
-    let (ours, theirs) = UnixStream::pair().map_err(spawn)?;
-    let null = File::options().read(true).write(true).open("/dev/null").map_err(spawn)?;
-    let null = null.as_fd();
-    let args = [
-        c"ketch".to_owned(),
-        c"shim".to_owned(),
-        CString::new(what.id.as_str()).map_err(|e| spawn(e.into()))?,
-    ];
-    let child = sys::spawn(&Spawn {
-        program,
-        args: &args,
-        env: &[],
-        fds: &[null, null, null, theirs.as_fd(), root, config.as_fd()],
-    })
-    .map_err(spawn)?;
-    Ok(Launched { pid: child.pid, pidfd: child.pidfd, control: ours })
+    static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
+    if let Some(launcher) = LAUNCHER.get() {
+        return launcher.launch(what, root);
+    }
+    let launcher = Launcher::of_self()?;
+    LAUNCHER.get_or_init(|| launcher).launch(what, root)
 }
 
 /// Connects to a container's shim; it says `Hello` first.
@@ -73,26 +99,11 @@ pub(crate) fn socket_path(run_dir: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}/{SOCKET}", run_dir.as_raw_fd())
 }
 
-/// How the container's last run ended, if its shim put that on disk.
-pub fn read_exit(container_dir: &Path) -> Result<Option<Exit>, Error> {
-    let path = container_dir.join(EXIT);
-    let mut text = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(MAX_EXIT).read_to_end(&mut text));
-    match read {
-        Ok(_) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|source| Error::ReadExit { path, source: source.into() }),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::ReadExit { path, source }),
-    }
-}
-
-/// Forgets the last run, before a next one.
-pub fn forget_exit(container_dir: &Path) -> Result<(), Error> {
-    let path = container_dir.join(EXIT);
-    match fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::ReadExit { path, source: e }),
-        _ => Ok(()),
+/// Removes what an earlier shim of the same container left.
+pub(crate) fn unlink_socket(run_dir: BorrowedFd<'_>) -> io::Result<()> {
+    match rustix::fs::unlinkat(run_dir, SOCKET, rustix::fs::AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -108,21 +119,7 @@ fn describe(what: &Launch) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Our own executable through a read-only mount that is attached nowhere.
-///
-/// A container's first process is a fork of the shim until its `execve`, so a container can get at our executable as
-/// `/proc/<pid>/exe` and try to write to it. Through this mount every attempt is refused, at the price of two system
-/// calls for each engine instead of a copy of the whole binary for each container.
-fn protected_executable() -> Result<BorrowedFd<'static>, Error> {
-    static EXECUTABLE: OnceLock<OwnedFd> = OnceLock::new();
-    if let Some(executable) = EXECUTABLE.get() {
-        return Ok(executable.as_fd());
-    }
-    let executable = protect(c"/proc/self/exe").map_err(|source| Error::ProtectExecutable { source })?;
-    Ok(EXECUTABLE.get_or_init(|| executable).as_fd())
-}
-
-fn protect(path: &std::ffi::CStr) -> io::Result<OwnedFd> {
+fn protect(path: &Path) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let mount = rustix::mount::open_tree(rustix::fs::CWD, path, flags)?;
     sys::set_mount_attributes(mount.as_fd(), MountAttributes { set: sys::READ_ONLY, ..Default::default() })?;

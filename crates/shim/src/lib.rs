@@ -13,10 +13,19 @@
 //! thread, one `poll` loop, no allocation that grows with what a container writes.
 
 mod config;
+mod connection;
 mod error;
+mod exit;
 mod launch;
+mod log;
+mod outbox;
 pub mod protocol;
+mod serve;
+mod start;
+mod streams;
 
 pub use config::{JsonFile, Launch, LogConfig, Stdin};
 pub use error::Error;
-pub use launch::{Launched, connect, forget_exit, launch, read_exit};
+pub use exit::{forget_exit, read_exit};
+pub use launch::{Launched, Launcher, connect, launch};
+pub use start::main;

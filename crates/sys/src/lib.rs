@@ -15,6 +15,9 @@ pub use fdpass::{receive_with_fd, send_with_fd};
 pub use mount::{
     MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, set_mount_attributes,
 };
-pub use process::{exec_at, exec_path, exit_now, join_new_session_keyring, set_cloexec_from, wait_for};
-pub use signal::{SignalFd, block_signals, restore_default_signals, send_signal};
+pub use process::{
+    become_user, exec_at, exec_path, exit_now, forget_program_pages, inherited, join_new_session_keyring,
+    set_cloexec_from, unshare_cgroup_namespace, wait_for,
+};
+pub use signal::{block_signals, restore_default_signals, send_signal};
 pub use spawn::{Spawn, Spawned, spawn};

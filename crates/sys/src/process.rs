@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus};
 
@@ -69,4 +69,69 @@ pub fn join_new_session_keyring() -> io::Result<()> {
         libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<c_char>(), 0, 0, 0)
     };
     if rc >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Makes the calling process' present cgroups the roots of a new cgroup namespace.
+pub fn unshare_cgroup_namespace() -> io::Result<()> {
+    // SAFETY: a cgroup namespace changes only what `/proc/<pid>/cgroup` and new cgroup mounts show; no memory and no
+    // descriptor is concerned.
+    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }?)
+}
+
+/// Takes real, effective and saved user and group ids and exactly these further groups, for the calling thread.
+pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    use rustix::process::{Gid, Uid};
+    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    rustix::thread::set_thread_groups(&groups)?;
+    let gid = Gid::from_raw(gid);
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    let uid = Uid::from_raw(uid);
+    Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+}
+
+/// Takes over a descriptor that this program was started with, under a new number that is close-on-exec. The number
+/// that it had is closed, so a second call for it fails.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: duplicates whatever the number stands for; a closed one is an error.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 10) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the number was open when this program started, so nothing of ours can have been given it since; a value
+    // that owned it could only come from an earlier call for it, and that returned the copy.
+    unsafe { libc::close(number) };
+    // SAFETY: the copy is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Gives back the pages of this program's code and constants that are mapped now; what is needed again comes back from
+/// the page cache, a few dozen microseconds at most. For a process that has done much once and little ever after.
+pub fn forget_program_pages() {
+    /// Called for the program itself first; nothing else is mapped in a static one.
+    unsafe extern "C" fn forget(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        _: *mut libc::c_void,
+    ) -> libc::c_int {
+        // SAFETY: `dl_iterate_phdr` passes a valid structure for the duration of the call.
+        let info = unsafe { &*info };
+        // SAFETY: the C library says where the headers are and how many.
+        let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+        let constant = headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W == 0);
+        for header in constant {
+            let page = rustix::param::page_size() as u64;
+            let start = (info.dlpi_addr + header.p_vaddr) & !(page - 1);
+            let end = (info.dlpi_addr + header.p_vaddr + header.p_memsz) & !(page - 1);
+            if end > start {
+                // SAFETY: whole pages of a private, never written mapping of the program's file: reading them again
+                // gives the same bytes. The last, partial page stays as it is.
+                unsafe {
+                    libc::madvise(start as *mut libc::c_void, (end - start) as usize, libc::MADV_DONTNEED)
+                };
+            }
+        }
+        0
+    }
+    // SAFETY: the callback matches the expected signature, keeps nothing and doesn't unwind.
+    unsafe { libc::dl_iterate_phdr(Some(forget), std::ptr::null_mut()) };
 }

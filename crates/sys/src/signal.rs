@@ -1,7 +1,7 @@
-//! Signals as descriptors, and signals to descriptors.
+//! Signals to descriptors, and which signals reach us.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 /// Sends a signal to the process behind a pidfd: never to another one that got its number since. Any number that the
 /// kernel takes, also real-time signals, which `rustix` has no safe type for.
@@ -56,39 +56,4 @@ pub fn restore_default_signals() {
     unsafe { libc::sigemptyset(&raw mut none) };
     // SAFETY: the set is initialised.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
-}
-
-/// Readable when a child changed its state. SIGCHLD must be blocked.
-#[derive(Debug)]
-pub struct SignalFd(OwnedFd);
-
-impl SignalFd {
-    /// Listens for SIGCHLD.
-    pub fn of_children() -> io::Result<Self> {
-        // SAFETY: a signal set is plain bits.
-        let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-        // SAFETY: `set` is a valid signal set.
-        unsafe { libc::sigemptyset(&raw mut set) };
-        // SAFETY: as above.
-        unsafe { libc::sigaddset(&raw mut set, libc::SIGCHLD) };
-        // SAFETY: -1 asks for a new descriptor; the set is only read.
-        let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the kernel just returned it; nobody else owns it.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-
-    /// Takes all that is pending. Signals coalesce, so what changed must be asked of the children themselves.
-    pub fn drain(&self) {
-        let mut buffer = [0u8; 128 * 4];
-        while rustix::io::read(&self.0, &mut buffer).is_ok_and(|n| n > 0) {}
-    }
-}
-
-impl AsFd for SignalFd {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }

@@ -25,11 +25,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
             () = sender.closed() => return,
             _ = closing.wait_for(|closing| *closing) => return,
         };
-        let (code, error) = exit.map_or((0, String::new()), |exit| (exit.code, exit.error));
-        let mut answer = json!({ "StatusCode": code });
-        if let Some(fields) = answer.as_object_mut().filter(|_| !error.is_empty()) {
-            fields.insert("Error".into(), json!({ "Message": error }));
-        }
+        let answer = json!({ "StatusCode": exit.map_or(0, |exit| exit.code) });
         let _ = sender.send(format!("{answer}\n").into()).await;
     });
     Ok(reply::with_type(StatusCode::OK, "application/json", body))

@@ -262,8 +262,8 @@ impl Actor {
             Err(error) => {
                 self.shim = None;
                 let exit = failed_start(&error);
+                // Not an exit for those who wait for the next one: the client hears of it as the start's answer.
                 self.view.last_exit = Some(exit.clone());
-                self.view.exits += 1;
                 self.advance(Event::Failed(exit))?;
                 self.waiting.clear();
                 self.remove_if_asked().await;

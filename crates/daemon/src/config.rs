@@ -1,0 +1,560 @@
+//! From flags and `daemon.json` to one configuration. A setting given in both places is an error that names both.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use api::ApiVersion;
+use engine::settings::{BUILT_IN_RUNTIME, Live, Runtime, Settings};
+use flags::Matches;
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::file;
+use crate::settings::{Setting, Shape, Support};
+
+/// Everything that decides how an engine runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) hosts: Vec<String>,
+    pub(crate) tls: Tls,
+    pub(crate) group: Option<String>,
+    pub(crate) pidfile: PathBuf,
+    pub(crate) log: LogConfig,
+    pub(crate) oldest_api: ApiVersion,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) settings: Settings,
+    pub(crate) live: Live,
+    /// What was given, for telling after a reload what would need a restart.
+    pub(crate) given: BTreeMap<&'static str, Value>,
+}
+
+/// How TCP is protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tls {
+    pub(crate) mode: TlsMode,
+    pub(crate) ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsMode {
+    /// Nothing was said: TCP is refused.
+    Unsaid,
+    /// `--tls=false`, said on purpose.
+    Off,
+    /// Encrypted; clients are not asked who they are.
+    Encrypted,
+    /// Clients need a certificate of the CA.
+    Verified,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogConfig {
+    pub(crate) level: String,
+    pub(crate) json: bool,
+}
+
+impl Config {
+    /// Reads the file that the flags name and merges both.
+    pub(crate) fn load(matches: &Matches) -> Result<Self, Error> {
+        let path = Path::new(matches.text("config-file"));
+        let file = file::read(path, matches.changed("config-file"))?;
+        let given = merge(from_flags(matches), from_file(file)?)?;
+        refuse_unsupported(&given)?;
+        build(given)
+    }
+}
+
+/// All checks of a file, without acting on it.
+pub(crate) fn check_file(file: Map<String, Value>) -> Result<(), Error> {
+    let given = from_file(file)?;
+    refuse_unsupported(&given)?;
+    build(given).map(drop)
+}
+
+type Given = BTreeMap<&'static str, Value>;
+
+fn from_flags(matches: &Matches) -> Given {
+    let mut given = Given::new();
+    for (flag, text) in matches.given() {
+        let Some(setting) = Setting::of_flag(flag.long) else { continue };
+        add(&mut given, setting, text);
+    }
+    given
+}
+
+fn add(given: &mut Given, setting: &'static Setting, text: &str) {
+    let entry = given.entry(setting.key);
+    match setting.shape {
+        Shape::List => {
+            if let Value::Array(list) = entry.or_insert_with(|| Value::Array(Vec::new())) {
+                list.push(text.into());
+            }
+        }
+        Shape::Map | Shape::Runtimes => {
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            let value = match setting.shape {
+                Shape::Runtimes => serde_json::json!({ "path": value }),
+                _ if setting.key == "features" => Value::Bool(!matches!(value, "false" | "0")),
+                _ => value.into(),
+            };
+            if let Value::Object(map) = entry.or_insert_with(|| Value::Object(Map::new())) {
+                map.insert(name.to_owned(), value);
+            }
+        }
+        Shape::Flag => drop(entry.insert_entry(flags::go::parse_bool(text).unwrap_or_default().into())),
+        Shape::Number => drop(entry.insert_entry(flags::go::parse_int(text).unwrap_or_default().into())),
+        Shape::Text | Shape::Size | Shape::Other => drop(entry.insert_entry(text.into())),
+    }
+}
+
+fn from_file(file: Map<String, Value>) -> Result<Given, Error> {
+    let mut given = Given::new();
+    let mut unknown = Vec::new();
+    for (key, value) in flatten(file) {
+        // dockerd takes its own keys whatever their case; so do the files that people have.
+        match Setting::of_key(&key).or_else(|| Setting::of_key(&key.to_ascii_lowercase())) {
+            Some(setting) => {
+                check_shape(setting, &value)?;
+                given.insert(setting.key, value);
+            }
+            None => unknown.push(key),
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(given);
+    }
+    let keys = crate::settings::SETTINGS.iter().map(|setting| setting.key);
+    let nearest = flags::nearest(&unknown[0], keys);
+    Err(Error::UnknownKeys { names: unknown.join(", "), nearest })
+}
+
+/// `{"proxies": {"http-proxy": …}}` is `proxies.http-proxy`.
+fn flatten(file: Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
+    file.into_iter().flat_map(|(key, value)| match (key.as_str(), value) {
+        ("proxies", Value::Object(inner)) => {
+            inner.into_iter().map(|(name, value)| (format!("proxies.{name}"), value)).collect::<Vec<_>>()
+        }
+        (_, value) => vec![(key, value)],
+    })
+}
+
+fn check_shape(setting: &Setting, value: &Value) -> Result<(), Error> {
+    let texts = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+    let (fits, expected) = match setting.shape {
+        Shape::Flag => (value.is_boolean(), "true or false"),
+        Shape::Text => (value.is_string(), "a text"),
+        Shape::Number => (value.is_i64(), "a whole number"),
+        Shape::Size => (value.is_i64() || value.is_string(), "a number of bytes"),
+        Shape::List => (texts(value), "a list of texts"),
+        Shape::Map | Shape::Runtimes => (value.is_object(), "an object"),
+        Shape::Other => (true, ""),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(Error::WrongType { key: setting.key.to_owned(), expected }),
+    }
+}
+
+fn merge(flags: Given, mut file: Given) -> Result<Given, Error> {
+    let mut conflicts = Vec::new();
+    for (key, value) in flags {
+        if let Some(in_file) = file.get(key) {
+            // Features of both places are joined, as dockerd does.
+            if let ("features", Value::Object(mut joined), Value::Object(more)) =
+                (key, in_file.clone(), &value)
+            {
+                joined.extend(more.clone());
+                file.insert(key, Value::Object(joined));
+                continue;
+            }
+            conflicts.push(format!("{key}: (from flag: {}, from file: {})", shown(&value), shown(in_file)));
+            continue;
+        }
+        file.insert(key, value);
+    }
+    match conflicts.is_empty() {
+        true => Ok(file),
+        false => Err(Error::Conflicts { conflicts: conflicts.join(", ") }),
+    }
+}
+
+/// As Go prints values: `[a b]`, `text`.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| format!("{key}:{}", shown(value)));
+            format!("map[{}]", entries.collect::<Vec<_>>().join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn refuse_unsupported(given: &Given) -> Result<(), Error> {
+    for (key, value) in given {
+        let Some(setting) = Setting::of_key(key) else { continue };
+        let (Support::NotYet(reason) | Support::Refused(reason)) = setting.support else { continue };
+        let wanted = match value {
+            Value::Array(list) if list.len() == 1 => shown(&list[0]),
+            other => shown(other),
+        };
+        let empty = matches!(value, Value::Array(list) if list.is_empty())
+            || matches!(value, Value::Object(map) if map.is_empty());
+        if !empty && !setting.fits.contains(&wanted.as_str()) {
+            let name = if setting.flag.is_empty() {
+                (*key).to_owned()
+            } else {
+                format!("{key} (--{})", setting.flag)
+            };
+            return Err(Error::Unsupported { name, reason });
+        }
+    }
+    Ok(())
+}
+
+/// Reads typed values out of what was given.
+struct Reader<'a>(&'a Given);
+
+impl Reader<'_> {
+    fn find(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    fn text(&self, key: &str, default: &str) -> String {
+        self.find(key).and_then(Value::as_str).unwrap_or(default).to_owned()
+    }
+
+    fn flag(&self, key: &str, default: bool) -> bool {
+        self.find(key).and_then(Value::as_bool).unwrap_or(default)
+    }
+
+    fn number<T: TryFrom<i64>>(&self, key: &str, default: T) -> Result<T, Error> {
+        let Some(number) = self.find(key).and_then(Value::as_i64) else { return Ok(default) };
+        T::try_from(number)
+            .map_err(|_| Error::Value { key: key.to_owned(), why: format!("{number} is out of range") })
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        let list = self.find(key).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+    }
+
+    fn map(&self, key: &str) -> BTreeMap<String, String> {
+        let map = self.find(key).and_then(Value::as_object);
+        map.into_iter().flatten().map(|(key, value)| (key.clone(), shown(value))).collect()
+    }
+
+    fn path(&self, key: &str, default: &Path) -> PathBuf {
+        self.find(key).and_then(Value::as_str).map_or_else(|| default.to_owned(), PathBuf::from)
+    }
+
+    fn bytes(&self, key: &str) -> Result<i64, Error> {
+        match self.find(key) {
+            None => Ok(0),
+            Some(Value::String(text)) => {
+                flags::go::parse_bytes(text).map_err(|why| Error::Value { key: key.to_owned(), why })
+            }
+            Some(value) => Ok(value.as_i64().unwrap_or_default()),
+        }
+    }
+}
+
+fn build(given: Given) -> Result<Config, Error> {
+    let read = Reader(&given);
+    let run_dir = absolute(&read.path("exec-root", &default_run_dir()))?;
+    let data_root = absolute(&read.path("data-root", &default_data_root()))?;
+    let live = live(&read)?;
+    let settings = settings(&read, data_root, run_dir.clone())?;
+    let mut hosts = read.list("hosts");
+    if hosts.is_empty() {
+        hosts.push(format!("unix://{}", run_dir.join("ketch.sock").display()));
+    }
+    Ok(Config {
+        hosts,
+        tls: tls(&read),
+        group: read.find("group").and_then(Value::as_str).map(str::to_owned),
+        pidfile: read.path("pidfile", &run_dir.join("ketch.pid")),
+        log: log(&read, live.debug)?,
+        oldest_api: oldest_api(&read)?,
+        idle_timeout: idle_timeout(&read)?,
+        settings,
+        live,
+        given,
+    })
+}
+
+fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<Settings, Error> {
+    let driver = read.text("storage-driver", "overlay");
+    if !matches!(driver.as_str(), "overlay" | "overlay2") {
+        return Err(Error::Value {
+            key: "storage-driver".into(),
+            why: format!("{driver}: there is only overlay"),
+        });
+    }
+    let log = engine::containers::config::LogConfig {
+        r#type: read.text("log-driver", "json-file"),
+        config: read.map("log-opts"),
+    };
+    engine::containers::logs::configure(&log, Path::new(""))?;
+    let executable = std::env::current_exe()
+        .map_err(|source| Error::System { doing: "find my own executable", source })?;
+    let proxy = |key: &str, variable: &str| {
+        let from_environment = || std::env::var(variable).or_else(|_| std::env::var(variable.to_lowercase()));
+        read.find(key)
+            .and_then(Value::as_str)
+            .map_or_else(|| from_environment().unwrap_or_default(), str::to_owned)
+    };
+    Ok(Settings {
+        data_root,
+        run_dir,
+        executable,
+        cgroup_parent: cgroup_parent(&read.text("cgroup-parent", "/ketch"))?,
+        log_driver: log.r#type,
+        log_options: log.config,
+        no_new_privileges: read.flag("no-new-privileges", false),
+        default_shm_size: read.bytes("default-shm-size")?,
+        default_stop_timeout: read.number("default-stop-timeout", 10)?,
+        http_proxy: proxy("proxies.http-proxy", "HTTP_PROXY"),
+        https_proxy: proxy("proxies.https-proxy", "HTTPS_PROXY"),
+        no_proxy: proxy("proxies.no-proxy", "NO_PROXY"),
+        experimental: read.flag("experimental", false),
+    })
+}
+
+fn cgroup_parent(text: &str) -> Result<String, Error> {
+    let fits = !text.is_empty()
+        && text.split('/').all(|part| part != ".." && part != "." && !part.contains(char::is_whitespace));
+    match fits {
+        true => Ok(format!("/{}", text.trim_matches('/'))),
+        false => {
+            Err(Error::Value { key: "cgroup-parent".into(), why: format!("{text:?} is not a cgroup's path") })
+        }
+    }
+}
+
+fn live(read: &Reader<'_>) -> Result<Live, Error> {
+    let runtimes = runtimes(read.find("runtimes"))?;
+    let default_runtime = read.text("default-runtime", BUILT_IN_RUNTIME);
+    if default_runtime != BUILT_IN_RUNTIME && !runtimes.contains_key(&default_runtime) {
+        let why = format!("specified default runtime '{default_runtime}' does not exist");
+        return Err(Error::Value { key: "default-runtime".into(), why });
+    }
+    let labels = read.list("labels");
+    check_labels(&labels)?;
+    let features = read.find("features").and_then(Value::as_object).cloned().unwrap_or_default();
+    let positive = |key: &str, default: u32| match read.number(key, default)? {
+        0 => Err(Error::Value { key: key.into(), why: "must be at least 1".into() }),
+        number => Ok(number),
+    };
+    let defaults = Live::default();
+    Ok(Live {
+        debug: read.flag("debug", false),
+        labels,
+        default_runtime,
+        runtimes,
+        registry_mirrors: read
+            .list("registry-mirrors")
+            .iter()
+            .map(|url| mirror(url))
+            .collect::<Result<_, _>>()?,
+        insecure_registries: read.list("insecure-registries"),
+        live_restore: read.flag("live-restore", true),
+        max_concurrent_downloads: positive("max-concurrent-downloads", defaults.max_concurrent_downloads)?,
+        max_concurrent_uploads: positive("max-concurrent-uploads", defaults.max_concurrent_uploads)?,
+        max_download_attempts: positive("max-download-attempts", defaults.max_download_attempts)?,
+        shutdown_timeout: read.number("shutdown-timeout", defaults.shutdown_timeout)?,
+        features: features.into_iter().map(|(key, value)| (key, value == Value::Bool(true))).collect(),
+    })
+}
+
+fn check_labels(labels: &[String]) -> Result<(), Error> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for label in labels {
+        let Some((key, value)) = label.split_once('=') else {
+            return Err(Error::Value { key: "labels".into(), why: format!("bad attribute format: {label}") });
+        };
+        if let Some(other) = seen.insert(key, value).filter(|other| *other != value) {
+            let why = format!("conflict labels for {key}={value} and {key}={other}");
+            return Err(Error::Value { key: "labels".into(), why });
+        }
+    }
+    Ok(())
+}
+
+fn mirror(url: &str) -> Result<String, Error> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    match rest {
+        Some(host) if !host.is_empty() && !host.contains(['@', '?', '#', ' ']) => {
+            Ok(format!("{}/", url.trim_end_matches('/')))
+        }
+        _ => Err(Error::Value { key: "registry-mirrors".into(), why: format!("invalid mirror: {url:?}") }),
+    }
+}
+
+fn runtimes(value: Option<&Value>) -> Result<BTreeMap<String, Runtime>, Error> {
+    let wrong =
+        |name: &str, why: &str| Error::Value { key: "runtimes".into(), why: format!("{name}: {why}") };
+    let entries = value.and_then(Value::as_object).into_iter().flatten();
+    entries
+        .map(|(name, description)| {
+            if name == BUILT_IN_RUNTIME {
+                return Err(wrong(name, "runtime name is reserved"));
+            }
+            if let Some(key) = ["runtimeType", "options"].iter().find(|key| description.get(**key).is_some())
+            {
+                return Err(wrong(name, &format!("{key} is containerd's business and not supported")));
+            }
+            let path = description.get("path").and_then(Value::as_str).filter(|path| !path.is_empty());
+            let path = path.ok_or_else(|| wrong(name, "a path is needed"))?.to_owned();
+            let arguments = description.get("runtimeArgs").and_then(Value::as_array).into_iter().flatten();
+            let arguments = arguments.filter_map(|word| word.as_str().map(str::to_owned)).collect();
+            Ok((name.clone(), Runtime { path, arguments }))
+        })
+        .collect()
+}
+
+fn tls(read: &Reader<'_>) -> Tls {
+    let mode = match (read.find("tlsverify"), read.find("tls")) {
+        (Some(Value::Bool(true)), _) => TlsMode::Verified,
+        (_, Some(Value::Bool(true))) => TlsMode::Encrypted,
+        (None, None) => TlsMode::Unsaid,
+        _ => TlsMode::Off,
+    };
+    let folder =
+        std::env::var_os("DOCKER_CERT_PATH").map_or_else(|| PathBuf::from("/root/.docker"), PathBuf::from);
+    Tls {
+        mode,
+        ca: read.path("tlscacert", &folder.join("ca.pem")),
+        certificate: read.path("tlscert", &folder.join("cert.pem")),
+        key: read.path("tlskey", &folder.join("key.pem")),
+    }
+}
+
+fn log(read: &Reader<'_>, debug: bool) -> Result<LogConfig, Error> {
+    let level = read.text("log-level", "info");
+    if !matches!(level.as_str(), "debug" | "info" | "warn" | "error" | "fatal") {
+        return Err(Error::Value { key: "log-level".into(), why: format!("invalid logging level: {level}") });
+    }
+    let format = read.text("log-format", "text");
+    if !matches!(format.as_str(), "text" | "json") {
+        return Err(Error::Value { key: "log-format".into(), why: format!("invalid log format: {format}") });
+    }
+    let level = if debug { "debug".to_owned() } else { level };
+    Ok(LogConfig { level, json: format == "json" })
+}
+
+fn oldest_api(read: &Reader<'_>) -> Result<ApiVersion, Error> {
+    let from_environment = std::env::var("DOCKER_MIN_API_VERSION").unwrap_or_default();
+    let text = match read.text("min-api-version", "") {
+        text if text.is_empty() => from_environment,
+        text => text,
+    };
+    if text.is_empty() {
+        return Ok(api::MINIMUM);
+    }
+    let version = text.parse().ok().filter(|version| (api::OLDEST..=api::MAXIMUM).contains(version));
+    version.ok_or_else(|| Error::Value {
+        key: "min-api-version".into(),
+        why: format!("{text} is not between {} and {}", api::OLDEST, api::MAXIMUM),
+    })
+}
+
+fn idle_timeout(read: &Reader<'_>) -> Result<Option<Duration>, Error> {
+    let text = read.text("idle-timeout", "");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let duration = flags::go::parse_duration(&text);
+    let duration = duration.map_err(|why| Error::Value { key: "idle-timeout".into(), why })?;
+    Ok(Some(duration).filter(|duration| !duration.is_zero()))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::File {
+        doing: "resolve",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn from_environment(variable: &str, default: &str) -> PathBuf {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map_or_else(|| default.into(), PathBuf::from)
+}
+
+fn default_run_dir() -> PathBuf {
+    from_environment("KETCH_RUN_DIR", "/run/ketch")
+}
+
+fn default_data_root() -> PathBuf {
+    from_environment("KETCH_DATA_ROOT", "/var/lib/ketch")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn file(value: Value) -> Result<Given, Error> {
+        match value {
+            Value::Object(map) => from_file(map),
+            _ => panic!("not an object"),
+        }
+    }
+
+    fn message<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_flag_and_a_key_that_contradict_each_other_are_both_named() {
+        let flags = Given::from([("labels", json!(["a=1"]))]);
+        let text = message(merge(flags, file(json!({"labels": ["a=2"]})).unwrap()));
+        assert!(text.ends_with("labels: (from flag: [a=1], from file: [a=2])"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest() {
+        let error = file(json!({"log-levle": "debug"})).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the following directives don't match any configuration option: log-levle"
+        );
+        assert!(matches!(error, Error::UnknownKeys { nearest: Some("log-level"), .. }));
+    }
+
+    #[test]
+    fn wrong_types_name_the_key() {
+        assert_eq!(message(file(json!({"debug": "yes"}))), "cannot unmarshal debug: expected true or false");
+        assert_eq!(
+            message(file(json!({"labels": [1]}))),
+            "cannot unmarshal labels: expected a list of texts"
+        );
+    }
+
+    #[test]
+    fn what_does_not_work_is_refused_unless_it_asks_for_what_is() {
+        let given = |value| file(value).and_then(|given| refuse_unsupported(&given));
+        assert!(message(given(json!({"bip": "10.0.0.1/24"}))).starts_with("bip (--bip) is not supported: "));
+        given(json!({"userland-proxy": false, "bridge": "none", "dns": [], "exec-opts": ["native.cgroupdriver=cgroupfs"]}))
+            .unwrap();
+    }
+
+    #[test]
+    fn labels_may_not_contradict_themselves() {
+        let read = |labels: Value| build(file(json!({ "labels": labels })).unwrap());
+        assert!(message(read(json!(["a=1", "a=2"]))).contains("conflict labels for a=2 and a=1"));
+        assert!(message(read(json!(["a"]))).contains("bad attribute format: a"));
+        read(json!(["a=1", "a=1"])).unwrap();
+    }
+
+    #[test]
+    fn a_default_runtime_must_exist() {
+        let read = |value| build(file(value).unwrap());
+        assert!(message(read(json!({"default-runtime": "x"}))).contains("does not exist"));
+        read(json!({"default-runtime": "x", "runtimes": {"x": {"path": "/usr/bin/x"}}})).unwrap();
+    }
+}

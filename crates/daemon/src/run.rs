@@ -1,0 +1,282 @@
+//! The engine process from its locks to its last word: listeners, signals, reload, hand-over, end.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Api, Drain};
+use diag::Explain as _;
+use engine::Engine;
+use flags::Matches;
+use state::DataRoot;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::handover::{self, Inherited};
+use crate::listen::{self, Listener, Socket};
+use crate::log::{self, LevelHandle};
+use crate::pidfile::PidFile;
+use crate::settings::RELOADABLE;
+use crate::{notify, tls};
+
+/// A TLS handshake takes no longer than this.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// How long a successor waits for requests under way.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+const SIGTERM: i32 = 15;
+
+/// One engine process.
+struct Daemon {
+    config: Config,
+    matches: Matches,
+    arguments: Vec<OsString>,
+    engine: Arc<Engine>,
+    listeners: Vec<Listener>,
+    tls: Option<TlsAcceptor>,
+    level: LevelHandle,
+}
+
+/// Runs an engine until it is told to end.
+pub(crate) async fn run(config: Config, matches: Matches, arguments: Vec<OsString>) -> Result<(), Error> {
+    let level = log::start(&config.log);
+    raise_descriptor_limit();
+    let Inherited { lock, sockets } = handover::inherit()?;
+    let root = match lock {
+        Some(lock) => DataRoot::inherit(&config.settings.data_root, lock)?,
+        None => DataRoot::lock(&config.settings.data_root)?,
+    };
+    let pidfile = PidFile::write(&config.pidfile)?;
+    create_run_dir(&config)?;
+    // Open before the engine is ready: clients that come early wait in the queue instead of being refused.
+    let listeners = listen::open(&config, sockets)?;
+    let tls = tls::acceptor(&config.tls)?;
+    let engine = Engine::open(config.settings.clone(), config.live.clone(), root).await?;
+    let mut daemon = Daemon { config, matches, arguments, engine, listeners, tls, level };
+    daemon.serve().await?;
+    daemon.stop_containers().await;
+    daemon.listeners.iter().for_each(Listener::clean_up);
+    drop(pidfile);
+    tracing::info!("Daemon shutdown complete");
+    Ok(())
+}
+
+fn create_run_dir(config: &Config) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
+    let path = &config.settings.run_dir;
+    // 0711: container users traverse to nothing here, clients to the socket.
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path);
+    created.map_err(|source| Error::File { doing: "create", path: path.clone(), source })
+}
+
+/// Each container has a few descriptors, each client one: what the administrator allows, we use.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+    hand_over: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, Error> {
+        let catch = |kind| signal(kind).map_err(|source| Error::System { doing: "catch signals", source });
+        Ok(Self {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            reload: catch(SignalKind::hangup())?,
+            hand_over: catch(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+impl Daemon {
+    /// Serves until somebody asks for the end.
+    async fn serve(&mut self) -> Result<(), Error> {
+        let mut signals = Signals::catch()?;
+        loop {
+            let (api, drain) = Api::new(self.engine.clone(), self.config.oldest_api);
+            let mut accepting = self.accept(&api)?;
+            for listener in &self.listeners {
+                tracing::info!("API listen on {}", listener.shown());
+            }
+            notify::tell("READY=1");
+            let wanted = self.wait(&mut signals, &drain).await;
+            accepting.abort_all();
+            while accepting.join_next().await.is_some() {}
+            notify::tell(if matches!(wanted, Wanted::End) { "STOPPING=1" } else { "RELOADING=1" });
+            drain.drain(DRAIN_TIME).await;
+            match wanted {
+                Wanted::End => return Ok(()),
+                // Comes back only when it failed; the sockets are still ours and clients wait in their queues.
+                Wanted::HandOver => {
+                    let executable = &self.config.settings.executable;
+                    let lock = self.engine.root().lock_fd();
+                    let error =
+                        handover::become_successor(executable, &self.arguments, lock, &self.listeners);
+                    tracing::error!(error = diag::chain(&error), "the hand-over failed; this engine goes on");
+                }
+            }
+        }
+    }
+
+    fn accept(&self, api: &Api) -> Result<JoinSet<()>, Error> {
+        let mut tasks = JoinSet::new();
+        for listener in &self.listeners {
+            let failed = |source| Error::Listen { host: listener.host.clone(), source };
+            match &listener.socket {
+                Socket::Unix(socket, _) => {
+                    let socket =
+                        UnixListener::from_std(socket.try_clone().map_err(failed)?).map_err(failed)?;
+                    tasks.spawn(accept_unix(socket, api.clone()));
+                }
+                Socket::Tcp(socket) => {
+                    let socket =
+                        TcpListener::from_std(socket.try_clone().map_err(failed)?).map_err(failed)?;
+                    tasks.spawn(accept_tcp(socket, api.clone(), self.tls.clone()));
+                }
+            }
+        }
+        Ok(tasks)
+    }
+
+    async fn wait(&mut self, signals: &mut Signals, drain: &Drain) -> Wanted {
+        loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => return Wanted::End,
+                _ = signals.interrupt.recv() => return Wanted::End,
+                _ = signals.reload.recv() => self.reload(),
+                _ = signals.hand_over.recv() => {
+                    match handover::check(&self.config.settings.executable, &self.arguments) {
+                        Ok(()) => return Wanted::HandOver,
+                        Err(error) => tracing::error!(error = diag::chain(&error), "no hand-over"),
+                    }
+                }
+                () = idle(self.config.idle_timeout, &self.engine, drain) => {
+                    tracing::info!("no client and no running container for a while: ending");
+                    return Wanted::End;
+                }
+            }
+        }
+    }
+
+    /// Takes over what may change; says what would need a restart.
+    fn reload(&mut self) {
+        let loaded = match Config::load(&self.matches) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                return tracing::error!(
+                    error = diag::chain(&error),
+                    hint = error.hint(),
+                    "the configuration stays"
+                );
+            }
+        };
+        let changed = |key: &&str| self.config.given.get(*key) != loaded.given.get(*key);
+        let all = self.config.given.keys().chain(loaded.given.keys()).copied();
+        let fixed: std::collections::BTreeSet<&str> =
+            all.filter(changed).filter(|key| !RELOADABLE.contains(key)).collect();
+        for key in fixed {
+            tracing::warn!(key, "this setting changes with a restart only");
+        }
+        if let Err(error) = self.level.reload(log::level(&loaded.log.level)) {
+            tracing::warn!(%error, "the log level stays");
+        }
+        self.engine.reload(loaded.live.clone());
+        self.config.live = loaded.live;
+        let described = self.config.live.attributes(&self.engine.host.name);
+        tracing::info!("Reloaded configuration: {}", serde_json::json!(described));
+    }
+
+    /// Containers outlive the engine, unless the administrator said otherwise.
+    async fn stop_containers(&self) {
+        let live = self.engine.live.load();
+        if live.live_restore {
+            return;
+        }
+        let patience = Duration::from_secs(live.shutdown_timeout.into());
+        let mut stopping = JoinSet::new();
+        for view in self.engine.containers.list() {
+            if let Ok(handle) = self.engine.containers.get(&view.container.id) {
+                stopping.spawn(async move { handle.stop(SIGTERM, Some(patience)).await });
+            }
+        }
+        while stopping.join_next().await.is_some() {}
+    }
+}
+
+/// What a signal asks for.
+enum Wanted {
+    End,
+    HandOver,
+}
+
+/// Ends once there was neither a request nor a running container for the whole time. Never without a time-out.
+async fn idle(timeout: Option<Duration>, engine: &Engine, drain: &Drain) {
+    let Some(timeout) = timeout else { return std::future::pending().await };
+    let mut idle_since = tokio::time::Instant::now();
+    let mut served = drain.served();
+    let mut tick = tokio::time::interval(timeout.min(Duration::from_secs(1)));
+    loop {
+        tick.tick().await;
+        let running = engine.containers.list().iter().any(|view| view.container.state.is_active());
+        if running || drain.busy() > 0 || drain.served() != served {
+            served = drain.served();
+            idle_since = tokio::time::Instant::now();
+        }
+        if idle_since.elapsed() >= timeout {
+            return;
+        }
+    }
+}
+
+async fn accept_unix(listener: UnixListener, api: Api) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let api = api.clone();
+                tokio::spawn(async move { api.connection(stream).await });
+            }
+            Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
+async fn accept_tcp(listener: TcpListener, api: Api, tls: Option<TlsAcceptor>) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let (api, tls) = (api.clone(), tls.clone());
+        tokio::spawn(async move {
+            let Some(tls) = tls else { return api.connection(stream).await };
+            match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+                Ok(Ok(stream)) => api.connection(stream).await,
+                Ok(Err(error)) => tracing::info!(%error, "TLS handshake failed"),
+                Err(_) => tracing::info!("TLS handshake took too long"),
+            }
+        });
+    }
+}
+
+/// No descriptor left, or the like: trying again at once would spin.
+async fn pause_after(error: &std::io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}

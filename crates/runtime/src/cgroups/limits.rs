@@ -1,0 +1,164 @@
+//! Limits, as the files of v1 and v2 want them written.
+
+use std::fs;
+
+use oci_spec::runtime::{LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources};
+
+use super::Cgroup;
+use crate::Error;
+use crate::error::Doing;
+
+pub(super) fn apply(cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), Error> {
+    if let Some(memory) = resources.memory() {
+        apply_memory(cgroup, memory)?;
+    }
+    if let Some(cpu) = resources.cpu() {
+        apply_cpu(cgroup, cpu)?;
+    }
+    if let Some(pids) = resources.pids() {
+        // Zero and less mean no limit, as for runc.
+        let limit = if pids.limit() > 0 { pids.limit().to_string() } else { "max".into() };
+        set(cgroup, "pids", "pids.max", &limit)?;
+    }
+    apply_devices(cgroup, resources.devices().as_deref().unwrap_or_default())
+}
+
+fn apply_memory(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<(), Error> {
+    if on_v1(cgroup, "memory") {
+        let mut files = vec![
+            ("memory.limit_in_bytes", memory.limit()),
+            ("memory.soft_limit_in_bytes", memory.reservation()),
+            // After the limit: memory and swap together may not be below it.
+            ("memory.memsw.limit_in_bytes", memory.swap()),
+        ];
+        files.retain(|(_, value)| value.is_some_and(|v| v != 0));
+        for (file, value) in files {
+            set(cgroup, "memory", file, &value.unwrap_or(-1).to_string())?;
+        }
+        if let Some(swappiness) = memory.swappiness() {
+            set(cgroup, "memory", "memory.swappiness", &swappiness.to_string())?;
+        }
+        if memory.disable_oom_killer() == Some(true) {
+            set(cgroup, "memory", "memory.oom_control", "1")?;
+        }
+        return Ok(());
+    }
+    if memory.swappiness().is_some() {
+        return Err(Error::Unsupported("linux.resources.memory.swappiness on cgroup v2".into()));
+    }
+    if memory.disable_oom_killer() == Some(true) {
+        return Err(Error::Unsupported("linux.resources.memory.disableOOMKiller on cgroup v2".into()));
+    }
+    let text = |value: i64| if value < 0 { "max".to_owned() } else { value.to_string() };
+    if let Some(limit) = memory.limit().filter(|l| *l != 0) {
+        set(cgroup, "memory", "memory.max", &text(limit))?;
+    }
+    if let Some(low) = memory.reservation().filter(|r| *r != 0) {
+        set(cgroup, "memory", "memory.low", &text(low))?;
+    }
+    if let Some(swap) = memory.swap().filter(|s| *s != 0) {
+        // v1 counts memory and swap together, v2 swap alone.
+        let alone = if swap < 0 { swap } else { swap.saturating_sub(memory.limit().unwrap_or(0)).max(0) };
+        set(cgroup, "memory", "memory.swap.max", &text(alone))?;
+    }
+    Ok(())
+}
+
+fn apply_cpu(cgroup: &Cgroup, cpu: &LinuxCpu) -> Result<(), Error> {
+    let v1 = on_v1(cgroup, "cpu");
+    if let Some(shares) = cpu.shares().filter(|s| *s != 0) {
+        match v1 {
+            true => set(cgroup, "cpu", "cpu.shares", &shares.to_string())?,
+            false => set(cgroup, "cpu", "cpu.weight", &weight(shares).to_string())?,
+        }
+    }
+    match (v1, cpu.quota().filter(|q| *q != 0), cpu.period().filter(|p| *p != 0)) {
+        (true, quota, period) => {
+            // The period first: a quota is checked against it.
+            if let Some(period) = period {
+                set(cgroup, "cpu", "cpu.cfs_period_us", &period.to_string())?;
+            }
+            if let Some(quota) = quota {
+                set(cgroup, "cpu", "cpu.cfs_quota_us", &quota.to_string())?;
+            }
+        }
+        (false, None, None) => {}
+        (false, quota, period) => {
+            let quota = quota.filter(|q| *q > 0).map_or("max".to_owned(), |q| q.to_string());
+            set(cgroup, "cpu", "cpu.max", &format!("{quota} {}", period.unwrap_or(100_000)))?;
+        }
+    }
+    for (file, value) in [("cpuset.cpus", cpu.cpus()), ("cpuset.mems", cpu.mems())] {
+        if let Some(value) = value.as_ref().filter(|v| !v.is_empty()) {
+            set(cgroup, "cpuset", file, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// v1's shares from 2 to 262144 onto v2's weights from 1 to 10000, by the formula that runc and systemd agree on.
+fn weight(shares: u64) -> u64 {
+    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
+}
+
+/// What every container may use, whatever its rules: the devices that the runtime puts into `/dev`, and making nodes of
+/// any (which the capability governs, and which can't be opened). As runc and crun do, after the rules.
+const ALWAYS: [&str; 10] = [
+    "c *:* m",
+    "b *:* m",
+    "c 1:3 rwm",
+    "c 1:5 rwm",
+    "c 1:7 rwm",
+    "c 1:8 rwm",
+    "c 1:9 rwm",
+    "c 5:0 rwm",
+    "c 5:2 rwm",
+    "c 136:* rwm",
+];
+
+fn apply_devices(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup]) -> Result<(), Error> {
+    if !rules.is_empty() && !on_v1(cgroup, "devices") {
+        return Err(Error::Unsupported("linux.resources.devices on cgroup v2".into()));
+    }
+    for rule in rules {
+        let kind = match rule.typ() {
+            Some(LinuxDeviceType::C | LinuxDeviceType::U) => "c",
+            Some(LinuxDeviceType::B) => "b",
+            Some(LinuxDeviceType::A) | None => "a",
+            Some(LinuxDeviceType::P) => {
+                return Err(Error::Unsupported("linux.resources.devices: type p".into()));
+            }
+        };
+        let number = |n: Option<i64>| n.filter(|n| *n >= 0).map_or("*".to_owned(), |n| n.to_string());
+        let access = rule.access().as_deref().filter(|a| !a.is_empty()).unwrap_or("rwm");
+        let line = format!("{kind} {}:{} {access}", number(rule.major()), number(rule.minor()));
+        set(cgroup, "devices", if rule.allow() { "devices.allow" } else { "devices.deny" }, &line)?;
+    }
+    let always = ALWAYS.iter().filter(|_| !rules.is_empty());
+    always.into_iter().try_for_each(|line| set(cgroup, "devices", "devices.allow", line))
+}
+
+fn on_v1(cgroup: &Cgroup, controller: &str) -> bool {
+    cgroup.folders.iter().any(|f| !f.hierarchy.unified && f.hierarchy.has(controller))
+}
+
+fn set(cgroup: &Cgroup, controller: &str, file: &str, value: &str) -> Result<(), Error> {
+    let v1 = cgroup.folders.iter().find(|f| !f.hierarchy.unified && f.hierarchy.has(controller));
+    let folder = v1.or_else(|| cgroup.folders.iter().find(|f| f.hierarchy.unified));
+    let path = folder.map(|f| f.path.join(file)).filter(|path| path.exists());
+    let Some(path) = path else {
+        return Err(Error::Unsupported(format!("{file} (this kernel has no such cgroup control)")));
+    };
+    fs::write(&path, value).doing(&format!("set {file} to {value:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_become_weights_over_the_whole_range() {
+        assert_eq!((weight(2), weight(1024), weight(262_144)), (1, 39, 10_000));
+        assert_eq!((weight(0), weight(u64::MAX)), (1, 10_000));
+    }
+}

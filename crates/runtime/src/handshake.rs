@@ -1,0 +1,53 @@
+//! What the caller and init say to each other while a container is made: one enum for each direction, one message a
+//! packet, at most one descriptor with it. The channel closes at `execve`, which is how its success is told.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Fault;
+
+const MAX_MESSAGE: usize = 16 * 1024;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToInit {
+    Exec,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromInit {
+    /// The terminal's master comes with it.
+    Console,
+    /// Only `execve` is left to do.
+    Ready,
+    Failed(Fault),
+}
+
+pub(crate) struct Channel(OwnedFd);
+
+impl Channel {
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
+        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Self(a), Self(b)))
+    }
+
+    pub(crate) fn send(&self, message: &impl Serialize, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let text = serde_json::to_vec(message)?;
+        sys::send_with_fd(&self.0, &text, fd).map(drop)
+    }
+
+    /// The next message; nothing when the other side has closed.
+    pub(crate) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Option<OwnedFd>)>> {
+        let mut buffer = [0; MAX_MESSAGE];
+        match sys::receive_with_fd(&self.0, &mut buffer) {
+            Ok((0, _)) => Ok(None),
+            Ok((size, fd)) => Ok(Some((serde_json::from_slice(&buffer[..size])?, fd))),
+            // Killed before it read what we had sent.
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}

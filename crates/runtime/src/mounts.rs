@@ -1,0 +1,211 @@
+//! The specification's mounts. Each is made detached and attached to a verified descriptor; no path is looked up twice.
+
+mod options;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Mount;
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, openat, symlinkat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, open_tree,
+};
+use sys::{MountAttributes, Propagation};
+
+use crate::Error;
+use crate::cgroups::Cgroup;
+use crate::error::Doing;
+use crate::root::{Root, attach, is_procfs};
+use options::Options;
+
+/// A mount that is ready to be made.
+pub(crate) struct Planned {
+    destination: PathBuf,
+    options: Options,
+    source: Source,
+}
+
+enum Source {
+    /// A copy of a host's mount, made before anything is private, so that a wanted propagation still can be had.
+    Bind(OwnedFd),
+    New(String),
+    Cgroups,
+}
+
+/// The file systems of the kernel's that a specification may ask for by name.
+const KNOWN: [&str; 6] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "ramfs"];
+/// Where something may be mounted inside of `/proc`: files that lxcfs and the like replace.
+const WITHIN_PROC: [&str; 10] = [
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "net/dev",
+    "sys/kernel/ns_last_pid",
+];
+
+/// Reads the mounts and opens what they bind: in init, while absolute paths are still the host's.
+pub(crate) fn plan(mounts: &[Mount]) -> Result<Vec<Planned>, Error> {
+    mounts.iter().map(plan_one).collect()
+}
+
+fn plan_one(mount: &Mount) -> Result<Planned, Error> {
+    let destination = mount.destination().clone();
+    if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
+        return Err(Error::Unsupported(format!("mounts: {}: uidMappings", destination.display())));
+    }
+    let options = Options::parse(mount.options().as_deref().unwrap_or_default(), &destination)?;
+    let kind = mount.typ().as_deref().unwrap_or("none");
+    let source = if options.bind || kind == "bind" {
+        options.refuse_data(&destination)?;
+        let source = mount.source().as_ref().ok_or_else(|| Error::Invalid {
+            field: "mounts",
+            why: format!("have no source for {}", destination.display()),
+        })?;
+        Source::Bind(clone_tree(source, options.recursive)?)
+    } else if kind == "cgroup" || kind == "cgroup2" {
+        options.refuse_data(&destination)?;
+        Source::Cgroups
+    } else if KNOWN.contains(&kind) {
+        Source::New(kind.to_owned())
+    } else {
+        return Err(Error::Unsupported(format!("mounts: {}: type {kind}", destination.display())));
+    };
+    Ok(Planned { destination, options, source })
+}
+
+fn clone_tree(source: &Path, recursive: bool) -> Result<OwnedFd, Error> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(CWD, source, flags).doing(&format!("open {} to bind it", source.display()))
+}
+
+impl Planned {
+    pub(crate) fn mount(&self, root: &Root<'_>, cgroup: &Cgroup) -> Result<(), Error> {
+        match &self.source {
+            Source::Bind(tree) => self.bind(root, tree.as_fd()),
+            Source::New(kind) => self.new_file_system(root, kind),
+            Source::Cgroups => self.cgroups(root, cgroup),
+        }
+    }
+
+    fn bind(&self, root: &Root<'_>, tree: BorrowedFd<'_>) -> Result<(), Error> {
+        let change = MountAttributes {
+            set: self.options.set,
+            clear: self.options.clear,
+            // A bind shares nothing with the host unless that was asked for.
+            propagation: Some(self.options.propagation.unwrap_or(Propagation::Private)),
+            recursive: self.options.recursive,
+        };
+        let what = self.destination.display();
+        sys::set_mount_attributes(tree, change).doing(&format!("set the options of the mount {what}"))?;
+        let is_folder = FileType::from_raw_mode(fstat(tree).doing("look at what to bind")?.st_mode)
+            == FileType::Directory;
+        let target = match is_folder {
+            true => root.ensure_directory(&self.destination)?,
+            false => root.ensure_file(&self.destination)?,
+        };
+        self.refuse_within_proc(target.as_fd())?;
+        attach(tree, target.as_fd(), &self.destination)
+    }
+
+    fn new_file_system(&self, root: &Root<'_>, kind: &str) -> Result<(), Error> {
+        let doing = |what: &str| format!("{what} the {kind} for {}", self.destination.display());
+        let fs = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).doing(&doing("open"))?;
+        for option in &self.options.data {
+            match option.split_once('=') {
+                Some((key, value)) => fsconfig_set_string(&fs, key, value),
+                None => fsconfig_set_flag(&fs, option.as_str()),
+            }
+            .doing(&doing(&format!("set the option {option:?} of")))?;
+        }
+        fsconfig_create(&fs).doing(&doing("create"))?;
+        let attributes = MountAttrFlags::from_bits_retain(self.options.set as u32);
+        let mount = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).doing(&doing("mount"))?;
+        let target = self.kernel_target(root, kind)?;
+        self.refuse_within_proc(target.as_fd())?;
+        attach(mount.as_fd(), target.as_fd(), &self.destination)
+    }
+
+    /// An image in which `/proc` or `/sys` is a symlink would have the kernel's files elsewhere, and our masks on nothing.
+    fn kernel_target(&self, root: &Root<'_>, kind: &str) -> Result<OwnedFd, Error> {
+        let target = root.ensure_directory(&self.destination)?;
+        if !matches!(kind, "proc" | "sysfs") {
+            return Ok(target);
+        }
+        root.open_strictly(&self.destination, OFlags::PATH | OFlags::DIRECTORY)
+            .doing(&format!("open {} in the container without following links", self.destination.display()))
+    }
+
+    fn refuse_within_proc(&self, target: BorrowedFd<'_>) -> Result<(), Error> {
+        let allowed = self
+            .destination
+            .strip_prefix("/proc")
+            .is_ok_and(|p| WITHIN_PROC.iter().any(|a| p == Path::new(a)));
+        if is_procfs(target) && !allowed {
+            let why = format!("would cover {}, a part of procfs", self.destination.display());
+            return Err(Error::Invalid { field: "mounts", why });
+        }
+        Ok(())
+    }
+
+    /// The container's own cgroups: on v2 its one directory, on v1 a tmpfs with one directory for each hierarchy.
+    fn cgroups(&self, root: &Root<'_>, cgroup: &Cgroup) -> Result<(), Error> {
+        let target = root.ensure_directory(&self.destination)?;
+        let change = MountAttributes {
+            set: self.options.set,
+            propagation: Some(Propagation::Private),
+            ..MountAttributes::default()
+        };
+        if let Some(unified) = cgroup.unified_only() {
+            let tree = clone_tree(unified, false)?;
+            sys::set_mount_attributes(tree.as_fd(), change).doing("set the options of the cgroup mount")?;
+            return attach(tree.as_fd(), target.as_fd(), &self.destination);
+        }
+        let folder = self.hierarchies(cgroup, change)?;
+        attach(folder.as_fd(), target.as_fd(), &self.destination)?;
+        // The directories below can only be mounted on once their file system is attached.
+        for (name, path) in cgroup.v1_folders() {
+            let tree = clone_tree(path, false)?;
+            sys::set_mount_attributes(tree.as_fd(), change).doing("set the options of a cgroup mount")?;
+            let place =
+                openat(&folder, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                    .doing(&format!("open the mount point of the cgroup {name}"))?;
+            attach(tree.as_fd(), place.as_fd(), &self.destination.join(name))?;
+        }
+        sys::set_mount_attributes(folder.as_fd(), change).doing("set the options of the cgroup mount")
+    }
+
+    fn hierarchies(&self, cgroup: &Cgroup, change: MountAttributes) -> Result<OwnedFd, Error> {
+        let folder = small_tmpfs(change.set & !sys::READ_ONLY)?;
+        for (name, _) in cgroup.v1_folders() {
+            mkdirat(&folder, name, Mode::from_raw_mode(0o755)).doing("make the mount point of a cgroup")?;
+            // Hierarchies of several controllers (`cpu,cpuacct`) are found under each one's name, too.
+            for alias in name.split(',').filter(|alias| *alias != name) {
+                match symlinkat(name, &folder, alias) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(e) => return Err(e).doing("link a cgroup"),
+                }
+            }
+        }
+        Ok(folder)
+    }
+}
+
+/// A detached tmpfs for a few directory entries.
+pub(crate) fn small_tmpfs(attributes: u64) -> Result<OwnedFd, Error> {
+    let fs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).doing("open a tmpfs")?;
+    fsconfig_set_string(&fs, "mode", "755").doing("set a tmpfs' mode")?;
+    fsconfig_set_string(&fs, "size", "64k").doing("set a tmpfs' size")?;
+    fsconfig_create(&fs).doing("create a tmpfs")?;
+    let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
+    fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).doing("mount a tmpfs")
+}

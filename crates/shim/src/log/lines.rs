@@ -1,0 +1,126 @@
+//! Streams cut into lines as Docker's log copier does it.
+//!
+//! A line that is longer than the buffer is logged in pieces, all with the time of the first; only the last piece has
+//! the newline. What comes before the end of the stream without a newline is logged without one.
+
+/// As much of one line as is kept in memory.
+const BUFFER: usize = 16 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// One record of the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line<'a> {
+    pub(crate) text: &'a [u8],
+    /// Whether a newline follows the text.
+    pub(crate) complete: bool,
+    /// Nanoseconds since the epoch.
+    pub(crate) time: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Lines {
+    held: Vec<u8>,
+    /// The time of the first piece of a line that is being logged in pieces.
+    partial_since: Option<u64>,
+}
+
+impl Lines {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], now: u64, record: &mut dyn FnMut(Line<'_>)) {
+        while !bytes.is_empty() {
+            let room = BUFFER - self.held.len();
+            let window = &bytes[..bytes.len().min(room)];
+            match window.iter().position(|b| *b == b'\n') {
+                Some(end) => {
+                    self.line(&window[..end], now, record);
+                    bytes = &bytes[end + 1..];
+                }
+                None => {
+                    self.held.extend_from_slice(window);
+                    bytes = &bytes[window.len()..];
+                    if self.held.len() == BUFFER {
+                        self.piece(now, record);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn end(&mut self, now: u64, record: &mut dyn FnMut(Line<'_>)) {
+        if !self.held.is_empty() {
+            self.piece(now, record);
+        }
+        self.partial_since = None;
+    }
+
+    fn line(&mut self, rest: &[u8], now: u64, record: &mut dyn FnMut(Line<'_>)) {
+        let time = self.partial_since.take().unwrap_or(now);
+        if self.held.is_empty() {
+            return record(Line { text: rest, complete: true, time });
+        }
+        self.held.extend_from_slice(rest);
+        record(Line { text: &self.held, complete: true, time });
+        self.held.clear();
+    }
+
+    fn piece(&mut self, now: u64, record: &mut dyn FnMut(Line<'_>)) {
+        let time = *self.partial_since.get_or_insert(now);
+        record(Line { text: &self.held, complete: false, time });
+        self.held.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn records(chunks: &[&[u8]]) -> Vec<(Vec<u8>, bool, u64)> {
+        let (mut lines, mut out) = (Lines::default(), Vec::new());
+        for (time, chunk) in (1..).zip(chunks) {
+            lines.push(chunk, time, &mut |l| out.push((l.text.to_vec(), l.complete, l.time)));
+        }
+        lines.end(99, &mut |l| out.push((l.text.to_vec(), l.complete, l.time)));
+        out
+    }
+
+    #[test]
+    fn a_line_has_the_time_at_which_its_end_came() {
+        assert_eq!(
+            records(&[b"a\nb", b"c\n\nlast"]),
+            [
+                (b"a".to_vec(), true, 1),
+                (b"bc".to_vec(), true, 2),
+                (b"".to_vec(), true, 2),
+                (b"last".to_vec(), false, 99)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_line_comes_in_pieces_of_one_time() {
+        let long = vec![b'x'; BUFFER + 5];
+        let got = records(&[&long, b"y\nz\n"]);
+        assert_eq!((got[0].0.len(), got[0].1, got[0].2), (BUFFER, false, 1));
+        assert_eq!(got[1], (b"xxxxxy".to_vec(), true, 1));
+        assert_eq!(got[2], (b"z".to_vec(), true, 2));
+    }
+
+    proptest! {
+        #[test]
+        fn not_a_byte_is_lost_or_doubled(chunks in proptest::collection::vec("[ab\n]{0,40}", 0..10)) {
+            let chunks: Vec<&[u8]> = chunks.iter().map(|c| c.as_bytes()).collect();
+            let mut joined = Vec::new();
+            for (text, complete, _) in records(&chunks) {
+                joined.extend(text);
+                joined.extend(complete.then_some(b'\n'));
+            }
+            prop_assert_eq!(joined, chunks.concat());
+        }
+    }
+}
