@@ -188,7 +188,7 @@ mod tests {
         for (index, (name, targets)) in ARROWS.iter().enumerate() {
             let below = |target: &&str| ARROWS.iter().position(|(known, _)| known == target) > Some(index);
             let beside = ["xtask", "e2e", "bench"].contains(name);
-            assert!(beside || targets.iter().all(|target| below(target)), "{name} points up");
+            assert!(beside || targets.iter().all(below), "{name} points up");
         }
     }
 }
