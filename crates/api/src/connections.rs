@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+/// A connection this young has sent its first request, or is about to: it is answered before the engine goes.
+const FRESH: Duration = Duration::from_millis(250);
 
 /// All present connections.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ struct Table {
 struct Entry {
     requests: usize,
     idle_since: Instant,
+    /// No request has come yet.
+    unused: bool,
     evict: Arc<Notify>,
 }
 
@@ -53,7 +58,7 @@ impl Connections {
         let id = table.next;
         table.next += 1;
         let evict = Arc::new(Notify::new());
-        let entry = Entry { requests: 0, idle_since: Instant::now(), evict: evict.clone() };
+        let entry = Entry { requests: 0, idle_since: Instant::now(), unused: true, evict: evict.clone() };
         table.members.insert(id, entry);
         Some(Member(Arc::new(Membership { id, evict, connections: self.clone() })))
     }
@@ -66,15 +71,24 @@ impl Connections {
         self.table().served
     }
 
-    /// Waits until no request is under way.
+    /// Waits until no request is under way and none is to be expected on a connection that was just made.
     pub(crate) async fn quiet(&self) {
         loop {
             let settled = self.settled.notified();
-            if self.busy() == 0 {
-                return;
+            match (self.busy(), self.youngest_unused()) {
+                (0, None) => return,
+                (0, Some(age)) => drop(tokio::time::timeout(FRESH.saturating_sub(age), settled).await),
+                _ => settled.await,
             }
-            settled.await;
         }
+    }
+
+    /// The age of the youngest connection without a request, if it is fresh.
+    fn youngest_unused(&self) -> Option<Duration> {
+        let table = self.table();
+        let ages =
+            table.members.values().filter(|entry| entry.unused).map(|entry| entry.idle_since.elapsed());
+        ages.min().filter(|age| *age < FRESH)
     }
 
     fn change(&self, id: u64, begins: bool) {
@@ -84,6 +98,7 @@ impl Connections {
         if let Some(entry) = table.members.get_mut(&id) {
             entry.requests = if begins { entry.requests + 1 } else { entry.requests.saturating_sub(1) };
             entry.idle_since = Instant::now();
+            entry.unused = false;
         }
         drop(table);
         self.settled.notify_waiters();
