@@ -13,7 +13,9 @@ fn version_is_told_alike_by_both_clients() {
     let ours = engine.ketch(["version", "--format", format]).ok();
     assert_eq!(ours, theirs);
     for text in [engine.docker(["version"]).ok(), engine.ketch(["version"]).ok()] {
-        for line in ["Client:", "Server:", " API version:", " OS/Arch:", " Go version:", " Git commit:", " Built:"] {
+        for line in
+            ["Client:", "Server:", " API version:", " OS/Arch:", " Go version:", " Git commit:", " Built:"]
+        {
             assert!(text.contains(line), "no {line:?} in:\n{text}");
         }
     }
@@ -28,14 +30,19 @@ fn version_is_told_alike_by_both_clients() {
 #[test]
 fn info_is_told_alike_by_both_clients() {
     let engine = Engine::isolated();
-    let format = "{{.ID}} {{.OSType}} {{.NCPU}} {{.MemTotal}} {{.Driver}} {{.Swarm.LocalNodeState}} {{json .Plugins}}";
+    let format =
+        "{{.ID}} {{.OSType}} {{.NCPU}} {{.MemTotal}} {{.Driver}} {{.Swarm.LocalNodeState}} {{json .Plugins}}";
     let theirs = engine.docker(["info", "--format", format]).ok();
     assert_eq!(engine.ketch(["info", "--format", format]).ok(), theirs);
     assert_eq!(engine.ketch(["system", "info", "--format", format]).ok(), theirs);
     let (theirs, ours) = (engine.docker(["info"]).ok(), engine.ketch(["info"]).ok());
     let labels = |text: &str| -> Vec<String> {
         let server = text.split("Server:").nth(1).unwrap_or_default().to_owned();
-        server.lines().filter(|line| line.contains(':')).map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect()
+        server
+            .lines()
+            .filter(|line| line.contains(':'))
+            .map(|line| line.split(':').next().unwrap_or_default().to_owned())
+            .collect()
     };
     assert_eq!(labels(&ours), labels(&theirs));
 }
@@ -74,14 +81,17 @@ fn system_df_is_told_alike_by_both_clients() {
 #[test]
 fn past_events_are_told_alike_by_both_clients() {
     let engine = Engine::isolated();
-    let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let clock = || {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    };
     let since = clock().to_string();
     let id = {
         let tag = engine.busybox();
         engine.get(&format!("/images/{tag}/json")).json()["Id"].as_str().unwrap_or_default().to_owned()
     };
     let (until, image) = (clock().to_string(), format!("image={id}"));
-    let arguments = ["events", "--since", &since, "--until", &until, "--filter", "type=image", "--filter", &image];
+    let arguments =
+        ["events", "--since", &since, "--until", &until, "--filter", "type=image", "--filter", &image];
     assert_eq!(engine.ketch(arguments).ok(), engine.docker(arguments).ok());
     let [a, b, c, d, e, f, g, h, i] = arguments;
     let arguments = [a, b, c, d, e, f, g, h, i, "--format", "{{json .}}"];
@@ -109,7 +119,10 @@ fn contexts_are_shared_by_both_clients() {
     assert_eq!(ours, engine.docker(["context", "ls", "--format", format]).ok());
     assert!(ours.contains("one first"), "{ours}");
     for name in ["one", "two"] {
-        assert_eq!(engine.ketch(["context", "inspect", name]).ok(), engine.docker(["context", "inspect", name]).ok());
+        assert_eq!(
+            engine.ketch(["context", "inspect", name]).ok(),
+            engine.docker(["context", "inspect", name]).ok()
+        );
     }
     let archive = engine.scratch().join("one.tar");
     let archive = archive.to_str().unwrap_or_default();
@@ -128,7 +141,11 @@ fn usage_errors_end_with_dockers_codes() {
     for arguments in [["nosuch", "x"], ["version", "--nosuch"], ["context", "nosuch"], ["version", "extra"]] {
         let theirs = engine.docker(arguments);
         let ours = engine.ketch(arguments);
-        assert_eq!(ours.code, theirs.code, "{arguments:?}\nketch: {}\ndocker: {}", ours.stderr, theirs.stderr);
+        assert_eq!(
+            ours.code, theirs.code,
+            "{arguments:?}\nketch: {}\ndocker: {}",
+            ours.stderr, theirs.stderr
+        );
         assert!(ours.stdout.is_empty() == theirs.stdout.is_empty(), "{arguments:?}: {}", ours.stdout);
     }
 }
