@@ -2,13 +2,16 @@
 //!
 //! A test says what it covers of docs/compatibility.md by a line `// covers: …` above it; CONTRIBUTING.md has the form.
 
+mod autostart;
 mod bad_input;
 mod cli;
 mod containers;
 mod daemon_config;
+mod disk_trouble;
 mod errors;
 mod events;
 mod handover;
+mod listening;
 mod ping_version_info;
 mod recorded;
 mod swarm_refused;

@@ -91,6 +91,8 @@ fn header(kind: tar::EntryType, mode: u32) -> tar::Header {
     header.set_entry_type(kind);
     header.set_mode(mode);
     header.set_size(0);
+    header.set_uid(0);
+    header.set_gid(0);
     header.set_mtime(1_577_836_800);
     header
 }

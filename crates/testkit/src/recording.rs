@@ -261,7 +261,8 @@ impl Recordings {
         Ok(deviations.into_iter().filter(|deviation| !is_allowed(&allowed, &route, deviation)).collect())
     }
 
-    fn allowed(&self) -> anyhow::Result<Vec<(String, String)>> {
+    /// The differences that are ours on purpose, as (route or `case <name>`, path).
+    pub fn allowed(&self) -> anyhow::Result<Vec<(String, String)>> {
         let text = fs::read_to_string(self.folder.join("allowed.tsv"))?;
         let rows = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(|line| {
             let mut columns = line.split('\t');

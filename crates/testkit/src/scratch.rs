@@ -38,4 +38,10 @@ impl Scratch {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         path
     }
+
+    /// Takes the directory away; what can't be taken away was left by somebody.
+    #[track_caller]
+    pub fn remove(&self) {
+        fs::remove_dir_all(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+    }
 }

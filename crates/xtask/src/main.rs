@@ -1,13 +1,42 @@
 //! Checks and generators. `cargo xtask` lists the verbs; CI calls the same ones.
 
+mod check;
+mod clients;
+mod coverage;
+mod page;
+mod process;
 mod record;
+mod soak;
+mod suite;
+
+const VERBS: &[(&str, &str)] = &[
+    ("test", "install what the tests need, build, and run every check and test"),
+    ("check", "crate arrows, paths in ARCHITECTURE.md, unsafe, licences, file lengths"),
+    ("coverage", "write docs/compatibility.md from the built binary; --check fails when it is not so"),
+    ("clients", "fetch the real docker, compose, buildx and skopeo into the cache"),
+    ("record", "ask a real dockerd and write tests/recordings: --host unix://…"),
+    ("soak", "run the fault loops' full numbers and write docs/reliability.md"),
+    ("size", "build the release binary: static, at most 25 MB"),
+    ("demo", "run the main job"),
+];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.split_first() {
-        Some((verb, rest)) if verb == "record" => record::run(rest),
+    let (verb, rest) = arguments.split_first().map_or(("", &[][..]), |(verb, rest)| (verb.as_str(), rest));
+    match verb {
+        "test" => suite::test(),
+        "check" => check::run(),
+        "coverage" => coverage::run(rest),
+        "clients" => clients::run(),
+        "record" => record::run(rest),
+        "soak" => soak::run(),
+        "size" => suite::size(),
+        "demo" => suite::demo(),
         _ => {
-            println!("record   ask a real dockerd and write tests/recordings");
+            for (verb, what) in VERBS {
+                println!("{verb:10} {what}");
+            }
+            anyhow::ensure!(verb.is_empty(), "no such verb: {verb}");
             Ok(())
         }
     }

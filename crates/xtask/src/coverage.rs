@@ -1,0 +1,149 @@
+//! `cargo xtask coverage`: what users may expect, against the built binary and the tests.
+//!
+//! `coverage/*.tsv` list the expectations. The binary tells its own commands (`ketch __tree`), routes (`__routes`) and
+//! daemon options (`__daemon`). A row is *done* only if the binary says so and a test names it in a line
+//! `// covers: <row>`; *refused* with the reason that the binary gives; otherwise *missing*.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::check::rust_files;
+use crate::page;
+use crate::process::{self, workspace};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    Done,
+    /// The binary has it and no test names it.
+    Untested,
+    Refused(String),
+    Missing,
+}
+
+/// One expectation. The name is also what a test writes behind `// covers: `.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) area: String,
+    pub(crate) name: String,
+    pub(crate) state: State,
+}
+
+/// What the binary says of a row.
+type Claims = BTreeMap<String, State>;
+
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let rows = rows(&claims()?, &covered()?)?;
+    let text = page::render(&rows);
+    let path = workspace().join("docs/compatibility.md");
+    if arguments.iter().any(|argument| argument == "--check") {
+        let written = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        ensure!(
+            written == text,
+            "docs/compatibility.md is not what the binary does: run `cargo xtask coverage`"
+        );
+        return Ok(());
+    }
+    fs::create_dir_all(workspace().join("docs"))?;
+    fs::write(&path, text)?;
+    Ok(())
+}
+
+fn claims() -> anyhow::Result<Claims> {
+    let mut claims = Claims::new();
+    for command in dump("__tree")? {
+        let name = format!("cli {}", text(&command, "command"));
+        claims.insert(name.clone(), claim(&command));
+        for flag in command["flags"].as_array().into_iter().flatten() {
+            claims.insert(format!("{name} {}", text(flag, "flag")), claim(flag));
+        }
+    }
+    for route in dump("__routes")? {
+        let name = format!("api {} {}", text(&route, "method"), text(&route, "path"));
+        for parameter in route["query"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            claims.insert(format!("{name} ?{parameter}"), claim(&route));
+        }
+        claims.insert(name, claim(&route));
+    }
+    for option in dump("__daemon")? {
+        claims.insert(format!("daemon {} {}", text(&option, "kind"), text(&option, "name")), claim(&option));
+    }
+    Ok(claims)
+}
+
+/// One of the binary's own lists. A binary that hasn't this list claims nothing.
+fn dump(word: &str) -> anyhow::Result<Vec<Value>> {
+    let ketch = process::ketch("debug")?;
+    let output = Command::new(&ketch).arg(word).output().with_context(|| ketch.display().to_string())?;
+    let rows = serde_json::from_slice(&output.stdout);
+    if rows.is_err() {
+        eprintln!("`ketch {word}` gives no list: all of its rows count as missing");
+    }
+    Ok(rows.unwrap_or_default())
+}
+
+fn text<'a>(row: &'a Value, key: &str) -> &'a str {
+    row[key].as_str().unwrap_or_default()
+}
+
+fn claim(row: &Value) -> State {
+    match text(row, "state") {
+        "done" => State::Done,
+        "refused" => State::Refused(text(row, "reason").to_owned()),
+        _ => State::Missing,
+    }
+}
+
+/// Every row that a test names.
+fn covered() -> anyhow::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for path in rust_files(&workspace())? {
+        let source = fs::read_to_string(path)?;
+        let marked = source.lines().filter_map(|line| line.trim_start().strip_prefix("// covers: "));
+        names.extend(marked.map(|name| name.trim().to_owned()));
+    }
+    Ok(names)
+}
+
+fn rows(claims: &Claims, covered: &BTreeSet<String>) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (area, name) in expectations()? {
+        let state = match claims.get(&name) {
+            Some(State::Done) if covered.contains(&name) => State::Done,
+            Some(State::Done) => State::Untested,
+            Some(State::Refused(reason)) => State::Refused(reason.clone()),
+            _ => State::Missing,
+        };
+        rows.push(Row { area, name, state });
+    }
+    Ok(rows)
+}
+
+/// The rows of coverage/*.tsv as (area, name).
+fn expectations() -> anyhow::Result<Vec<(String, String)>> {
+    let mut list = Vec::new();
+    for (file, mark) in [("api", "?"), ("cli", "")] {
+        for columns in table(file)? {
+            let [area, name, parts] = &columns[..] else { anyhow::bail!("coverage/{file}.tsv: {columns:?}") };
+            list.push((area.clone(), format!("{file} {name}")));
+            list.extend(
+                parts.split_whitespace().map(|part| (area.clone(), format!("{file} {name} {mark}{part}"))),
+            );
+        }
+    }
+    for columns in table("daemon")? {
+        let [area, kind, name] = &columns[..] else { anyhow::bail!("coverage/daemon.tsv: {columns:?}") };
+        list.push((area.clone(), format!("daemon {kind} {name}")));
+    }
+    Ok(list)
+}
+
+fn table(file: &str) -> anyhow::Result<Vec<Vec<String>>> {
+    let path = workspace().join(format!("coverage/{file}.tsv"));
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(|line| line.split('\t').map(str::to_owned).collect()).collect())
+}
