@@ -236,6 +236,7 @@ const HOST_DONE: &[&str] = &[
     "MaskedPaths",
     "ReadonlyPaths",
     "RestartPolicy",
+    "SecurityOpt",
     "CapAdd",
     "CapDrop",
     "MemorySwappiness",
