@@ -13,6 +13,8 @@ mod events;
 mod handover;
 mod listening;
 mod ping_version_info;
+mod probe;
 mod recorded;
+mod seccomp;
 mod swarm_refused;
 mod system_df;
