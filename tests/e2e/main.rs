@@ -7,6 +7,7 @@ mod bad_input;
 mod cli;
 mod containers;
 mod daemon_config;
+mod devices;
 mod disk_trouble;
 mod errors;
 mod events;
