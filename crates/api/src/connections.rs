@@ -14,7 +14,7 @@ const FRESH: Duration = Duration::from_millis(250);
 pub(crate) struct Connections {
     limit: usize,
     table: Mutex<Table>,
-    /// Told whenever a request ends.
+    /// Told whenever a request or a connection ends.
     settled: Notify,
 }
 
@@ -83,6 +83,17 @@ impl Connections {
         }
     }
 
+    /// Waits until every connection has ended.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.table().members.is_empty() {
+                return;
+            }
+            settled.await;
+        }
+    }
+
     /// The age of the youngest connection without a request, if it is fresh.
     fn youngest_unused(&self) -> Option<Duration> {
         let table = self.table();
@@ -119,6 +130,7 @@ struct Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.connections.table().members.remove(&self.id);
+        self.connections.settled.notify_waiters();
     }
 }
 

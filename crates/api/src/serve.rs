@@ -43,12 +43,16 @@ pub struct Api {
     oldest: ApiVersion,
     connections: Arc<Connections>,
     closing: watch::Receiver<bool>,
+    finishing: watch::Receiver<bool>,
 }
 
 /// The switch that ends an [`Api`]'s streams.
 #[derive(Debug)]
 pub struct Drain {
+    /// Ends streams.
     closing: watch::Sender<bool>,
+    /// Ends connections, each after what it is sending.
+    finishing: watch::Sender<bool>,
     connections: Arc<Connections>,
 }
 
@@ -56,7 +60,13 @@ impl Drain {
     /// Ends streams that would go on for ever and waits, at most this long, until no request is under way.
     pub async fn drain(&self, patience: Duration) {
         self.closing.send_replace(true);
-        let _ = tokio::time::timeout(patience, self.connections.quiet()).await;
+        let quiet = async {
+            self.connections.quiet().await;
+            // The last replies may still be in a buffer of ours.
+            self.finishing.send_replace(true);
+            self.connections.empty().await;
+        };
+        let _ = tokio::time::timeout(patience, quiet).await;
     }
 
     /// How many requests are under way.
@@ -73,18 +83,32 @@ impl Drain {
 impl Api {
     /// Serves `engine` to clients of version `oldest` and later.
     pub fn new(engine: Arc<Engine>, oldest: ApiVersion) -> (Self, Drain) {
-        let (closing, receiver) = watch::channel(false);
         let connections = Arc::new(Connections::new(MAX_CONNECTIONS));
-        let api = Self { engine, oldest, connections: connections.clone(), closing: receiver };
-        (api, Drain { closing, connections })
+        let drain = Drain {
+            closing: watch::Sender::new(false),
+            finishing: watch::Sender::new(false),
+            connections: connections.clone(),
+        };
+        let (closing, finishing) = (drain.closing.subscribe(), drain.finishing.subscribe());
+        (Self { engine, oldest, connections, closing, finishing }, drain)
     }
 
-    /// Serves one connection until it ends, is evicted, or the engine drains.
-    pub async fn connection(&self, stream: impl Stream) {
-        let Some(member) = self.connections.join() else {
-            tracing::warn!("every one of {MAX_CONNECTIONS} connections is busy; one more is refused");
-            return;
-        };
+    /// Serves one connection until it ends, is evicted, or the engine drains. It counts from this call on, before the
+    /// future is first polled, so that no drain overlooks it.
+    pub fn connection<S: Stream>(&self, stream: S) -> impl Future<Output = ()> + Send + use<S> {
+        let member = self.connections.join();
+        let api = self.clone();
+        async move {
+            match member {
+                Some(member) => api.converse(stream, member).await,
+                None => {
+                    tracing::warn!("every one of {MAX_CONNECTIONS} connections is busy; one more is refused")
+                }
+            }
+        }
+    }
+
+    async fn converse(mut self, stream: impl Stream, member: Member) {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -98,19 +122,25 @@ impl Api {
             .max_concurrent_streams(256)
             .max_header_list_size(MAX_HEAD as u32)
             .keep_alive_interval(Some(Duration::from_secs(60)));
-        let service = service_fn(|request| {
+        let service = service_fn({
             let (api, member) = (self.clone(), member.clone());
-            async move { Ok::<_, Infallible>(api.answer(request, &member).await) }
+            move |request| {
+                let (api, member) = (api.clone(), member.clone());
+                async move { Ok::<_, Infallible>(api.answer(request, &member).await) }
+            }
         });
         let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut serving = std::pin::pin!(serving);
-        tokio::select! {
-            result = serving.as_mut() => {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "a connection ended early");
-                }
+        let result = tokio::select! {
+            result = serving.as_mut() => result,
+            () = said(&mut self.finishing) => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
             }
-            () = member.evicted() => {}
+            () = member.evicted() => return,
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a connection ended early");
         }
     }
 
@@ -211,6 +241,11 @@ impl Api {
         }
         Ok(version)
     }
+}
+
+/// Waits until a switch is on.
+async fn said(switch: &mut watch::Receiver<bool>) {
+    let _ = switch.wait_for(|on| *on).await;
 }
 
 /// The path without empty, `.` and `..` components, if it has any.

@@ -245,8 +245,7 @@ async fn accept_unix(listener: UnixListener, api: Api) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let api = api.clone();
-                tokio::spawn(async move { api.connection(stream).await });
+                tokio::spawn(api.connection(stream));
             }
             Err(error) => pause_after(&error).await,
         }
@@ -263,9 +262,11 @@ async fn accept_tcp(listener: TcpListener, api: Api, tls: Option<TlsAcceptor>) {
             }
         };
         let _ = stream.set_nodelay(true);
-        let (api, tls) = (api.clone(), tls.clone());
+        let (api, Some(tls)) = (api.clone(), tls.clone()) else {
+            tokio::spawn(api.connection(stream));
+            continue;
+        };
         tokio::spawn(async move {
-            let Some(tls) = tls else { return api.connection(stream).await };
             match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
                 Ok(Ok(stream)) => api.connection(stream).await,
                 Ok(Err(error)) => tracing::info!(%error, "TLS handshake failed"),

@@ -62,18 +62,20 @@ impl Page<'_> {
         let longest = shown().map(|c| c.name.len()).max().unwrap_or(0);
         let padding =
             longest.max(self.extra.iter().map(|(name, _)| name.len()).max().unwrap_or(0)).max(11) + 1;
-        let mut common: Vec<_> = shown().filter(|c| c.common > 0).collect();
+        let root = !self.path.contains(' ');
+        let is_common = |c: &&&'static Command<A>| root && c.common > 0;
+        let mut common: Vec<_> = shown().filter(is_common).collect();
         common.sort_by_key(|c| c.common);
         let row = |name: &str, short: &str| format!("\n  {name:<padding$}{short}");
         let rows = |list: &mut dyn Iterator<Item = &&'static Command<A>>| -> String {
             list.map(|c| row(c.name, c.short)).collect()
         };
         let extra: String = self.extra.iter().map(|(name, short)| row(&format!("{name}*"), short)).collect();
-        let groups = rows(&mut shown().filter(|c| c.common == 0 && !c.subcommands.is_empty()));
+        let groups = rows(&mut shown().filter(|c| !is_common(c) && !c.subcommands.is_empty()));
         let sections = [
             ("Common Commands", rows(&mut common.into_iter())),
             ("Management Commands", groups + &extra),
-            ("Commands", rows(&mut shown().filter(|c| c.common == 0 && c.subcommands.is_empty()))),
+            ("Commands", rows(&mut shown().filter(|c| !is_common(c) && c.subcommands.is_empty()))),
         ];
         for (title, list) in sections.iter().filter(|(_, list)| !list.is_empty()) {
             let _ = write!(page, "\n\n{title}:{list}");
@@ -155,7 +157,10 @@ fn default_is_zero(flag: &Flag) -> bool {
         Kind::Int | Kind::Int64 | Kind::Uint(_) | Kind::Float => matches!(flag.default, "" | "0"),
         Kind::Ip => matches!(flag.default, "" | "<nil>"),
         Kind::Bytes => matches!(flag.default, "" | "0"),
-        _ => matches!(flag.default, "" | "[]" | "0" | "false" | "<nil>"),
+        // docker's lists show no default of their own; where `[]` is stated, it is shown.
+        Kind::List => flag.default.is_empty(),
+        Kind::Custom { .. } => matches!(flag.default, "" | "0" | "false" | "<nil>"),
+        _ => matches!(flag.default, "" | "[]"),
     }
 }
 

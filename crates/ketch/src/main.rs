@@ -1,6 +1,6 @@
 //! One binary, several roles: the arguments decide. Nothing but dispatch happens here.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 fn main() {
@@ -9,7 +9,7 @@ fn main() {
     std::process::exit(dispatch(&called, words.collect()));
 }
 
-fn dispatch(called: &OsString, words: Vec<OsString>) -> i32 {
+fn dispatch(called: &OsStr, words: Vec<OsString>) -> i32 {
     let name = Path::new(called).file_name().and_then(|name| name.to_str()).unwrap_or("ketch");
     if name == "dockerd" {
         return daemon::main("dockerd", words);
@@ -17,9 +17,12 @@ fn dispatch(called: &OsString, words: Vec<OsString>) -> i32 {
     match words.first().and_then(|word| word.to_str()) {
         Some("daemon") => daemon::main("ketch daemon", words[1..].to_vec()),
         Some("shim") => shim::main(&[]),
+        Some("demo") => demo::main(),
+        // What a process in the demo's container does: the image holds nothing but this binary.
+        Some("__demo") => demo::inside(),
         Some("__routes") => show(&api::dump_routes()),
         Some("__daemon") => show(&daemon::dump_settings()),
-        _ => 125,
+        _ => cli::main(called, words),
     }
 }
 

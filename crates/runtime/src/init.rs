@@ -20,7 +20,7 @@ use crate::namespaces::Plan;
 use crate::procfs::{Procfs, apply_sysctls};
 use crate::program::Program;
 use crate::root::Root;
-use crate::{Error, masks, mounts};
+use crate::{Error, home, masks, mounts};
 
 /// Everything that was read, checked and opened before the `clone3`.
 pub(crate) struct Init<'a> {
@@ -59,14 +59,14 @@ impl Init<'_> {
         if self.namespaces.new_cgroup {
             sys::unshare_cgroup_namespace().doing("make a cgroup namespace")?;
         }
-        let terminal = self.file_systems()?;
+        let (terminal, home) = self.file_systems()?;
         self.kernel_settings()?;
         credentials::limit(self.process.rlimits().as_deref().unwrap_or_default())?;
         let _ = sys::join_new_session_keyring();
         self.standard_streams(terminal)?;
         credentials::become_user(self.process, self.sets)?;
         self.working_directory()?;
-        let program = Program::find(self.process)?;
+        let program = Program::find(self.process, &home)?;
         rustix::process::umask(Mode::from_raw_mode(self.process.user().umask().unwrap_or(0o022)));
         self.wait_for_start()?;
         sys::restore_default_signals();
@@ -74,7 +74,8 @@ impl Init<'_> {
         Err(program.execute())
     }
 
-    fn file_systems(&self) -> Result<Option<Terminal>, Error> {
+    /// The terminal, if there is one, and the user's home directory.
+    fn file_systems(&self) -> Result<(Option<Terminal>, String), Error> {
         let planned = mounts::plan(self.spec.mounts().as_deref().unwrap_or_default())?;
         make_private()?;
         let root = Root::attach(self.root)?;
@@ -90,7 +91,7 @@ impl Init<'_> {
         masks::make_read_only(&root, self.linux.readonly_paths().as_deref().unwrap_or_default())?;
         root.pivot()?;
         self.root_attributes(&root)?;
-        Ok(terminal)
+        Ok((terminal, home::of(&root, owner)))
     }
 
     fn root_attributes(&self, root: &Root<'_>) -> Result<(), Error> {

@@ -22,6 +22,7 @@ mod credentials;
 mod devices;
 mod error;
 mod handshake;
+mod home;
 mod init;
 mod masks;
 mod mounts;

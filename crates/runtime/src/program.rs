@@ -20,15 +20,19 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Looks it up: after the pivot, as the container's user, in its working directory.
-    pub(crate) fn find(process: &Process) -> Result<Self, Error> {
+    /// Looks it up: after the pivot, as the container's user, in its working directory. `home` is for an environment that
+    /// has no `HOME`.
+    pub(crate) fn find(process: &Process, home: &str) -> Result<Self, Error> {
         let args = strings("process.args", process.args().as_deref().unwrap_or_default())?;
-        let env = strings("process.env", process.env().as_deref().unwrap_or_default())?;
+        let variables = process.env().as_deref().unwrap_or_default();
+        let mut env = strings("process.env", variables)?;
+        if !variables.iter().any(|v| v.starts_with("HOME=")) {
+            env.extend(strings("process.env", &[format!("HOME={home}")])?);
+        }
         let name = process.args().as_ref().and_then(|a| a.first()).map(String::as_str).unwrap_or_default();
         if name.is_empty() {
             return Err(Error::Invalid { field: "process.args", why: "names no program".into() });
         }
-        let variables = process.env().as_deref().unwrap_or_default();
         // Of two variables of one name, programs see the first; so do we.
         let path = variables.iter().find_map(|v| v.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
         let path = look_up(name, path)?;
@@ -87,7 +91,7 @@ fn check(path: &Path) -> Result<(), Errno> {
 fn go_text(errno: i32) -> String {
     match Errno::from_raw_os_error(errno) {
         Errno::ACCESS => "permission denied".into(),
-        Errno::ISDIR => "is a directory".into(),
+        Errno::ISDIR => "is a directory: permission denied".into(),
         Errno::NOENT => "no such file or directory".into(),
         Errno::NOEXEC => "exec format error".into(),
         Errno::TOOBIG => "argument list too long".into(),

@@ -31,6 +31,13 @@ pub struct Launched {
     pub control: UnixStream,
 }
 
+impl Launched {
+    /// Waits until the shim has ended and lets the kernel forget it. Blocks; `pidfd` becomes readable at that moment.
+    pub fn wait(&self) -> io::Result<()> {
+        sys::wait_for(&self.pidfd).map(drop)
+    }
+}
+
 /// What starts shims: the executable, protected from those who will run in containers.
 ///
 /// A container's first process is a fork of the shim until its `execve`, so a container can get at our executable as

@@ -13,7 +13,13 @@
 //! Each frame is a big-endian `u32` length and that many bytes of JSON, at most [`MAX_FRAME`]. A later engine connects
 //! to `shim.sock` in the container's run directory and is first sent a [`FromShim::Hello`] with the present state. A
 //! connection whose first message is [`ToShim::Attach`] becomes a byte stream after its `Attached`: towards the engine
-//! Docker's multiplexed frames (or raw bytes with a terminal), towards the shim raw standard input.
+//! Docker's multiplexed frames (or raw bytes with a terminal), towards the shim raw standard input, whose end is the
+//! closing of that direction. It gets what is written from then on; what came before is in the log.
+//!
+//! `Signal`, `Resize` and `Release` have no answer but a `Refused`. `Exited` goes to every connection that is no stream,
+//! after everything that the container wrote is in the log and in the streams. Then the shim waits for a `Release`, or
+//! until nobody is connected, and ends; a container that could not be created or started has no exit, and its shim ends
+//! after `Failed`.
 
 use std::io::{self, Read, Write};
 

@@ -18,6 +18,8 @@ use crate::{Launch, Stdin};
 
 /// More at once are not let in: each may hold a file and some memory.
 const MAX_CONNECTIONS: usize = 256;
+/// How long processes that outlived process 1 are waited for after they were killed.
+const LEFTOVERS: Duration = Duration::from_secs(2);
 const CHUNK: usize = 64 * 1024;
 
 /// One container.
@@ -279,7 +281,7 @@ impl Shim {
         let status = sys::wait_for(&self.created.pidfd).ok();
         let started = matches!(self.state, ShimState::Running { .. });
         // Without a process namespace of its own it may have left others behind.
-        let _ = self.created.cgroup.kill();
+        let _ = self.created.cgroup.kill(LEFTOVERS);
         self.drain();
         let signal = status.as_ref().and_then(|s| s.terminating_signal());
         let code = status.and_then(|s| s.exit_status());

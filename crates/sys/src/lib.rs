@@ -3,6 +3,7 @@
 //! This is the only crate that says `unsafe`. Everything takes borrowed descriptors and returns owned ones; errors are
 //! `io::Error` and the caller says what was being done. What `rustix` has is used from there directly.
 
+mod bpf;
 mod clone;
 mod fdpass;
 mod mount;
@@ -10,6 +11,7 @@ mod process;
 mod signal;
 mod spawn;
 
+pub use bpf::attach_device_program;
 pub use clone::{Cloned, Namespaces, clone3};
 pub use fdpass::{receive_with_fd, send_with_fd};
 pub use mount::{

@@ -1,10 +1,11 @@
 //! Limits, as the files of v1 and v2 want them written.
 
 use std::fs;
+use std::os::fd::AsFd;
 
-use oci_spec::runtime::{LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources};
+use oci_spec::runtime::{LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxResources};
 
-use super::Cgroup;
+use super::{Cgroup, devices};
 use crate::Error;
 use crate::error::Doing;
 
@@ -101,41 +102,24 @@ fn weight(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
 }
 
-/// What every container may use, whatever its rules: the devices that the runtime puts into `/dev`, and making nodes of
-/// any (which the capability governs, and which can't be opened). As runc and crun do, after the rules.
-const ALWAYS: [&str; 10] = [
-    "c *:* m",
-    "b *:* m",
-    "c 1:3 rwm",
-    "c 1:5 rwm",
-    "c 1:7 rwm",
-    "c 1:8 rwm",
-    "c 1:9 rwm",
-    "c 5:0 rwm",
-    "c 5:2 rwm",
-    "c 136:* rwm",
-];
-
-fn apply_devices(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup]) -> Result<(), Error> {
-    if !rules.is_empty() && !on_v1(cgroup, "devices") {
-        return Err(Error::Unsupported("linux.resources.devices on cgroup v2".into()));
+fn apply_devices(cgroup: &Cgroup, given: &[LinuxDeviceCgroup]) -> Result<(), Error> {
+    let rules = devices::rules(given)?;
+    if rules.is_empty() {
+        return Ok(());
     }
-    for rule in rules {
-        let kind = match rule.typ() {
-            Some(LinuxDeviceType::C | LinuxDeviceType::U) => "c",
-            Some(LinuxDeviceType::B) => "b",
-            Some(LinuxDeviceType::A) | None => "a",
-            Some(LinuxDeviceType::P) => {
-                return Err(Error::Unsupported("linux.resources.devices: type p".into()));
-            }
-        };
-        let number = |n: Option<i64>| n.filter(|n| *n >= 0).map_or("*".to_owned(), |n| n.to_string());
-        let access = rule.access().as_deref().filter(|a| !a.is_empty()).unwrap_or("rwm");
-        let line = format!("{kind} {}:{} {access}", number(rule.major()), number(rule.minor()));
-        set(cgroup, "devices", if rule.allow() { "devices.allow" } else { "devices.deny" }, &line)?;
+    if on_v1(cgroup, "devices") {
+        return rules.iter().try_for_each(|rule| {
+            let (file, line) = rule.v1_line();
+            set(cgroup, "devices", file, &line)
+        });
     }
-    let always = ALWAYS.iter().filter(|_| !rules.is_empty());
-    always.into_iter().try_for_each(|line| set(cgroup, "devices", "devices.allow", line))
+    let Some(folder) = cgroup.folders.iter().find(|folder| folder.hierarchy.unified) else {
+        return Err(Error::Unsupported(
+            "linux.resources.devices without a cgroup that could hold them".into(),
+        ));
+    };
+    let opened = fs::File::open(&folder.path).doing(&format!("open the cgroup {}", folder.path.display()))?;
+    sys::attach_device_program(opened.as_fd(), &devices::compile(&rules)).doing("set the device rules")
 }
 
 fn on_v1(cgroup: &Cgroup, controller: &str) -> bool {

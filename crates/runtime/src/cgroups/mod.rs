@@ -4,6 +4,7 @@
 //! parent opened: the kernel moves a single thread that is the writer itself without the lock whose grace period stalls
 //! every other way of moving by 6-15 ms.
 
+mod devices;
 mod hierarchy;
 mod limits;
 
@@ -11,9 +12,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::Error;
 use crate::error::Doing;
@@ -139,22 +143,37 @@ impl Cgroup {
         })
     }
 
-    /// Kills whatever is left inside.
-    pub fn kill(&self) -> Result<(), Error> {
-        for folder in self.folders.iter().filter(|folder| folder.hierarchy.unified) {
-            // Linux 5.14: in one step, whatever forks meanwhile.
-            if fs::write(folder.path.join("cgroup.kill"), "1").is_ok() {
+    /// Kills whatever is left inside and waits until it is gone, at most so long. A container with a process namespace
+    /// of its own has nothing left when its first process has ended; this is for those that share one.
+    pub fn kill(&self, patience: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = self.processes()?;
+            if left.is_empty() || Instant::now() >= deadline {
                 return Ok(());
             }
+            for folder in self.folders.iter().filter(|folder| folder.hierarchy.unified) {
+                // Linux 5.14: in one step, whatever forks meanwhile. Without it, round by round.
+                let _ = fs::write(folder.path.join("cgroup.kill"), "1");
+            }
+            for process in &left {
+                let _ = sys::send_signal(process, 9);
+            }
+            for process in &left {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let timeout = Timespec::try_from(left).ok();
+                let _ = poll(&mut [PollFd::new(process, PollFlags::IN)], timeout.as_ref());
+            }
         }
-        let Some(folder) = self.folders.first() else { return Ok(()) };
+    }
+
+    /// Descriptors of the processes inside: they can't come to mean others.
+    fn processes(&self) -> Result<Vec<OwnedFd>, Error> {
+        let Some(folder) = self.folders.first() else { return Ok(Vec::new()) };
         let list =
             fs::read_to_string(folder.path.join("cgroup.procs")).doing("list the container's processes")?;
-        for pid in list.lines().filter_map(|l| rustix::process::Pid::from_raw(l.parse().ok()?)) {
-            // Gone already is as good.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-        Ok(())
+        let pids = list.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?));
+        Ok(pids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect())
     }
 
     /// Removes the directories, all that can be, and reports the first that could not.

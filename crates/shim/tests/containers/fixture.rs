@@ -267,6 +267,7 @@ fn busybox_layer(links: &[(String, String)]) -> Vec<u8> {
     add(tar::EntryType::Directory, "bin", 0o755, b"");
     add(tar::EntryType::Directory, "tmp", 0o1777, b"");
     add(tar::EntryType::Regular, "bin/busybox", 0o755, &busybox);
+    add(tar::EntryType::Regular, "etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n");
     add(tar::EntryType::Regular, "etc/plain", 0o644, b"not a program");
     add(tar::EntryType::Regular, "bin/broken", 0o755, b"#!/no/such/interpreter\n");
     add(tar::EntryType::Regular, "bin/garbage", 0o755, b"\x7fELF garbage");

@@ -28,8 +28,15 @@ fn it_is_process_1_of_its_own_namespaces_with_its_own_root() {
 
 #[test]
 fn it_has_exactly_three_descriptors_and_no_way_to_the_host() {
-    assert_eq!(sh("ls /proc/1/fd | tr '\\n' ' '"), "0 1 2 ");
-    assert_eq!(sh("cd ../../../..; ls -d bin tmp; awk '{print $5}' /proc/self/mountinfo 2>/dev/null | head -1 || true").lines().take(2).collect::<Vec<_>>(), ["bin", "tmp"]);
+    // The fourth is the directory that `ls` itself lists.
+    assert_eq!(Fixture::new(&["ls", "/proc/self/fd"]).run().0, "0\n1\n2\n3\n");
+    assert_eq!(sh("cd ../../../..; ls"), "bin\ndev\netc\nproc\nsys\ntmp\n");
+    // Its root is at the bottom of its mount table: nothing of the host's is beneath.
+    let table = sh("cat /proc/self/mountinfo");
+    assert!(
+        table.lines().all(|line| line.contains(" - overlay ") == (line.split(' ').nth(4) == Some("/"))),
+        "{table}"
+    );
 }
 
 #[test]
@@ -136,4 +143,16 @@ fn our_executable_can_t_be_overwritten_from_inside() {
     let flags = rustix::fs::statvfs(format!("/proc/{}/exe", running.pid)).unwrap().f_flag;
     assert!(flags.contains(rustix::fs::StatVfsMountFlags::RDONLY), "{flags:?}");
     assert!(fs::OpenOptions::new().write(true).open(format!("/proc/{}/exe", running.pid)).is_err());
+}
+
+#[test]
+fn a_home_is_found_in_the_image_unless_one_is_given() {
+    let home = |uid: u32, env: &[&str]| {
+        let mut container = Fixture::new(&["sh", "-c", "echo $HOME"]);
+        container.spec["process"]["user"] = json!({"uid": uid, "gid": 0});
+        container.spec["process"]["env"] = json!([&["PATH=/bin"], env].concat());
+        container.run().0
+    };
+    assert_eq!((home(0, &[]), home(5, &[])), ("/root\n".into(), "/\n".into()));
+    assert_eq!(home(0, &["HOME=/given"]), "/given\n");
 }

@@ -35,7 +35,7 @@ fn what_can_t_be_run_is_told_as_docker_tells_it() {
         (["nope"], "/", FailureKind::NotFound, "exec: \"nope\": executable file not found in $PATH"),
         (["/nope"], "/", FailureKind::NotFound, "exec: \"/nope\": stat /nope: no such file or directory"),
         (["/etc/plain"], "/", FailureKind::NotExecutable, "exec: \"/etc/plain\": permission denied"),
-        (["/etc"], "/", FailureKind::NotExecutable, "exec: \"/etc\": is a directory"),
+        (["/etc"], "/", FailureKind::NotExecutable, "exec: \"/etc\": is a directory: permission denied"),
         (["/bin/broken"], "/", FailureKind::NotFound, "exec /bin/broken: no such file or directory"),
         (["/bin/garbage"], "/", FailureKind::NotExecutable, "exec /bin/garbage: exec format error"),
         (
@@ -188,4 +188,45 @@ fn killing_the_engine_in_mid_output_loses_neither_a_line_nor_the_exit_code() {
     eventually(|| {
         (!container.run_dir().join("shim.sock").exists()).then_some(()).ok_or("shim stays".to_owned())
     });
+}
+
+#[test]
+fn nothing_outlives_a_container_that_shares_the_host_s_processes() {
+    let mut container = Fixture::new(&["sh", "-c", "sleep 1000 & echo $!; exit 2"]);
+    container.spec["linux"]["namespaces"].as_array_mut().unwrap().retain(|n| n["type"] != "pid");
+    let (stdout, _, exit) = container.run();
+    assert_eq!(exit.code, 2);
+    assert!(stdout.trim().parse::<u32>().unwrap() > 1);
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", stdout.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+}
+
+#[test]
+fn clients_that_come_and_go_leave_nothing_in_the_shim() {
+    let mut container = Fixture::new(&["sleep", "1000"]);
+    container.stdin = Stdin::Open;
+    let running = container.create();
+    running.start();
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", running.shim.pid)).unwrap().count();
+    let before = descriptors();
+    for round in 0..100 {
+        let mut client = running.attach(true);
+        if round % 2 == 0 {
+            client.write_all(b"x").unwrap();
+        }
+    }
+    eventually(|| {
+        (descriptors() == before).then_some(()).ok_or(format!("{} then, {before} before", descriptors()))
+    });
+    // More than it lets in at once: those beyond are hung up on, and it lives on.
+    let crowd: Vec<_> = (0..300).map(|_| shim::connect(&container.run_dir()).unwrap()).collect();
+    let greeted = crowd.iter().filter(|stream| receive::<FromShim>(*stream).is_ok()).count();
+    assert!((200..300).contains(&greeted), "{greeted}");
+    drop(crowd);
+    eventually(|| {
+        (descriptors() == before).then_some(()).ok_or(format!("{} then, {before} before", descriptors()))
+    });
+    running.say(&ToShim::Signal { signal: 9 });
+    running.wait();
+    running.end();
 }

@@ -1,0 +1,156 @@
+//! What every command may ask for: its flags, the configuration, the engine, a runtime.
+
+use std::cell::OnceCell;
+use std::future::Future;
+use std::path::PathBuf;
+
+use client::config::Config;
+use client::resolve::{self, Endpoint, Wanted};
+use client::{Engine, context::Store};
+use flags::{Invocation, Matches};
+
+use crate::error::{Error, Outcome};
+use crate::tree::Action;
+use crate::{commands, ui};
+
+/// A command's function.
+pub(crate) type Handler = fn(&Call) -> Outcome;
+
+/// One command line under way.
+pub(crate) struct Call {
+    /// `docker` or `ketch`.
+    pub(crate) program: &'static str,
+    invocation: Invocation<Action>,
+    config: OnceCell<Config>,
+}
+
+impl Call {
+    pub(crate) fn new(program: &'static str, invocation: Invocation<Action>) -> Self {
+        Self { program, invocation, config: OnceCell::new() }
+    }
+
+    /// The command's own flags and arguments.
+    pub(crate) fn flags(&self) -> &Matches {
+        &self.invocation.matches
+    }
+
+    /// The positional arguments.
+    pub(crate) fn args(&self) -> &[String] {
+        &self.invocation.matches.args
+    }
+
+    /// The full name of the command.
+    pub(crate) fn path(&self) -> &str {
+        &self.invocation.path
+    }
+
+    /// The root's flags.
+    fn globals(&self) -> &Matches {
+        self.invocation.outer.first().unwrap_or(&self.invocation.matches)
+    }
+
+    /// `-D`.
+    pub(crate) fn debug(&self) -> bool {
+        self.globals().bool("debug")
+    }
+
+    /// `-l`, of which a client has no further use.
+    pub(crate) fn check_log_level(&self) -> Result<(), Error> {
+        let level = self.globals().text("log-level");
+        match level {
+            "debug" | "info" | "warn" | "warning" | "error" | "fatal" | "panic" | "trace" => Ok(()),
+            _ => Err(Error::Usage(format!("Unable to parse logging level: {level}"))),
+        }
+    }
+
+    /// The folder of the configuration.
+    pub(crate) fn config_dir(&self) -> PathBuf {
+        let globals = self.globals();
+        let flag = globals.changed("config").then(|| globals.text("config"));
+        resolve::config_dir(flag, &resolve::process_env)
+    }
+
+    /// The configuration. docker warns about a file with a mistake and goes on without it, and so do we.
+    pub(crate) fn config(&self) -> &Config {
+        self.config.get_or_init(|| {
+            let dir = self.config_dir();
+            Config::load(&dir).unwrap_or_else(|error| {
+                ui::err(&diag::printable(&format!(
+                    "WARNING: Error loading config file: {}",
+                    diag::chain(&error)
+                )));
+                Config::empty(&dir)
+            })
+        })
+    }
+
+    /// The configuration, for a command that will write it: a mistake is an error, or the file would be lost.
+    pub(crate) fn config_to_change(&self) -> Result<Config, Error> {
+        Ok(Config::load(&self.config_dir())?)
+    }
+
+    /// The contexts.
+    pub(crate) fn contexts(&self) -> Store {
+        Store::new(&self.config_dir())
+    }
+
+    fn wanted(&self) -> Wanted {
+        let globals = self.globals();
+        let path = |name: &str| globals.changed(name).then(|| globals.text(name).into());
+        Wanted {
+            host: globals.find("host").map(str::to_owned),
+            context: globals.find("context").map(str::to_owned),
+            tls: globals.bool("tls"),
+            tls_verify: globals.changed("tlsverify").then(|| globals.bool("tlsverify")),
+            ca: path("tlscacert"),
+            cert: path("tlscert"),
+            key: path("tlskey"),
+        }
+    }
+
+    /// The name of the context in force.
+    pub(crate) fn context_name(&self) -> Result<String, Error> {
+        Ok(resolve::context_name(&self.wanted(), self.config(), &resolve::process_env)?)
+    }
+
+    /// The engine that is meant.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, Error> {
+        let dir = self.config_dir();
+        Ok(resolve::endpoint(&self.wanted(), self.config(), &dir, &resolve::process_env)?)
+    }
+
+    /// The engine that is meant when no context is chosen.
+    pub(crate) fn default_endpoint(&self) -> Result<Endpoint, Error> {
+        let wanted = Wanted { context: None, ..self.wanted() };
+        let config = Config::empty(&self.config_dir());
+        let env = |name: &str| if name == "DOCKER_CONTEXT" { None } else { resolve::process_env(name) };
+        Ok(resolve::endpoint(&wanted, &config, &self.config_dir(), &env)?)
+    }
+
+    /// Runs `work` with the engine that is meant.
+    pub(crate) fn with_engine<T, F>(&self, work: impl FnOnce(Engine) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let endpoint = self.endpoint()?;
+        if self.debug() {
+            ui::err(&format!("debug: engine at {} (context {})", endpoint.address, endpoint.context));
+        }
+        block_on(work(Engine::new(endpoint)))
+    }
+
+    /// The help page of the command.
+    pub(crate) fn print_help(&self) -> Result<(), Error> {
+        commands::help::print(self.path(), self.invocation.command, &self.config_dir())
+    }
+}
+
+/// Runs a future to its end on this thread. Only commands that talk to an engine pay for the runtime.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Error::Io("start the event loop", e))?;
+    let result = runtime.block_on(work);
+    // A thread that reads the terminal can't be interrupted; it must not keep the process alive.
+    runtime.shutdown_background();
+    result
+}

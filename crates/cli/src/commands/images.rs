@@ -1,0 +1,133 @@
+//! `images`, `rmi`.
+
+use client::encode;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::containers::short_id;
+use super::each::unless_fatal;
+use super::{filters, units};
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+use crate::listing::{Listing, Row};
+use crate::ui;
+
+const IMAGES: Listing = Listing {
+    fields: &[
+        ("ID", "IMAGE ID"),
+        ("Repository", "REPOSITORY"),
+        ("Tag", "TAG"),
+        ("Digest", "DIGEST"),
+        ("CreatedSince", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("Size", "SIZE"),
+        ("Containers", "CONTAINERS"),
+        ("VirtualSize", "SIZE"),
+        ("SharedSize", "SHARED SIZE"),
+        ("UniqueSize", "UNIQUE SIZE"),
+    ],
+    table: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+    quiet: "{{.ID}}",
+};
+
+const WITH_DIGESTS: &str =
+    "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+
+/// `images`, `image ls`.
+pub(crate) fn list(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let mut wanted = flags.list("filter");
+    wanted.extend(call.args().first().map(|reference| format!("reference={reference}")));
+    let configured = call.config().text("imagesFormat").unwrap_or_default();
+    let format = if flags.changed("format") { flags.text("format") } else { configured };
+    let path = filters::with_query(
+        "/images/json",
+        &[flags.bool("all").then(|| "all=1".to_owned()), filters::parameter(&wanted)],
+    );
+    let answer = call.with_engine(|engine| async move { Ok(engine.get(&path).await?) })?;
+    let (full, digests) = (flags.bool("no-trunc"), flags.bool("digests") || format.contains(".Digest"));
+    let images = answer.as_array().into_iter().flatten();
+    let rows: Vec<Row> = images.flat_map(|image| rows(image, full, digests)).collect();
+    let format = if flags.bool("digests") && matches!(format, "" | "table") { WITH_DIGESTS } else { format };
+    ui::out(&IMAGES.render(if flags.bool("quiet") { "" } else { format }, flags.bool("quiet"), &rows)?)?;
+    Ok(0)
+}
+
+/// One row for each name of an image, or one for an image without any.
+pub(crate) fn rows(image: &Value, full: bool, digests: bool) -> Vec<Row> {
+    let texts = |key: &str| -> Vec<&str> {
+        image[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    };
+    let tags: Vec<&str> = texts("RepoTags").into_iter().filter(|tag| *tag != "<none>:<none>").collect();
+    let repo_digests = texts("RepoDigests");
+    let digest_of = |repository: &str| {
+        let found =
+            repo_digests.iter().find_map(|d| d.split_once('@').filter(|(name, _)| *name == repository));
+        found.filter(|_| digests).map_or("<none>", |(_, digest)| digest)
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    for tag in &tags {
+        let (repository, tag) = tag.rsplit_once(':').unwrap_or((tag, "<none>"));
+        rows.push(row(image, full, (repository, tag, digest_of(repository))));
+    }
+    if tags.is_empty() {
+        let repository = repo_digests.first().and_then(|digest| digest.split('@').next()).unwrap_or("<none>");
+        rows.push(row(image, full, (repository, "<none>", digest_of(repository))));
+    }
+    rows
+}
+
+fn row(image: &Value, full: bool, (repository, tag, digest): (&str, &str, &str)) -> Row {
+    let id = image["Id"].as_str().unwrap_or_default();
+    let created = image["Created"].as_i64().unwrap_or_default();
+    let size = image["Size"].as_f64().unwrap_or_default();
+    let shared = image["SharedSize"].as_f64().filter(|shared| *shared >= 0.0);
+    let containers = image["Containers"].as_i64().filter(|count| *count >= 0);
+    let row = json!({
+        "ID": if full { id } else { short_id(id) },
+        "Repository": repository,
+        "Tag": tag,
+        "Digest": digest,
+        "CreatedSince": if created > 0 { units::ago(created) } else { "N/A".into() },
+        "CreatedAt": units::local(created),
+        "Size": units::size(size, 3),
+        "VirtualSize": units::size(size, 4),
+        "SharedSize": shared.map_or("N/A".into(), |shared| units::size(shared, 4)),
+        "UniqueSize": shared.map_or("N/A".into(), |shared| units::size(size - shared, 4)),
+        "Containers": containers.map_or("N/A".into(), |count| count.to_string()),
+    });
+    row.as_object().cloned().unwrap_or_default()
+}
+
+/// `rmi`, `image rm`.
+pub(crate) fn remove(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let mut query = vec![
+        flags.bool("force").then(|| "force=1".to_owned()),
+        flags.bool("no-prune").then(|| "noprune=1".to_owned()),
+    ];
+    for platform in flags.list("platform") {
+        query.push(Some(format!("platforms={}", encode(&super::load::platform(&platform)?))));
+    }
+    let force = flags.bool("force");
+    call.with_engine(|engine| async move {
+        let mut failures = Vec::new();
+        for name in call.args() {
+            let path = filters::with_query(&format!("/images/{}", encode(name)), &query);
+            match engine.call(Method::DELETE, &path, None).await {
+                Ok(reply) => ui::out(&removed(&reply.json()?))?,
+                Err(error) if force && error.is_status(404) => ui::err(&error.to_string()),
+                Err(error) => failures.push(unless_fatal(error)?),
+            }
+        }
+        if failures.is_empty() { Ok(0) } else { Err(Error::Several(failures.join("\n"))) }
+    })
+}
+
+fn removed(answer: &Value) -> String {
+    let line = |item: &Value| match (item["Deleted"].as_str(), item["Untagged"].as_str()) {
+        (Some(id), _) => format!("Deleted: {id}\n"),
+        (None, name) => format!("Untagged: {}\n", name.unwrap_or_default()),
+    };
+    answer.as_array().into_iter().flatten().map(line).collect()
+}

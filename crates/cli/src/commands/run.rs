@@ -1,0 +1,229 @@
+//! `create` and `run`: create → attach → wait → start → carry → exit code, in the order that loses nothing.
+
+use std::io::Write as _;
+
+use client::{Engine, encode};
+use flags::Matches;
+use http::Method;
+use serde_json::Value;
+
+use super::attach::{self, Carried};
+use super::{each, filters};
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+use crate::session::{signals, terminal};
+use crate::shape::{self, Attached};
+use crate::ui;
+
+/// `create`.
+pub(crate) fn create(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let body =
+        in_words_of_run(call, shape::attached(flags, false).and_then(|a| shape::container(flags, a, false)))?;
+    call.with_engine(|engine| async move {
+        let id = in_words_of_run(call, create_container(call, &engine, body).await)?;
+        ui::out(&format!("{id}\n"))?;
+        Ok(0)
+    })
+}
+
+/// `run`.
+pub(crate) fn run(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let detach = flags.bool("detach");
+    let attached = in_words_of_run(call, shape::attached(flags, detach))?;
+    let body = in_words_of_run(call, shape::container(flags, attached, detach))?;
+    if flags.bool("tty") && attached.stdin && !ui::in_is_terminal() {
+        return Err(Error::Usage("the input device is not a TTY".into()));
+    }
+    let keys = attach::detach_keys(call)?;
+    call.with_engine(|engine| async move {
+        let id = in_words_of_run(call, create_container(call, &engine, body).await)?;
+        if detach {
+            in_words_of_run(call, start(&engine, &id).await)?;
+            ui::out(&format!("{id}\n"))?;
+            return Ok(0);
+        }
+        run_attached(call, &engine, &id, attached, keys).await
+    })
+}
+
+async fn run_attached(call: &Call, engine: &Engine, id: &str, attached: Attached, keys: Vec<u8>) -> Outcome {
+    let flags = call.flags();
+    let tty = flags.bool("tty");
+    // Caught before the container exists to receive them: a Ctrl-C in between must not leave it alone.
+    let caught = (flags.bool("sig-proxy") && !tty).then(signals::catch).transpose()?;
+    let connection = attach::connect(engine, id, attached, flags.find("detach-keys")).await;
+    let connection = in_words_of_run(call, connection)?;
+    let condition = if flags.bool("rm") { "removed" } else { "next-exit" };
+    let path = format!("/containers/{}/wait?condition={condition}", encode(id));
+    // The head of the answer comes at once and means that the engine listens for this exit.
+    let ended = in_words_of_run(call, engine.stream(Method::POST, &path, None).await.map_err(Error::from))?;
+    let raw = if tty && attached.stdin { terminal::Raw::enter()? } else { None };
+    if let Err(error) = start(engine, id).await {
+        drop(raw);
+        drop(connection);
+        if flags.bool("rm") {
+            // The engine removes what failed to start; the name is free when this answers.
+            let _ = attach::exit_code_from(ended).await;
+        }
+        return Err(as_run_error(call, error));
+    }
+    let carried = attach::carry(engine, id, connection, Carried { attached, tty, keys, caught }).await;
+    drop(raw);
+    if attach::was_detached(carried?) {
+        return Ok(0);
+    }
+    attach::exit_code_from(ended).await
+}
+
+async fn start(engine: &Engine, id: &str) -> Result<(), Error> {
+    engine.call(Method::POST, &format!("/containers/{}/start", encode(id)), None).await?;
+    Ok(())
+}
+
+/// docker's exit codes for a container that could not be run: 127 not found, 126 not executable, 125 the rest.
+fn as_run_error(call: &Call, error: Error) -> Error {
+    let message = match &error {
+        Error::Run { .. } | Error::Io(..) => return error,
+        Error::Engine(client::Error::Response { .. }) | Error::Flags { .. } => error.to_string(),
+        other => diag::chain(other),
+    };
+    let has = |part: &str| message.contains(part);
+    let missing =
+        ["executable file not found", "no such file or directory", "system cannot find the file specified"];
+    let code = if missing.iter().any(|part| has(part)) {
+        127
+    } else if has("permission denied") || has("is a directory") {
+        126
+    } else {
+        125
+    };
+    Error::Run { message, code, path: format!("{} {}", call.program, last_word(call.path())) }
+}
+
+fn last_word(path: &str) -> &str {
+    path.rsplit(' ').next().unwrap_or(path)
+}
+
+fn in_words_of_run<T>(call: &Call, result: Result<T, Error>) -> Result<T, Error> {
+    result.map_err(|error| match as_run_error(call, error) {
+        Error::Run { message, path, .. } => Error::Run { message, code: 125, path },
+        other => other,
+    })
+}
+
+/// Creates the container, getting its image first where it isn't there.
+async fn create_container(call: &Call, engine: &Engine, body: Value) -> Result<String, Error> {
+    let flags = call.flags();
+    let policy = flags.text("pull");
+    if !matches!(policy, "always" | "missing" | "never") {
+        let message =
+            format!("invalid pull option: '{policy}': must be one of \"always\", \"missing\" or \"never\"");
+        return Err(Error::Flags { message });
+    }
+    let cid = flags.find("cidfile").map(CidFile::create).transpose()?;
+    if policy == "always" {
+        pull(engine, flags).await?;
+    }
+    let name = flags.find("name").map(|name| format!("name={}", encode(name)));
+    let platform = flags.find("platform").map(|platform| format!("platform={}", encode(platform)));
+    let path = filters::with_query("/containers/create", &[name, platform]);
+    let mut created = engine.call(Method::POST, &path, Some(&body)).await;
+    if let Err(error) = &created
+        && error.is_status(404)
+        && error.to_string().contains("No such image")
+        && policy == "missing"
+    {
+        ui::err(&format!("Unable to find image '{}' locally", diag::printable(&with_tag(image(flags)))));
+        pull(engine, flags).await?;
+        created = engine.call(Method::POST, &path, Some(&body)).await;
+    }
+    let answer = created?.json()?;
+    for warning in answer["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        ui::err(&diag::printable(&format!("WARNING: {warning}")));
+    }
+    let id = answer["Id"].as_str().unwrap_or_default().to_owned();
+    if let Some(cid) = cid {
+        cid.write(&id)?;
+    }
+    Ok(id)
+}
+
+fn image(flags: &Matches) -> &str {
+    flags.args.first().map_or("", String::as_str)
+}
+
+/// A reference without tag and digest means `latest`.
+fn with_tag(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
+}
+
+/// Asks the engine to fetch the image; its progress goes to the error stream.
+async fn pull(engine: &Engine, flags: &Matches) -> Result<(), Error> {
+    let image = with_tag(image(flags));
+    let platform = flags.find("platform").map(|platform| format!("platform={}", encode(platform)));
+    let (name, tag) = match image.split_once('@') {
+        Some((name, digest)) => (name, digest),
+        None => image.rsplit_once(':').unwrap_or((&image, "latest")),
+    };
+    let query = [Some(format!("fromImage={}", encode(name))), Some(format!("tag={}", encode(tag))), platform];
+    let body = engine.stream(Method::POST, &filters::with_query("/images/create", &query), None).await?;
+    let quiet = flags.bool("quiet");
+    super::load::messages(body, |message| {
+        let status = message["status"].as_str().unwrap_or_default();
+        // Bars belong to a terminal that is redrawn; the milestones are enough here.
+        if !quiet
+            && message
+                .get("progressDetail")
+                .is_none_or(|detail| detail.as_object().is_none_or(|d| d.is_empty()))
+        {
+            let id = message["id"].as_str().map(|id| format!("{id}: ")).unwrap_or_default();
+            ui::err(&diag::printable(&format!("{id}{status}")));
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// `--cidfile`: made before the container, so that two runs can't share one, and removed where none came to be.
+struct CidFile {
+    path: String,
+    file: std::fs::File,
+    written: bool,
+}
+
+impl CidFile {
+    fn create(path: &str) -> Result<Self, Error> {
+        let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+        let file = opened.map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::Flags {
+                message: format!(
+                    "container ID file found, make sure the other container isn't running or delete {path}"
+                ),
+            },
+            _ => Error::Flags { message: format!("failed to create the container ID file: {path}: {e}") },
+        })?;
+        Ok(Self { path: path.to_owned(), file, written: false })
+    }
+
+    fn write(mut self, id: &str) -> Result<(), Error> {
+        self.file.write_all(id.as_bytes()).map_err(|e| Error::Io("write the container ID file", e))?;
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for CidFile {
+    fn drop(&mut self) {
+        if !self.written {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The exit code of a container that has none yet is waited for elsewhere; this is for those that ended before.
+pub(crate) async fn last_exit_code(engine: &Engine, id: &str) -> Outcome {
+    each::exit_code(engine, id, "").await
+}

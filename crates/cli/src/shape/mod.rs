@@ -1,0 +1,423 @@
+//! The flags of `create` and `run` as the JSON of `POST /containers/create`.
+
+mod limits;
+mod ports;
+
+use std::path::Path;
+
+use flags::Matches;
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+
+pub(crate) use limits::{nano_cpus, ulimit};
+
+/// What stands in docker's text after the program's name.
+fn wrong(message: impl Into<String>) -> Error {
+    Error::Flags { message: message.into() }
+}
+
+/// A JSON object that leaves out what was not asked for: the engine's defaults are the engine's.
+struct Object(Map<String, Value>);
+
+impl Object {
+    fn new() -> Self {
+        Self(Map::new())
+    }
+
+    fn put(&mut self, key: &str, value: impl Into<Value>) {
+        self.0.insert(key.to_owned(), value.into());
+    }
+
+    fn text(&mut self, flags: &Matches, flag: &str, key: &str) {
+        if let Some(text) = flags.find(flag) {
+            self.put(key, text);
+        }
+    }
+
+    fn list(&mut self, flags: &Matches, flag: &str, key: &str) {
+        let list = flags.list(flag);
+        if !list.is_empty() {
+            self.put(key, list);
+        }
+    }
+
+    fn truth(&mut self, flags: &Matches, flag: &str, key: &str) {
+        if flags.changed(flag) {
+            self.put(key, flags.bool(flag));
+        }
+    }
+
+    fn int(&mut self, flags: &Matches, flag: &str, key: &str) {
+        if flags.changed(flag) {
+            self.put(key, flags.int(flag));
+        }
+    }
+
+    fn bytes(&mut self, flags: &Matches, flag: &str, key: &str) {
+        if flags.changed(flag) {
+            self.put(key, if flags.text(flag) == "-1" { -1 } else { flags.bytes(flag) });
+        }
+    }
+}
+
+/// Which of the container's streams the client attaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Attached {
+    pub(crate) stdin: bool,
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+}
+
+/// The streams that `run` attaches; `create` attaches none itself and records the same.
+pub(crate) fn attached(flags: &Matches, detach: bool) -> Result<Attached, Error> {
+    let named = flags.list("attach");
+    if detach && !named.is_empty() {
+        return Err(wrong("conflicting options: cannot specify both --attach and --detach"));
+    }
+    if detach {
+        return Ok(Attached::default());
+    }
+    if named.is_empty() {
+        return Ok(Attached { stdin: flags.bool("interactive"), stdout: true, stderr: true });
+    }
+    let mut attached = Attached::default();
+    for name in named {
+        match name.to_lowercase().as_str() {
+            "stdin" => attached.stdin = true,
+            "stdout" => attached.stdout = true,
+            "stderr" => attached.stderr = true,
+            _ => return Err(wrong("invalid argument: valid streams are STDIN, STDOUT and STDERR")),
+        }
+    }
+    Ok(attached)
+}
+
+/// The whole body.
+pub(crate) fn container(flags: &Matches, attached: Attached, detach: bool) -> Result<Value, Error> {
+    if !flags.bool("disable-content-trust") {
+        return Err(wrong("--disable-content-trust=false: Docker Content Trust was removed from Docker"));
+    }
+    let (image, command) = flags.args.split_first().ok_or_else(|| wrong("an image is required"))?;
+    let mut config = Object::new();
+    config.put("Image", image.as_str());
+    if !command.is_empty() {
+        config.put("Cmd", command);
+    }
+    process(flags, attached, detach, &mut config)?;
+    health(flags, &mut config)?;
+    let mut host = host(flags)?;
+    volumes(flags, &mut config, &mut host)?;
+    let (exposed, bindings) = ports::published(&flags.list("publish"), &flags.list("expose"))?;
+    if !exposed.is_empty() {
+        config.put("ExposedPorts", exposed);
+    }
+    if !bindings.is_empty() {
+        host.put("PortBindings", bindings);
+    }
+    let networking = network(flags, &mut config, &mut host)?;
+    config.put("HostConfig", host.0);
+    config.put("NetworkingConfig", networking);
+    Ok(Value::Object(config.0))
+}
+
+fn process(flags: &Matches, attached: Attached, detach: bool, config: &mut Object) -> Result<(), Error> {
+    config.text(flags, "hostname", "Hostname");
+    config.text(flags, "domainname", "Domainname");
+    config.text(flags, "user", "User");
+    config.text(flags, "workdir", "WorkingDir");
+    config.text(flags, "stop-signal", "StopSignal");
+    config.int(flags, "stop-timeout", "StopTimeout");
+    config.truth(flags, "tty", "Tty");
+    config.put("AttachStdin", attached.stdin);
+    config.put("AttachStdout", attached.stdout);
+    config.put("AttachStderr", attached.stderr);
+    let open = flags.bool("interactive");
+    config.put("OpenStdin", open);
+    // The container sees the end of its input with the client that brought it.
+    config.put("StdinOnce", open && attached.stdin && !detach);
+    if flags.changed("entrypoint") {
+        let entrypoint = flags.text("entrypoint");
+        // An empty one clears the image's; the API says that with one empty word.
+        config.put("Entrypoint", vec![entrypoint]);
+    }
+    let mut env = Vec::new();
+    for path in flags.list("env-file") {
+        env.extend(pairs_of_file(&path, Environment::Inherited)?);
+    }
+    for pair in flags.list("env") {
+        env.extend(inherited(&pair)?);
+    }
+    if !env.is_empty() {
+        config.put("Env", env);
+    }
+    let mut labels = Map::new();
+    for path in flags.list("label-file") {
+        labels.extend(pairs_of_file(&path, Environment::Ignored)?.iter().map(|pair| key_value(pair)));
+    }
+    labels.extend(flags.list("label").iter().map(|pair| key_value(pair)));
+    if !labels.is_empty() {
+        config.put("Labels", labels);
+    }
+    Ok(())
+}
+
+fn key_value(pair: &str) -> (String, Value) {
+    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (key.to_owned(), value.into())
+}
+
+/// `NAME` alone takes the client's value, and nothing where the client has none.
+fn inherited(pair: &str) -> Result<Option<String>, Error> {
+    if pair.is_empty() || pair.starts_with('=') {
+        return Err(wrong(format!("invalid environment variable: {pair}")));
+    }
+    if pair.contains('=') {
+        return Ok(Some(pair.to_owned()));
+    }
+    Ok(std::env::var(pair).ok().map(|value| format!("{pair}={value}")))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Environment {
+    Inherited,
+    Ignored,
+}
+
+fn pairs_of_file(path: &str, environment: Environment) -> Result<Vec<String>, Error> {
+    let bytes = client::files::read(Path::new(path))?;
+    let bytes = bytes.ok_or_else(|| wrong(format!("open {path}: no such file or directory")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| wrong(format!("env file {path} contains invalid utf8 bytes")))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut pairs = Vec::new();
+    for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let name = line.split('=').next().unwrap_or_default();
+        if name.is_empty() || name.contains([' ', '\t']) {
+            return Err(wrong(format!("invalid env file ({path}): variable '{name}' contains whitespaces")));
+        }
+        match environment {
+            Environment::Inherited => pairs.extend(inherited(line)?),
+            Environment::Ignored => pairs.push(line.to_owned()),
+        }
+    }
+    Ok(pairs)
+}
+
+fn health(flags: &Matches, config: &mut Object) -> Result<(), Error> {
+    let mut check = Object::new();
+    if let Some(command) = flags.find("health-cmd") {
+        check.put("Test", vec!["CMD-SHELL", command]);
+    }
+    let times = [
+        ("health-interval", "Interval"),
+        ("health-timeout", "Timeout"),
+        ("health-start-period", "StartPeriod"),
+        ("health-start-interval", "StartInterval"),
+    ];
+    for (flag, key) in times {
+        if flags.changed(flag) {
+            check.put(key, i64::try_from(flags.duration(flag).as_nanos()).unwrap_or(i64::MAX));
+        }
+    }
+    if flags.changed("health-retries") {
+        if flags.int("health-retries") < 0 {
+            return Err(wrong("--health-retries cannot be negative"));
+        }
+        check.put("Retries", flags.int("health-retries"));
+    }
+    if flags.bool("no-healthcheck") {
+        if !check.0.is_empty() {
+            return Err(wrong("--no-healthcheck conflicts with --health-* options"));
+        }
+        check.put("Test", vec!["NONE"]);
+    }
+    if !check.0.is_empty() {
+        config.put("Healthcheck", check.0);
+    }
+    Ok(())
+}
+
+fn host(flags: &Matches) -> Result<Object, Error> {
+    let mut host = Object::new();
+    for (flag, key) in [
+        ("cidfile", "ContainerIDFile"),
+        ("runtime", "Runtime"),
+        ("cgroup-parent", "CgroupParent"),
+        ("cgroupns", "CgroupnsMode"),
+        ("ipc", "IpcMode"),
+        ("pid", "PidMode"),
+        ("uts", "UTSMode"),
+        ("userns", "UsernsMode"),
+        ("volume-driver", "VolumeDriver"),
+        ("cpuset-cpus", "CpusetCpus"),
+        ("cpuset-mems", "CpusetMems"),
+    ] {
+        host.text(flags, flag, key);
+    }
+    for (flag, key) in [
+        ("cap-add", "CapAdd"),
+        ("cap-drop", "CapDrop"),
+        ("dns", "Dns"),
+        ("dns-search", "DnsSearch"),
+        ("add-host", "ExtraHosts"),
+        ("group-add", "GroupAdd"),
+        ("link", "Links"),
+        ("volumes-from", "VolumesFrom"),
+        ("device-cgroup-rule", "DeviceCgroupRules"),
+    ] {
+        host.list(flags, flag, key);
+    }
+    for (flag, key) in [
+        ("rm", "AutoRemove"),
+        ("privileged", "Privileged"),
+        ("publish-all", "PublishAllPorts"),
+        ("read-only", "ReadonlyRootfs"),
+        ("oom-kill-disable", "OomKillDisable"),
+        ("init", "Init"),
+    ] {
+        host.truth(flags, flag, key);
+    }
+    let options: Vec<String> = [flags.list("dns-option"), flags.list("dns-opt")].concat();
+    if !options.is_empty() {
+        host.put("DnsOptions", options);
+    }
+    for (flag, key) in [("sysctl", "Sysctls"), ("annotation", "Annotations"), ("storage-opt", "StorageOpt")] {
+        let pairs: Map<String, Value> = flags.list(flag).iter().map(|pair| key_value(pair)).collect();
+        if !pairs.is_empty() {
+            host.put(key, pairs);
+        }
+    }
+    limits::put(flags, &mut host)?;
+    restart(flags, &mut host)?;
+    security(flags, &mut host)?;
+    logging(flags, &mut host);
+    if flags.bool("tty") {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+        let size = size.map_or([0, 0], |size| [size.ws_row, size.ws_col]);
+        host.put("ConsoleSize", size.to_vec());
+    }
+    Ok(host)
+}
+
+fn restart(flags: &Matches, host: &mut Object) -> Result<(), Error> {
+    let text = flags.text("restart");
+    if !flags.changed("restart") || text.is_empty() {
+        return Ok(());
+    }
+    let (name, count) = text.split_once(':').unwrap_or((text, "0"));
+    let count: i64 = count
+        .parse()
+        .map_err(|_| wrong("invalid restart policy format: maximum retry count must be an integer"))?;
+    if name.is_empty() {
+        return Err(wrong("invalid restart policy format: no policy provided before colon"));
+    }
+    if flags.bool("rm") && name != "no" {
+        return Err(wrong("conflicting options: cannot specify both --restart and --rm"));
+    }
+    host.put("RestartPolicy", json!({ "Name": name, "MaximumRetryCount": count }));
+    Ok(())
+}
+
+/// Profiles are read here, by the person who may read them, and travel as text.
+fn security(flags: &Matches, host: &mut Object) -> Result<(), Error> {
+    let mut options = Vec::new();
+    for option in flags.list("security-opt") {
+        let (name, value) = option.split_once(['=', ':']).unwrap_or((&option, ""));
+        match (name, value) {
+            ("systempaths", "unconfined") => {
+                host.put("MaskedPaths", Vec::<String>::new());
+                host.put("ReadonlyPaths", Vec::<String>::new());
+            }
+            ("seccomp", path) if !matches!(path, "" | "unconfined" | "builtin") => {
+                let profile = client::files::read_json(Path::new(path))?;
+                let missing = || {
+                    wrong(format!(
+                        "opening seccomp profile ({path}) failed: open {path}: no such file or directory"
+                    ))
+                };
+                options.push(format!("seccomp={}", profile.ok_or_else(missing)?));
+            }
+            ("no-new-privileges", "") => options.push(option.clone()),
+            (_, "") => return Err(wrong(format!("invalid --security-opt: \"{option}\""))),
+            _ => options.push(option.clone()),
+        }
+    }
+    if !options.is_empty() {
+        host.put("SecurityOpt", options);
+    }
+    Ok(())
+}
+
+fn logging(flags: &Matches, host: &mut Object) {
+    let options: Map<String, Value> = flags.list("log-opt").iter().map(|pair| key_value(pair)).collect();
+    if flags.changed("log-driver") || !options.is_empty() {
+        host.put("LogConfig", json!({ "Type": flags.text("log-driver"), "Config": options }));
+    }
+}
+
+fn volumes(flags: &Matches, config: &mut Object, host: &mut Object) -> Result<(), Error> {
+    let (mut binds, mut anonymous) = (Vec::new(), Map::new());
+    for volume in flags.list("volume") {
+        match volume.split_once(':') {
+            None => drop(anonymous.insert(volume, json!({}))),
+            Some((source, rest)) if source.starts_with('.') => {
+                let here =
+                    std::path::absolute(source).map_err(|e| Error::Io("find the current folder", e))?;
+                binds.push(format!("{}:{rest}", here.display()));
+            }
+            Some(_) => binds.push(volume),
+        }
+    }
+    if !binds.is_empty() {
+        host.put("Binds", binds);
+    }
+    if !anonymous.is_empty() {
+        config.put("Volumes", anonymous);
+    }
+    let tmpfs = flags.list("tmpfs");
+    let tmpfs: Map<String, Value> = tmpfs
+        .iter()
+        .map(|mount| mount.split_once(':').unwrap_or((mount, "")))
+        .map(|(path, options)| (path.to_owned(), options.into()))
+        .collect();
+    if !tmpfs.is_empty() {
+        host.put("Tmpfs", tmpfs);
+    }
+    Ok(())
+}
+
+/// The first network is the container's mode; its addresses and aliases go with it.
+fn network(flags: &Matches, config: &mut Object, host: &mut Object) -> Result<Value, Error> {
+    let networks: Vec<String> = [flags.list("network"), flags.list("net")].concat();
+    if networks.iter().any(|network| network.contains('=')) {
+        return Err(wrong("--network with options: Ketch reads a network's name alone"));
+    }
+    config.text(flags, "mac-address", "MacAddress");
+    if let Some(first) = networks.first() {
+        host.put("NetworkMode", first.as_str());
+    }
+    let mut endpoint = Object::new();
+    let aliases: Vec<String> = [flags.list("network-alias"), flags.list("net-alias")].concat();
+    if !aliases.is_empty() {
+        endpoint.put("Aliases", aliases);
+    }
+    let mut addresses = Object::new();
+    addresses.text(flags, "ip", "IPv4Address");
+    addresses.text(flags, "ip6", "IPv6Address");
+    addresses.list(flags, "link-local-ip", "LinkLocalIPs");
+    if !addresses.0.is_empty() {
+        endpoint.put("IPAMConfig", addresses.0);
+    }
+    let mut endpoints = Map::new();
+    for (at, network) in networks.iter().enumerate() {
+        let own = if at == 0 { std::mem::take(&mut endpoint.0) } else { Map::new() };
+        if at > 0 || !own.is_empty() {
+            endpoints.insert(network.clone(), Value::Object(own));
+        }
+    }
+    if !endpoint.0.is_empty() {
+        endpoints.insert("default".into(), Value::Object(endpoint.0));
+    }
+    Ok(json!({ "EndpointsConfig": endpoints }))
+}

@@ -1,0 +1,133 @@
+//! `docker volume …`, as a table.
+
+use flags::{Args, Flag, Kind};
+
+use super::{Action, Command, GROUP, LEAF, kinds};
+
+pub(crate) static VOLUME: Command = Command {
+    name: "volume",
+    short: "Manage volumes",
+    subcommands: &[&VOLUME_CREATE, &VOLUME_INSPECT, &VOLUME_LS, &VOLUME_PRUNE, &VOLUME_RM, &VOLUME_UPDATE],
+    ..GROUP
+};
+
+const VOLUME_CREATE_FLAGS: &[Flag] = &[
+    Flag::new("availability", Kind::String, "Cluster Volume availability (active, pause, drain)")
+        .default("active")
+        .hidden(),
+    Flag::new("driver", Kind::String, "Specify volume driver name").short('d').default("local"),
+    Flag::new("group", Kind::String, "Cluster Volume group (cluster volumes)").hidden(),
+    Flag::new("label", Kind::List, "Set metadata for a volume"),
+    Flag::new("limit-bytes", Kind::Bytes, "Minimum size of the Cluster Volume in bytes").hidden(),
+    Flag::new("name", Kind::String, "Specify volume name").hidden(),
+    Flag::new("opt", kinds::MAP, "Set driver specific options").short('o').default("map[]"),
+    Flag::new("required-bytes", Kind::Bytes, "Maximum size of the Cluster Volume in bytes").hidden(),
+    Flag::new("scope", Kind::String, "Cluster Volume access scope (single, multi)")
+        .default("single")
+        .hidden(),
+    Flag::new("secret", kinds::MAP, "Cluster Volume secrets").default("map[]").hidden(),
+    Flag::new("sharing", Kind::String, "Cluster Volume access sharing (none, readonly, onewriter, all)")
+        .default("none")
+        .hidden(),
+    Flag::new("topology-preferred", Kind::List, "A topology that the Cluster Volume would be preferred in")
+        .hidden(),
+    Flag::new("topology-required", Kind::List, "A topology that the Cluster Volume must be accessible from")
+        .hidden(),
+    Flag::new("type", Kind::String, "Cluster Volume access type (mount, block)").default("block").hidden(),
+];
+
+pub(crate) static VOLUME_CREATE: Command = Command {
+    name: "create",
+    usage: "[OPTIONS] [VOLUME]",
+    short: "Create a volume",
+    flags: &[VOLUME_CREATE_FLAGS],
+    args: Args::AtMost(1),
+    action: Action::NotYet,
+    ..LEAF
+};
+
+const VOLUME_INSPECT_FLAGS: &[Flag] = &[
+    Flag::new("format", Kind::String, "Format output using a custom template:\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates").short('f'),
+];
+
+pub(crate) static VOLUME_INSPECT: Command = Command {
+    name: "inspect",
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    short: "Display detailed information on one or more volumes",
+    flags: &[VOLUME_INSPECT_FLAGS],
+    args: Args::AtLeast(1),
+    action: Action::NotYet,
+    ..LEAF
+};
+
+const VOLUME_LS_FLAGS: &[Flag] = &[
+    Flag::new("cluster", Kind::Bool, "Display only cluster volumes, and use cluster volume list formatting")
+        .hidden(),
+    Flag::new("filter", kinds::FILTER, "Provide filter values (e.g. \"dangling=true\")").short('f'),
+    Flag::new(
+        "format",
+        Kind::String,
+        "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+    ),
+    Flag::new("quiet", Kind::Bool, "Only display volume names").short('q'),
+];
+
+pub(crate) static VOLUME_LS: Command = Command {
+    name: "ls",
+    aliases: &["list"],
+    usage: "[OPTIONS]",
+    short: "List volumes",
+    also: "volume ls, volume list",
+    flags: &[VOLUME_LS_FLAGS],
+    args: Args::None,
+    action: Action::NotYet,
+    ..LEAF
+};
+
+const VOLUME_PRUNE_FLAGS: &[Flag] = &[
+    Flag::new("all", Kind::Bool, "Remove all unused volumes, not just anonymous ones").short('a'),
+    Flag::new("filter", kinds::FILTER, "Provide filter values (e.g. \"label=<label>\")"),
+    Flag::new("force", Kind::Bool, "Do not prompt for confirmation").short('f'),
+];
+
+pub(crate) static VOLUME_PRUNE: Command = Command {
+    name: "prune",
+    usage: "[OPTIONS]",
+    short: "Remove unused local volumes",
+    flags: &[VOLUME_PRUNE_FLAGS],
+    args: Args::None,
+    action: Action::NotYet,
+    ..LEAF
+};
+
+const VOLUME_RM_FLAGS: &[Flag] =
+    &[Flag::new("force", Kind::Bool, "Force the removal of one or more volumes").short('f')];
+
+pub(crate) static VOLUME_RM: Command = Command {
+    name: "rm",
+    aliases: &["remove"],
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    short: "Remove one or more volumes",
+    long: "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
+    also: "volume rm, volume remove",
+    flags: &[VOLUME_RM_FLAGS],
+    args: Args::AtLeast(1),
+    action: Action::NotYet,
+    ..LEAF
+};
+
+const VOLUME_UPDATE_FLAGS: &[Flag] =
+    &[Flag::new("availability", Kind::String, "Cluster Volume availability (active, pause, drain)")
+        .default("active")
+        .hidden()];
+
+pub(crate) static VOLUME_UPDATE: Command = Command {
+    name: "update",
+    usage: "[OPTIONS] [VOLUME]",
+    short: "Update a volume (cluster volumes only)",
+    flags: &[VOLUME_UPDATE_FLAGS],
+    args: Args::Exact(1),
+    action: Action::NotYet,
+    hidden: true,
+    ..LEAF
+};

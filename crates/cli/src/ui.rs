@@ -1,0 +1,74 @@
+//! The only place that prints: the output stream, the error stream, the rendering of errors, the terminal's size.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use diag::Explain as _;
+
+use crate::error::{Error, Outcome};
+
+/// Writes to the output stream.
+pub(crate) fn out(text: &str) -> Result<(), Error> {
+    out_bytes(text.as_bytes())
+}
+
+/// Writes bytes to the output stream.
+pub(crate) fn out_bytes(bytes: &[u8]) -> Result<(), Error> {
+    let mut stream = io::stdout().lock();
+    stream.write_all(bytes).and_then(|()| stream.flush()).map_err(|e| Error::Io("write the output", e))
+}
+
+/// Writes one line to the error stream; there is nobody to tell if that fails.
+pub(crate) fn err(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes bytes to the error stream.
+pub(crate) fn err_bytes(bytes: &[u8]) -> Result<(), Error> {
+    io::stderr().lock().write_all(bytes).map_err(|e| Error::Io("write the error stream", e))
+}
+
+/// Whether people read the output.
+pub(crate) fn out_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether people type the input.
+pub(crate) fn in_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// The columns of the terminal that is the input, where docker looks; 80 where there is none.
+pub(crate) fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdin()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80)
+}
+
+/// Reports a command's failure in one rendering, and returns the exit code.
+pub(crate) fn finish(program: &str, result: Outcome) -> i32 {
+    let error = match result {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    let code = error.exit_code();
+    if code == 141 {
+        return code;
+    }
+    err(&rendered(program, &error));
+    code
+}
+
+fn rendered(program: &str, error: &Error) -> String {
+    if let Error::Run { message, path, .. } = error {
+        let text = format!("{program}: {message}\n\nRun '{path} --help' for more information");
+        return diag::printable(&text);
+    }
+    let mut text = match error {
+        // docker's own sentence is complete; clients compare it.
+        Error::Engine(client::Error::Unreachable { .. }) => error.to_string(),
+        _ => diag::chain(error),
+    };
+    if let Some(hint) = error.hint() {
+        text = format!("{text}\nhint: {hint}");
+    }
+    diag::printable(&text)
+}

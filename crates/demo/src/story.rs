@@ -1,0 +1,191 @@
+//! The demo step by step, each one an ordinary command line of this executable.
+
+use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::image;
+use crate::inside::{EXIT_CODE, LINES};
+
+const READY_TIME: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot {doing}: {source}")]
+    Io { doing: &'static str, source: io::Error },
+    #[error("`ketch {command}` ended with {code}: {stderr}")]
+    Command { command: String, code: i32, stderr: String },
+    #[error("the engine did not become ready; its log says:\n{log}")]
+    NotReady { log: String },
+    #[error("{0}")]
+    Wrong(String),
+}
+
+fn io(doing: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Io { doing, source }
+}
+
+pub(crate) fn say(line: &str) {
+    // Whoever closed our output doesn't read it.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+pub(crate) fn tell() -> Result<(), Error> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::Wrong("the engine needs root: try `sudo ketch demo`".into()));
+    }
+    let mut stage = Stage::set()?;
+    say("An image out of nothing but this executable:");
+    let archive = stage.scratch.path().join("image.tar");
+    image::write(&stage.executable, &archive).map_err(io("write the image"))?;
+    stage.ketch(&["load", "-i", &archive.to_string_lossy()])?;
+
+    say("\nA container of it, from its own namespaces:");
+    let look = stage.ketch(&["run", "--rm", "--network", "none", image::NAME, "look"])?;
+    expect(&look, "I am process 1 ")?;
+
+    say("\nA container that works while its engine is killed:");
+    stage.ketch(&["run", "-d", "--name", "counter", "--network", "none", image::NAME, "count"])?;
+    stage.kill_engine()?;
+    say("$ kill -9 ENGINE    (the container runs on)");
+    stage.start_engine()?;
+    say("$ ketch daemon &    (another engine, the same containers)");
+    let code = stage.ketch(&["wait", "counter"])?;
+    expect(&code, &EXIT_CODE.to_string())?;
+    let log = stage.quietly(&["logs", "counter"])?;
+    let expected: String = (1..=LINES).map(|line| format!("line {line}\n")).collect();
+    if log != expected {
+        return Err(Error::Wrong(format!("the log should have {LINES} lines and is:\n{log}")));
+    }
+    say(&format!("all {LINES} lines and exit code {EXIT_CODE} are there"));
+    stage.ketch(&["rm", "counter"])?;
+    stage.ketch(&["rmi", image::NAME])?;
+    say("\nNothing was downloaded, nothing is left behind.");
+    Ok(())
+}
+
+fn expect(output: &str, wanted: &str) -> Result<(), Error> {
+    match output.contains(wanted) {
+        true => Ok(()),
+        false => Err(Error::Wrong(format!("{wanted:?} was expected in:\n{output}"))),
+    }
+}
+
+/// A scratch folder with an engine in it.
+struct Stage {
+    scratch: TempDir,
+    executable: PathBuf,
+    engine: Option<Child>,
+}
+
+impl Stage {
+    fn set() -> Result<Self, Error> {
+        let scratch = tempfile::Builder::new().prefix("ketch-demo-").tempdir();
+        let executable = std::env::current_exe().map_err(io("find this executable"))?;
+        let scratch = scratch.map_err(io("make a scratch folder"))?;
+        let mut stage = Self { scratch, executable, engine: None };
+        stage.start_engine()?;
+        Ok(stage)
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.path("ketch.sock").display())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    fn start_engine(&mut self) -> Result<(), Error> {
+        let log = std::fs::File::create(self.path("log")).map_err(io("write the engine's log"))?;
+        let empty = self.path("daemon.json");
+        std::fs::write(&empty, "{}").map_err(io("write a configuration"))?;
+        let parent = format!("/ketch-demo-{}", std::process::id());
+        let child = Command::new(&self.executable)
+            .arg("daemon")
+            .args(["--host", &self.host(), "--cgroup-parent", &parent, "--config-file"])
+            .arg(&empty)
+            .arg("--data-root")
+            .arg(self.path("data"))
+            .arg("--exec-root")
+            .arg(self.path("run"))
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.engine = Some(child.map_err(io("start the engine"))?);
+        self.wait_until_ready()
+    }
+
+    fn wait_until_ready(&self) -> Result<(), Error> {
+        let began = Instant::now();
+        let socket = self.path("ketch.sock");
+        while began.elapsed() < READY_TIME {
+            if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+                return Ok(());
+            }
+            let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+            rustix::event::poll(&mut [], Some(&pause)).map_err(|e| io("wait")(e.into()))?;
+        }
+        Err(Error::NotReady { log: std::fs::read_to_string(self.path("log")).unwrap_or_default() })
+    }
+
+    fn kill_engine(&mut self) -> Result<(), Error> {
+        let Some(mut engine) = self.engine.take() else { return Ok(()) };
+        engine.kill().map_err(io("kill the engine"))?;
+        engine.wait().map_err(io("wait for the engine"))?;
+        Ok(())
+    }
+
+    /// Runs a command line, shows it and what it says, and returns that.
+    fn ketch(&self, words: &[&str]) -> Result<String, Error> {
+        let shown = words.join(" ").replace(&*self.scratch.path().to_string_lossy(), "…");
+        say(&format!("$ ketch {shown}"));
+        let output = self.quietly(words)?;
+        output.lines().for_each(say);
+        Ok(output)
+    }
+
+    fn quietly(&self, words: &[&str]) -> Result<String, Error> {
+        let output = Command::new(&self.executable)
+            .arg0("ketch")
+            .args(["--host", &self.host()])
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(io("run a command"))?;
+        match output.status.code() {
+            Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            code => Err(Error::Command {
+                command: words.join(" "),
+                code: code.unwrap_or(-1),
+                stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            }),
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Also after a failure half way: whatever container is left goes with its engine.
+        let _ = self.quietly(&["rm", "-f", "counter"]);
+        if let Some(engine) = &mut self.engine {
+            let pid = rustix::process::Pid::from_child(engine);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let _ = engine.wait();
+        }
+        remove_cgroups(Path::new("/sys/fs/cgroup"), &format!("ketch-demo-{}", std::process::id()));
+    }
+}
+
+/// The parent group that the engine made for this demo alone, in every hierarchy.
+fn remove_cgroups(root: &Path, name: &str) {
+    let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    for folder in hierarchies.chain([root.to_owned()]) {
+        // Only an empty group can be removed.
+        let _ = std::fs::remove_dir(folder.join(name));
+    }
+}
