@@ -12,7 +12,7 @@ use crate::daemon::{Daemon, Plan};
 use crate::http::{self, Exchange, Reply, Request};
 use crate::images;
 use crate::leaks;
-use crate::recording::Recordings;
+use crate::recording::{Recordings, split_version, versions};
 use crate::scratch::Scratch;
 
 /// See the crate's documentation. Dropping it checks for leaks.
@@ -107,22 +107,25 @@ impl Engine {
     }
 
     /// Makes a call and compares the answer with the recordings.
+    ///
+    /// A path without a version is asked in the newest version that is recorded: what a newer one answers can't be
+    /// compared. [`Engine::request_unchecked`] sends it as it is.
     #[track_caller]
     pub fn request(&self, request: &Request) -> Reply {
+        let request = &pinned(request);
         let reply = self.request_unchecked(request);
-        let deviations =
-            self.recordings.check(request, &reply).unwrap_or_else(|error| panic!("recordings: {error:#}"));
-        let list: Vec<_> = deviations.iter().map(|d| format!("  {}: {}", d.path, d.what)).collect();
-        assert!(
-            list.is_empty(),
-            "{} {} answered {} otherwise than dockerd:\n{}\nbody: {}",
-            request.method,
-            request.path,
-            reply.status(),
-            list.join("\n"),
-            reply.text()
-        );
+        let list = self.deviations(request, &reply);
+        assert!(list.is_empty(), "otherwise than dockerd:\n{}\nbody: {}", list.join("\n"), reply.text());
         reply
+    }
+
+    /// Where an answer isn't as dockerd's recorded one, as lines to print.
+    #[track_caller]
+    pub fn deviations(&self, request: &Request, reply: &Reply) -> Vec<String> {
+        let list =
+            self.recordings.check(request, reply).unwrap_or_else(|error| panic!("recordings: {error:#}"));
+        let call = format!("{} {} ({})", request.method, request.path, reply.status());
+        list.iter().map(|deviation| format!("{call} {}: {}", deviation.path, deviation.what)).collect()
     }
 
     /// Makes a call whose answer isn't a recorded one.
@@ -241,6 +244,15 @@ impl Engine {
         found.extend(leaks::cgroups(ids).into_iter().map(|path| format!("cgroup: {}", path.display())));
         found
     }
+}
+
+fn pinned(request: &Request) -> Request {
+    let newest = versions().pop().unwrap_or_default();
+    let path = match split_version(&request.path) {
+        (None, path) if path.starts_with('/') => format!("/v{newest}{path}"),
+        _ => request.path.clone(),
+    };
+    Request { path, ..request.clone() }
 }
 
 impl Drop for Engine {

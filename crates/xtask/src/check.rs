@@ -11,7 +11,7 @@ use crate::process::{self, cargo, workspace};
 
 /// Who may call whom. An arrow that isn't here is an error; so is a crate that isn't.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("ketch", &["api", "cli", "daemon", "diag", "runtime", "shim"]),
+    ("ketch", &["api", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
     // faces
     ("cli", &["client", "diag", "flags", "oci", "sys"]),
     ("client", &["diag", "sys"]),
