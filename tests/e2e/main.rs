@@ -6,6 +6,7 @@ mod autostart;
 mod bad_input;
 mod cli;
 mod containers;
+mod corpus;
 mod daemon_config;
 mod disk_trouble;
 mod errors;

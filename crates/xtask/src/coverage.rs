@@ -32,6 +32,16 @@ pub(crate) struct Row {
     pub(crate) state: State,
 }
 
+const NO_SETTING: &[&str] = &[
+    "daemon flag --config-file",
+    "daemon flag --help",
+    "daemon flag --validate",
+    "daemon flag --version",
+    "daemon signal SIGHUP",
+    "daemon signal SIGTERM",
+    "daemon signal SIGUSR1",
+];
+
 /// What the binary says of a row.
 type Claims = BTreeMap<String, State>;
 
@@ -69,8 +79,15 @@ fn claims() -> anyhow::Result<Claims> {
         claims.insert(name, claim(&route));
     }
     for option in dump("__daemon")? {
-        claims.insert(format!("daemon {} {}", text(&option, "kind"), text(&option, "name")), claim(&option));
+        let key = text(&option, "key");
+        let flag =
+            option["flag"].as_str().map(|flag| format!("daemon flag --{}", flag.trim_start_matches('-')));
+        let reload = (option["reload"] == true).then(|| format!("daemon reloadable {key}"));
+        let names = [Some(format!("daemon config-key {key}")), flag, reload];
+        claims.extend(names.into_iter().flatten().map(|name| (name, claim(&option))));
     }
+    // What is about one start and no setting is in no list of the binary's: a test alone decides.
+    claims.extend(NO_SETTING.iter().map(|name| ((*name).to_owned(), State::Done)));
     Ok(claims)
 }
 

@@ -9,6 +9,8 @@ mod record;
 mod soak;
 mod suite;
 
+use std::process::ExitCode;
+
 const VERBS: &[(&str, &str)] = &[
     ("test", "install what the tests need, build, and run every check and test"),
     ("check", "crate arrows, paths in ARCHITECTURE.md, unsafe, licences, file lengths"),
@@ -20,9 +22,20 @@ const VERBS: &[(&str, &str)] = &[
     ("demo", "run the main job"),
 ];
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (verb, rest) = arguments.split_first().map_or(("", &[][..]), |(verb, rest)| (verb.as_str(), rest));
+    match run(verb, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("cause: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: &str, rest: &[String]) -> anyhow::Result<()> {
     match verb {
         "test" => suite::test(),
         "check" => check::run(),
