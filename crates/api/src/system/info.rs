@@ -112,11 +112,15 @@ fn shape(fields: &mut serde_json::Map<String, Value>, call: &Call) {
     if call.before(52) && call.engine.cgroups.version == 1 {
         fields.insert("KernelMemoryTCP".into(), json!(call.engine.cgroups.has("memory")));
     }
-    if call.before(49)
-        && let Some(registries) = fields.get_mut("RegistryConfig").and_then(Value::as_object_mut)
-    {
-        registries.insert("AllowNondistributableArtifactsCIDRs".into(), Value::Null);
-        registries.insert("AllowNondistributableArtifactsHostnames".into(), Value::Null);
+    if call.before(49) {
+        let mut into = |key: &str, name: &str, value: Value| {
+            if let Some(inner) = fields.get_mut(key).and_then(Value::as_object_mut) {
+                inner.insert(name.into(), value);
+            }
+        };
+        into("RegistryConfig", "AllowNondistributableArtifactsCIDRs", Value::Null);
+        into("RegistryConfig", "AllowNondistributableArtifactsHostnames", Value::Null);
+        into("RuncCommit", "Expected", json!(COMMIT));
     }
     if call.before(50) {
         fields.insert("BridgeNfIptables".into(), json!(false));

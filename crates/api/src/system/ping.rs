@@ -1,14 +1,14 @@
 //! `GET|HEAD /_ping`: is somebody there, and what does it speak?
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
 
-pub(crate) async fn get(_: Call) -> Result<Reply, Error> {
-    // For HEAD, hyper sends these headers and no body.
-    let mut reply = reply::text("OK");
+pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
+    // HEAD says that there is no body, not how long it would be.
+    let mut reply = reply::text(if call.request.method() == Method::HEAD { "" } else { "OK" });
     let headers = reply.headers_mut();
     for (name, value) in [
         ("builder-version", "2"),
