@@ -31,7 +31,7 @@ pub(crate) fn create(call: &Call) -> Outcome {
 pub(crate) fn run(call: &Call) -> Outcome {
     let flags = call.flags();
     let detach = flags.bool("detach");
-    let attached = in_words_of_run(call, shape::attached(flags, detach))?;
+    let attached = shape::attached(flags, detach)?;
     let body = in_words_of_run(call, shape::container(flags, attached, detach))?;
     if flags.bool("tty") && attached.stdin && !ui::in_is_terminal() {
         return Err(Error::Usage("the input device is not a TTY".into()));
