@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::file;
-use crate::settings::{Setting, Shape, Support};
+use crate::settings::{FEATURES, Setting, Shape, Support};
 
 /// Everything that decides how an engine runs.
 #[derive(Debug, Clone)]
@@ -345,7 +345,7 @@ fn live(read: &Reader<'_>) -> Result<Live, Error> {
     }
     let labels = read.list("labels");
     check_labels(&labels)?;
-    let features = read.find("features").and_then(Value::as_object).cloned().unwrap_or_default();
+    let features = features(read)?;
     let positive = |key: &str, default: u32| match read.number(key, default)? {
         0 => Err(Error::Value { key: key.into(), why: "must be at least 1".into() }),
         number => Ok(number),
@@ -367,8 +367,30 @@ fn live(read: &Reader<'_>) -> Result<Live, Error> {
         max_concurrent_uploads: positive("max-concurrent-uploads", defaults.max_concurrent_uploads)?,
         max_download_attempts: positive("max-download-attempts", defaults.max_download_attempts)?,
         shutdown_timeout: read.number("shutdown-timeout", defaults.shutdown_timeout)?,
-        features: features.into_iter().map(|(key, value)| (key, value == Value::Bool(true))).collect(),
+        features,
     })
+}
+
+/// A switch that is on must be one that works.
+fn features(read: &Reader<'_>) -> Result<BTreeMap<String, bool>, Error> {
+    let given = read.find("features").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut features = BTreeMap::new();
+    for (name, value) in given {
+        let Some(on) = value.as_bool() else {
+            return Err(Error::WrongType { key: format!("features.{name}"), expected: "true or false" });
+        };
+        let known = FEATURES.iter().find(|(known, _)| *known == name).map(|(_, support)| *support);
+        let reason = match known {
+            Some(Support::Done) => None,
+            Some(Support::NotYet(reason) | Support::Refused(reason)) => Some(reason),
+            None => Some("no such feature"),
+        };
+        if let Some(reason) = reason.filter(|_| on) {
+            return Err(Error::Unsupported { name: format!("features.{name}"), reason });
+        }
+        features.insert(name, on);
+    }
+    Ok(features)
 }
 
 fn check_labels(labels: &[String]) -> Result<(), Error> {
@@ -418,8 +440,11 @@ fn runtimes(value: Option<&Value>) -> Result<BTreeMap<String, Runtime>, Error> {
 }
 
 fn tls(read: &Reader<'_>) -> Tls {
+    // dockerd's default for --tlsverify is whether this variable says anything.
+    let from_environment = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
     let mode = match (read.find("tlsverify"), read.find("tls")) {
         (Some(Value::Bool(true)), _) => TlsMode::Verified,
+        (None, None) if from_environment => TlsMode::Verified,
         (_, Some(Value::Bool(true))) => TlsMode::Encrypted,
         (None, None) => TlsMode::Unsaid,
         _ => TlsMode::Off,

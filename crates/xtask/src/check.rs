@@ -13,6 +13,7 @@ use crate::process::{self, cargo, workspace};
 const ARROWS: &[(&str, &[&str])] = &[
     ("ketch", &["api", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
     // faces
+    ("demo", &[]),
     ("cli", &["client", "diag", "flags", "oci", "sys"]),
     ("client", &["diag", "sys"]),
     ("daemon", &["api", "diag", "engine", "flags", "state", "sys"]),
