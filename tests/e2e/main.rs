@@ -5,6 +5,7 @@
 mod autostart;
 mod bad_input;
 mod cli;
+mod cli_globals;
 mod containers;
 mod corpus;
 mod daemon_config;
@@ -15,5 +16,6 @@ mod handover;
 mod listening;
 mod ping_version_info;
 mod recorded;
+mod settings;
 mod swarm_refused;
 mod system_df;

@@ -70,6 +70,8 @@ fn claims() -> anyhow::Result<Claims> {
     for command in dump("__tree")? {
         let name = format!("cli {}", text(&command, "command"));
         claims.insert(name.clone(), claim(&command));
+        // Every command has its help; the binary lists it nowhere.
+        claims.insert(format!("{name} --help"), claim(&command));
         for alias in command["aliases"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             let group = name.rsplit_once(' ').map_or("", |(group, _)| group);
             aliases.push((format!("{group} {alias}"), name.clone()));
