@@ -91,7 +91,7 @@ fn as_run_error(call: &Call, error: Error) -> Error {
     let message = match &error {
         Error::Run { .. } | Error::Io(..) => return error,
         Error::Engine(client::Error::Response { .. }) | Error::Flags { .. } => error.to_string(),
-        other => diag::chain(other),
+        other => ui::sentence(other),
     };
     let has = |part: &str| message.contains(part);
     let missing =
