@@ -43,27 +43,16 @@ pub enum ToShim {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromShim {
     /// Greeting to every connection but the first, and the answer to `Status`.
-    Hello {
-        id: String,
-        state: ShimState,
-    },
-    Created {
-        pid: i32,
-    },
+    Hello { id: String, state: ShimState },
+    Created { pid: i32 },
     Started,
     /// This connection carries streams from here on.
     Attached,
     Exited(Exit),
     /// The container could not be made or started; `step` names what was being done. The shim ends itself.
-    Failed {
-        step: String,
-        message: String,
-        kind: FailureKind,
-    },
+    Failed { step: String, message: String, kind: FailureKind },
     /// The request made no sense now.
-    Refused {
-        message: String,
-    },
+    Refused { message: String },
 }
 
 /// Where the container is in its life, as its shim knows it.
