@@ -1,14 +1,18 @@
 //! `GET|HEAD /_ping`: is somebody there, and what does it speak?
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, header};
 
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
 
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
-    // HEAD says that there is no body, not how long it would be.
-    let mut reply = reply::text(if call.request.method() == Method::HEAD { "" } else { "OK" });
+    let head = call.request.method() == Method::HEAD;
+    let mut reply = reply::text(if head { "" } else { "OK" });
+    if head {
+        // Clients read it: there is no body, however long GET's is.
+        reply.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     // The builder that clients are to use: BuildKit, unless the administrator switched it off.
     let buildkit = call.engine.live.load().features.get("buildkit").copied().unwrap_or(true);
     let headers = reply.headers_mut();
