@@ -102,7 +102,7 @@ impl Api {
             match member {
                 Some(member) => api.converse(stream, member).await,
                 None => {
-                    tracing::warn!("every one of {MAX_CONNECTIONS} connections is busy; one more is refused")
+                    tracing::warn!("every one of {MAX_CONNECTIONS} connections is busy; one more is refused");
                 }
             }
         }

@@ -8,6 +8,7 @@ mod actor;
 mod attach;
 pub mod config;
 mod create;
+mod handle;
 mod link;
 pub mod logs;
 mod record;
@@ -22,9 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ::state::{Db, Record as _};
 use oci::Digest;
 
-pub use actor::{Handle, View, WaitFor};
 pub use attach::Streams;
 pub use create::{Created, settle};
+pub use handle::{Handle, View, WaitFor};
 pub use record::{Container, Places};
 
 use crate::Error;
@@ -138,7 +139,7 @@ impl Containers {
     pub fn list(&self) -> Vec<Arc<View>> {
         let handles: Vec<Handle> = self.index.with(|tables| tables.by_id.values().cloned().collect());
         let mut views: Vec<_> = handles.iter().map(Handle::view).collect();
-        views.sort_by(|a, b| b.container.created.cmp(&a.container.created));
+        views.sort_by_key(|view| std::cmp::Reverse(view.container.created));
         views
     }
 
