@@ -31,8 +31,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("oci", &["diag"]),
     ("sys", &["diag"]),
     ("diag", &[]),
-    // the main job: an ordinary user of the command line
-    ("demo", &["diag"]),
     // beside the product: they see it from outside
     ("testkit", &[]),
     ("xtask", &["testkit"]),
