@@ -19,6 +19,8 @@ use crate::{Error, files};
 
 /// How long an engine may take until it listens; it takes tens of milliseconds unless it upgrades its data.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long an engine that ended may still turn out to have lost to another one that doesn't listen yet.
+const GRACE: Duration = Duration::from_millis(300);
 /// The longest wait between two attempts, for what inotify doesn't tell: a bound socket that begins to listen.
 const STEP: Duration = Duration::from_millis(5);
 
@@ -62,18 +64,24 @@ async fn start_with(command: Command, endpoint: &Endpoint, socket: &Path) -> Res
     let watch = Watch::new(dir).map_err(files::at("watch", dir))?;
     let log = dir.join("daemon.log");
     let (mut child, log_start) = spawn(command, &log)?;
-    let deadline = Instant::now() + PATIENCE;
+    let mut deadline = Instant::now() + PATIENCE;
+    let mut over = false;
     loop {
         match connect(endpoint).await {
             Err(e) if is_absent(&e) => {}
             other => return other,
         }
         let ended = child.try_wait().map_err(files::at("wait for", Path::new("ketch daemon")))?;
-        let said = ended.and_then(|_| said_since(&log, log_start));
-        // The one that we started may have lost to another client's, which is about to listen.
-        let over = ended.is_some() && !said.as_deref().is_some_and(lost_the_race);
-        if over || Instant::now() > deadline {
-            return Err(Error::NotStarted { said, log });
+        if ended.is_some() && !over {
+            over = true;
+            let said = said_since(&log, log_start);
+            // The one that we started may have lost to another client's, which is about to listen.
+            if !said.as_deref().is_some_and(lost_the_race) {
+                deadline = deadline.min(Instant::now() + GRACE);
+            }
+        }
+        if Instant::now() > deadline {
+            return Err(Error::NotStarted { said: said_since(&log, log_start), log });
         }
         watch.wait(STEP).map_err(files::at("watch", dir))?;
     }

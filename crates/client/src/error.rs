@@ -190,7 +190,7 @@ impl diag::Explain for Error {
             Self::Denied { .. } => Some("run the command with sudo, or ask for access to the socket".into()),
             Self::NotStarted { log, .. } => Some(format!("its log is {}", log.display())),
             Self::NoContext(_) | Self::NoCurrentContext(..) => {
-                Some("list them with: ketch context ls".into())
+                Some("`context ls` lists those there are".into())
             }
             _ => None,
         }

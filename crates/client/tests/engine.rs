@@ -1,5 +1,7 @@
 //! The client against scripted engines: what they say, byte by byte, and what the client makes of it.
 
+#![expect(clippy::unwrap_used, reason = "a scripted engine that fails is a failed test")]
+
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;

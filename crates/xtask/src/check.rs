@@ -14,10 +14,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ketch", &["api", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
     // faces
     ("demo", &[]),
-    ("cli", &["client", "diag", "flags", "oci", "sys"]),
+    ("cli", &["about", "client", "diag", "flags", "oci", "sys"]),
     ("client", &["diag", "sys"]),
-    ("daemon", &["api", "diag", "engine", "flags", "state", "sys"]),
-    ("api", &["diag", "engine", "oci"]),
+    ("daemon", &["about", "api", "diag", "engine", "flags", "state", "sys"]),
+    ("api", &["about", "diag", "engine", "oci"]),
     // decides
     ("engine", &["content", "diag", "layers", "oci", "runtime", "shim", "state", "sys"]),
     // stores and drivers
@@ -31,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("oci", &["diag"]),
     ("sys", &["diag"]),
     ("diag", &[]),
+    ("about", &[]),
     // beside the product: they see it from outside
     ("testkit", &[]),
     ("xtask", &["testkit"]),

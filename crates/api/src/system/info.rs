@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use about::{AS_DOCKER, COMMIT};
 use engine::Engine;
 use engine::settings::{BUILT_IN_RUNTIME, Live};
-use engine::system::{self, COMMIT, Cgroups};
+use engine::system::{self, Cgroups};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::SERVER_VERSION;
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
@@ -185,7 +185,7 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         name: &host.name,
         labels: &live.labels,
         experimental_build: settings.experimental,
-        server_version: SERVER_VERSION,
+        server_version: AS_DOCKER,
         runtimes: runtimes(live),
         default_runtime: &live.default_runtime,
         swarm: json!({

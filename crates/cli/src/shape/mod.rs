@@ -2,6 +2,8 @@
 
 mod limits;
 mod ports;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

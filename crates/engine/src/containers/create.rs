@@ -216,6 +216,7 @@ pub fn settle(mut host: HostConfig, settings: &Settings) -> Result<HostConfig, E
     set(&mut host.network_mode, "default");
     match host.network_mode.as_str() {
         "none" | "host" => {}
+        "default" => return unsupported("network bridge, the default".into(), config::network_remedy()),
         other => return unsupported(format!("network {other}"), config::network_remedy()),
     }
     set(&mut host.log_config.r#type, &settings.log_driver);
