@@ -288,13 +288,15 @@ fn build(given: Given) -> Result<Config, Error> {
 }
 
 fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<Settings, Error> {
-    let driver = read.text("storage-driver", "overlay");
-    if !matches!(driver.as_str(), "overlay" | "overlay2") {
-        return Err(Error::Value {
-            key: "storage-driver".into(),
-            why: format!("{driver}: there is only overlay"),
-        });
-    }
+    let storage = match read.text("storage-driver", "").as_str() {
+        "" => engine::settings::Storage::Automatic,
+        "erofs" => engine::settings::Storage::Erofs,
+        "overlay" | "overlay2" => engine::settings::Storage::Overlay,
+        other => {
+            let why = format!("{other}: there are erofs and overlay");
+            return Err(Error::Value { key: "storage-driver".into(), why });
+        }
+    };
     let log = engine::containers::config::LogConfig {
         r#type: read.text("log-driver", "json-file"),
         config: read.map("log-opts"),
@@ -313,6 +315,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         run_dir,
         executable,
         cgroup_parent: cgroup_parent(&read.text("cgroup-parent", "/ketch"))?,
+        storage,
         log_driver: log.r#type,
         log_options: log.config,
         no_new_privileges: read.flag("no-new-privileges", false),

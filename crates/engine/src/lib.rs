@@ -38,6 +38,8 @@ pub struct Engine {
     pub events: Arc<Events>,
     pub images: Arc<Images>,
     pub containers: Containers,
+    /// How layers are kept: `erofs` or `overlay`.
+    pub storage_driver: &'static str,
     root: DataRoot,
 }
 
@@ -47,7 +49,8 @@ impl Engine {
         let settings = Arc::new(settings);
         let db = Arc::new(Db::open(&root)?);
         let events = Arc::new(Events::default());
-        let layers = Arc::new(layers::LayerStore::open(&settings.data_root)?);
+        let layers = Arc::new(layers::LayerStore::open(&settings.data_root, settings.storage)?);
+        let storage_driver = layers.driver();
         let content = content::Store::open(&settings.data_root)?;
         let images = Arc::new(Images::open(db.clone(), content, layers.clone(), events.clone())?);
         let shared = containers::Shared { settings: settings.clone(), db, layers, events: events.clone() };
@@ -62,6 +65,7 @@ impl Engine {
             events,
             images,
             containers,
+            storage_driver,
             root,
         }))
     }

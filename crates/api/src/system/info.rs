@@ -142,8 +142,8 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         containers_paused: 0,
         containers_stopped: containers.len() - running,
         images: engine.images.catalogue().images.len(),
-        driver: "overlay",
-        driver_status: vec![["Backing".into(), "directories".into()]],
+        driver: engine.storage_driver,
+        driver_status: vec![["Layers".into(), layers(engine.storage_driver).into()]],
         plugins: Plugins {
             volume: Vec::new(),
             network: vec!["host", "null"],
@@ -201,6 +201,13 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         security_options: security(engine),
         cdi_spec_dirs: [],
         warnings: warnings(cgroups),
+    }
+}
+
+fn layers(driver: &str) -> &'static str {
+    match driver {
+        "erofs" => "indexed tars",
+        _ => "directories",
     }
 }
 

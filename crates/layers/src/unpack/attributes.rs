@@ -15,7 +15,7 @@ const XATTR: &str = "SCHILY.xattr.";
 /// overlayfs' own attributes, with which a layer could point anywhere below; only we may write them.
 const RESERVED: [&str; 2] = ["trusted.overlay.", "user.overlay."];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Times {
     pub(crate) seconds: i64,
     pub(crate) nanoseconds: i64,

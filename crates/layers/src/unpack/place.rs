@@ -228,9 +228,9 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// An error of the kernel's that means "there is no such thing".
+/// An error of the kernel's that means "there is no such thing": links that go round in a circle lead nowhere.
 fn absent(error: Errno) -> bool {
-    matches!(error, Errno::NOENT | Errno::NOTDIR)
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
 
 fn remove_directory(parent: &OwnedFd, place: &Place) -> Result<(), Error> {
