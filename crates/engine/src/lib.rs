@@ -10,6 +10,7 @@ pub mod filters;
 mod id;
 pub mod images;
 mod ready;
+pub mod security;
 pub mod settings;
 pub mod signal;
 pub mod system;
@@ -24,6 +25,7 @@ pub use error::Error;
 use containers::Containers;
 use events::Events;
 use images::Images;
+use security::Filters;
 use settings::{Live, Settings};
 use system::{Cgroups, Host};
 
@@ -53,14 +55,17 @@ impl Engine {
         let storage_driver = layers.driver();
         let content = content::Store::open(&settings.data_root)?;
         let images = Arc::new(Images::open(db.clone(), content, layers.clone(), events.clone())?);
-        let shared = containers::Shared { settings: settings.clone(), db, layers, events: events.clone() };
+        let host = Host::read();
+        let filters = Filters::new(&host, settings.seccomp.clone());
+        let shared =
+            containers::Shared { settings: settings.clone(), db, layers, events: events.clone(), filters };
         let containers = Containers::open(Arc::new(shared), images.clone())?;
         containers.settled().await;
         Ok(Arc::new(Self {
             id: system::engine_id(&settings.data_root)?,
             settings,
             live: ArcSwap::from_pointee(live),
-            host: Host::read(),
+            host,
             cgroups: Cgroups::detect(),
             events,
             images,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use layers::Choice as Storage;
+use crate::security::Seccomp;
 
 /// Fixed once the engine runs.
 #[derive(Debug, Clone)]
@@ -19,6 +20,10 @@ pub struct Settings {
     pub log_driver: String,
     pub log_options: BTreeMap<String, String>,
     pub no_new_privileges: bool,
+    /// For containers that don't choose a profile themselves.
+    pub seccomp: Seccomp,
+    /// As `info` names it: `builtin`, `unconfined` or the file that it came from.
+    pub seccomp_name: String,
     pub default_shm_size: i64,
     pub default_stop_timeout: i32,
     pub http_proxy: String,

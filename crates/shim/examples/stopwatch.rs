@@ -51,6 +51,7 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
         run_dir: folder.join("run"),
         container_dir: folder.to_owned(),
         spec: serde_json::from_str(&spec).unwrap(),
+        seccomp: None,
         stdin: Stdin::Closed,
         log: LogConfig::JsonFile(JsonFile::bounded(folder.join("log"))),
     }

@@ -70,6 +70,7 @@ impl Fixture {
             run_dir: self.run_dir(),
             container_dir: self.container_dir(),
             spec: serde_json::from_value(self.spec.clone()).unwrap(),
+            seccomp: None,
             stdin: self.stdin,
             log: self.log.clone(),
         }
