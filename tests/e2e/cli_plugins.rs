@@ -16,7 +16,7 @@ exit 7
 
 fn install(engine: &Engine, folder: &str, mode: u32) -> PathBuf {
     let path = engine.scratch().write(&format!("{folder}/docker-greet"), PLUGIN);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("permissions");
     path
 }
 

@@ -18,6 +18,7 @@ mod events;
 mod far_engines;
 mod handover;
 mod listening;
+mod listings;
 mod ping_version_info;
 mod recorded;
 mod reload;

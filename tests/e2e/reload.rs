@@ -17,7 +17,8 @@ fn reload(engine: &mut Engine, keys: &Value) -> Value {
     let mut stream = engine.stream(&Request::new("GET", RELOADS));
     engine.scratch().write("daemon.json", keys.to_string());
     engine.daemon().signal(Signal::HUP);
-    let event: Value = serde_json::from_str(&stream.next_line().unwrap().unwrap()).unwrap();
+    let event: Value =
+        serde_json::from_str(&stream.next_line().expect("a stream").expect("an event")).expect("JSON");
     event["Actor"]["Attributes"].clone()
 }
 

@@ -17,7 +17,7 @@ fn stubborn(engine: &Engine) -> u64 {
         let log = engine.get(&format!("/containers/{name}/logs?stdout=1")).text();
         if log.contains("ready") { Ok(()) } else { Err(log) }
     });
-    engine.get(&format!("/containers/{name}/json")).json()["State"]["Pid"].as_u64().unwrap()
+    engine.get(&format!("/containers/{name}/json")).json()["State"]["Pid"].as_u64().expect("a process")
 }
 
 fn is_alive(pid: u64) -> bool {
