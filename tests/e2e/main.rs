@@ -2,20 +2,30 @@
 //!
 //! A test says what it covers of docs/compatibility.md by a line `// covers: …` above it; CONTRIBUTING.md has the form.
 
+mod at_a_terminal;
 mod autostart;
 mod bad_input;
 mod cli;
 mod cli_globals;
+mod cli_plugins;
 mod containers;
 mod corpus;
 mod daemon_config;
 mod disk_trouble;
+mod engine_log;
 mod errors;
 mod events;
+mod far_engines;
 mod handover;
 mod listening;
+mod listings;
 mod ping_version_info;
 mod recorded;
+mod reload;
+mod service;
 mod settings;
+mod settings_in_containers;
+mod shutdown;
 mod swarm_refused;
 mod system_df;
+mod tls;

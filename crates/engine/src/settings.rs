@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use layers::Choice as Storage;
 use crate::security::Seccomp;
+pub use layers::Choice as Storage;
 
 /// Fixed once the engine runs.
 #[derive(Debug, Clone)]

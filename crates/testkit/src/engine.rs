@@ -160,21 +160,33 @@ impl Engine {
     /// Our own command line against this engine.
     #[track_caller]
     pub fn ketch<const N: usize>(&self, arguments: [&str; N]) -> Output {
-        command::run(self.environment(&mut Command::new(command::ketch_binary())).args(arguments))
+        command::run(self.ketch_command().args(arguments))
     }
 
     /// The real docker command line against this engine.
     #[track_caller]
     pub fn docker<const N: usize>(&self, arguments: [&str; N]) -> Output {
-        command::run(self.environment(&mut command::client("docker")).args(arguments))
+        command::run(self.docker_command().args(arguments))
     }
 
-    fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    /// Our own command line, to be given arguments and started in the test's own way.
+    pub fn ketch_command(&self) -> Command {
+        self.environment(Command::new(command::ketch_binary()))
+    }
+
+    /// The real docker command line likewise.
+    #[track_caller]
+    pub fn docker_command(&self) -> Command {
+        self.environment(command::client("docker"))
+    }
+
+    fn environment(&self, mut command: Command) -> Command {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
             .env("HOME", self.scratch.join("home"))
             .env("DOCKER_CONFIG", self.scratch.join("home/.docker"));
-        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
+        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+        command
     }
 
     /// Loads the busybox image under a name of this test and returns that name.

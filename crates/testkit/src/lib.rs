@@ -19,9 +19,11 @@ pub mod recording;
 pub mod scenario;
 mod scratch;
 pub mod shape;
+mod terminal;
 mod waiting;
 
 pub use engine::Engine;
 pub use faults::Faults;
 pub use scratch::Scratch;
+pub use terminal::Terminal;
 pub use waiting::{DEADLINE, eventually};

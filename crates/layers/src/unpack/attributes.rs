@@ -34,9 +34,15 @@ impl Attributes {
     pub(super) fn read(entry: &mut tar::Entry<'_, impl Read>, place: &Place) -> Result<Self, Error> {
         let header = entry.header();
         let bad = |_| place.refuse("has a malformed header");
-        let (mut uid, mut gid) = (header.uid().map_err(bad)?, header.gid().map_err(bad)?);
-        let mode = header.mode().map_err(bad)? & 0o7777;
-        let mut times = Times { seconds: header.mtime().map_err(bad)? as i64, nanoseconds: 0 };
+        let field = |raw: &[u8], read: fn(&tar::Header) -> std::io::Result<u64>| match is_empty(raw) {
+            true => Ok(0),
+            false => read(header).map_err(bad),
+        };
+        let raw = header.as_old();
+        let mut uid = field(&raw.uid, tar::Header::uid)?;
+        let mut gid = field(&raw.gid, tar::Header::gid)?;
+        let mode = field(&raw.mode, |header| header.mode().map(u64::from))? as u32 & 0o7777;
+        let mut times = Times { seconds: field(&raw.mtime, tar::Header::mtime)? as i64, nanoseconds: 0 };
         let mut xattrs = Vec::new();
         for record in entry.pax_extensions().map_err(bad)?.into_iter().flatten() {
             let record = record.map_err(bad)?;
@@ -124,6 +130,11 @@ impl Times {
             false => Self { seconds, nanoseconds },
         })
     }
+}
+
+/// A number that its writer left out; Go's reader, and so dockerd, takes it for 0.
+fn is_empty(field: &[u8]) -> bool {
+    field.iter().all(|byte| matches!(byte, 0 | b' '))
 }
 
 fn number(text: Option<&str>, place: &Place) -> Result<u64, Error> {

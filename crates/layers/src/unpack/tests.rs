@@ -135,6 +135,22 @@ fn owners_modes_and_times_are_kept_also_of_directories() {
 }
 
 #[test]
+fn numbers_that_were_left_out_are_zero() {
+    let mut header = Header::new_gnu();
+    header.as_old_mut().name[..1].copy_from_slice(b"f");
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(0);
+    let old = header.as_old_mut();
+    (old.uid, old.gid, old.mtime) = ([0; 8], [b' '; 8], [0; 12]);
+    old.mode = *b"0000600\0";
+    header.set_cksum();
+    let mut layer = Layer::new();
+    layer.0.append(&header, &b""[..]).unwrap();
+    let file = fs::metadata(unpacked(layer).path("f")).unwrap();
+    assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777, file.mtime()), (0, 0, 0o600, 0));
+}
+
+#[test]
 fn devices_and_fifos_are_made() {
     let tree =
         unpacked(Layer::new().add(EntryType::Char, "null", "", b"").add(EntryType::Fifo, "pipe", "", b""));
