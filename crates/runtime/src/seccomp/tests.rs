@@ -79,6 +79,10 @@ fn meaning(profile: &LinuxSeccomp, native: Arch, call: &Call) -> u32 {
     if let Some(rule) = decides {
         return value(rule.action(), rule.errno_ret());
     }
+    // A call that the profile has a rule for is one that it knows, also where the rule doesn't hold.
+    if !mine.is_empty() {
+        return default;
+    }
     let numbers = rules.iter().flat_map(LinuxSyscall::names).filter_map(|name| arch.number(name));
     let newest = numbers.filter(|number| *arch != Arch::Arm || *number < 0xf0000).max();
     let permits = [Action::ScmpActAllow, Action::ScmpActLog, Action::ScmpActTrace];
