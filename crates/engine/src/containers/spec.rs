@@ -161,9 +161,8 @@ fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
 
 fn capability(name: &str) -> Result<rt::Capability, Error> {
     let bare = name.strip_prefix("CAP_").unwrap_or(name);
-    format!("CAP_{bare}")
-        .parse()
-        .map_err(|_| Error::Invalid(format!("invalid CapAdd: unknown capability: \"CAP_{bare}\"")))
+    // `oci-spec` parses names without the prefix only.
+    bare.parse().map_err(|_| Error::Invalid(format!("invalid CapAdd: unknown capability: \"CAP_{bare}\"")))
 }
 
 fn capability_by_number(number: u32) -> Option<rt::Capability> {
@@ -269,4 +268,27 @@ fn resources(host: &HostConfig) -> rt::LinuxResources {
         resources.set_cpu(Some(cpu));
     }
     resources
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounding(add: &[&str], drop: &[&str]) -> HashSet<rt::Capability> {
+        let list = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        let host = HostConfig { cap_add: list(add), cap_drop: list(drop), ..HostConfig::default() };
+        capabilities(&host).unwrap().bounding().clone().unwrap_or_default()
+    }
+
+    #[test]
+    fn capabilities_are_added_and_dropped_with_and_without_their_prefix() {
+        let default = bounding(&[], &[]);
+        assert_eq!(default.len(), 14);
+        let changed = bounding(&["CAP_SYS_ADMIN", "bpf"], &["kill", "CAP_MKNOD"]);
+        assert_eq!(changed.len(), 14);
+        assert!(changed.contains(&rt::Capability::Bpf) && !changed.contains(&rt::Capability::Kill));
+        assert_eq!(bounding(&["ALL"], &[]).len(), 41);
+        assert_eq!(bounding(&["ALL"], &["SYS_ADMIN"]).len(), 40);
+        assert_eq!(bounding(&["KILL"], &["ALL"]), HashSet::from([rt::Capability::Kill]));
+    }
 }

@@ -272,7 +272,8 @@ fn busybox_layer(links: &[(String, String)]) -> Vec<u8> {
     add(tar::EntryType::Regular, "etc/plain", 0o644, b"not a program");
     add(tar::EntryType::Regular, "bin/broken", 0o755, b"#!/no/such/interpreter\n");
     add(tar::EntryType::Regular, "bin/garbage", 0o755, b"\x7fELF garbage");
-    let applets = ["sh", "true", "cat", "sleep", "ls", "id", "hostname", "dd", "stty", "tty", "seq"];
+    let applets =
+        ["sh", "true", "cat", "sleep", "ls", "id", "hostname", "dd", "stty", "tty", "seq", "chroot"];
     let applets = applets.map(|name| (format!("bin/{name}"), "busybox".to_owned()));
     for (name, target) in applets.iter().chain(links) {
         let mut header = tar::Header::new_gnu();
