@@ -12,6 +12,7 @@ mod containers;
 mod corpus;
 mod daemon_config;
 mod disk_trouble;
+mod docker_py;
 mod engine_log;
 mod errors;
 mod events;

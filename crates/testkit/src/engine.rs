@@ -180,6 +180,12 @@ impl Engine {
         self.environment(command::client("docker"))
     }
 
+    /// A Python program with docker-py, whose `docker.from_env()` is this engine.
+    #[track_caller]
+    pub fn docker_py(&self, program: &str) -> Command {
+        self.environment(command::docker_py(program))
+    }
+
     fn environment(&self, mut command: Command) -> Command {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command

@@ -15,7 +15,7 @@ const VERBS: &[(&str, &str)] = &[
     ("test", "install what the tests need, build, and run every check and test"),
     ("check", "crate arrows, paths in ARCHITECTURE.md, unsafe, licences, file lengths"),
     ("coverage", "write docs/compatibility.md from the built binary; --check fails when it is not so"),
-    ("clients", "fetch the real docker, compose, buildx and skopeo into the cache"),
+    ("clients", "fetch the real docker, compose, buildx, skopeo and docker-py into the cache"),
     ("record", "ask a real dockerd and write tests/recordings: --host unix://…"),
     ("soak", "run the fault loops' full numbers and write docs/reliability.md"),
     ("size", "build the release binary: static, at most 25 MB"),
