@@ -1,8 +1,8 @@
 //! Instructions with labels, and the classic BPF that they become.
 //!
-//! A conditional jump of classic BPF reaches 255 instructions, forwards only. One that has further to go becomes two
-//! instructions: the opposite condition over an unconditional jump, which reaches everywhere. Lengthening one jump can put
-//! another out of reach, so this is repeated until nothing changes; jumps only ever grow, so it ends.
+//! Either way of a conditional jump of classic BPF reaches 255 instructions, forwards only. One that has further to go
+//! goes by an unconditional jump behind the conditional one, which reaches everywhere. Lengthening one can put another out
+//! of reach, so this is repeated until nothing changes; branches only ever grow, so it ends.
 
 /// The kernel's limit on a program, `BPF_MAXINSNS`.
 pub(super) const MAX_INSTRUCTIONS: usize = 4096;
@@ -25,14 +25,21 @@ enum Line {
     Load(u32),
     And(u32),
     Return(u32),
-    /// Jumps when the test on the accumulator comes out as wanted; otherwise goes on.
+    /// Goes one of two ways by a test on the accumulator.
     Branch {
         test: Test,
         value: u32,
-        wanted: bool,
-        target: Label,
-        far: bool,
+        yes: Way,
+        no: Way,
     },
+}
+
+/// Where a branch goes.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    On,
+    Near(Label),
+    Far(Label),
 }
 
 /// A program that is being written, from its start to its end.
@@ -67,11 +74,17 @@ impl Assembler {
     }
 
     pub(super) fn jump_if(&mut self, test: Test, value: u32, target: Label) {
-        self.lines.push(Line::Branch { test, value, wanted: true, target, far: false });
+        self.branch(test, value, Some(target), None);
     }
 
     pub(super) fn jump_unless(&mut self, test: Test, value: u32, target: Label) {
-        self.lines.push(Line::Branch { test, value, wanted: false, target, far: false });
+        self.branch(test, value, None, Some(target));
+    }
+
+    /// A way without a label goes on with what is written next.
+    pub(super) fn branch(&mut self, test: Test, value: u32, yes: Option<Label>, no: Option<Label>) {
+        let way = |label: Option<Label>| label.map_or(Way::On, Way::Near);
+        self.lines.push(Line::Branch { test, value, yes: way(yes), no: way(no) });
     }
 
     /// The kernel's `struct sock_filter`s, or how many there would be if they are too many.
@@ -107,11 +120,14 @@ impl Assembler {
         let (mut at, mut changed) = (0, false);
         for line in &mut self.lines {
             let length = line.length();
-            if let Line::Branch { target, far, .. } = line
-                && !*far
-                && places[target.0] - at - 1 > usize::from(u8::MAX)
-            {
-                (*far, changed) = (true, true);
+            if let Line::Branch { yes, no, .. } = line {
+                for way in [yes, no] {
+                    if let Way::Near(target) = *way
+                        && places[target.0] - at - 1 > usize::from(u8::MAX)
+                    {
+                        (*way, changed) = (Way::Far(target), true);
+                    }
+                }
             }
             at += length;
         }
@@ -123,7 +139,7 @@ impl Line {
     fn length(&self) -> usize {
         match self {
             Self::Place(_) => 0,
-            Self::Branch { far: true, .. } => 2,
+            Self::Branch { yes, no, .. } => 1 + yes.jumps() + no.jumps(),
             _ => 1,
         }
     }
@@ -135,18 +151,30 @@ impl Line {
             Self::Load(offset) => program.push(plain(LOAD, offset)),
             Self::And(mask) => program.push(plain(AND, mask)),
             Self::Return(action) => program.push(plain(RETURN, action)),
-            Self::Branch { test, value, wanted, target, far: false } => {
-                // `lengthen` saw to it that the distance fits.
-                let skip = (places[target.0] - program.len() - 1) as u8;
-                let (jt, jf) = if wanted { (skip, 0) } else { (0, skip) };
+            Self::Branch { test, value, yes, no } => {
+                let behind = yes.jumps() + no.jumps();
+                // `lengthen` saw to it that distances fit.
+                let skip = |way: Way, before: usize| match way {
+                    Way::On => behind as u8,
+                    Way::Near(label) => (places[label.0] - program.len() - 1) as u8,
+                    Way::Far(_) => before as u8,
+                };
+                let (jt, jf) = (skip(yes, 0), skip(no, yes.jumps()));
                 program.push(Instruction { code: test.code(), jt, jf, k: value });
-            }
-            Self::Branch { test, value, wanted, target, far: true } => {
-                let (jt, jf) = if wanted { (0, 1) } else { (1, 0) };
-                program.push(Instruction { code: test.code(), jt, jf, k: value });
-                program.push(plain(JUMP, (places[target.0] - program.len() - 1) as u32));
+                for way in [yes, no] {
+                    if let Way::Far(label) = way {
+                        program.push(plain(JUMP, (places[label.0] - program.len() - 1) as u32));
+                    }
+                }
             }
         }
+    }
+}
+
+impl Way {
+    /// Unconditional jumps that it needs behind the branch.
+    fn jumps(self) -> usize {
+        usize::from(matches!(self, Self::Far(_)))
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn emit(architectures: &[Calls], default: u32) -> Assembler {
         out.place(section);
         out.load(NUMBER);
         let ranges = ranges(architectures, token, default);
-        search(&mut out, &ranges, default);
+        Section { out: &mut out, default, returns: Vec::new() }.emit(&ranges);
     }
     out
 }
@@ -120,36 +120,69 @@ fn push<'a>(ranges: &mut Vec<Range<'a>>, first: u32, outcome: Outcome<'a>) {
     }
 }
 
-/// With the number in the accumulator. Every range ends in an action, so nothing falls out of it.
-fn search(out: &mut Assembler, ranges: &[Range<'_>], default: u32) {
-    match ranges {
-        [] => out.give(default),
-        [only] => match only.outcome {
-            Outcome::Action(action) => out.give(action),
-            Outcome::Conditions { rules, wide } => conditions(out, rules, wide, default),
-        },
-        _ => {
-            let (lower, upper) = ranges.split_at(ranges.len() / 2);
-            let above = out.label();
-            out.jump_if(Test::GreaterOrEqual, upper[0].first, above);
-            search(out, lower, default);
-            out.place(above);
-            search(out, upper, default);
-        }
-    }
+/// The calls of one token, with the number in the accumulator. Every range ends in an action, so nothing falls out of it.
+struct Section<'a> {
+    out: &'a mut Assembler,
+    default: u32,
+    /// Actions that the search jumps to, which come once, after it: the shorter the program, the sooner it is loaded.
+    returns: Vec<(u32, Label)>,
 }
 
-fn conditions(out: &mut Assembler, rules: &[Conditional], wide: bool, default: u32) {
-    for rule in rules {
-        let fails = out.label();
-        for condition in &rule.conditions {
-            let offset = ARGUMENTS + condition.argument * 8;
-            Check { out, offset, wide, fails }.emit(condition.compare);
+impl Section<'_> {
+    fn emit(mut self, ranges: &[Range<'_>]) {
+        self.search(ranges);
+        for (action, label) in std::mem::take(&mut self.returns) {
+            self.out.place(label);
+            self.out.give(action);
         }
-        out.give(rule.action);
-        out.place(fails);
     }
-    out.give(default);
+
+    fn search(&mut self, ranges: &[Range<'_>]) {
+        match ranges {
+            [] => self.out.give(self.default),
+            [only] => match only.outcome {
+                Outcome::Action(action) => self.out.give(action),
+                Outcome::Conditions { rules, wide } => self.conditions(rules, wide),
+            },
+            _ => {
+                let (lower, upper) = ranges.split_at(ranges.len() / 2);
+                let (below, above) = (self.shared(lower), self.shared(upper));
+                let yes = above.unwrap_or_else(|| self.out.label());
+                self.out.branch(Test::GreaterOrEqual, upper[0].first, Some(yes), below);
+                if below.is_none() {
+                    self.search(lower);
+                }
+                if above.is_none() {
+                    self.out.place(yes);
+                    self.search(upper);
+                }
+            }
+        }
+    }
+
+    /// Where ranges that are nothing but one action are dealt with.
+    fn shared(&mut self, ranges: &[Range<'_>]) -> Option<Label> {
+        let [Range { outcome: Outcome::Action(action), .. }] = ranges else { return None };
+        if let Some((_, label)) = self.returns.iter().find(|(known, _)| known == action) {
+            return Some(*label);
+        }
+        let label = self.out.label();
+        self.returns.push((*action, label));
+        Some(label)
+    }
+
+    fn conditions(&mut self, rules: &[Conditional], wide: bool) {
+        for rule in rules {
+            let fails = self.out.label();
+            for condition in &rule.conditions {
+                let offset = ARGUMENTS + condition.argument * 8;
+                Check { out: self.out, offset, wide, fails }.emit(condition.compare);
+            }
+            self.out.give(rule.action);
+            self.out.place(fails);
+        }
+        self.out.give(self.default);
+    }
 }
 
 /// One comparison, which goes on when it holds and jumps when it fails.

@@ -79,7 +79,7 @@ fn meaning(profile: &LinuxSeccomp, native: Arch, call: &Call) -> u32 {
     if let Some(rule) = decides {
         return value(rule.action(), rule.errno_ret());
     }
-    // A call that the profile has a rule for is one that it knows, also where the rule doesn't hold.
+    // Arm's own calls say nothing about how new a profile is, but a rule for one makes it known.
     if !mine.is_empty() {
         return default;
     }
