@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::ketch_binary;
 use crate::scratch::Scratch;
-use crate::waiting::{DEADLINE, eventually};
+use crate::waiting::{DEADLINE, eventually, pause};
 
 /// How to start an engine below a scratch directory. Every start of the same plan finds the same data.
 #[derive(Debug, Clone)]
@@ -158,6 +158,15 @@ impl Daemon {
             Ok(Some(status)) => Ok(status),
             other => Err(other),
         })
+    }
+
+    /// Whether the process ends, given the time that a test gives to everything. Never panics.
+    pub(crate) fn ends(&mut self) -> bool {
+        let end = std::time::Instant::now() + DEADLINE;
+        while self.is_running() && std::time::Instant::now() < end {
+            pause();
+        }
+        !self.is_running()
     }
 
     /// `kill -9`, and the process is gone.
