@@ -1,1 +1,85 @@
-fn main() {}
+//! The same work on Ketch and on a peer: whole processes, alternating, medians.
+//!
+//! `cargo run --release -p bench -- [--peer unix:///path/docker.sock] [case…]` writes docs/benchmarks.md. Without a peer
+//! (or `KETCH_BENCH_PEER`) only Ketch is measured. The peer's client is the one that `cargo xtask clients` fetched.
+
+mod cases;
+mod stats;
+
+use std::fmt::Write as _;
+
+use anyhow::Context;
+
+use crate::cases::{Bench, CASES, Case};
+use crate::stats::Samples;
+
+struct Row {
+    case: &'static Case,
+    ours: Samples,
+    theirs: Option<Samples>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut peer = std::env::var("KETCH_BENCH_PEER").ok();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--peer") {
+        peer = Some(arguments.get(at + 1).context("--peer needs a host")?.clone());
+        arguments.drain(at..at + 2);
+    }
+    let unknown = arguments.iter().find(|name| !CASES.iter().any(|case| case.name == **name));
+    if let Some(name) = unknown {
+        let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
+        anyhow::bail!("no case {name}; there are: {}", names.join(", "));
+    }
+    let bench = Bench::start(peer)?;
+    let mut rows = Vec::new();
+    for case in
+        CASES.iter().filter(|case| arguments.is_empty() || arguments.iter().any(|name| case.name == name))
+    {
+        match measure(&bench, case) {
+            Ok(row) => rows.push(row),
+            Err(error) => eprintln!("{}: not measured: {error:#}", case.name),
+        }
+    }
+    let page = render(&rows);
+    println!("{page}");
+    if arguments.is_empty() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
+        std::fs::create_dir_all(docs)?;
+        std::fs::write(format!("{docs}/benchmarks.md"), page)?;
+    }
+    Ok(())
+}
+
+/// One sample of each engine in turn, so that a slow minute of the machine hits both.
+fn measure(bench: &Bench, case: &'static Case) -> anyhow::Result<Row> {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    (case.ours)(bench)?;
+    for _ in 0..case.rounds {
+        ours.push((case.ours)(bench)?);
+        if let (Some(_), Some(run)) = (bench.peer(), case.theirs) {
+            theirs.push(run(bench)?);
+        }
+    }
+    let theirs = (!theirs.is_empty()).then(|| Samples::new(theirs));
+    Ok(Row { case, ours: Samples::new(ours), theirs })
+}
+
+fn render(rows: &[Row]) -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut page = format!(
+        "# Benchmarks\n\nWritten by `cargo run --release -p bench -- --peer unix:///path/to/docker.sock`: whole processes, \
+         the engines in turn, medians (10th–90th percentile). Linux {}, {cpus} CPUs.\n\n\
+         | case | ketch | docker | ratio | rounds |\n|---|---|---|---|---|\n",
+        kernel.trim()
+    );
+    for row in rows {
+        let theirs = row.theirs.as_ref().map_or("–".to_owned(), |samples| samples.show(row.case.unit));
+        let ratio = row.theirs.as_ref().map(|samples| samples.median() / row.ours.median());
+        let ratio = ratio.map_or("–".to_owned(), |ratio| format!("1/{ratio:.1}"));
+        let (name, ours) = (row.case.what, row.ours.show(row.case.unit));
+        let _ = writeln!(page, "| {name} | {ours} | {theirs} | {ratio} | {} |", row.case.rounds);
+    }
+    page
+}

@@ -21,9 +21,10 @@ fn ketch(scratch: &Scratch) -> Command {
 fn end_engines(scratch: &Scratch) {
     eventually(DEADLINE, || {
         let left = leaks::processes(scratch.path());
-        left.iter()
-            .filter_map(|(pid, _)| Pid::from_raw(*pid))
-            .for_each(|pid| drop(kill_process(pid, Signal::TERM)));
+        for pid in left.iter().filter_map(|(pid, _)| Pid::from_raw(*pid)) {
+            // It may have ended since it was listed.
+            let _ = kill_process(pid, Signal::TERM);
+        }
         if left.is_empty() { Ok(()) } else { Err(left) }
     });
     scratch.remove();

@@ -9,6 +9,9 @@ fn now() -> u64 {
 }
 
 // covers: api GET /events
+// covers: api GET /events ?since
+// covers: api GET /events ?until
+// covers: api GET /events ?filters
 #[test]
 fn a_containers_life_can_be_read_afterwards() {
     let engine = Engine::isolated();

@@ -1,6 +1,7 @@
 //! `system/df`.
 
 use testkit::Engine;
+use testkit::http::Request;
 use testkit::recording::versions;
 
 // covers: api GET /system/df
@@ -17,4 +18,17 @@ fn df_has_the_recorded_shape_and_counts_an_image() {
         assert!(image.is_some_and(|image| image["Size"].as_u64() > Some(100_000)), "{usage}");
         assert!(usage["LayersSize"].as_u64() > Some(100_000), "{usage}");
     }
+}
+
+// covers: api GET /system/df ?type
+#[test]
+fn df_can_be_asked_for_some_kinds_only() {
+    let engine = Engine::isolated();
+    engine.busybox();
+    let usage = engine
+        .request_unchecked(&Request::new("GET", "/v1.44/system/df?type=image&type=volume"))
+        .expect(200)
+        .json();
+    assert!(usage["Images"].as_array().is_some_and(|images| !images.is_empty()), "{usage}");
+    assert!(usage["Containers"].is_null(), "{usage}");
 }

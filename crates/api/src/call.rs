@@ -55,12 +55,29 @@ impl Call {
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
-        let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if content_type.split(';').next().map(str::trim) != Some("application/json") {
-            return Err(Error::invalid(format!(
-                "unsupported Content-Type header ({content_type}): must be 'application/json'"
-            )));
+        check_content_type(content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default())?;
+        parse_one(&bytes)
+    }
+}
+
+fn check_content_type(text: &str) -> Result<(), Error> {
+    match text.split(';').next().map(str::trim) {
+        Some("application/json") => Ok(()),
+        Some("") | None => {
+            Err(Error::invalid(format!("malformed Content-Type header ({text}): mime: no media type")))
         }
-        serde_json::from_slice(&bytes).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
+        Some(_) => Err(Error::invalid(format!(
+            "unsupported Content-Type header ({text}): must be 'application/json'"
+        ))),
+    }
+}
+
+fn parse_one(bytes: &[u8]) -> Result<Value, Error> {
+    let mut documents = serde_json::Deserializer::from_slice(bytes).into_iter();
+    let first = documents.next().unwrap_or(Ok(Value::Null));
+    let value = first.map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
+    match documents.next() {
+        None => Ok(value),
+        Some(_) => Err(Error::invalid("unexpected content after JSON")),
     }
 }

@@ -33,6 +33,12 @@ impl Error {
         Self::new(StatusCode::NOT_IMPLEMENTED, format!("{what}: {reason}"))
     }
 
+    /// The same with what was being done in front, where dockerd says it.
+    pub(crate) fn under(mut self, doing: &str) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+
     pub(crate) fn reply(&self) -> Reply {
         match self.status {
             StatusCode::NOT_MODIFIED => reply::empty(self.status),

@@ -68,6 +68,14 @@ static ROUTES: &[Route] = &[
     route!("POST" "/auth" [] system::auth::post),
     route!("POST" "/grpc"),
     route!("POST" "/session"),
+    // ── Go's own profiler ──
+    route!("GET" "/debug/pprof/" refused "there is no Go in this engine: use perf"),
+    route!("GET" "/debug/pprof/cmdline" refused "there is no Go in this engine: use perf"),
+    route!("GET" "/debug/pprof/profile" refused "there is no Go in this engine: use perf"),
+    route!("GET" "/debug/pprof/symbol" refused "there is no Go in this engine: use perf"),
+    route!("GET" "/debug/pprof/trace" refused "there is no Go in this engine: use perf"),
+    route!("GET" "/debug/pprof/{name}" refused "there is no Go in this engine: use perf"),
+    route!("GET" "/debug/vars" refused "there is no Go in this engine: send it SIGUSR1"),
     // ── containers ──
     route!("GET" "/containers/json" ["all" "limit" "size" "filters"] containers::list::get),
     route!("POST" "/containers/create" ["name" "platform"] containers::create::post),

@@ -102,7 +102,7 @@ impl Api {
             match member {
                 Some(member) => api.converse(stream, member).await,
                 None => {
-                    tracing::warn!("every one of {MAX_CONNECTIONS} connections is busy; one more is refused")
+                    tracing::warn!("every one of {MAX_CONNECTIONS} connections is busy; one more is refused");
                 }
             }
         }
@@ -250,6 +250,9 @@ async fn said(switch: &mut watch::Receiver<bool>) {
 
 /// The path without empty, `.` and `..` components, if it has any.
 fn unclean(path: &str) -> Option<String> {
+    if path == "/" {
+        return None;
+    }
     let mut parts: Vec<&str> = Vec::new();
     let mut dirty = false;
     for part in path.split('/').skip(1) {
@@ -292,5 +295,6 @@ mod tests {
         assert_eq!(unclean("//info"), Some("/info".into()));
         assert_eq!(unclean("/../../etc"), Some("/etc".into()));
         assert_eq!(unclean("/v1.51/info"), None);
+        assert_eq!(unclean("/"), None);
     }
 }

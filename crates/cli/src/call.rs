@@ -9,9 +9,10 @@ use client::resolve::{self, Endpoint, Wanted};
 use client::{Engine, context::Store};
 use flags::{Invocation, Matches};
 
+use crate::commands;
 use crate::error::{Error, Outcome};
 use crate::tree::Action;
-use crate::{commands, ui};
+use crate::ui::{self, Sink};
 
 /// A command's function.
 pub(crate) type Handler = fn(&Call) -> Outcome;
@@ -141,7 +142,9 @@ impl Call {
 
     /// The help page of the command.
     pub(crate) fn print_help(&self) -> Result<(), Error> {
-        commands::help::print(self.path(), self.invocation.command, &self.config_dir())
+        // A group called without a subcommand shows its page as the answer to a mistake, as docker does.
+        let sink = if self.invocation.help_asked { Sink::Output } else { Sink::Errors };
+        commands::help::print(self.path(), self.invocation.command, &self.config_dir(), sink)
     }
 }
 

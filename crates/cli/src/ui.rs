@@ -22,6 +22,23 @@ pub(crate) fn err(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Where a page goes: asked for, it is output; shown instead of what was asked for, it is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink {
+    Output,
+    Errors,
+}
+
+impl Sink {
+    /// Writes to the stream.
+    pub(crate) fn write(self, text: &str) -> Result<(), Error> {
+        match self {
+            Self::Output => out(text),
+            Self::Errors => err_bytes(text.as_bytes()),
+        }
+    }
+}
+
 /// Writes bytes to the error stream.
 pub(crate) fn err_bytes(bytes: &[u8]) -> Result<(), Error> {
     io::stderr().lock().write_all(bytes).map_err(|e| Error::Io("write the error stream", e))
@@ -57,16 +74,21 @@ pub(crate) fn finish(program: &str, result: Outcome) -> i32 {
     code
 }
 
+/// What went wrong and why, in one line.
+pub(crate) fn sentence(error: &Error) -> String {
+    match error {
+        // docker's own sentence is complete; clients compare it.
+        Error::Engine(client::Error::Unreachable { .. }) => error.to_string(),
+        _ => diag::chain(error),
+    }
+}
+
 fn rendered(program: &str, error: &Error) -> String {
     if let Error::Run { message, path, .. } = error {
         let text = format!("{program}: {message}\n\nRun '{path} --help' for more information");
         return diag::printable(&text);
     }
-    let mut text = match error {
-        // docker's own sentence is complete; clients compare it.
-        Error::Engine(client::Error::Unreachable { .. }) => error.to_string(),
-        _ => diag::chain(error),
-    };
+    let mut text = sentence(error);
     if let Some(hint) = error.hint() {
         text = format!("{text}\nhint: {hint}");
     }

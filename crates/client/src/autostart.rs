@@ -19,6 +19,8 @@ use crate::{Error, files};
 
 /// How long an engine may take until it listens; it takes tens of milliseconds unless it upgrades its data.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long an engine that ended may still turn out to have lost to another one that doesn't listen yet.
+const GRACE: Duration = Duration::from_millis(300);
 /// The longest wait between two attempts, for what inotify doesn't tell: a bound socket that begins to listen.
 const STEP: Duration = Duration::from_millis(5);
 
@@ -48,31 +50,38 @@ pub(crate) async fn start(endpoint: &Endpoint, socket: &Path) -> Result<Io, Erro
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NeedsRoot { host: endpoint.address.clone() });
     }
+    // `/proc/self/exe` also works where the file was replaced by an upgrade; the name is for `ps`.
+    let program = Path::new("/proc/self/exe");
+    let named = fs::read_link(program).ok().filter(|path| path.exists());
+    let mut command = Command::new(named.as_deref().unwrap_or(program));
+    command.arg("__detach");
+    start_with(command, endpoint, socket).await
+}
+
+async fn start_with(command: Command, endpoint: &Endpoint, socket: &Path) -> Result<Io, Error> {
     let dir = socket.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(dir).map_err(files::at("make folder", dir))?;
     let watch = Watch::new(dir).map_err(files::at("watch", dir))?;
     let log = dir.join("daemon.log");
-    let (mut child, log_start) = spawn(&log)?;
-    let deadline = Instant::now() + PATIENCE;
+    let (mut child, log_start) = spawn(command, &log)?;
+    let mut deadline = Instant::now() + PATIENCE;
+    let mut over = false;
     loop {
         match connect(endpoint).await {
             Err(e) if is_absent(&e) => {}
             other => return other,
         }
         let ended = child.try_wait().map_err(files::at("wait for", Path::new("ketch daemon")))?;
-        if ended.is_some() || Instant::now() > deadline {
-            // The one that we started may have lost to another client's, which is up or about to be.
-            return match connect(endpoint).await {
-                Err(e) if is_absent(&e) && ended.is_none_or(|status| !status.success()) => {
-                    let said = said_since(&log, log_start);
-                    if said.as_deref().is_some_and(lost_the_race) && Instant::now() < deadline {
-                        watch.wait(STEP).map_err(files::at("watch", dir))?;
-                        continue;
-                    }
-                    Err(Error::NotStarted { said, log })
-                }
-                other => other,
-            };
+        if ended.is_some() && !over {
+            over = true;
+            let said = said_since(&log, log_start);
+            // The one that we started may have lost to another client's, which is about to listen.
+            if !said.as_deref().is_some_and(lost_the_race) {
+                deadline = deadline.min(Instant::now() + GRACE);
+            }
+        }
+        if Instant::now() > deadline {
+            return Err(Error::NotStarted { said: said_since(&log, log_start), log });
         }
         watch.wait(STEP).map_err(files::at("watch", dir))?;
     }
@@ -83,18 +92,13 @@ fn lost_the_race(said: &str) -> bool {
     said.contains("is in use by") || said.contains("already running") || said.contains("already in use")
 }
 
-fn spawn(log: &Path) -> Result<(Child, u64), Error> {
+fn spawn(mut command: Command, log: &Path) -> Result<(Child, u64), Error> {
     let mut options = fs::OpenOptions::new();
     let file = options.append(true).create(true).mode(0o640).open(log).map_err(files::at("open", log))?;
     let start = file.metadata().map_err(files::at("read", log))?.len();
     let errors = file.try_clone().map_err(files::at("open", log))?;
-    // `/proc/self/exe` also works where the file was replaced by an upgrade; the name is for `ps`.
-    let program = Path::new("/proc/self/exe");
-    let mut command =
-        Command::new(fs::read_link(program).ok().filter(|p| p.exists()).as_deref().unwrap_or(program));
-    command.arg("__detach").current_dir("/");
-    command.stdin(Stdio::null()).stdout(file).stderr(errors);
-    Ok((command.spawn().map_err(files::at("start", program))?, start))
+    command.current_dir("/").stdin(Stdio::null()).stdout(file).stderr(errors);
+    Ok((command.spawn().map_err(files::at("start", Path::new("the engine")))?, start))
 }
 
 /// The last line that the engine wrote since `start`.
@@ -125,5 +129,57 @@ impl Watch {
         let mut events = [0; 4096];
         while rustix::io::read(&self.0, &mut events).is_ok_and(|size| size > 0) {}
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Host;
+
+    fn endpoint(socket: &Path) -> Endpoint {
+        Endpoint {
+            context: "default".into(),
+            address: format!("unix://{}", socket.display()),
+            host: Host::Unix(socket.to_owned()),
+            tls: None,
+            builtin: true,
+            api_version: None,
+            headers: Vec::new(),
+        }
+    }
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[tokio::test]
+    async fn the_first_connection_is_taken_as_soon_as_somebody_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("run/ketch.sock");
+        let bound = socket.clone();
+        // The engine of this test is a thread.
+        let engine = std::thread::spawn(move || {
+            while !bound.with_file_name("daemon.log").exists() {
+                std::thread::yield_now();
+            }
+            std::os::unix::net::UnixListener::bind(&bound).unwrap().accept().map(drop).unwrap();
+        });
+        // It loses the race against the thread, which is one more way to come to a connection.
+        let script = "echo the data root is in use by another engine";
+        start_with(shell(script), &endpoint(&socket), &socket).await.map(drop).unwrap();
+        engine.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_ends_is_reported_with_its_last_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("ketch.sock");
+        let error =
+            start_with(shell("echo one; echo the disk is full; exit 1"), &endpoint(&socket), &socket).await;
+        let text = error.map(drop).unwrap_err().to_string();
+        assert_eq!(text, "the engine did not start: the disk is full");
     }
 }

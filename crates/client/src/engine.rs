@@ -272,10 +272,14 @@ impl Engine {
     }
 
     async fn collect(&self, path: &str, response: Response<Incoming>, limit: usize) -> Result<Bytes, Error> {
+        let too_large = || Error::TooLarge { path: path.to_owned(), limit };
+        if hyper::body::Body::size_hint(response.body()).lower() > limit as u64 {
+            return Err(too_large());
+        }
         let body = http_body_util::Limited::new(response.into_body(), limit).collect().await;
         body.map(http_body_util::Collected::to_bytes).map_err(|e| match e.downcast::<hyper::Error>() {
             Ok(source) => self.http_error(*source),
-            Err(_) => Error::TooLarge { path: path.to_owned(), limit },
+            Err(_) => too_large(),
         })
     }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::file;
-use crate::settings::{Setting, Shape, Support};
+use crate::settings::{FEATURES, Setting, Shape, Support};
 
 /// Everything that decides how an engine runs.
 #[derive(Debug, Clone)]
@@ -291,13 +291,15 @@ fn build(given: Given) -> Result<Config, Error> {
 }
 
 fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<Settings, Error> {
-    let driver = read.text("storage-driver", "overlay");
-    if !matches!(driver.as_str(), "overlay" | "overlay2") {
-        return Err(Error::Value {
-            key: "storage-driver".into(),
-            why: format!("{driver}: there is only overlay"),
-        });
-    }
+    let storage = match read.text("storage-driver", "").as_str() {
+        "" => engine::settings::Storage::Automatic,
+        "erofs" => engine::settings::Storage::Erofs,
+        "overlay" | "overlay2" => engine::settings::Storage::Overlay,
+        other => {
+            let why = format!("{other}: there are erofs and overlay");
+            return Err(Error::Value { key: "storage-driver".into(), why });
+        }
+    };
     let log = engine::containers::config::LogConfig {
         r#type: read.text("log-driver", "json-file"),
         config: read.map("log-opts"),
@@ -317,6 +319,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         run_dir,
         executable,
         cgroup_parent: cgroup_parent(&read.text("cgroup-parent", "/ketch"))?,
+        storage,
         log_driver: log.r#type,
         log_options: log.config,
         no_new_privileges: read.flag("no-new-privileges", false),
@@ -368,7 +371,7 @@ fn live(read: &Reader<'_>) -> Result<Live, Error> {
     }
     let labels = read.list("labels");
     check_labels(&labels)?;
-    let features = read.find("features").and_then(Value::as_object).cloned().unwrap_or_default();
+    let features = features(read)?;
     let positive = |key: &str, default: u32| match read.number(key, default)? {
         0 => Err(Error::Value { key: key.into(), why: "must be at least 1".into() }),
         number => Ok(number),
@@ -390,8 +393,30 @@ fn live(read: &Reader<'_>) -> Result<Live, Error> {
         max_concurrent_uploads: positive("max-concurrent-uploads", defaults.max_concurrent_uploads)?,
         max_download_attempts: positive("max-download-attempts", defaults.max_download_attempts)?,
         shutdown_timeout: read.number("shutdown-timeout", defaults.shutdown_timeout)?,
-        features: features.into_iter().map(|(key, value)| (key, value == Value::Bool(true))).collect(),
+        features,
     })
+}
+
+/// A switch that is on must be one that works.
+fn features(read: &Reader<'_>) -> Result<BTreeMap<String, bool>, Error> {
+    let given = read.find("features").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut features = BTreeMap::new();
+    for (name, value) in given {
+        let Some(on) = value.as_bool() else {
+            return Err(Error::WrongType { key: format!("features.{name}"), expected: "true or false" });
+        };
+        let known = FEATURES.iter().find(|(known, _)| *known == name).map(|(_, support)| *support);
+        let reason = match known {
+            Some(Support::Done) => None,
+            Some(Support::NotYet(reason) | Support::Refused(reason)) => Some(reason),
+            None => Some("no such feature"),
+        };
+        if let Some(reason) = reason.filter(|_| on) {
+            return Err(Error::Unsupported { name: format!("features.{name}"), reason });
+        }
+        features.insert(name, on);
+    }
+    Ok(features)
 }
 
 fn check_labels(labels: &[String]) -> Result<(), Error> {
@@ -441,8 +466,11 @@ fn runtimes(value: Option<&Value>) -> Result<BTreeMap<String, Runtime>, Error> {
 }
 
 fn tls(read: &Reader<'_>) -> Tls {
+    // dockerd's default for --tlsverify is whether this variable says anything.
+    let from_environment = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
     let mode = match (read.find("tlsverify"), read.find("tls")) {
         (Some(Value::Bool(true)), _) => TlsMode::Verified,
+        (None, None) if from_environment => TlsMode::Verified,
         (_, Some(Value::Bool(true))) => TlsMode::Encrypted,
         (None, None) => TlsMode::Unsaid,
         _ => TlsMode::Off,

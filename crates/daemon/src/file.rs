@@ -38,8 +38,17 @@ fn parse(text: &str, path: &Path) -> Result<Map<String, Value>, Error> {
         Err(error) => {
             let what = error.to_string();
             let what = what.split(" at line ").next().unwrap_or(&what).to_owned();
-            Err(wrong(error.line(), error.column(), what))
+            let (line, column) = place(text, error.line(), error.column());
+            Err(wrong(line, column, what))
         }
+    }
+}
+
+/// Column 0 of a line is the end of the one before: that is where a person looks.
+fn place(text: &str, line: usize, column: usize) -> (usize, usize) {
+    match text.lines().nth(line.saturating_sub(2)) {
+        Some(before) if column == 0 && line > 1 => (line - 1, before.chars().count()),
+        _ => (line, column),
     }
 }
 
@@ -59,7 +68,7 @@ mod tests {
     #[test]
     fn a_mistake_has_a_line_and_a_column() {
         let error = parse("{\n  \"debug\": tru\n}", Path::new("/etc/docker/daemon.json")).unwrap_err();
-        assert_eq!(error.to_string(), "/etc/docker/daemon.json:2:16: expected ident");
+        assert_eq!(error.to_string(), "/etc/docker/daemon.json:2:14: expected ident");
     }
 
     #[test]

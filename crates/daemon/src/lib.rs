@@ -45,7 +45,7 @@ pub fn main(program: &str, words: Vec<OsString>) -> i32 {
 
 fn start(matches: &Matches, words: Vec<OsString>) -> i32 {
     if matches.bool("version") {
-        let (version, commit) = (engine::system::VERSION, engine::system::COMMIT);
+        let (version, commit) = (about::VERSION, about::COMMIT);
         print(&format!("Ketch version {version}, build {commit}\n"));
         return 0;
     }

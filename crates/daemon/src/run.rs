@@ -43,6 +43,9 @@ struct Daemon {
 /// Runs an engine until it is told to end.
 pub(crate) async fn run(config: Config, matches: Matches, arguments: Vec<OsString>) -> Result<(), Error> {
     let level = log::start(&config.log);
+    for (variable, reason) in crate::settings::unused_variables() {
+        tracing::warn!(variable, reason, "this variable is set and does nothing");
+    }
     raise_descriptor_limit();
     let Inherited { lock, sockets } = handover::inherit()?;
     let root = match lock {
@@ -87,6 +90,7 @@ struct Signals {
     interrupt: Signal,
     reload: Signal,
     hand_over: Signal,
+    report: Signal,
 }
 
 impl Signals {
@@ -97,6 +101,7 @@ impl Signals {
             interrupt: catch(SignalKind::interrupt())?,
             reload: catch(SignalKind::hangup())?,
             hand_over: catch(SignalKind::user_defined2())?,
+            report: catch(SignalKind::user_defined1())?,
         })
     }
 }
@@ -157,6 +162,7 @@ impl Daemon {
                 _ = signals.terminate.recv() => return Wanted::End,
                 _ = signals.interrupt.recv() => return Wanted::End,
                 _ = signals.reload.recv() => self.reload(),
+                _ = signals.report.recv() => self.report(drain),
                 _ = signals.hand_over.recv() => {
                     match handover::check(&self.config.settings.executable, &self.arguments) {
                         Ok(()) => return Wanted::HandOver,
@@ -168,6 +174,18 @@ impl Daemon {
                     return Wanted::End;
                 }
             }
+        }
+    }
+
+    /// What dockerd's dump of its goroutines is for: what is this engine doing just now?
+    fn report(&self, drain: &Drain) {
+        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let descriptors = engine::system::open_descriptors();
+        let (busy, watchers) = (drain.busy(), self.engine.events.watchers());
+        tracing::info!(tasks, descriptors, requests = busy, watchers, "what this engine is doing");
+        for view in self.engine.containers.list() {
+            let (id, state) = (view.container.short_id(), view.container.state.word());
+            tracing::info!(container = id, state, "a container");
         }
     }
 
@@ -205,11 +223,15 @@ impl Daemon {
         if live.live_restore {
             return;
         }
-        let patience = Duration::from_secs(live.shutdown_timeout.into());
         let mut stopping = JoinSet::new();
         for view in self.engine.containers.list() {
             if let Ok(handle) = self.engine.containers.get(&view.container.id) {
-                stopping.spawn(async move { handle.stop(SIGTERM, Some(patience)).await });
+                let config = &view.container.config;
+                let signal = engine::signal::parse(&config.stop_signal).unwrap_or(SIGTERM);
+                // A container that asked for more time, or for as long as it takes, gets it here as well.
+                let seconds = config.stop_timeout.map_or(live.shutdown_timeout.into(), i64::from);
+                let patience = u64::try_from(seconds).ok().map(Duration::from_secs);
+                stopping.spawn(async move { handle.stop(signal, patience).await });
             }
         }
         while stopping.join_next().await.is_some() {}

@@ -181,18 +181,89 @@ impl Setting {
     }
 }
 
-/// The table as data, for the coverage check.
+/// dockerd's environment variables, and the switches inside `features`: what each does here.
+#[rustfmt::skip]
+pub(crate) const VARIABLES: &[(&str, Support)] = &[
+    ("DOCKER_BUILDKIT_RUNC_COMMAND", Support::Refused("the runtime is part of the binary")),
+    ("DOCKER_CERT_PATH", Support::Done),
+    ("DOCKER_CONFIG", Support::Refused("the engine reads no client's configuration")),
+    ("DOCKER_CONTAINER_LABELS_FILTER", Support::Refused("labels are never filtered")),
+    ("DOCKER_DRIVER", Support::Refused("say --storage-driver")),
+    ("DOCKER_IGNORE_BR_NETFILTER_ERROR", Support::Refused("br_netfilter is never used")),
+    ("DOCKER_INSECURE_NO_IPTABLES_RAW", Support::Refused("iptables is never used")),
+    ("DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS", Support::NotYet("links come with networks")),
+    ("DOCKER_MIGRATE_SNAPSHOTTER_THRESHOLD", Support::Refused("there is one image store")),
+    ("DOCKER_MIN_API_VERSION", Support::Done),
+    ("DOCKER_RAMDISK", Support::Refused("a root is entered by pivot_root only")),
+    ("DOCKER_SERVICE_PREFER_OFFLINE_IMAGE", Support::Refused("Swarm is not part of Ketch")),
+    ("DOCKER_TLS_VERIFY", Support::Done),
+    ("DOCKER_TMPDIR", Support::Refused("what is received is written where it will lie, below the data root")),
+    ("DOCKER_WINDOWSFILTER_NOREEXEC", Support::Refused("it exists for Windows only")),
+    ("LIBCONTAINERD_NOCLEAN", Support::Refused("Ketch is its own containerd")),
+    ("NETWORKDBKEYLOGFILE", Support::Refused("Swarm is not part of Ketch")),
+    ("ROOTLESSKIT_PARENT_EUID", Support::Refused("the engine needs root in this version")),
+    ("ROOTLESSKIT_STATE_DIR", Support::Refused("the engine needs root in this version")),
+    ("_DOCKERD_ROOTLESS_SELINUX", Support::Refused("the engine needs root in this version")),
+];
+
+/// The switches inside `features`. Switching off what isn't there is fine.
+#[rustfmt::skip]
+pub(crate) const FEATURES: &[(&str, Support)] = &[
+    ("buildkit", Support::Done),
+    ("cdi", Support::NotYet("devices do not exist in this version yet")),
+    ("containerd-migration", Support::Refused("Ketch is its own containerd")),
+    ("containerd-snapshotter", Support::Refused("Ketch has one image store, its own")),
+    ("embedded-containerd", Support::Refused("Ketch is its own containerd")),
+    ("swarm-nftables", Support::Refused("Swarm is not part of Ketch")),
+    ("time-namespaces", Support::NotYet("time namespaces do not exist in this version yet")),
+];
+
+/// What is inside a runtime's description.
+const RUNTIME_KEYS: &[(&str, Support)] = &[
+    ("path", Support::Done),
+    ("runtimeArgs", Support::Done),
+    ("runtimeType", Support::Refused("it is containerd's business")),
+    ("options", Support::Refused("they are containerd's business")),
+];
+
+/// Variables that are set and do nothing here, with the reason: said in the log, so that nobody relies on them.
+pub(crate) fn unused_variables() -> impl Iterator<Item = (&'static str, &'static str)> {
+    VARIABLES.iter().filter_map(|(name, support)| match support {
+        Support::NotYet(reason) | Support::Refused(reason) => {
+            std::env::var_os(name).filter(|value| !value.is_empty()).map(|_| (*name, *reason))
+        }
+        Support::Done => None,
+    })
+}
+
+/// The tables as data, for the coverage check.
 pub fn dump() -> Value {
-    let entry = |setting: &Setting| {
-        let (state, reason) = match setting.support {
-            Support::Done => ("done", ""),
-            // Refused today with its reason; it becomes another word when it works.
-            Support::NotYet(reason) | Support::Refused(reason) => ("refused", reason),
-        };
-        let reloadable = RELOADABLE.contains(&setting.key);
-        json!({ "key": setting.key, "flag": setting.flag, "state": state, "reason": reason, "reload": reloadable })
+    let named = |kind: &'static str, table: &'static [(&str, Support)]| {
+        table.iter().map(move |(name, support)| {
+            let (state, reason) = said(*support);
+            json!({ "name": format!("{kind}{name}"), "state": state, "reason": reason })
+        })
     };
-    SETTINGS.iter().map(entry).collect()
+    let settings = SETTINGS.iter().map(describe);
+    settings
+        .chain(named("daemon-env ", VARIABLES))
+        .chain(named("feature features.", FEATURES))
+        .chain(named("config-key runtimes.*.", RUNTIME_KEYS))
+        .collect()
+}
+
+fn said(support: Support) -> (&'static str, &'static str) {
+    match support {
+        Support::Done => ("done", ""),
+        // Refused today with its reason; it becomes another word when it works.
+        Support::NotYet(reason) | Support::Refused(reason) => ("refused", reason),
+    }
+}
+
+fn describe(setting: &Setting) -> Value {
+    let (state, reason) = said(setting.support);
+    let reloadable = RELOADABLE.contains(&setting.key);
+    json!({ "key": setting.key, "flag": setting.flag, "state": state, "reason": reason, "reload": reloadable })
 }
 
 #[cfg(test)]

@@ -19,8 +19,10 @@ pub enum Error {
     NameTaken { name: String, holder: String },
     #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     InvalidName(String),
-    #[error("invalid reference format")]
-    InvalidReference(#[source] oci::ReferenceError),
+    #[error(transparent)]
+    InvalidReference(oci::ReferenceError),
+    #[error("config cannot be empty in order to create a container")]
+    EmptyConfig,
     #[error("no command specified")]
     NoCommand,
     #[error("{0}")]
@@ -96,6 +98,7 @@ impl Explain for Error {
             Self::AmbiguousPrefix(_)
             | Self::InvalidName(_)
             | Self::InvalidReference(_)
+            | Self::EmptyConfig
             | Self::NoCommand
             | Self::Filter(_)
             | Self::InvalidSignal(_)

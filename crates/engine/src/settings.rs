@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::security::Seccomp;
+pub use layers::Choice as Storage;
 
 /// Fixed once the engine runs.
 #[derive(Debug, Clone)]
@@ -15,6 +16,7 @@ pub struct Settings {
     pub executable: PathBuf,
     /// Below which cgroup containers are put.
     pub cgroup_parent: String,
+    pub storage: Storage,
     pub log_driver: String,
     pub log_options: BTreeMap<String, String>,
     pub no_new_privileges: bool,

@@ -146,7 +146,7 @@ impl<'a> Parser<'a> {
         let reason = match flag.support {
             Support::Done => None,
             Support::Refused(reason) => Some(reason),
-            Support::Missing => Some("not built yet"),
+            Support::Missing => Some("this cannot be done yet"),
         };
         if let Some(reason) = reason {
             let (flag, usage) = (format!("--{}", flag.long), self.usage.clone());

@@ -14,6 +14,12 @@ fn dispatch(called: &OsStr, words: Vec<OsString>) -> i32 {
     if name == "dockerd" {
         return daemon::main("dockerd", words);
     }
+    if name == "docker-compose" {
+        return cli::main(
+            OsStr::new("docker"),
+            [OsString::from("compose")].into_iter().chain(words).collect(),
+        );
+    }
     match words.first().and_then(|word| word.to_str()) {
         Some("daemon") => daemon::main("ketch daemon", words[1..].to_vec()),
         Some("shim") => shim::main(&[]),

@@ -40,7 +40,8 @@ pub fn archive(tag: &str, layer: &[u8], config: &serde_json::Value) -> anyhow::R
         "created": "2020-01-01T00:00:00Z",
         "config": config,
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(layer)))]},
-        "history": [{"created": "2020-01-01T00:00:00Z", "created_by": "testkit"}],
+        // The tag makes the id: tests that share an engine must not share an image.
+        "history": [{"created": "2020-01-01T00:00:00Z", "created_by": format!("testkit {tag}")}],
     })
     .to_string();
     let name = format!("{}.json", hex(&Sha256::digest(&config)));

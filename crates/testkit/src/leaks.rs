@@ -1,4 +1,4 @@
-//! What an engine left behind: processes, mounts, interfaces, cgroups, files.
+//! What an engine left behind: processes, mounts, cgroups, files. Interfaces and rules: see `netfilter`.
 //!
 //! Everything of an engine carries its scratch path (command lines, environments, mounts) or the id of one of its
 //! containers (cgroups), so a look at the whole machine finds this engine's leftovers and nobody else's.
@@ -84,8 +84,48 @@ pub fn run_files(run: &Path) -> Vec<String> {
     found
 }
 
-/// Interfaces of this network namespace.
-pub fn interfaces() -> BTreeSet<String> {
-    let entries = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::Scratch;
+
+    #[test]
+    fn a_process_is_found_by_its_environment_and_by_its_folder() {
+        let scratch = Scratch::create();
+        let start = |command: &mut Command| command.arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let mut children = [
+            start(Command::new("sleep").env("SOME_PLACE", scratch.join("run"))),
+            start(Command::new("sleep").current_dir(scratch.path())),
+        ];
+        crate::eventually(crate::DEADLINE, || match processes(scratch.path()).len() {
+            2 => Ok(()),
+            other => Err(other),
+        });
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(processes(scratch.path()), []);
+        scratch.remove();
+    }
+
+    #[test]
+    fn a_neighbours_longer_name_is_not_ours() {
+        assert!(has("ketch --data-root /tmp/kt-1-1/data", "/tmp/kt-1-1"));
+        assert!(!has("ketch --data-root /tmp/kt-1-12/data", "/tmp/kt-1-1"));
+    }
+
+    #[test]
+    fn files_left_in_the_run_directory_are_named_and_locks_stay() {
+        let scratch = Scratch::create();
+        scratch.write("run/a/ketch.sock", "");
+        scratch.write("run/ketch.lock", "");
+        assert_eq!(
+            run_files(&scratch.join("run")),
+            [format!("file: {}", scratch.join("run/a/ketch.sock").display())]
+        );
+        scratch.remove();
+    }
 }

@@ -32,6 +32,18 @@ pub(crate) struct Row {
     pub(crate) state: State,
 }
 
+const NO_SETTING: &[&str] = &[
+    "cli docker --help",
+    "daemon config-key proxies",
+    "daemon flag --config-file",
+    "daemon flag --help",
+    "daemon flag --validate",
+    "daemon flag --version",
+    "daemon signal SIGHUP",
+    "daemon signal SIGTERM / SIGINT",
+    "daemon signal SIGUSR1",
+];
+
 /// What the binary says of a row.
 type Claims = BTreeMap<String, State>;
 
@@ -54,13 +66,21 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
 
 fn claims() -> anyhow::Result<Claims> {
     let mut claims = Claims::new();
+    let mut aliases = Vec::new();
     for command in dump("__tree")? {
         let name = format!("cli {}", text(&command, "command"));
         claims.insert(name.clone(), claim(&command));
+        // Every command has its help; the binary lists it nowhere.
+        claims.insert(format!("{name} --help"), claim(&command));
+        for alias in command["aliases"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let group = name.rsplit_once(' ').map_or("", |(group, _)| group);
+            aliases.push((format!("{group} {alias}"), name.clone()));
+        }
         for flag in command["flags"].as_array().into_iter().flatten() {
             claims.insert(format!("{name} {}", text(flag, "flag")), claim(flag));
         }
     }
+    claim_aliases(&mut claims, &aliases);
     for route in dump("__routes")? {
         let name = format!("api {} {}", text(&route, "method"), text(&route, "path"));
         for parameter in route["query"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -69,9 +89,49 @@ fn claims() -> anyhow::Result<Claims> {
         claims.insert(name, claim(&route));
     }
     for option in dump("__daemon")? {
-        claims.insert(format!("daemon {} {}", text(&option, "kind"), text(&option, "name")), claim(&option));
+        if let Some(name) = option["name"].as_str() {
+            claims.insert(format!("daemon {name}"), claim(&option));
+            continue;
+        }
+        let key = text(&option, "key");
+        let flag =
+            option["flag"].as_str().map(|flag| format!("daemon flag --{}", flag.trim_start_matches('-')));
+        let refused = text(&option, "state") == "refused";
+        let reload = (refused || option["reload"] == true).then(|| format!("daemon reloadable {key}"));
+        let names = [Some(format!("daemon config-key {key}")), flag, reload];
+        claims.extend(names.into_iter().flatten().map(|name| (name, claim(&option))));
     }
+    // What is about one start and no setting is in no list of the binary's: a test alone decides.
+    claims.extend(NO_SETTING.iter().map(|name| ((*name).to_owned(), State::Done)));
     Ok(claims)
+}
+
+/// Another word for a command is that command with its flags: it is as done as the command, and its tests are its.
+fn claim_aliases(claims: &mut Claims, aliases: &[(String, String)]) {
+    for (alias, name) in aliases {
+        let prefix = format!("{name} --");
+        let flags: Vec<_> =
+            claims.range(prefix.clone()..).take_while(|(row, _)| row.starts_with(&prefix)).collect();
+        let mut more: Vec<_> =
+            flags.iter().map(|(row, state)| (row.replacen(name, alias, 1), (*state).clone())).collect();
+        more.extend(claims.get(name).map(|state| (alias.clone(), state.clone())));
+        for (row, state) in more {
+            claims.entry(row).or_insert(state);
+        }
+    }
+}
+
+/// A key inside a setting that is refused is refused with it.
+fn refused_with_parent(claims: &Claims, name: &str) -> Option<State> {
+    let mut key =
+        name.strip_prefix("daemon config-key ").or_else(|| name.strip_prefix("daemon reloadable "))?;
+    loop {
+        match claims.get(&format!("daemon config-key {key}")) {
+            Some(State::Refused(reason)) => return Some(State::Refused(reason.clone())),
+            Some(_) => return None,
+            None => key = key.rsplit_once(['.', '[', '*']).map(|(parent, _)| parent)?,
+        }
+    }
 }
 
 /// One of the binary's own lists. A binary that hasn't this list claims nothing.
@@ -115,7 +175,7 @@ fn rows(claims: &Claims, covered: &BTreeSet<String>) -> anyhow::Result<Vec<Row>>
             Some(State::Done) if covered.contains(&name) => State::Done,
             Some(State::Done) => State::Untested,
             Some(State::Refused(reason)) => State::Refused(reason.clone()),
-            _ => State::Missing,
+            _ => refused_with_parent(claims, &name).unwrap_or(State::Missing),
         };
         rows.push(Row { area, name, state });
     }

@@ -9,26 +9,41 @@ mod record;
 mod soak;
 mod suite;
 
+use std::process::ExitCode;
+
 const VERBS: &[(&str, &str)] = &[
     ("test", "install what the tests need, build, and run every check and test"),
     ("check", "crate arrows, paths in ARCHITECTURE.md, unsafe, licences, file lengths"),
     ("coverage", "write docs/compatibility.md from the built binary; --check fails when it is not so"),
-    ("clients", "fetch the real docker, compose, buildx and skopeo into the cache"),
+    ("clients", "fetch the real docker, compose, buildx, skopeo and docker-py into the cache"),
     ("record", "ask a real dockerd and write tests/recordings: --host unix://…"),
+    ("replies", "ask a real dockerd and the docker CLI and write tests/replayed: --host unix://…"),
     ("soak", "run the fault loops' full numbers and write docs/reliability.md"),
     ("size", "build the release binary: static, at most 25 MB"),
     ("demo", "run the main job"),
 ];
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (verb, rest) = arguments.split_first().map_or(("", &[][..]), |(verb, rest)| (verb.as_str(), rest));
+    match run(verb, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("cause: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: &str, rest: &[String]) -> anyhow::Result<()> {
     match verb {
         "test" => suite::test(),
         "check" => check::run(),
         "coverage" => coverage::run(rest),
         "clients" => clients::run(),
         "record" => record::run(rest),
+        "replies" => record::replies(rest),
         "soak" => soak::run(),
         "size" => suite::size(),
         "demo" => suite::demo(),

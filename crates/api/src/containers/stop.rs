@@ -37,6 +37,11 @@ pub(crate) async fn kill(call: Call) -> Result<Reply, Error> {
         "" => SIGKILL,
         text => signal::parse(text)?,
     };
-    call.engine.containers.get(call.name())?.signal(signal).await?;
+    let handle = call
+        .engine
+        .containers
+        .get(call.name())
+        .map_err(|error| Error::from(error).under(&format!("cannot kill container: {}", call.name())))?;
+    handle.signal(signal).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

@@ -42,7 +42,8 @@ pub(crate) fn summary(call: &Call, catalogue: &Catalogue, image: &Image) -> Valu
         "Id": image.id.as_str(),
         "Labels": (!labels.is_empty()).then_some(labels),
         "ParentId": "",
-        "RepoDigests": [],
+        // Nothing was pulled yet. Before 1.43 Go's nil slice was sent as it is.
+        "RepoDigests": if call.before(43) { Value::Null } else { json!([]) },
         "RepoTags": catalogue.names_of(&image.id),
         "SharedSize": -1,
         "Size": image.size(),

@@ -69,6 +69,8 @@ fn images(call: &Call, usage: &disk::Usage) -> Vec<Value> {
             if let Some(fields) = entry.as_object_mut() {
                 fields.insert("Containers".into(), json!(users));
                 fields.insert("SharedSize".into(), json!(shared));
+                // Here dockerd never fills it.
+                fields.insert("RepoDigests".into(), Value::Null);
             }
             entry
         })

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use about::{AS_DOCKER, COMMIT};
 use engine::Engine;
 use engine::settings::{BUILT_IN_RUNTIME, Live};
-use engine::system::{self, COMMIT, Cgroups};
+use engine::system::{self, Cgroups};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::SERVER_VERSION;
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
@@ -112,11 +112,18 @@ fn shape(fields: &mut serde_json::Map<String, Value>, call: &Call) {
     if call.before(52) && call.engine.cgroups.version == 1 {
         fields.insert("KernelMemoryTCP".into(), json!(call.engine.cgroups.has("memory")));
     }
-    if call.before(49)
-        && let Some(registries) = fields.get_mut("RegistryConfig").and_then(Value::as_object_mut)
-    {
-        registries.insert("AllowNondistributableArtifactsCIDRs".into(), Value::Null);
-        registries.insert("AllowNondistributableArtifactsHostnames".into(), Value::Null);
+    if call.before(49) {
+        let mut into = |key: &str, name: &str, value: Value| {
+            if let Some(inner) = fields.get_mut(key).and_then(Value::as_object_mut) {
+                inner.insert(name.into(), value);
+            }
+        };
+        into("RuncCommit", "Expected", json!(COMMIT));
+        // The changelog says until 1.48; dockerd 28 stops one version earlier.
+        if call.before(47) {
+            into("RegistryConfig", "AllowNondistributableArtifactsCIDRs", Value::Null);
+            into("RegistryConfig", "AllowNondistributableArtifactsHostnames", Value::Null);
+        }
     }
     if call.before(50) {
         fields.insert("BridgeNfIptables".into(), json!(false));
@@ -135,8 +142,8 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         containers_paused: 0,
         containers_stopped: containers.len() - running,
         images: engine.images.catalogue().images.len(),
-        driver: "overlay",
-        driver_status: vec![["Backing".into(), "directories".into()]],
+        driver: engine.storage_driver,
+        driver_status: vec![["Layers".into(), layers(engine.storage_driver).into()]],
         plugins: Plugins {
             volume: Vec::new(),
             network: vec!["host", "null"],
@@ -178,7 +185,7 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         name: &host.name,
         labels: &live.labels,
         experimental_build: settings.experimental,
-        server_version: SERVER_VERSION,
+        server_version: AS_DOCKER,
         runtimes: runtimes(live),
         default_runtime: &live.default_runtime,
         swarm: json!({
@@ -194,6 +201,13 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         security_options: security(engine),
         cdi_spec_dirs: [],
         warnings: warnings(engine),
+    }
+}
+
+fn layers(driver: &str) -> &'static str {
+    match driver {
+        "erofs" => "indexed tars",
+        _ => "directories",
     }
 }
 

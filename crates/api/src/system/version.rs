@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use engine::system::{COMMIT, COMMIT_TIME, VERSION};
+use about::{AS_DOCKER, COMMIT, COMMIT_TIME, VERSION};
 use serde::Serialize;
 
-use super::SERVER_VERSION;
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
@@ -65,11 +64,11 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
         let details = BTreeMap::from([("GitCommit", COMMIT.to_owned())]);
         Component { name, version: VERSION.to_owned(), details }
     };
-    let engine = Component { name: "Engine", version: SERVER_VERSION.to_owned(), details };
+    let engine = Component { name: "Engine", version: AS_DOCKER.to_owned(), details };
     Ok(reply::json(&Version {
         platform: Platform { name: format!("Ketch {VERSION}") },
         components: vec![engine, part("ketch-shim"), part("ketch-runtime")],
-        version: SERVER_VERSION,
+        version: AS_DOCKER,
         api_version,
         min_api_version,
         git_commit: COMMIT,

@@ -105,19 +105,16 @@ pub(crate) fn attach(call: &Call) -> Outcome {
     call.with_engine(|engine| async move {
         let container = engine.get(&format!("/containers/{}/json", encode(name))).await?;
         let (state, config) = (&container["State"], &container["Config"]);
-        for (key, word) in
-            [("Paused", "paused, unpause it first"), ("Restarting", "restarting, wait until it is running")]
-        {
-            if state[key] == true {
-                return Err(Error::Usage(format!("cannot attach to a {word}").replacen(
-                    "a paused",
-                    "a paused container",
-                    1,
-                )));
-            }
+        if state["Paused"] == true {
+            return Err(Error::Usage("You cannot attach to a paused container, unpause it first".into()));
+        }
+        if state["Restarting"] == true {
+            return Err(Error::Usage(
+                "You cannot attach to a restarting container, wait until it is running".into(),
+            ));
         }
         if state["Running"] != true {
-            return Err(Error::Usage("cannot attach to a stopped container, start it first".into()));
+            return Err(Error::Usage("You cannot attach to a stopped container, start it first".into()));
         }
         let tty = config["Tty"] == true;
         let stdin = !flags.bool("no-stdin") && config["OpenStdin"] == true;

@@ -171,9 +171,11 @@ const CACHE: Listing = Listing {
 fn verbose(usage: &Value, format: &str) -> Result<String, Error> {
     let images: Vec<Row> =
         list(usage, "Images").iter().flat_map(|image| images::rows(image, false, false)).collect();
-    let containers: Vec<Row> = list(usage, "Containers").iter().map(|c| containers::row(c, false)).collect();
+    let containers: Vec<Row> = list(usage, "Containers").iter().map(container_row).collect();
     let volumes: Vec<Row> = list(usage, "Volumes").iter().map(volume_row).collect();
-    let cache: Vec<Row> = list(usage, "BuildCache").iter().map(cache_row).collect();
+    let mut cache: Vec<&Value> = list(usage, "BuildCache").iter().collect();
+    cache.sort_by_key(|record| (record["LastUsedAt"].as_str().and_then(instant), record["ID"].as_str()));
+    let cache: Vec<Row> = cache.into_iter().map(cache_row).collect();
     if !matches!(format, "" | "table") {
         let whole =
             json!({ "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": cache });
@@ -181,7 +183,8 @@ fn verbose(usage: &Value, format: &str) -> Result<String, Error> {
             return Ok(format!("{}\n", client::files::go_escape(&whole.to_string())));
         }
         let template = crate::template::Template::parse(format, crate::template::LISTING)?;
-        return Ok(template.render(whole.clone(), whole)? + "\n");
+        // The whole is one object: as with docker, line breaks are the template's own business.
+        return template.render(whole.clone(), whole);
     }
     let own: i64 =
         list(usage, "BuildCache").iter().filter(|c| c["Shared"] != true).map(|c| number(c, "Size")).sum();
@@ -193,6 +196,17 @@ fn verbose(usage: &Value, format: &str) -> Result<String, Error> {
         human(own),
         CACHE.render("", false, &cache)?,
     ))
+}
+
+fn instant(text: &str) -> Option<jiff::Timestamp> {
+    text.parse().ok()
+}
+
+/// Only what a container wrote itself takes room of its own.
+fn container_row(container: &Value) -> Row {
+    let mut row = containers::row(container, false);
+    row.insert("Size".into(), units::size(container["SizeRw"].as_f64().unwrap_or_default(), 3).into());
+    row
 }
 
 fn volume_row(volume: &Value) -> Row {

@@ -6,8 +6,9 @@ use flags::Page;
 
 use crate::call::Call;
 use crate::error::{Error, Outcome};
+use crate::plugins;
 use crate::tree::{Command, ROOT};
-use crate::{plugins, ui};
+use crate::ui::{self, Sink};
 
 /// `docker help run` is `docker run --help`.
 pub(crate) fn help(call: &Call) -> Outcome {
@@ -20,15 +21,15 @@ pub(crate) fn help(call: &Call) -> Outcome {
         command = found;
         path = format!("{path} {}", found.name);
     }
-    print(&path, command, &call.config_dir())?;
+    print(&path, command, &call.config_dir(), Sink::Output)?;
     Ok(0)
 }
 
 /// Prints the help page of the command at `path`.
-pub(crate) fn print(path: &str, command: &Command, config_dir: &Path) -> Result<(), Error> {
+pub(crate) fn print(path: &str, command: &Command, config_dir: &Path, sink: Sink) -> Result<(), Error> {
     let width = ui::width();
     if path.contains(' ') {
-        return ui::out(&Page { path, width, extra: &[], defaults: &[] }.render(command));
+        return sink.write(&Page { path, width, extra: &[], defaults: &[] }.render(command));
     }
     let extra = plugins::summaries(config_dir);
     let file = |name: &str| config_dir.join(name).to_string_lossy().into_owned();
@@ -39,7 +40,7 @@ pub(crate) fn print(path: &str, command: &Command, config_dir: &Path) -> Result<
         ("tlskey", file("key.pem")),
     ];
     let page = Page { path, width, extra: &extra, defaults: &defaults }.render(command);
-    ui::out(&format!(
+    sink.write(&format!(
         "{page}\nFor more help on how to use Docker, head to https://docs.docker.com/go/guides/\n"
     ))
 }

@@ -59,7 +59,7 @@ fn with_client(call: &Call, mut server: Value, context: &str) -> Value {
         .collect();
     server["ClientInfo"] = json!({
         "Debug": call.debug(),
-        "Version": env!("CARGO_PKG_VERSION"),
+        "Version": super::version::own(call.program),
         "Os": "linux",
         "Arch": super::version::arch(),
         "Context": context,
@@ -72,7 +72,7 @@ fn with_client(call: &Call, mut server: Value, context: &str) -> Value {
 fn client_text(call: &Call, context: &str) -> String {
     let mut text = format!(
         "Client:\n Version:    {}\n Context:    {context}\n Debug Mode: {}\n",
-        env!("CARGO_PKG_VERSION"),
+        super::version::own(call.program),
         call.debug()
     );
     let plugins = plugins::list(&call.config_dir());

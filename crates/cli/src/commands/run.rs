@@ -1,6 +1,7 @@
 //! `create` and `run`: create → attach → wait → start → carry → exit code, in the order that loses nothing.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use client::{Engine, encode};
 use flags::Matches;
@@ -14,6 +15,9 @@ use crate::error::{Error, Outcome};
 use crate::session::{signals, terminal};
 use crate::shape::{self, Attached};
 use crate::ui;
+
+/// How long a container that failed to start may take to be removed again.
+const REMOVAL: Duration = Duration::from_secs(10);
 
 /// `create`.
 pub(crate) fn create(call: &Call) -> Outcome {
@@ -31,7 +35,7 @@ pub(crate) fn create(call: &Call) -> Outcome {
 pub(crate) fn run(call: &Call) -> Outcome {
     let flags = call.flags();
     let detach = flags.bool("detach");
-    let attached = in_words_of_run(call, shape::attached(flags, detach))?;
+    let attached = shape::attached(flags, detach)?;
     let body = in_words_of_run(call, shape::container(flags, attached, detach))?;
     if flags.bool("tty") && attached.stdin && !ui::in_is_terminal() {
         return Err(Error::Usage("the input device is not a TTY".into()));
@@ -51,7 +55,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
 async fn run_attached(call: &Call, engine: &Engine, id: &str, attached: Attached, keys: Vec<u8>) -> Outcome {
     let flags = call.flags();
     let tty = flags.bool("tty");
-    // Caught before the container exists to receive them: a Ctrl-C in between must not leave it alone.
+    // Caught before the container starts: from then on an early Ctrl-C is the container's, not the client's.
     let caught = (flags.bool("sig-proxy") && !tty).then(signals::catch).transpose()?;
     let connection = attach::connect(engine, id, attached, flags.find("detach-keys")).await;
     let connection = in_words_of_run(call, connection)?;
@@ -65,7 +69,7 @@ async fn run_attached(call: &Call, engine: &Engine, id: &str, attached: Attached
         drop(connection);
         if flags.bool("rm") {
             // The engine removes what failed to start; the name is free when this answers.
-            let _ = attach::exit_code_from(ended).await;
+            let _ = tokio::time::timeout(REMOVAL, attach::exit_code_from(ended)).await;
         }
         return Err(as_run_error(call, error));
     }
@@ -87,7 +91,7 @@ fn as_run_error(call: &Call, error: Error) -> Error {
     let message = match &error {
         Error::Run { .. } | Error::Io(..) => return error,
         Error::Engine(client::Error::Response { .. }) | Error::Flags { .. } => error.to_string(),
-        other => diag::chain(other),
+        other => ui::sentence(other),
     };
     let has = |part: &str| message.contains(part);
     let missing =

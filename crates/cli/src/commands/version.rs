@@ -11,18 +11,17 @@ use crate::listing::align_with;
 use crate::template::{Stage, Template};
 use crate::ui;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 const STAGE: Stage = Stage { parse: "template parsing error", execute: "template execution error" };
 
 /// `Docker version 28.5.2, build 9cc6dea`.
 pub(crate) fn short(program: &str) -> Result<(), Error> {
     let name = if program == "docker" { "Docker" } else { "Ketch" };
-    ui::out(&format!("{name} version {VERSION}, build {}\n", commit()))
+    ui::out(&format!("{name} version {}, build {}\n", own(program), about::COMMIT))
 }
 
-/// Whoever builds a package names the commit; a build from a tree has none.
-fn commit() -> &'static str {
-    option_env!("KETCH_COMMIT").unwrap_or("unknown")
+/// Scripts that call `docker` compare its version with the releases they know.
+pub(super) fn own(program: &str) -> &'static str {
+    if program == "docker" { about::AS_DOCKER } else { about::VERSION }
 }
 
 /// `version`.
@@ -42,7 +41,7 @@ pub(crate) fn version(call: &Call) -> Outcome {
         Ok((agreed, server)) => (agreed, server.map_err(Error::from)),
         Err(error) => (API_VERSION.to_owned(), Err(error)),
     };
-    let client = client_part(&agreed, &context);
+    let client = client_part(call.program, &agreed, &context);
     let server = server.map(with_readable_dates);
     let whole = json!({ "Client": client, "Server": server.as_ref().ok() });
     let text = match (format, template) {
@@ -66,12 +65,14 @@ fn with_readable_dates(mut server: Value) -> Value {
     server
 }
 
-fn client_part(agreed: &str, context: &str) -> Value {
+fn client_part(program: &str, agreed: &str, context: &str) -> Value {
     json!({
-        "Version": VERSION,
+        "Version": own(program),
         "ApiVersion": agreed,
         "DefaultAPIVersion": API_VERSION,
-        "GitCommit": commit(),
+        "GitCommit": about::COMMIT,
+        "GoVersion": "",
+        "BuildTime": about::COMMIT_TIME,
         "Os": "linux",
         "Arch": arch(),
         "Context": context,

@@ -2,6 +2,8 @@
 
 mod limits;
 mod ports;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
@@ -73,7 +75,8 @@ pub(crate) struct Attached {
 pub(crate) fn attached(flags: &Matches, detach: bool) -> Result<Attached, Error> {
     let named = flags.list("attach");
     if detach && !named.is_empty() {
-        return Err(wrong("conflicting options: cannot specify both --attach and --detach"));
+        let message = "conflicting options: cannot specify both --attach and --detach";
+        return Err(Error::Usage(message.into()));
     }
     if detach {
         return Ok(Attached::default());

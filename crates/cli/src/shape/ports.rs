@@ -64,11 +64,11 @@ fn mappings(spec: &str) -> Result<Vec<(String, String, String)>, Error> {
         return Err(wrong(format!("invalid IP address: {address}")));
     }
     let (first, last) =
-        range(container).ok_or_else(|| wrong(format!("invalid containerPort: {container}")))?;
+        range(container).ok_or_else(|| wrong(format!("Invalid containerPort: {container}")))?;
     let count = last - first;
     let host = match host {
         "" => None,
-        _ => Some(range(host).ok_or_else(|| wrong(format!("invalid hostPort: {host}")))?),
+        _ => Some(range(host).ok_or_else(|| wrong(format!("Invalid hostPort: {host}")))?),
     };
     let row = |at: u16| {
         let host = match host {

@@ -12,9 +12,10 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 use shim::protocol::{FailureKind, FromShim, ShimState, ToShim};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::attach::{self, Streams};
+use super::handle::{self, Command, Handle, Reply, SIGKILL, View};
 use super::record::Container;
 use super::state::{Event, Exit, Live, State};
 use super::{Index, Shared, create, link, logs, spec};
@@ -22,178 +23,15 @@ use crate::Error;
 use crate::images::Force;
 use crate::ready::Readable;
 
-/// How many commands may wait for one container. A client beyond that waits to hand its own in.
-const INBOX: usize = 64;
-const SIGKILL: i32 = 9;
-
-/// What readers see of a container.
-#[derive(Debug, Clone, PartialEq)]
-pub struct View {
-    pub container: Container,
-    /// How often it has ended since this engine runs: lets a waiter tell one exit from the next.
-    pub exits: u64,
-    /// How its last run ended; outlives the container itself for those who wait for its removal.
-    pub last_exit: Option<Exit>,
-    pub removed: bool,
-    /// Whether the record has been compared with the facts since this engine started.
-    pub settled: bool,
-}
-
-/// What a waiter waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WaitFor {
-    NotRunning,
-    NextExit,
-    Removed,
-}
-
-type Reply<T> = oneshot::Sender<Result<T, Error>>;
-
-enum Command {
-    Start(Reply<()>),
-    Signal(i32, Reply<()>),
-    Resize {
-        rows: u16,
-        columns: u16,
-        reply: Reply<()>,
-    },
-    /// `queued` is answered at once; `stream` when there is something to be connected to.
-    Attach {
-        streams: Streams,
-        queued: Reply<()>,
-        stream: Reply<UnixStream>,
-    },
-    Remove(Force, Reply<()>),
-}
-
-/// The way to reach a container's task.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    id: String,
-    inbox: mpsc::Sender<Command>,
-    view: watch::Receiver<Arc<View>>,
-}
-
-impl Handle {
-    /// The full id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The last published view. Never waits.
-    pub fn view(&self) -> Arc<View> {
-        self.view.borrow().clone()
-    }
-
-    /// Starts it; one that runs is [`Error::NotModified`].
-    pub async fn start(&self) -> Result<(), Error> {
-        self.ask(Command::Start).await
-    }
-
-    /// Sends a signal to process 1.
-    pub async fn signal(&self, signal: i32) -> Result<(), Error> {
-        self.ask(|reply| Command::Signal(signal, reply)).await
-    }
-
-    /// Changes the terminal's size.
-    pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), Error> {
-        self.ask(|reply| Command::Resize { rows, columns, reply }).await
-    }
-
-    /// Removes it; a running one only by force.
-    pub async fn remove(&self, force: Force) -> Result<(), Error> {
-        self.ask(|reply| Command::Remove(force, reply)).await
-    }
-
-    /// Registers for the streams. When this returns, a later start can't be missed; the receiver yields the connection
-    /// once the container has its streams.
-    pub async fn attach(
-        &self,
-        streams: Streams,
-    ) -> Result<oneshot::Receiver<Result<UnixStream, Error>>, Error> {
-        let (stream, receiver) = oneshot::channel();
-        self.ask(|queued| Command::Attach { streams, queued, stream }).await?;
-        Ok(receiver)
-    }
-
-    /// Stops it: the signal, and SIGKILL when the time is over. One that doesn't run is [`Error::NotModified`].
-    pub async fn stop(&self, signal: i32, patience: Option<Duration>) -> Result<(), Error> {
-        if !self.view().container.state.is_active() {
-            return Err(Error::NotModified(self.id.clone()));
-        }
-        let stopped = self.waiter(WaitFor::NotRunning);
-        ignore_ended(self.signal(signal).await)?;
-        let ended = tokio::time::timeout(patience.unwrap_or(Duration::MAX), stopped.done()).await;
-        if ended.is_err() {
-            let stopped = self.waiter(WaitFor::NotRunning);
-            ignore_ended(self.signal(SIGKILL).await)?;
-            stopped.done().await;
-        }
-        Ok(())
-    }
-
-    /// Begins to wait now; what happens from here on isn't missed.
-    pub fn waiter(&self, until: WaitFor) -> Waiter {
-        let view = self.view.clone();
-        let exits = view.borrow().exits;
-        Waiter { view, until, exits }
-    }
-
-    /// Waits until the record was compared with the facts.
-    pub async fn settled(&self) {
-        let _ = self.view.clone().wait_for(|view| view.settled).await;
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || Error::NoSuchContainer(self.id.clone());
-        self.inbox.send(command(reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
-    }
-}
-
-/// Who is signalled may end of something else in the same moment: stopped is stopped.
-fn ignore_ended(result: Result<(), Error>) -> Result<(), Error> {
-    match result {
-        Err(Error::KillNotRunning(_) | Error::NoSuchContainer(_)) => Ok(()),
-        other => other,
-    }
-}
-
-/// Somebody who waits.
-#[derive(Debug)]
-pub struct Waiter {
-    view: watch::Receiver<Arc<View>>,
-    until: WaitFor,
-    exits: u64,
-}
-
-impl Waiter {
-    /// The last exit once the condition holds; `None` for a container that never ran.
-    pub async fn done(mut self) -> Option<Exit> {
-        let (until, exits) = (self.until, self.exits);
-        let met = self.view.wait_for(|view| match until {
-            WaitFor::NotRunning => !view.container.state.is_active(),
-            WaitFor::NextExit => view.exits > exits || view.removed,
-            WaitFor::Removed => view.removed,
-        });
-        // The sender goes with the task, and its last word is that the container is removed.
-        let met = met.await.map(|view| view.last_exit.clone());
-        met.unwrap_or_else(|_| self.view.borrow().last_exit.clone())
-    }
-}
-
 /// Starts the task for a container that is recorded.
 pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: Arc<Index>) -> Handle {
-    let id = container.id.clone();
-    let (sender, inbox) = mpsc::channel(INBOX);
     let last_exit = container.state.exit().cloned();
     let settled = !container.state.is_active();
     let view = View { container, exits: 0, last_exit, removed: false, settled };
-    let (published, receiver) = watch::channel(Arc::new(view.clone()));
+    let (handle, inbox, published) = handle::channel(view.clone());
     let actor = Actor { view, shared, index, published, inbox, shim: None, waiting: Vec::new() };
     tokio::spawn(actor.run());
-    Handle { id, inbox: sender, view: receiver }
+    handle
 }
 
 /// The first connection to a shim: what is sent to it, and what its reader hears.
@@ -276,7 +114,7 @@ impl Actor {
         let (shared, container) = (self.shared.clone(), self.container().clone());
         let launched = blocking(move || launch_shim(&shared, &container)).await?;
         let stream =
-            link::adopt(launched.control).map_err(|source| self.lost_on("reach the shim", source))?;
+            link::adopt(launched.control).map_err(|source| self.lost_on("reach the shim", &source))?;
         reap(launched.pidfd);
         self.connect(stream);
         let Created { pid } = self.expect_created().await?;
@@ -543,7 +381,7 @@ impl Actor {
         self.published.send_replace(Arc::new(self.view.clone()));
     }
 
-    fn lost_on(&self, doing: &'static str, source: std::io::Error) -> Error {
+    fn lost_on(&self, doing: &'static str, source: &std::io::Error) -> Error {
         tracing::warn!(%source, doing, "a shim can't be used");
         Error::ShimLost(self.container().id.clone())
     }

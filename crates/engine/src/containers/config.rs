@@ -187,6 +187,9 @@ impl Create {
         };
         let host = body.remove("HostConfig").unwrap_or_default();
         let networking = body.remove("NetworkingConfig").unwrap_or_default();
+        if body.is_empty() {
+            return Err(Error::EmptyConfig);
+        }
         let config: Config = read(Value::Object(body), "")?;
         let host: HostConfig =
             read(if host.is_null() { Value::Object(Map::new()) } else { host }, "HostConfig.")?;

@@ -8,6 +8,7 @@ mod actor;
 mod attach;
 pub mod config;
 mod create;
+mod handle;
 mod link;
 pub mod logs;
 mod record;
@@ -20,23 +21,25 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::state::{Db, Record as _};
+use arc_swap::ArcSwap;
 use oci::Digest;
 
-pub use actor::{Handle, View, WaitFor};
 pub use attach::Streams;
-pub use create::{Created, settle};
+pub use create::Created;
+pub use handle::{Handle, View, WaitFor};
 pub use record::{Container, Places};
 
 use crate::Error;
 use crate::events::{Events, Kind};
 use crate::images::{self, Images};
 use crate::security::Filters;
-use crate::settings::Settings;
+use crate::settings::{Live, Settings};
 
 /// What every container's task needs of the engine.
 #[derive(Debug)]
 pub struct Shared {
     pub(crate) settings: Arc<Settings>,
+    pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) db: Arc<Db>,
     pub(crate) layers: Arc<layers::LayerStore>,
     pub(crate) events: Arc<Events>,
@@ -140,7 +143,7 @@ impl Containers {
     pub fn list(&self) -> Vec<Arc<View>> {
         let handles: Vec<Handle> = self.index.with(|tables| tables.by_id.values().cloned().collect());
         let mut views: Vec<_> = handles.iter().map(Handle::view).collect();
-        views.sort_by(|a, b| b.container.created.cmp(&a.container.created));
+        views.sort_by_key(|view| std::cmp::Reverse(view.container.created));
         views
     }
 

@@ -137,7 +137,7 @@ impl Images {
         let received = Received::receive(archive, &self.content, &self.pins, &is_image)?;
         for (image, tags) in received.images(&self.layers)? {
             let id = image.id.clone();
-            self.record(image, &tags)?;
+            self.record(&image, &tags)?;
             for tag in &tags {
                 self.emit("tag", &id, tag);
                 loaded.push(format!("Loaded image: {tag}"));
@@ -150,7 +150,7 @@ impl Images {
         Ok(loaded)
     }
 
-    fn record(&self, image: Image, tags: &[String]) -> Result<(), Error> {
+    fn record(&self, image: &Image, tags: &[String]) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         // Unpacking held no lock, so somebody may have removed an image with the same layer meanwhile.
         if let Some(gone) = image.config.rootfs.diff_ids.iter().find(|layer| !self.layers.contains(layer)) {
@@ -158,7 +158,7 @@ impl Images {
         }
         let now = SystemTime::now();
         self.db.write(Durability::Power, |tx| {
-            tx.put(&image)?;
+            tx.put(image)?;
             for layer in &image.config.rootfs.diff_ids {
                 tx.hold::<Image>(image.id.as_str(), LAYER, layer.as_str())?;
             }

@@ -20,10 +20,10 @@ const CONTEXTS: Listing = Listing {
         ("Name", "NAME"),
         ("Description", "DESCRIPTION"),
         ("DockerEndpoint", "DOCKER ENDPOINT"),
-        ("Current", "CURRENT"),
+        ("Current", ""),
         ("Error", "ERROR"),
     ],
-    table: "{{.Name}}{{if eq .Current true}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}",
+    table: "{{.Name}}{{if .Current}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}",
     quiet: "{{.Name}}",
 };
 
@@ -62,7 +62,7 @@ pub(crate) fn list(call: &Call) -> Outcome {
         flags.bool("quiet"),
         &rows,
     )?)?;
-    warn_of_host(call);
+    warn_of_host();
     Ok(0)
 }
 
@@ -78,9 +78,8 @@ fn row(name: &str, description: &str, host: &str, current: &str, error: &str) ->
 }
 
 /// A chosen context has no effect while the environment names a host.
-fn warn_of_host(call: &Call) {
-    let overridden = client::resolve::process_env("DOCKER_HOST").is_some();
-    if overridden && call.config().current_context().is_some_and(|name| name != DEFAULT) {
+fn warn_of_host() {
+    if client::resolve::process_env("DOCKER_HOST").is_some() {
         ui::err(
             "Warning: DOCKER_HOST environment variable overrides the active context. To use a context, either set the global --context flag, or unset DOCKER_HOST environment variable.",
         );
@@ -103,7 +102,9 @@ pub(crate) fn choose(call: &Call) -> Outcome {
     config.set_current_context((name != DEFAULT).then_some(name))?;
     ui::out(&format!("{name}\n"))?;
     ui::err(&format!("Current context is now \"{name}\""));
-    warn_of_host(call);
+    if name != DEFAULT {
+        warn_of_host();
+    }
     Ok(0)
 }
 
@@ -192,7 +193,9 @@ pub(crate) fn describe(call: &Call) -> Outcome {
             Err(error) => failures.push(error.to_string()),
         }
     }
-    ui::out(&inspect::print(format, template.as_ref(), found)?)?;
+    let text = inspect::print(format, template.as_ref(), found)?;
+    // The engine's answers are shown as they came; a context is written by the client itself, with Go's escapes.
+    ui::out(&if template.is_none() { client::files::go_escape(&text) } else { text })?;
     super::each::finish(&failures)
 }
 

@@ -1,0 +1,158 @@
+//! What is measured. Each case runs the work once and returns one sample.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use testkit::command::{client, ketch_binary};
+use testkit::daemon::{Daemon, Plan};
+use testkit::http::{self, Request};
+use testkit::{Engine, Scratch, images};
+
+use crate::stats::milliseconds;
+
+type Sample = fn(&Bench) -> anyhow::Result<f64>;
+
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) rounds: usize,
+    pub(crate) ours: Sample,
+    pub(crate) theirs: Option<Sample>,
+}
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "ready",
+        what: "engine started and listening",
+        unit: "ms",
+        rounds: 20,
+        ours: ready,
+        theirs: None,
+    },
+    Case {
+        name: "memory",
+        what: "engine resident, idle",
+        unit: "MB",
+        rounds: 5,
+        ours: memory,
+        theirs: Some(peer_memory),
+    },
+    Case {
+        name: "version",
+        what: "`version`",
+        unit: "ms",
+        rounds: 40,
+        ours: |bench| timed(&mut bench.ketch(&["version"])),
+        theirs: Some(|bench| timed(&mut bench.docker(&["version"]))),
+    },
+    Case {
+        name: "run",
+        what: "`run --rm --network none busybox true`",
+        unit: "ms",
+        rounds: 20,
+        ours: |bench| timed(&mut bench.ketch(RUN)),
+        theirs: Some(|bench| timed(&mut bench.docker(RUN))),
+    },
+];
+
+const TAG: &str = "ketch-bench:1";
+const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];
+
+/// Our engine, idle, and the peer if there is one; both have the image.
+pub(crate) struct Bench {
+    engine: Engine,
+    peer: Option<String>,
+}
+
+impl Bench {
+    pub(crate) fn start(peer: Option<String>) -> anyhow::Result<Self> {
+        let bench = Self { engine: Engine::ours(), peer };
+        let archive = images::busybox(TAG)?;
+        let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
+        for socket in sockets.chain([bench.engine.socket().to_path_buf()]) {
+            let load = Request::new("POST", "/images/load").header("Content-Type", "application/x-tar");
+            let reply = http::call(&socket, &load.body(archive.clone()))?;
+            ensure!(reply.status() == 200, "{}: {}", socket.display(), reply.text());
+        }
+        Ok(bench)
+    }
+
+    pub(crate) fn peer(&self) -> Option<&str> {
+        self.peer.as_deref()
+    }
+
+    fn ketch(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(ketch_binary());
+        command.env("DOCKER_HOST", format!("unix://{}", self.engine.socket().display())).args(arguments);
+        command
+    }
+
+    fn docker(&self, arguments: &[&str]) -> Command {
+        let mut command = client("docker");
+        command.env("DOCKER_HOST", self.peer().unwrap_or_default()).args(arguments);
+        command
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some(host) = self.peer() {
+            let remove = Request::new("DELETE", &format!("/images/{TAG}"));
+            // The peer keeps the image when it can't be reached any more; nothing else depends on it.
+            let _ = http::call(host.trim_start_matches("unix://").as_ref(), &remove);
+        }
+    }
+}
+
+fn timed(command: &mut Command) -> anyhow::Result<f64> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let begun = Instant::now();
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    let took = milliseconds(begun.elapsed());
+    ensure!(status.success(), "{command:?}: {status}");
+    Ok(took)
+}
+
+fn ready(_: &Bench) -> anyhow::Result<f64> {
+    let scratch = Scratch::create();
+    let plan = Plan::below(&scratch);
+    let begun = Instant::now();
+    let mut daemon = Daemon::start(&plan);
+    let took = milliseconds(begun.elapsed());
+    daemon.signal(rustix::process::Signal::TERM);
+    daemon.wait();
+    scratch.remove();
+    Ok(took)
+}
+
+fn memory(_: &Bench) -> anyhow::Result<f64> {
+    let scratch = Scratch::create();
+    let mut daemon = Daemon::start(&Plan::below(&scratch));
+    let resident = resident(daemon.pid());
+    daemon.signal(rustix::process::Signal::TERM);
+    daemon.wait();
+    scratch.remove();
+    resident
+}
+
+/// dockerd and its containerd, wherever they came from: the only ones that a machine usually has.
+fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
+    let entries = std::fs::read_dir("/proc")?.flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let named = pids.filter(|pid| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        ["dockerd", "containerd"].contains(&name.trim())
+    });
+    let sum: f64 = named.filter_map(|pid| resident(pid).ok()).sum();
+    ensure!(sum > 0.0, "no dockerd runs on this machine");
+    Ok(sum)
+}
+
+fn resident(pid: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    let kilobytes: f64 = line.split_whitespace().nth(1).context("no VmRSS")?.parse()?;
+    Ok(kilobytes / 1024.0)
+}
