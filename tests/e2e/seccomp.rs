@@ -125,6 +125,7 @@ fn what_can_t_be_done_is_refused_before_the_container_exists() {
     assert!(refused(notify, 501).contains("SCMP_ACT_NOTIFY is not supported"));
 }
 
+// covers: daemon flag --seccomp-profile
 #[test]
 fn the_administrator_may_choose_another_profile_for_everybody() {
     let engine = Engine::planned(|plan, scratch| {
