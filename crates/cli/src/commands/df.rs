@@ -184,7 +184,7 @@ fn verbose(usage: &Value, format: &str) -> Result<String, Error> {
         }
         let template = crate::template::Template::parse(format, crate::template::LISTING)?;
         // The whole is one object: as with docker, line breaks are the template's own business.
-        return Ok(template.render(whole.clone(), whole)?);
+        return template.render(whole.clone(), whole);
     }
     let own: i64 =
         list(usage, "BuildCache").iter().filter(|c| c["Shared"] != true).map(|c| number(c, "Size")).sum();
