@@ -20,11 +20,14 @@ fn a_terminals_size_is_the_containers_and_follows_it() {
         terminal.type_in("busybox stty size; tty\n");
         terminal.wait_for("31 97");
         terminal.wait_for("/dev/pts/0");
-        terminal.resize(12, 77);
-        // The window change reaches the container by its own way: asked until it is there.
+        // The container has its first size from its creation, before docker's client watches its own terminal: a window
+        // that changes once in that moment changes unnoticed, so it changes until somebody notices.
         eventually(DEADLINE, || {
+            terminal.resize(12, 76);
+            terminal.resize(12, 77);
             terminal.type_in("busybox stty size\n");
-            if terminal.shown().contains("12 77") { Ok(()) } else { Err(terminal.shown()) }
+            let seen = terminal.shown();
+            if seen.contains("12 77") { Ok(()) } else { Err(format!("{name}: {:.300}", seen)) }
         });
         terminal.type_in("exit 7\n");
         assert_eq!(terminal.wait(), Some(7), "{}", terminal.shown());

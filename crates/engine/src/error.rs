@@ -77,6 +77,8 @@ pub enum Error {
     Layers(#[from] layers::Error),
     #[error(transparent)]
     Shim(#[from] shim::Error),
+    #[error("cannot use the seccomp profile")]
+    SeccompProfile(#[source] runtime::Error),
     #[error("image {image} has a config that is not valid JSON for an image")]
     ImageConfig { image: String, source: serde_json::Error },
 }
@@ -121,6 +123,7 @@ impl Explain for Error {
             Self::Content(error) => error.class(),
             Self::Layers(error) => error.class(),
             Self::Shim(error) => error.class(),
+            Self::SeccompProfile(error) => error.class(),
         }
     }
 

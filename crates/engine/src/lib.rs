@@ -10,6 +10,7 @@ pub mod filters;
 mod id;
 pub mod images;
 mod ready;
+pub mod security;
 pub mod settings;
 pub mod signal;
 pub mod system;
@@ -24,6 +25,7 @@ pub use error::Error;
 use containers::Containers;
 use events::Events;
 use images::Images;
+use security::Filters;
 use settings::{Live, Settings};
 use system::{Cgroups, Host};
 
@@ -38,6 +40,8 @@ pub struct Engine {
     pub events: Arc<Events>,
     pub images: Arc<Images>,
     pub containers: Containers,
+    /// How layers are kept: `erofs` or `overlay`.
+    pub storage_driver: &'static str,
     root: DataRoot,
 }
 
@@ -47,9 +51,11 @@ impl Engine {
         let settings = Arc::new(settings);
         let db = Arc::new(Db::open(&root)?);
         let events = Arc::new(Events::default());
-        let layers = Arc::new(layers::LayerStore::open(&settings.data_root)?);
+        let layers = Arc::new(layers::LayerStore::open(&settings.data_root, settings.storage)?);
+        let storage_driver = layers.driver();
         let content = content::Store::open(&settings.data_root)?;
         let images = Arc::new(Images::open(db.clone(), content, layers.clone(), events.clone())?);
+        let host = Host::read();
         let live = Arc::new(ArcSwap::from_pointee(live));
         let shared = containers::Shared {
             settings: settings.clone(),
@@ -57,6 +63,7 @@ impl Engine {
             db,
             layers,
             events: events.clone(),
+            filters: Filters::new(&host, settings.seccomp.clone()),
         };
         let containers = Containers::open(Arc::new(shared), images.clone())?;
         containers.settled().await;
@@ -64,11 +71,12 @@ impl Engine {
             id: system::engine_id(&settings.data_root)?,
             settings,
             live,
-            host: Host::read(),
+            host,
             cgroups: Cgroups::detect(),
             events,
             images,
             containers,
+            storage_driver,
             root,
         }))
     }

@@ -239,6 +239,7 @@ const HOST_DONE: &[&str] = &[
     "MaskedPaths",
     "ReadonlyPaths",
     "RestartPolicy",
+    "SecurityOpt",
     "CapAdd",
     "CapDrop",
     "MemorySwappiness",

@@ -37,6 +37,8 @@ pub(super) fn create(
     let id = crate::id::container_id();
     let config = merge(request.config, &image, &id)?;
     let host = settle(request.host, &shared.settings, &shared.live.load().default_runtime)?;
+    // A profile that is wrong is told now, and one that isn't needn't be compiled at the start.
+    spec::filter(&host, &shared.filters)?;
     let name = claim_name(request.name.as_deref(), &id, index)?;
     let container = Container {
         id,

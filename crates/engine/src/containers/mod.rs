@@ -32,6 +32,7 @@ pub use record::{Container, Places};
 use crate::Error;
 use crate::events::{Events, Kind};
 use crate::images::{self, Images};
+use crate::security::Filters;
 use crate::settings::{Live, Settings};
 
 /// What every container's task needs of the engine.
@@ -42,6 +43,7 @@ pub struct Shared {
     pub(crate) db: Arc<Db>,
     pub(crate) layers: Arc<layers::LayerStore>,
     pub(crate) events: Arc<Events>,
+    pub(crate) filters: Filters,
 }
 
 impl Shared {

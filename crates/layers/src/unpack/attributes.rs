@@ -10,24 +10,24 @@ use super::place::Place;
 use crate::Error;
 
 /// On a directory: overlayfs looks no further down.
-pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
+pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
 const XATTR: &str = "SCHILY.xattr.";
 /// overlayfs' own attributes, with which a layer could point anywhere below; only we may write them.
 const RESERVED: [&str; 2] = ["trusted.overlay.", "user.overlay."];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Times {
-    seconds: i64,
-    nanoseconds: i64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) seconds: i64,
+    pub(crate) nanoseconds: i64,
 }
 
 #[derive(Debug)]
-pub(super) struct Attributes {
-    uid: u32,
-    gid: u32,
-    mode: u32,
-    pub(super) times: Times,
-    xattrs: Vec<(String, Vec<u8>)>,
+pub(crate) struct Attributes {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) times: Times,
+    pub(crate) xattrs: Vec<(String, Vec<u8>)>,
 }
 
 impl Attributes {
