@@ -44,7 +44,6 @@ fn validate_tells_good_from_bad() {
     });
 }
 
-// covers: daemon config-key seccomp-profile
 #[test]
 fn a_seccomp_profile_is_checked_before_a_container_needs_it() {
     with_scratch(|scratch| {
