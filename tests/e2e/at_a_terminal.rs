@@ -27,7 +27,7 @@ fn a_terminals_size_is_the_containers_and_follows_it() {
             terminal.resize(12, 77);
             terminal.type_in("busybox stty size\n");
             let seen = terminal.shown();
-            if seen.contains("12 77") { Ok(()) } else { Err(format!("{name}: {:.300}", seen)) }
+            if seen.contains("12 77") { Ok(()) } else { Err(format!("{name}: {seen:.300}")) }
         });
         terminal.type_in("exit 7\n");
         assert_eq!(terminal.wait(), Some(7), "{}", terminal.shown());

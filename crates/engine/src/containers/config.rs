@@ -190,9 +190,9 @@ impl Create {
         if body.is_empty() {
             return Err(Error::EmptyConfig);
         }
-        let config: Config = read(Value::Object(body), "")?;
+        let config: Config = read(&Value::Object(body), "")?;
         let host: HostConfig =
-            read(if host.is_null() { Value::Object(Map::new()) } else { host }, "HostConfig.")?;
+            read(&if host.is_null() { Value::Object(Map::new()) } else { host }, "HostConfig.")?;
         refuse_endpoints(&networking, &host)?;
         refuse_unsupported(&config, CONFIG_DONE, "")?;
         refuse_unsupported(&host, HOST_DONE, "HostConfig.")?;
@@ -253,10 +253,10 @@ const HOST_DONE: &[&str] = &[
     "CpuShares",
 ];
 
-fn read<T: serde::de::DeserializeOwned + Serialize>(body: Value, place: &str) -> Result<T, Error> {
+fn read<T: serde::de::DeserializeOwned + Serialize>(body: &Value, place: &str) -> Result<T, Error> {
     let given: Vec<String> = body.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
-    let parsed = T::deserialize(&body).map_err(|error| {
-        let field = culprit::<T>(&body).map(|field| format!("{place}{field}: ")).unwrap_or_default();
+    let parsed = T::deserialize(body).map_err(|error| {
+        let field = culprit::<T>(body).map(|field| format!("{place}{field}: ")).unwrap_or_default();
         Error::Invalid(format!("invalid JSON: {field}{error}"))
     })?;
     let known = serde_json::to_value(&parsed).unwrap_or_default();
