@@ -11,6 +11,7 @@ mod cli_plugins;
 mod containers;
 mod corpus;
 mod daemon_config;
+mod devices;
 mod disk_trouble;
 mod docker_py;
 mod engine_log;

@@ -146,12 +146,14 @@ fn flags_are_in_force_beside_the_file() {
 // covers: daemon flag --storage-driver
 // covers: daemon config-key storage-driver
 #[test]
-fn the_storage_driver_is_overlay_by_either_name() {
-    for engine in [
-        Engine::planned(|plan, _| plan.arg("--storage-driver=overlay2")),
-        Engine::planned(|plan, scratch| plan.config(scratch, &json!({"storage-driver": "overlay"}))),
-    ] {
-        assert_eq!(info(&engine)["Driver"], "overlay");
+fn the_storage_driver_is_the_one_that_was_asked_for() {
+    for (asked, driver) in [("overlay2", "overlay"), ("overlay", "overlay"), ("erofs", "erofs")] {
+        for engine in [
+            Engine::planned(|plan, _| plan.arg(format!("--storage-driver={asked}"))),
+            Engine::planned(|plan, scratch| plan.config(scratch, &json!({"storage-driver": asked}))),
+        ] {
+            assert_eq!(info(&engine)["Driver"], driver, "{asked}");
+        }
     }
     let scratch = Scratch::create();
     let told = testkit::command::run(

@@ -125,16 +125,24 @@ fn what_can_t_be_done_is_refused_before_the_container_exists() {
     assert!(refused(notify, 501).contains("SCMP_ACT_NOTIFY is not supported"));
 }
 
+// covers: daemon flag --seccomp-profile
+// covers: daemon config-key seccomp-profile
 #[test]
 fn the_administrator_may_choose_another_profile_for_everybody() {
-    let engine = Engine::planned(|plan, scratch| {
-        let profile = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"name":"keyctl","action":"SCMP_ACT_ERRNO","errnoRet":78}]}"#;
-        plan.arg("--seccomp-profile").arg(scratch.write("profile.json", profile))
+    const PROFILE: &str = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"name":"keyctl","action":"SCMP_ACT_ERRNO","errnoRet":78}]}"#;
+    let by_flag = Engine::planned(|plan, scratch| {
+        plan.arg("--seccomp-profile").arg(scratch.write("profile.json", PROFILE))
     });
-    assert_eq!(results(&engine, &json!({}), &[plain(250)]), [-78]);
-    assert_eq!(results(&engine, &json!({"SecurityOpt": ["seccomp=builtin"]}), &[plain(250)]), [EPERM]);
-    // The reply's shape is another test's subject.
-    let info = engine.request_unchecked(&Request::new("GET", "/v1.51/info")).expect(200).json();
-    let name = info["SecurityOptions"][0].as_str().unwrap_or_default();
-    assert!(name.starts_with("name=seccomp,profile=/") && name.ends_with("/profile.json"), "{name}");
+    let by_key = Engine::planned(|plan, scratch| {
+        let path = scratch.write("profile.json", PROFILE);
+        plan.config(scratch, &json!({ "seccomp-profile": path }))
+    });
+    for engine in [by_flag, by_key] {
+        assert_eq!(results(&engine, &json!({}), &[plain(250)]), [-78]);
+        assert_eq!(results(&engine, &json!({"SecurityOpt": ["seccomp=builtin"]}), &[plain(250)]), [EPERM]);
+        // The reply's shape is another test's subject.
+        let info = engine.request_unchecked(&Request::new("GET", "/v1.51/info")).expect(200).json();
+        let name = info["SecurityOptions"][0].as_str().unwrap_or_default();
+        assert!(name.starts_with("name=seccomp,profile=/") && name.ends_with("/profile.json"), "{name}");
+    }
 }

@@ -54,7 +54,9 @@ fn refuse() -> i32 {
 }
 
 fn read(config: File) -> io::Result<Launch> {
-    let mut text = Vec::new();
+    // All at once: read in the sizes that a vector grows by, it would be ten calls.
+    let size = config.metadata()?.len().min(MAX_CONFIG);
+    let mut text = Vec::with_capacity(size as usize + 1);
     config.take(MAX_CONFIG).read_to_end(&mut text)?;
     Ok(serde_json::from_slice(&text)?)
 }

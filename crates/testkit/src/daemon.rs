@@ -63,6 +63,9 @@ impl Plan {
         let mut command = Command::new(ketch_binary());
         command.arg("daemon").arg("--data-root").arg(&self.root).arg("--exec-root").arg(&self.run);
         command.arg("--pidfile").arg(&self.pidfile).args(&self.arguments);
+        // The whole suite with an optimisation switched off: KETCH_TEST_DAEMON_ARGS="--storage-driver overlay".
+        let more = std::env::var("KETCH_TEST_DAEMON_ARGS").unwrap_or_default();
+        command.args(more.split_whitespace());
         if !self.arguments.iter().any(|argument| argument == "-H" || argument == "--validate") {
             command.arg("-H").arg(format!("unix://{}", self.socket.display()));
         }

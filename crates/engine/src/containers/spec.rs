@@ -247,7 +247,13 @@ fn linux(container: &Container, settings: &Settings) -> rt::Linux {
 
 fn resources(host: &HostConfig) -> rt::LinuxResources {
     let mut resources = rt::LinuxResources::default();
-    resources.set_devices(None);
+    if !host.privileged {
+        // No device; the runtime adds those that every container has in its `/dev`. A container may make nodes, so
+        // without this it could open the host's disks.
+        let mut none = rt::LinuxDeviceCgroup::default();
+        none.set_allow(false).set_access(Some("rwm".to_owned()));
+        resources.set_devices(Some(vec![none]));
+    }
     if host.memory > 0 {
         let mut memory = rt::LinuxMemory::default();
         memory.set_limit(Some(host.memory));
