@@ -89,17 +89,17 @@ fn a_reload_decides_for_the_end_too() {
 
 #[test]
 fn an_idle_engine_ends_by_itself_and_a_busy_one_does_not() {
-    let mut engine = Engine::planned(|plan, _| plan.arg("--idle-timeout=150ms"));
+    let mut engine = Engine::planned(|plan, _| plan.arg("--idle-timeout=1s"));
+    let watching = engine.stream(&Request::new("GET", "/events"));
     let (tag, name) = (engine.busybox(), engine.name("c"));
     let config = json!({"Image": tag, "Cmd": ["sleep", "600"], "HostConfig": {"NetworkMode": "none"}});
-    let watching = engine.stream(&Request::new("GET", "/events"));
     engine.post(&format!("/containers/create?name={name}"), &config).expect(201);
     engine.post(&format!("/containers/{name}/start"), &Value::Null).expect(204);
     drop(watching);
     // Nobody asks anything now; the container alone keeps the engine. Its own end is what lets the engine end.
     let pid = engine.get(&format!("/containers/{name}/json")).json()["State"]["Pid"].as_u64().unwrap();
     let quiet = std::time::Instant::now();
-    eventually(DEADLINE, || if quiet.elapsed().as_millis() > 600 { Ok(()) } else { Err(()) });
+    eventually(DEADLINE, || if quiet.elapsed().as_millis() > 1500 { Ok(()) } else { Err(()) });
     assert!(engine.daemon().is_running(), "ended although a container runs:\n{}", engine.log());
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();
