@@ -13,6 +13,7 @@
 //!
 //! How a layer is kept is the business of a [`Driver`].
 
+mod compression;
 mod driver;
 mod error;
 mod mount;
@@ -20,6 +21,7 @@ mod overlay;
 mod store;
 mod unpack;
 
+pub use compression::{Compression, decompress};
 pub use driver::{Driver, Limits};
 pub use error::Error;
 pub use mount::Strategy;
