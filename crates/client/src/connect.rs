@@ -1,11 +1,10 @@
 //! A byte stream to an engine, whatever lies between.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
 use crate::resolve::Endpoint;
 use crate::{Error, Host, ssh, tls};
@@ -28,7 +27,7 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Io, Error> {
             Ok(Box::new(stream))
         }
         Host::Tcp { name, port, .. } => {
-            let dialled = tokio::time::timeout(PATIENCE, dial(name, *port)).await;
+            let dialled = tokio::time::timeout(PATIENCE, dial::connect(name, *port)).await;
             let stream = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             let stream = stream.map_err(|e| refused(endpoint, e))?;
             match &endpoint.tls {
@@ -50,25 +49,4 @@ fn refused(endpoint: &Endpoint, source: io::Error) -> Error {
         io::ErrorKind::PermissionDenied => Error::Denied { host, source },
         _ => Error::Unreachable { host, source },
     }
-}
-
-async fn dial(name: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("no address for {name}"));
-    for address in addresses(name).await? {
-        match TcpStream::connect(SocketAddr::new(address, port)).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(e) => last = e,
-        }
-    }
-    Err(last)
-}
-
-async fn addresses(name: &str) -> io::Result<Vec<IpAddr>> {
-    if let Ok(address) = name.parse() {
-        return Ok(vec![address]);
-    }
-    crate::names::lookup(name).await
 }

@@ -15,7 +15,6 @@ mod engine;
 mod error;
 pub mod files;
 mod host;
-mod names;
 pub mod resolve;
 mod ssh;
 mod tls;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use dial::Unverified;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -38,7 +38,7 @@ fn config(files: &TlsFiles) -> Result<ClientConfig, Error> {
     let builder = match &files.ca {
         Some(ca) => builder.with_root_certificates(roots(ca)?),
         // `--tls` without `--tlsverify`: docker's contract is encryption to an engine that is not verified.
-        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider))),
+        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified::new(provider))),
     };
     let Some((cert, key)) = &files.identity else { return Ok(builder.with_no_client_auth()) };
     let chain = certificates(cert)?;
@@ -68,43 +68,4 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     Error::Certificate { path: path.to_owned(), reason: reason.to_string() }
-}
-
-/// Believes every certificate, and still checks that the engine holds its key.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -9,6 +9,8 @@ use oci::Digest;
 pub enum Error {
     #[error("no such blob: {0}")]
     NotFound(Digest),
+    #[error("blob {0} is being received already")]
+    Busy(Digest),
     #[error("the content of {expected} arrived as {found}")]
     Mismatch { expected: Digest, found: Digest },
     #[error("content is larger than the {limit} bytes that were announced or are accepted")]
@@ -31,6 +33,7 @@ impl Explain for Error {
     fn class(&self) -> Class {
         match self {
             Self::NotFound(_) => Class::NotFound,
+            Self::Busy(_) => Class::Conflict,
             Self::TooLarge { .. } => Class::TooLarge,
             Self::Mismatch { .. } => Class::Invalid,
             _ => Class::Internal,

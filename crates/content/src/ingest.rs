@@ -1,23 +1,47 @@
 //! Receiving one blob: a temporary file, hashed while it is written.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use oci::{Algorithm, Digest, Hasher};
 use tempfile::{NamedTempFile, TempPath};
 
-use crate::{Blob, Error, INGEST, Store};
+use crate::{Blob, Error, INGEST, PARTIAL, Store};
 
-/// A blob on its way in. Dropping it removes what was written; [`Ingest::commit`] and [`Ingest::finish`] are the only
-/// ways into the store.
+/// A blob on its way in. Dropping it removes what was written, unless it was begun by [`Store::resume`];
+/// [`Ingest::commit`] and [`Ingest::finish`] are the only ways into the store.
 pub struct Ingest {
     store: Store,
     file: File,
-    /// Unlinks the temporary name when dropped.
-    path: TempPath,
+    place: Place,
     hasher: Hasher,
     size: u64,
     limit: u64,
+}
+
+/// Where the bytes are until they have their name.
+enum Place {
+    /// Unlinked when dropped.
+    Temporary(TempPath),
+    /// Stays, so that a later attempt can go on where this one ended.
+    Partial(PathBuf),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(path) => path,
+            Self::Partial(path) => path,
+        }
+    }
+
+    fn rename(self, target: &Path) -> io::Result<()> {
+        match self {
+            Self::Temporary(path) => path.persist(target).map_err(|e| e.error),
+            Self::Partial(path) => fs::rename(path, target),
+        }
+    }
 }
 
 impl Ingest {
@@ -26,7 +50,51 @@ impl Ingest {
         let (file, path) = NamedTempFile::new_in(&folder)
             .map_err(|source| Error::Write { path: folder, source })?
             .into_parts();
-        Ok(Self { store, file, path, hasher: Hasher::new(algorithm), size: 0, limit })
+        let place = Place::Temporary(path);
+        Ok(Self { store, file, place, hasher: Hasher::new(algorithm), size: 0, limit })
+    }
+
+    pub(crate) fn resume(store: Store, digest: &Digest, limit: u64) -> Result<Self, Error> {
+        let path = store.root.join(PARTIAL).join(format!("{}-{}", digest.algorithm().name(), digest.hex()));
+        let failed = |source| Error::Write { path: path.clone(), source };
+        let opened = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = opened.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy(digest.clone())),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let hasher = Hasher::new(digest.algorithm());
+        let mut ingest = Self { store, file, place: Place::Partial(path), hasher, size: 0, limit };
+        ingest.reread()?;
+        Ok(ingest)
+    }
+
+    /// Hashes what an earlier attempt has written; what can't be the beginning of this blob is dropped.
+    fn reread(&mut self) -> Result<(), Error> {
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            match self.file.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    self.hasher.update(&buffer[..count]);
+                    self.size += count as u64;
+                }
+                Err(source) => return Err(self.write_error(source)),
+            }
+            if self.size > self.limit {
+                return self.restart();
+            }
+        }
+    }
+
+    /// Forgets what was taken so far.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        let cleared = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        cleared.map_err(|source| self.write_error(source))?;
+        self.hasher = Hasher::new(self.hasher.algorithm());
+        self.size = 0;
+        Ok(())
     }
 
     /// Takes the next bytes.
@@ -50,6 +118,10 @@ impl Ingest {
     pub fn commit(self, expected: &Digest) -> Result<Blob, Error> {
         let found = self.hasher.clone().finish();
         if found != *expected {
+            if let Place::Partial(path) = &self.place {
+                // Going on from wrong bytes can't end well.
+                fs::remove_file(path).map_err(|source| self.write_error(source))?;
+            }
             return Err(Error::Mismatch { expected: expected.clone(), found });
         }
         self.publish(found)
@@ -65,14 +137,14 @@ impl Ingest {
         let target = self.store.path(&digest);
         // The bytes must be down before the name is: after a power cut a name promises its content.
         self.file.sync_all().map_err(|source| self.write_error(source))?;
-        let Self { path, size, .. } = self;
-        path.persist(&target).map_err(|e| Error::Write { path: target.clone(), source: e.error })?;
+        let Self { place, size, .. } = self;
+        place.rename(&target).map_err(|source| Error::Write { path: target.clone(), source })?;
         sync_folder(&target).map_err(|source| Error::Write { path: target, source })?;
         Ok(Blob { digest, size })
     }
 
     fn write_error(&self, source: io::Error) -> Error {
-        Error::Write { path: self.path.to_path_buf(), source }
+        Error::Write { path: self.place.path().to_owned(), source }
     }
 }
 

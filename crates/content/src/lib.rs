@@ -5,6 +5,7 @@
 //! ```text
 //! blobs/sha256/<hex>     a whole blob whose bytes hash to its name; never written again
 //! blobs/ingest/<random>  one being received; swept when the engine starts
+//! blobs/partial/<digest> one being received that can be gone on with, also by the next engine; swept after a day
 //! ```
 //!
 //! A name below `sha256/` (or `sha512/`) appears by `rename` after the bytes were hashed and synced, so whatever the
@@ -16,12 +17,16 @@ mod ingest;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 pub use error::Error;
 pub use ingest::Ingest;
 use oci::{Algorithm, Digest};
 
 const INGEST: &str = "ingest";
+const PARTIAL: &str = "partial";
+/// Nobody comes back for half a blob after this.
+const PARTIAL_AGE: Duration = Duration::from_secs(24 * 3600);
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 
 /// A blob that is in the store.
@@ -42,7 +47,7 @@ impl Store {
     /// Opens `<data root>/blobs`, making its folders where they are missing.
     pub fn open(data_root: &Path) -> Result<Self, Error> {
         let root = data_root.join("blobs");
-        for name in ALGORITHMS.iter().map(|a| a.name()).chain([INGEST]) {
+        for name in ALGORITHMS.iter().map(|a| a.name()).chain([INGEST, PARTIAL]) {
             let path = root.join(name);
             fs::create_dir_all(&path).map_err(|source| Error::MakeFolder { path, source })?;
         }
@@ -58,7 +63,22 @@ impl Store {
             fs::remove_file(&path).map_err(|source| Error::Sweep { path, source })?;
             swept += 1;
         }
+        for path in entries(&self.root.join(PARTIAL))? {
+            let written = fs::metadata(&path).and_then(|meta| meta.modified());
+            let sweep = |source| Error::Sweep { path: path.clone(), source };
+            let age = SystemTime::now().duration_since(written.map_err(sweep)?).unwrap_or_default();
+            if age > PARTIAL_AGE {
+                fs::remove_file(&path).map_err(sweep)?;
+                swept += 1;
+            }
+        }
         Ok(swept)
+    }
+
+    /// Begins to receive the blob of this name, or goes on where an earlier attempt ended: [`Ingest::size`] tells.
+    /// Blocking: what is there is hashed again.
+    pub fn resume(&self, digest: &Digest, limit: u64) -> Result<Ingest, Error> {
+        Ingest::resume(self.clone(), digest, limit)
     }
 
     /// Begins to receive a blob of at most `limit` bytes, to be named by this kind of digest.

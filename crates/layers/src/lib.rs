@@ -15,6 +15,7 @@
 //!
 //! How a layer is kept is the business of a [`Driver`].
 
+mod compression;
 mod driver;
 mod erofs;
 mod error;
@@ -23,6 +24,7 @@ mod overlay;
 mod store;
 mod unpack;
 
+pub use compression::{Compression, decompress};
 pub use driver::{Choice, Driver, Limits};
 pub use erofs::IndexedTars;
 pub use error::Error;

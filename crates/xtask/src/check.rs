@@ -15,18 +15,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     // faces
     ("demo", &[]),
     ("cli", &["about", "client", "diag", "flags", "oci", "sys"]),
-    ("client", &["diag", "sys"]),
+    ("client", &["diag", "dial", "sys"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "state", "sys"]),
     ("api", &["about", "diag", "engine", "oci"]),
     // decides
-    ("engine", &["content", "diag", "layers", "oci", "runtime", "shim", "state", "sys"]),
+    ("engine", &["content", "diag", "distribution", "layers", "oci", "runtime", "shim", "state", "sys"]),
     // stores and drivers
+    ("distribution", &["content", "diag", "dial", "oci", "sys"]),
     ("shim", &["diag", "oci", "runtime", "sys"]),
     ("runtime", &["diag", "oci", "sys"]),
     ("layers", &["content", "diag", "oci", "sys"]),
     ("content", &["diag", "oci", "sys"]),
     ("state", &["diag", "oci", "sys"]),
     // ground
+    ("dial", &[]),
     ("flags", &["diag"]),
     ("oci", &["diag"]),
     ("sys", &["diag"]),

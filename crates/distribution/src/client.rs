@@ -1,0 +1,153 @@
+//! From a reference to a repository that answers: endpoints in turn, mirrors before the registry itself.
+
+use std::sync::Arc;
+
+use oci::Reference;
+
+use crate::endpoint::{self, Endpoint};
+use crate::repository::Repository;
+use crate::transport::Transport;
+use crate::{Access, Config, Credentials, Error, Resolved, Secret, Wanted};
+
+/// What reaches registries. Cheap to make; its connections end with it.
+pub struct Client {
+    transport: Arc<Transport>,
+}
+
+/// What a successful login leaves behind.
+#[derive(Debug)]
+pub struct Login {
+    /// To be kept instead of the password, where the registry gave one.
+    pub identity: Option<Secret>,
+}
+
+impl Client {
+    /// With what the administrator decided.
+    pub fn new(config: Config) -> Self {
+        Self { transport: Arc::new(Transport::new(config)) }
+    }
+
+    /// The image that a reference means, and the repository that said so.
+    pub async fn resolve(
+        &self,
+        reference: &Reference,
+        wanted: &Wanted,
+        credentials: Option<&Credentials>,
+    ) -> Result<(Repository, Resolved), Error> {
+        self.first(reference, Access::Pull, credentials, async |repository| {
+            let resolved = repository.resolve(wanted).await?;
+            Ok((repository, resolved))
+        })
+        .await
+    }
+
+    /// The repository of a reference.
+    pub async fn repository(
+        &self,
+        reference: &Reference,
+        access: Access,
+        credentials: Option<&Credentials>,
+    ) -> Result<Repository, Error> {
+        self.first(reference, access, credentials, async |repository| Ok(repository)).await
+    }
+
+    /// The tags of the reference's repository.
+    pub async fn tags(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<String>, Error> {
+        self.first(reference, Access::Pull, credentials, async |repository| repository.tags().await).await
+    }
+
+    /// Whether these credentials are right for a registry: the credentials alone are asked about, no repository.
+    pub async fn login(&self, domain: &str, credentials: &Credentials) -> Result<Login, Error> {
+        let endpoints = endpoint::endpoints(&self.transport.config, domain, true).await?;
+        let mut last = None;
+        for endpoint in endpoints {
+            match self.login_at(endpoint, credentials).await {
+                Ok(login) => return Ok(login),
+                Err(error) if error.is_wrong_scheme() => {
+                    last.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::Address { what: "a registry's name", value: domain.to_owned() }))
+    }
+
+    async fn login_at(&self, endpoint: Endpoint, credentials: &Credentials) -> Result<Login, Error> {
+        use http::{HeaderMap, Method};
+
+        use crate::auth::Auth;
+        use crate::redirect;
+        use crate::url::Url;
+
+        let auth = Auth::new(endpoint.origin.clone(), Some(credentials.clone()), String::new());
+        let url = Url::new(endpoint.origin.clone(), format!("{}/v2/", endpoint.prefix));
+        let mut header = auth.header(&self.transport).await?;
+        for _ in 0..2 {
+            let headers = HeaderMap::new();
+            let answer =
+                redirect::follow(&self.transport, &Method::GET, &url, &headers, header.as_ref()).await?;
+            let status = answer.response.status();
+            if status.is_success() {
+                return Ok(Login { identity: auth.identity().await });
+            }
+            let again = status == http::StatusCode::UNAUTHORIZED
+                && answer.url.origin == url.origin
+                && auth.challenged(answer.response.headers(), header.as_ref()).await?;
+            if !again {
+                let host = answer.url.origin.authority();
+                let error = crate::repository::failure(&self.transport, &host, answer.response).await;
+                return Err(match error {
+                    Error::Status { status: 401 | 403, message, .. } => Error::Unauthorized(match message {
+                        message if message.is_empty() => "incorrect username or password".into(),
+                        message => message,
+                    }),
+                    error => error,
+                });
+            }
+            header = auth.header(&self.transport).await?;
+        }
+        Err(Error::Unauthorized("incorrect username or password".into()))
+    }
+
+    /// Tries endpoints until one does what is wanted. A mirror's failure, whatever it is, only means the next one; of a
+    /// registry's own addresses the first that speaks decides.
+    async fn first<T>(
+        &self,
+        reference: &Reference,
+        access: Access,
+        credentials: Option<&Credentials>,
+        work: impl AsyncFn(Repository) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let writing = access == Access::Push;
+        let mut first = None;
+        for endpoint in endpoint::endpoints(&self.transport.config, reference.domain(), writing).await? {
+            let mirror = endpoint.mirror;
+            let opened =
+                Repository::open(self.transport.clone(), endpoint, reference, access, credentials.cloned())
+                    .await;
+            let spoke = opened.is_ok();
+            let result = match opened {
+                Ok(repository) => work(repository).await,
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok(value) => return Ok(value),
+                Err(error) if mirror => {
+                    tracing::warn!(error = diag::chain(&error), "a mirror did not help");
+                }
+                Err(error) if spoke || !error.is_wrong_scheme() => return Err(error),
+                Err(error) => {
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        Err(first.unwrap_or_else(|| Error::Address {
+            what: "a registry's name",
+            value: reference.domain().to_owned(),
+        }))
+    }
+}

@@ -1,0 +1,35 @@
+//! Registries: whom to ask for an image, with whose credentials, and what of the answer is believed.
+//!
+//! From the bottom: `transport` sends one request to one origin (TLS, proxies, kept connections), `redirect` follows
+//! where an answer points, `auth` turns a challenge into an `Authorization` header, [`Repository`] speaks the
+//! distribution protocol, and [`Client`] decides which endpoints stand for a name (mirrors, insecure registries).
+//!
+//! Invariants: credentials go to the origin that they were given for and to the token service that it names, never
+//! along a redirect and never to a mirror; bytes are parsed only after they hashed to the digest that was asked for;
+//! every answer has a limit on its size and on how long it may stay silent.
+
+mod auth;
+mod blob;
+mod client;
+mod config;
+mod credentials;
+mod endpoint;
+mod error;
+mod manifest;
+mod platform;
+mod proxy;
+mod redirect;
+mod repository;
+mod retry;
+mod tls;
+mod transport;
+mod url;
+
+pub use client::{Client, Login};
+pub use config::{Config, Proxies};
+pub use credentials::{Credentials, Secret};
+pub use error::Error;
+pub use manifest::{MAX_MANIFEST, Parsed, Resolved, Single};
+pub use platform::Wanted;
+pub use repository::{Access, Repository};
+pub use retry::Attempts;

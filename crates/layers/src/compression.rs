@@ -1,0 +1,133 @@
+//! What layers arrive in: gzip, zstd or nothing, told by the first bytes and never by a name or a media type.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// A zstd frame may ask for a window of any size; this is what `zstd --ultra --long=27` writes.
+const ZSTD_WINDOW_LOG: u32 = 27;
+/// No real layer shrinks more than this: what inflates further is a bomb. Deflate itself ends at 1032.
+const MAX_RATIO: u64 = 1100;
+/// Small layers of zeros do shrink that much.
+const ALWAYS_ALLOWED: u64 = 1 << 30;
+
+/// How a layer's bytes are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// What these first bytes begin.
+    pub fn of(head: &[u8]) -> Self {
+        match head {
+            _ if head.starts_with(GZIP) => Self::Gzip,
+            _ if head.starts_with(ZSTD) => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
+/// A layer's uncompressed bytes. Reading fails where they are out of all proportion to the compressed ones.
+pub fn decompress<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut packed = BufReader::with_capacity(256 * 1024, packed);
+    let compression = Compression::of(packed.fill_buf()?);
+    if compression == Compression::None {
+        return Ok(Box::new(packed));
+    }
+    let taken = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = BufReader::with_capacity(128 * 1024, Counted { inner: packed, taken: taken.clone() });
+    let inner: Box<dyn Read + 'a> = match compression {
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(counted)),
+        _ => {
+            let mut decoder = zstd::Decoder::with_buffer(counted)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+            Box::new(decoder)
+        }
+    };
+    Ok(Box::new(Proportioned { inner, taken, given: 0 }))
+}
+
+struct Counted<R> {
+    inner: R,
+    taken: std::rc::Rc<std::cell::Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.taken.set(self.taken.get() + count as u64);
+        Ok(count)
+    }
+}
+
+struct Proportioned<'a> {
+    inner: Box<dyn Read + 'a>,
+    taken: std::rc::Rc<std::cell::Cell<u64>>,
+    given: u64,
+}
+
+impl Read for Proportioned<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.given += count as u64;
+        if self.given > ALWAYS_ALLOWED && self.given / MAX_RATIO > self.taken.get() {
+            return Err(io::Error::other(format!(
+                "{} bytes became more than {} when inflated, which no real layer does",
+                self.taken.get(),
+                self.given
+            )));
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn read(packed: &[u8]) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        decompress(packed)?.read_to_end(&mut bytes).map(|_| bytes)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn the_bytes_decide_what_they_are() {
+        let text = b"a layer".repeat(1000);
+        assert_eq!(read(&text).unwrap(), text);
+        assert_eq!(read(&gzip(&text)).unwrap(), text);
+        assert_eq!(read(&zstd::encode_all(&text[..], 1).unwrap()).unwrap(), text);
+        assert_eq!(read(b"").unwrap(), b"");
+    }
+
+    #[test]
+    fn several_gzip_members_are_one_layer() {
+        assert_eq!(read(&[gzip(b"one"), gzip(b"two")].concat()).unwrap(), b"onetwo");
+    }
+
+    #[test]
+    fn what_ends_early_is_an_error() {
+        let packed = gzip(&b"a layer".repeat(1000));
+        assert!(read(&packed[..packed.len() - 4]).is_err());
+        let packed = zstd::encode_all(&b"a layer".repeat(1000)[..], 1).unwrap();
+        assert!(read(&packed[..packed.len() - 4]).is_err());
+    }
+
+    #[test]
+    fn a_bomb_is_refused_while_it_inflates() {
+        let zeros = io::repeat(0).take(4 << 30);
+        let bomb = zstd::encode_all(zeros, 1).unwrap();
+        let error = io::copy(&mut decompress(&bomb[..]).unwrap(), &mut io::sink()).unwrap_err();
+        assert!(error.to_string().contains("no real layer"), "{error}");
+    }
+}
