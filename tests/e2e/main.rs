@@ -22,6 +22,7 @@ mod handover;
 mod leak_check;
 mod listening;
 mod listings;
+mod login;
 mod ping_version_info;
 mod probe;
 mod recorded;

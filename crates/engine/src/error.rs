@@ -77,6 +77,8 @@ pub enum Error {
     Layers(#[from] layers::Error),
     #[error(transparent)]
     Shim(#[from] shim::Error),
+    #[error(transparent)]
+    Registry(#[from] distribution::Error),
     #[error("cannot use the seccomp profile")]
     SeccompProfile(#[source] runtime::Error),
     #[error("image {image} has a config that is not valid JSON for an image")]
@@ -123,6 +125,7 @@ impl Explain for Error {
             Self::Content(error) => error.class(),
             Self::Layers(error) => error.class(),
             Self::Shim(error) => error.class(),
+            Self::Registry(error) => error.class(),
             Self::SeccompProfile(error) => error.class(),
         }
     }
@@ -134,6 +137,7 @@ impl Explain for Error {
             Self::Content(error) => error.hint(),
             Self::Layers(error) => error.hint(),
             Self::Shim(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
             _ => None,
         }
     }

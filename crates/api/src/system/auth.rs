@@ -1,11 +1,12 @@
 //! `POST /auth`: checks credentials against a registry.
 
+use engine::registries::{Credentials, Secret};
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::reply::Reply;
+use crate::reply::{self, Reply};
 
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let body = Call::json(call.request).await?;
@@ -14,13 +15,28 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
         return Err(Error::new(StatusCode::INTERNAL_SERVER_ERROR, "EOF"));
     }
     check_types(&body)?;
-    let server = body.get("serveraddress").and_then(|value| value.as_str()).unwrap_or_default();
-    let server = if server.is_empty() { "https://index.docker.io/v1/" } else { server };
-    // Saying "Login Succeeded" without having asked would store wrong credentials.
-    Err(Error::refused(
-        "/auth",
-        &format!("this version of Ketch does not reach registries, so not {server} either"),
-    ))
+    let field = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let credentials = credentials(&field)?;
+    let server = field("serveraddress");
+    let identity = call.engine.registries.login(&server, &credentials).await?;
+    Ok(reply::json(&json!({ "Status": "Login Succeeded", "IdentityToken": identity.unwrap_or_default() })))
+}
+
+/// A token, or a name with its password.
+fn credentials(field: &dyn Fn(&str) -> String) -> Result<Credentials, Error> {
+    let identity = field("identitytoken");
+    if !identity.is_empty() {
+        return Ok(Credentials::Identity(Secret::new(identity)));
+    }
+    let registry = field("registrytoken");
+    if !registry.is_empty() {
+        return Ok(Credentials::Bearer(Secret::new(registry)));
+    }
+    let (name, password) = (field("username"), field("password"));
+    match name.is_empty() {
+        true => Err(Error::invalid("a username is needed to log in")),
+        false => Ok(Credentials::Password { name, password: Secret::new(password) }),
+    }
 }
 
 /// dockerd decodes into texts and answers 500 with Go's sentence for anything else.
