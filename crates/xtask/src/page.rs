@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::coverage::{Row, State};
+use crate::coverage::{Row, State, is_told_by_tests_alone};
 use crate::process::workspace;
 
 pub(crate) fn render(rows: &[Row]) -> String {
@@ -33,7 +33,17 @@ pub(crate) fn render(rows: &[Row]) -> String {
             State::Refused(reason) => Some(format!(": {reason}")),
             _ => None,
         });
-        group(&mut text, "Missing", rows, |state| (*state == State::Missing).then(String::new));
+        let (counted, listed): (Vec<&Row>, Vec<&Row>) =
+            rows.iter().partition(|row| is_told_by_tests_alone(&row.name));
+        group(&mut text, "Missing", &listed, |state| (*state == State::Missing).then(String::new));
+        let missing = counted.iter().filter(|row| row.state == State::Missing).count();
+        if missing > 0 {
+            let _ = writeln!(
+                text,
+                "Not named by a test yet: {missing} of {} rows of coverage/more.tsv.",
+                counted.len()
+            );
+        }
     }
     text
 }
