@@ -14,7 +14,7 @@ fn create_named(engine: &Engine, name: &str, script: &str) -> String {
     name
 }
 
-fn logs(engine: &Engine, name: &str) -> String {
+pub(crate) fn logs(engine: &Engine, name: &str) -> String {
     let reply = engine.get(&format!("/containers/{name}/logs?stdout=1&stderr=1")).expect(200);
     let mut rest = reply.body.as_slice();
     let mut text = String::new();

@@ -3,6 +3,7 @@
 use std::process::ExitStatus;
 
 use rustix::process::Signal;
+use serde_json::json;
 use testkit::command::{self, Output};
 use testkit::daemon::{Daemon, Plan};
 use testkit::{DEADLINE, Engine, Scratch, eventually};
@@ -40,6 +41,21 @@ fn validate_tells_good_from_bad() {
         assert_eq!(bad.code, 1, "{bad:?}");
         assert!(bad.stderr.contains("daemon.json:2:"), "no line and column: {}", bad.stderr);
         assert!(!Plan::below(scratch).root.exists(), "--validate made a data root");
+    });
+}
+
+#[test]
+fn a_seccomp_profile_is_checked_before_a_container_needs_it() {
+    with_scratch(|scratch| {
+        let path = scratch.join("profile.json");
+        let config = json!({"seccomp-profile": path}).to_string();
+        let missing = validate(scratch, &config, &[]).assert_code(1);
+        assert!(missing.stderr.contains("cannot read the seccomp profile"), "{missing:?}");
+        scratch.write("profile.json", r#"{"defaultAction":"SCMP_ACT_NOPE"}"#);
+        let wrong = validate(scratch, &config, &[]).assert_code(1);
+        assert!(wrong.stderr.contains("unknown variant `SCMP_ACT_NOPE`"), "{wrong:?}");
+        scratch.write("profile.json", r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#);
+        validate(scratch, &config, &[]).assert_code(0);
     });
 }
 

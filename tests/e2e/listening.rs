@@ -47,7 +47,7 @@ fn a_socket_of_systemd_is_used() {
 }
 
 /// A certificate authority, a server and a client, made by openssl.
-fn certificates(scratch: &Scratch) -> String {
+pub(crate) fn certificates(scratch: &Scratch) -> String {
     let script = "set -e; cd \"$1\"; \
         openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca-key.pem -out ca.pem; \
         sign() { openssl req -newkey rsa:2048 -nodes -subj /CN=$1 -keyout $1-key.pem -out $1.csr; \

@@ -51,13 +51,21 @@ fn flag_values(bytes: &[u8]) {
     let _ = flags::go::quote(text);
 }
 
-/// A layer from a stranger, unpacked into a folder of its own: nothing may appear beside that folder.
+/// A layer from a stranger, kept by either driver in a folder of its own: nothing may appear beside that folder, both
+/// drivers take the same layers, and what the index's writer wrote the kernel mounts.
 fn layer_tar(bytes: &[u8]) {
     let Ok(scratch) = tempfile::tempdir() else { return };
     let root = scratch.path().join("root");
-    if let Ok(store) = layers::LayerStore::open(&root) {
-        let _ = store.apply(bytes, None);
-    }
+    let taken = [layers::Choice::Overlay, layers::Choice::Erofs].map(|choice| {
+        let store = layers::LayerStore::open(&root.join(format!("{choice:?}")), choice).ok()?;
+        let layer = store.apply(bytes, None).ok();
+        if let Some(layer) = &layer {
+            let mounted = store.mount_read_only(std::slice::from_ref(&layer.diff_id));
+            assert!(mounted.is_ok(), "{choice:?} took a layer that can't be mounted: {mounted:?}");
+        }
+        layer
+    });
+    assert_eq!(taken[0], taken[1], "the drivers disagree");
     let beside = std::fs::read_dir(scratch.path()).into_iter().flatten().flatten();
     // Where the corpus' links and absolute names point.
     assert!(!std::path::Path::new("/tmp/kt-escape").exists(), "a layer wrote to the host");

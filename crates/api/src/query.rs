@@ -45,9 +45,7 @@ impl Query {
         match self.get(key) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                Error::invalid(format!(
-                    "strconv.ParseInt: parsing \"{text}\": invalid syntax (parameter {key})"
-                ))
+                Error::invalid(format!("invalid parameter {key}: {text:?} is not a whole number"))
             }),
         }
     }

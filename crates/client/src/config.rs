@@ -67,7 +67,7 @@ impl Config {
             // `shift_remove` keeps the order of the others.
             None => drop(self.keys.shift_remove("currentContext")),
         }
-        let text = files::indented(&Value::Object(self.keys.clone()), "\t");
+        let text = files::go_escape(&files::indented(&Value::Object(self.keys.clone()), "\t"));
         files::write(&self.path, text.as_bytes())
     }
 }

@@ -187,7 +187,9 @@ impl diag::Explain for Error {
                 "run the command with sudo, or reach a running engine with -H, DOCKER_HOST or a context"
                     .into(),
             ),
-            Self::Denied { .. } => Some("run the command with sudo, or ask for access to the socket".into()),
+            Self::Denied { .. } => {
+                Some("run the command with sudo, or join the group that the socket belongs to".into())
+            }
             Self::NotStarted { log, .. } => Some(format!("its log is {}", log.display())),
             Self::NoContext(_) | Self::NoCurrentContext(..) => {
                 Some("`context ls` lists those there are".into())

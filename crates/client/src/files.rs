@@ -94,12 +94,12 @@ pub fn go_escape(json: &str) -> String {
     text
 }
 
-/// JSON with the indentation that is asked for and Go's escapes.
+/// JSON with the indentation that is asked for.
 pub fn indented(value: &Value, indent: &str) -> String {
     let mut bytes = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, format);
     // Writing a `Value` into memory has nothing that could fail.
     let _ = serde::Serialize::serialize(value, &mut serializer);
-    go_escape(&String::from_utf8_lossy(&bytes))
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -97,7 +97,9 @@ fn parse_ssh(text: &str, rest: &str) -> Result<Host, Error> {
         None => (None, authority),
     };
     if user.is_some_and(|user| user.contains(':')) {
-        return Err(unsupported("plain-text password is not supported"));
+        // The password isn't repeated: errors are shown, logged and pasted.
+        let host = format!("ssh://[redacted]@{authority}{path}");
+        return Err(Error::HostUnsupported { host, reason: "plain-text password is not supported" });
     }
     let (name, port) = split_port(authority).ok_or_else(|| Error::Host(text.to_owned()))?;
     let plain = |word: &str| {
@@ -142,6 +144,8 @@ mod tests {
         {
             Host::parse(text, false).unwrap_err();
         }
+        let told = Host::parse("ssh://me:secret@h/x", false).unwrap_err().to_string();
+        assert_eq!(told, "ssh://[redacted]@h/x: plain-text password is not supported");
         let host = Host::parse("ssh://me@h:22/run/d.sock", false).unwrap();
         let expected = Host::Ssh {
             user: Some("me".into()),

@@ -1,10 +1,13 @@
 //! From flags and `daemon.json` to one configuration. A setting given in both places is an error that names both.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::ApiVersion;
+use engine::security::Seccomp;
 use engine::settings::{BUILT_IN_RUNTIME, Live, Runtime, Settings};
 use flags::Matches;
 use serde_json::{Map, Value};
@@ -288,13 +291,15 @@ fn build(given: Given) -> Result<Config, Error> {
 }
 
 fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<Settings, Error> {
-    let driver = read.text("storage-driver", "overlay");
-    if !matches!(driver.as_str(), "overlay" | "overlay2") {
-        return Err(Error::Value {
-            key: "storage-driver".into(),
-            why: format!("{driver}: there is only overlay"),
-        });
-    }
+    let storage = match read.text("storage-driver", "").as_str() {
+        "" => engine::settings::Storage::Automatic,
+        "erofs" => engine::settings::Storage::Erofs,
+        "overlay" | "overlay2" => engine::settings::Storage::Overlay,
+        other => {
+            let why = format!("{other}: there are erofs and overlay");
+            return Err(Error::Value { key: "storage-driver".into(), why });
+        }
+    };
     let log = engine::containers::config::LogConfig {
         r#type: read.text("log-driver", "json-file"),
         config: read.map("log-opts"),
@@ -308,14 +313,18 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
             .and_then(Value::as_str)
             .map_or_else(|| from_environment().unwrap_or_default(), str::to_owned)
     };
+    let seccomp_name = read.text("seccomp-profile", "builtin");
     Ok(Settings {
         data_root,
         run_dir,
         executable,
         cgroup_parent: cgroup_parent(&read.text("cgroup-parent", "/ketch"))?,
+        storage,
         log_driver: log.r#type,
         log_options: log.config,
         no_new_privileges: read.flag("no-new-privileges", false),
+        seccomp: seccomp_profile(&seccomp_name)?,
+        seccomp_name,
         default_shm_size: read.bytes("default-shm-size")?,
         default_stop_timeout: read.number("default-stop-timeout", 10)?,
         http_proxy: proxy("proxies.http-proxy", "HTTP_PROXY"),
@@ -323,6 +332,23 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         no_proxy: proxy("proxies.no-proxy", "NO_PROXY"),
         experimental: read.flag("experimental", false),
     })
+}
+
+/// A profile is read and checked once, so that a container doesn't fail for what the administrator wrote.
+fn seccomp_profile(name: &str) -> Result<Seccomp, Error> {
+    /// More than any profile needs.
+    const MOST: u64 = 4 << 20;
+    if matches!(name, "builtin" | "unconfined") {
+        return Ok(Seccomp::of(name));
+    }
+    let unreadable = |source| Error::SeccompFile { path: name.into(), source };
+    let mut text = String::new();
+    let file = File::open(name).map_err(unreadable)?;
+    file.take(MOST).read_to_string(&mut text).map_err(unreadable)?;
+    let profile = Seccomp::Profile(text);
+    engine::security::check(&profile)
+        .map_err(|source| Error::SeccompProfile { path: name.into(), source: Box::new(source) })?;
+    Ok(profile)
 }
 
 fn cgroup_parent(text: &str) -> Result<String, Error> {

@@ -22,6 +22,10 @@ pub(crate) enum Error {
     Value { key: String, why: String },
     #[error("{name} is not supported: {reason}")]
     Unsupported { name: String, reason: &'static str },
+    #[error("cannot read the seccomp profile {}", path.display())]
+    SeccompFile { path: PathBuf, source: io::Error },
+    #[error("the seccomp profile {} can't be used", path.display())]
+    SeccompProfile { path: PathBuf, source: Box<engine::Error> },
     #[error("cannot unmarshal {key}: expected {expected}")]
     WrongType { key: String, expected: &'static str },
 

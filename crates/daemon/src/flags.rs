@@ -102,7 +102,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::new("seccomp-profile", Kind::String, "Path to seccomp profile. Set to \"unconfined\" to disable the default seccomp profile"),
     Flag::new("selinux-enabled", Kind::Bool, "Enable selinux support"),
     Flag::new("shutdown-timeout", Kind::Int, "Set the default shutdown timeout").default("15"),
-    Flag::new("storage-driver", Kind::String, "Storage driver to use (\"overlay\")").short('s'),
+    Flag::new("storage-driver", Kind::String, "Storage driver to use (\"erofs\"|\"overlay\"; default what the kernel can do)").short('s'),
     Flag::new("storage-opt", Kind::List, "Storage driver options"),
     Flag::new("swarm-default-advertise-addr", Kind::String, "Set default address or interface for swarm advertised address"),
     Flag::new("tls", Kind::Bool, "Use TLS; implied by --tlsverify"),

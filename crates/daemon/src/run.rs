@@ -223,11 +223,15 @@ impl Daemon {
         if live.live_restore {
             return;
         }
-        let patience = Duration::from_secs(live.shutdown_timeout.into());
         let mut stopping = JoinSet::new();
         for view in self.engine.containers.list() {
             if let Ok(handle) = self.engine.containers.get(&view.container.id) {
-                stopping.spawn(async move { handle.stop(SIGTERM, Some(patience)).await });
+                let config = &view.container.config;
+                let signal = engine::signal::parse(&config.stop_signal).unwrap_or(SIGTERM);
+                // A container that asked for more time, or for as long as it takes, gets it here as well.
+                let seconds = config.stop_timeout.map_or(live.shutdown_timeout.into(), i64::from);
+                let patience = u64::try_from(seconds).ok().map(Duration::from_secs);
+                stopping.spawn(async move { handle.stop(signal, patience).await });
             }
         }
         while stopping.join_next().await.is_some() {}

@@ -134,7 +134,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("restart", "restart", Shape::Flag, Support::Refused("dockerd deprecated it: use `--restart` of `run`"), &["true"]),
     setting("rootless", "rootless", Shape::Flag, Support::Refused("the engine needs root in this version"), &["false"]),
     setting("runtimes", "add-runtime", Shape::Runtimes, Support::Done, &[]),
-    setting("seccomp-profile", "seccomp-profile", Shape::Text, Support::NotYet("seccomp filters do not exist in this version yet"), &["unconfined"]),
+    setting("seccomp-profile", "seccomp-profile", Shape::Text, Support::Done, &[]),
     setting("selinux-enabled", "selinux-enabled", Shape::Flag, Support::NotYet("SELinux labels do not exist in this version yet"), &["false"]),
     setting("shutdown-timeout", "shutdown-timeout", Shape::Number, Support::Done, &[]),
     setting("storage-driver", "storage-driver", Shape::Text, Support::Done, &[]),

@@ -10,6 +10,7 @@ pub mod filters;
 mod id;
 pub mod images;
 mod ready;
+pub mod security;
 pub mod settings;
 pub mod signal;
 pub mod system;
@@ -24,6 +25,7 @@ pub use error::Error;
 use containers::Containers;
 use events::Events;
 use images::Images;
+use security::Filters;
 use settings::{Live, Settings};
 use system::{Cgroups, Host};
 
@@ -32,12 +34,14 @@ use system::{Cgroups, Host};
 pub struct Engine {
     pub id: String,
     pub settings: Arc<Settings>,
-    pub live: ArcSwap<Live>,
+    pub live: Arc<ArcSwap<Live>>,
     pub host: Host,
     pub cgroups: Cgroups,
     pub events: Arc<Events>,
     pub images: Arc<Images>,
     pub containers: Containers,
+    /// How layers are kept: `erofs` or `overlay`.
+    pub storage_driver: &'static str,
     root: DataRoot,
 }
 
@@ -47,21 +51,32 @@ impl Engine {
         let settings = Arc::new(settings);
         let db = Arc::new(Db::open(&root)?);
         let events = Arc::new(Events::default());
-        let layers = Arc::new(layers::LayerStore::open(&settings.data_root)?);
+        let layers = Arc::new(layers::LayerStore::open(&settings.data_root, settings.storage)?);
+        let storage_driver = layers.driver();
         let content = content::Store::open(&settings.data_root)?;
         let images = Arc::new(Images::open(db.clone(), content, layers.clone(), events.clone())?);
-        let shared = containers::Shared { settings: settings.clone(), db, layers, events: events.clone() };
+        let host = Host::read();
+        let live = Arc::new(ArcSwap::from_pointee(live));
+        let shared = containers::Shared {
+            settings: settings.clone(),
+            live: live.clone(),
+            db,
+            layers,
+            events: events.clone(),
+            filters: Filters::new(&host, settings.seccomp.clone()),
+        };
         let containers = Containers::open(Arc::new(shared), images.clone())?;
         containers.settled().await;
         Ok(Arc::new(Self {
             id: system::engine_id(&settings.data_root)?,
             settings,
-            live: ArcSwap::from_pointee(live),
-            host: Host::read(),
+            live,
+            host,
             cgroups: Cgroups::detect(),
             events,
             images,
             containers,
+            storage_driver,
             root,
         }))
     }

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::security::Seccomp;
+pub use layers::Choice as Storage;
+
 /// Fixed once the engine runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -13,9 +16,14 @@ pub struct Settings {
     pub executable: PathBuf,
     /// Below which cgroup containers are put.
     pub cgroup_parent: String,
+    pub storage: Storage,
     pub log_driver: String,
     pub log_options: BTreeMap<String, String>,
     pub no_new_privileges: bool,
+    /// For containers that don't choose a profile themselves.
+    pub seccomp: Seccomp,
+    /// As `info` names it: `builtin`, `unconfined` or the file that it came from.
+    pub seccomp_name: String,
     pub default_shm_size: i64,
     pub default_stop_timeout: i32,
     pub http_proxy: String,

@@ -20,6 +20,18 @@ pub trait Driver: Send + Sync {
     fn lower(&self, folder: BorrowedFd<'_>) -> Result<OwnedFd, Error>;
 }
 
+/// Which driver a store keeps its new layers with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The best that the kernel can do.
+    #[default]
+    Automatic,
+    /// Indexed tars, or an error.
+    Erofs,
+    /// Unpacked directories.
+    Overlay,
+}
+
 /// What a stranger's layer may ask of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -19,6 +19,10 @@ pub enum Error {
     Unpack { doing: &'static str, name: String, source: io::Error },
     #[error("the layer has more than {limit} {of}")]
     Limit { of: &'static str, limit: u64 },
+    #[error("the layer cannot be indexed: {what}")]
+    Index { what: &'static str },
+    #[error("this kernel cannot mount a layer from a file, which the erofs driver needs")]
+    NoErofs,
     #[error("cannot {doing} {}", path.display())]
     Store { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot mount a root file system: {step}")]
@@ -29,9 +33,19 @@ impl Explain for Error {
     fn class(&self) -> Class {
         match self {
             Self::NotFound(_) => Class::NotFound,
-            Self::Mismatch { .. } | Self::ReadTar { .. } | Self::Entry { .. } => Class::Invalid,
+            Self::Mismatch { .. } | Self::ReadTar { .. } | Self::Entry { .. } | Self::Index { .. } => {
+                Class::Invalid
+            }
+            Self::NoErofs => Class::Unavailable,
             Self::Limit { .. } => Class::TooLarge,
             Self::Unpack { .. } | Self::Store { .. } | Self::Mount { .. } => Class::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoErofs => Some("use --storage-driver overlay; erofs needs Linux 6.15 or later".into()),
+            _ => None,
         }
     }
 }

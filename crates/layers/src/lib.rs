@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! layers/<diff id hex>/fs/   a layer unpacked for overlayfs, with its whiteouts; never changed again
+//! layers/<diff id hex>/layer.tar, layer.erofs   or: the tar as it came and an index that the kernel mounts
+//! layers/empty/               nothing, for ever: the lowest layer of a root that can't be written to
 //! layers/tmp/<random>/       one being unpacked or removed; swept when the engine starts
 //! ```
 //!
@@ -15,6 +17,7 @@
 
 mod compression;
 mod driver;
+mod erofs;
 mod error;
 mod mount;
 mod overlay;
@@ -22,7 +25,8 @@ mod store;
 mod unpack;
 
 pub use compression::{Compression, decompress};
-pub use driver::{Driver, Limits};
+pub use driver::{Choice, Driver, Limits};
+pub use erofs::IndexedTars;
 pub use error::Error;
 pub use mount::Strategy;
 pub use overlay::Directories;

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_string,
@@ -41,7 +42,7 @@ fn release(text: &str) -> Option<(u32, u32)> {
 
 /// Layers, lowest first, and where changes go.
 pub(crate) struct Overlay<'a> {
-    pub(crate) lowers: &'a [OwnedFd],
+    pub(crate) lowers: &'a [Arc<OwnedFd>],
     /// Upper and work directory.
     pub(crate) writable: Option<(BorrowedFd<'a>, BorrowedFd<'a>)>,
 }
@@ -50,7 +51,7 @@ impl Overlay<'_> {
     pub(crate) fn mount(&self, strategy: Strategy) -> Result<OwnedFd, Error> {
         let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|e| failed("fsopen overlay", e))?;
         self.configure(fs.as_fd(), strategy)?;
-        fsconfig_create(&fs).map_err(|e| failed(&complaint(fs.as_fd()), e))?;
+        fsconfig_create(&fs).map_err(|e| failed(&complaint(fs.as_fd(), "create the overlay"), e))?;
         fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).map_err(|e| failed("fsmount", e))
     }
 
@@ -84,13 +85,13 @@ impl Overlay<'_> {
     }
 }
 
-fn failed(step: &str, source: impl Into<io::Error>) -> Error {
+pub(crate) fn failed(step: &str, source: impl Into<io::Error>) -> Error {
     Error::Mount { step: step.to_owned(), source: source.into() }
 }
 
 /// What the kernel itself says about a refused configuration: its messages can be read from the context.
-fn complaint(fs: BorrowedFd<'_>) -> String {
-    let mut text = String::from("create the overlay");
+pub(crate) fn complaint(fs: BorrowedFd<'_>, doing: &str) -> String {
+    let mut text = doing.to_owned();
     let mut buffer = [0u8; 512];
     // Bounded: the kernel keeps at most eight messages.
     for _ in 0..8 {

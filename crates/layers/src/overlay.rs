@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, mkdirat};
 
 use crate::store::open_child;
-use crate::unpack::Unpacker;
+use crate::unpack::{Disk, Unpacker};
 use crate::{Driver, Error, Limits};
 
 const CONTENT: &str = "fs";
@@ -25,7 +25,8 @@ impl Driver for Directories {
             path: CONTENT.into(),
             source: e.into(),
         })?;
-        Unpacker::new(open_child(folder, CONTENT)?.as_fd(), limits).unpack(tar)
+        let root = open_child(folder, CONTENT)?;
+        Unpacker::new(Disk::new(root.as_fd(), limits), limits).unpack(tar)?.finish()
     }
 
     fn lower(&self, folder: BorrowedFd<'_>) -> Result<OwnedFd, Error> {

@@ -1,18 +1,21 @@
 //! The folder of layers: how one comes in, is found and goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci::{Algorithm, Digest, Hasher};
 use rustix::fs::{Mode, OFlags, open, openat};
 
 use crate::mount::{Overlay, Strategy};
-use crate::{Driver, Error, Limits};
+use crate::{Choice, Directories, Driver, Error, IndexedTars, Limits};
 
 const TEMPORARY: &str = "tmp";
+/// A folder with nothing in it.
+const EMPTY: &str = "empty";
 /// overlayfs takes no more lower layers than this.
 const MAX_LAYERS: usize = 500;
 
@@ -31,6 +34,8 @@ pub struct LayerStore {
     driver: Box<dyn Driver>,
     limits: Limits,
     strategy: Strategy,
+    /// Each layer is made ready once and lent to every root: one superblock, one page cache.
+    ready: Mutex<HashMap<Digest, Arc<OwnedFd>>>,
 }
 
 impl std::fmt::Debug for LayerStore {
@@ -40,9 +45,23 @@ impl std::fmt::Debug for LayerStore {
 }
 
 impl LayerStore {
-    /// Opens `<data root>/layers` with the `overlay` driver and what the kernel does best.
-    pub fn open(data_root: &Path) -> Result<Self, Error> {
-        Self::with(data_root, Box::new(crate::overlay::Directories), Limits::default(), Strategy::detect())
+    /// Opens `<data root>/layers` with the driver that was chosen.
+    pub fn open(data_root: &Path, choice: Choice) -> Result<Self, Error> {
+        let strategy = Strategy::detect();
+        let plain = Self::with(data_root, Box::new(Directories), Limits::default(), strategy)?;
+        let indexed = choice != Choice::Overlay && plain.mounts_indexes()?;
+        match (choice, indexed) {
+            (Choice::Erofs, false) => Err(Error::NoErofs),
+            (_, true) => Ok(Self { driver: Box::new(IndexedTars), ..plain }),
+            _ => Ok(plain),
+        }
+    }
+
+    /// overlayfs takes an index's mount only as a descriptor.
+    fn mounts_indexes(&self) -> Result<bool, Error> {
+        let folder = self.scratch()?;
+        Ok(self.strategy == Strategy::Descriptors
+            && IndexedTars::work_in(open_folder(folder.path())?.as_fd()))
     }
 
     /// Opens `<data root>/layers` with everything chosen by the caller.
@@ -53,9 +72,10 @@ impl LayerStore {
         strategy: Strategy,
     ) -> Result<Self, Error> {
         let root = data_root.join("layers");
-        let path = root.join(TEMPORARY);
-        fs::create_dir_all(&path).map_err(|source| Error::Store { doing: "create", path, source })?;
-        Ok(Self { root, driver, limits, strategy })
+        for path in [root.join(TEMPORARY), root.join(EMPTY)] {
+            fs::create_dir_all(&path).map_err(|source| Error::Store { doing: "create", path, source })?;
+        }
+        Ok(Self { root, driver, limits, strategy, ready: Mutex::default() })
     }
 
     /// Removes what an engine that died was unpacking; only for the engine that holds the data root's lock, before it
@@ -71,11 +91,8 @@ impl LayerStore {
     /// Unpacks an uncompressed layer tar. Its diff id is computed as the bytes pass; with `expected` given, another one
     /// is an error and nothing is kept. A layer that is here already is not replaced.
     pub fn apply(&self, tar: impl Read, expected: Option<&Digest>) -> Result<Layer, Error> {
-        let parent = self.root.join(TEMPORARY);
         let store = |doing, path: &Path, source| Error::Store { doing, path: path.to_owned(), source };
-        let folder = tempfile::Builder::new()
-            .tempdir_in(&parent)
-            .map_err(|source| store("create a folder in", &parent, source))?;
+        let folder = self.scratch()?;
         let opened = open_folder(folder.path())?;
         let mut tar = HashingReader { inner: tar, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
         self.driver.unpack(&mut tar, opened.as_fd(), &self.limits)?;
@@ -89,6 +106,22 @@ impl LayerStore {
         rustix::fs::syncfs(&opened).map_err(|e| store("sync", folder.path(), e.into()))?;
         self.publish(folder, &diff_id)?;
         Ok(Layer { diff_id, tar_size: tar.size })
+    }
+
+    /// A folder that nobody sees and that the next start would sweep.
+    fn scratch(&self) -> Result<tempfile::TempDir, Error> {
+        let parent = self.root.join(TEMPORARY);
+        let made = tempfile::Builder::new().tempdir_in(&parent);
+        made.map_err(|source| Error::Store { doing: "create a folder in", path: parent, source })
+    }
+
+    fn ready(&self) -> MutexGuard<'_, HashMap<Digest, Arc<OwnedFd>>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The name of the driver that new layers are kept with.
+    pub fn driver(&self) -> &'static str {
+        self.driver.name()
     }
 
     fn publish(&self, folder: tempfile::TempDir, diff_id: &Digest) -> Result<(), Error> {
@@ -127,12 +160,8 @@ impl LayerStore {
     /// Removes a layer; one that isn't here is no error. The caller knows that no container uses it.
     pub fn remove(&self, diff_id: &Digest) -> Result<(), Error> {
         let path = self.path(diff_id);
-        let parent = self.root.join(TEMPORARY);
-        let grave = tempfile::Builder::new().tempdir_in(&parent).map_err(|source| Error::Store {
-            doing: "create a folder in",
-            path: parent,
-            source,
-        })?;
+        let grave = self.scratch()?;
+        self.ready().remove(diff_id);
         // Out of sight in one step, so that a crash leaves no half of a layer under its name.
         match fs::rename(&path, grave.path()) {
             Ok(()) => remove_tree(&grave.keep()),
@@ -152,11 +181,13 @@ impl LayerStore {
 
     /// The same without anything to write to: what an image is, for looking at it.
     pub fn mount_read_only(&self, layers: &[Digest]) -> Result<OwnedFd, Error> {
-        let lowers = self.lowers(layers)?;
+        // Without an upper directory overlayfs wants two lower ones; nothing is below everything.
+        let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
+        lowers.extend(self.lowers(layers)?);
         Overlay { lowers: &lowers, writable: None }.mount(self.strategy)
     }
 
-    fn lowers(&self, layers: &[Digest]) -> Result<Vec<OwnedFd>, Error> {
+    fn lowers(&self, layers: &[Digest]) -> Result<Vec<Arc<OwnedFd>>, Error> {
         if layers.len() > MAX_LAYERS {
             return Err(Error::Limit { of: "layers below it", limit: MAX_LAYERS as u64 });
         }
@@ -167,7 +198,20 @@ impl LayerStore {
             uppermost.insert(diff_id, place);
         }
         let kept = layers.iter().enumerate().filter(|(place, diff_id)| uppermost.get(diff_id) == Some(place));
-        kept.map(|(_, diff_id)| self.driver.lower(self.folder(diff_id)?.as_fd())).collect()
+        kept.map(|(_, diff_id)| self.lower(diff_id)).collect()
+    }
+
+    fn lower(&self, diff_id: &Digest) -> Result<Arc<OwnedFd>, Error> {
+        if let Some(lower) = self.ready().get(diff_id) {
+            return Ok(lower.clone());
+        }
+        let folder = self.folder(diff_id)?;
+        // A layer stays as it was kept, whichever driver keeps the new ones.
+        let lower = match crate::erofs::is_index(folder.as_fd()) {
+            true => IndexedTars.lower(folder.as_fd())?,
+            false => Directories.lower(folder.as_fd())?,
+        };
+        Ok(self.ready().entry(diff_id.clone()).or_insert(Arc::new(lower)).clone())
     }
 
     fn folder(&self, diff_id: &Digest) -> Result<OwnedFd, Error> {

@@ -1,8 +1,7 @@
-//! A layer's tar becomes a directory tree that overlayfs takes as a lower layer.
+//! What a layer's tar means, entry by entry; what becomes of it is the business of a [`Target`].
 //!
-//! Everything in the tar was written by a stranger, so names never become paths: each entry is reached by its parent,
-//! opened with `openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)` beneath the layer's own directory, and a single name in
-//! it. Symlinks of the layer lead elsewhere in the layer and never out of it.
+//! Everything in the tar was written by a stranger. Names are taken apart into single components before anybody sees
+//! them, and refused where they point out of the layer.
 //!
 //! | in the tar | in the layer |
 //! |---|---|
@@ -11,22 +10,20 @@
 //! | `trusted.overlay.*`, `user.overlay.*`, a 0:0 device | nothing: those are ours to write |
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{self, Read};
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
-use rustix::io::Errno;
 use tar::EntryType;
 
 use crate::{Error, Limits};
 
 mod attributes;
+mod disk;
 mod place;
 
-use attributes::{Attributes, OPAQUE, Times};
-use place::{Found, Place, Tree};
+pub(crate) use attributes::{Attributes, OPAQUE, Times};
+pub(crate) use disk::Disk;
+pub(crate) use place::Place;
 
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE_MARK: &[u8] = b".wh..wh..opq";
@@ -36,29 +33,60 @@ const AUFS_META: &[u8] = b".wh..wh.";
 /// attributes are far below.
 const MAX_METADATA: u64 = 4 << 20;
 
-pub(crate) struct Unpacker<'a> {
-    tree: Tree<'a>,
+/// A regular file's content in the tar.
+pub(crate) struct Content<'a> {
+    /// Its first byte, counted from the tar's.
+    pub(crate) position: u64,
+    pub(crate) size: u64,
+    /// Whether the tar holds only pieces of it.
+    pub(crate) sparse: bool,
+    /// The whole content, holes filled with zeros.
+    pub(crate) bytes: &'a mut dyn Read,
+}
+
+/// What a special file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Special {
+    Fifo,
+    Block { major: u32, minor: u32 },
+    Character { major: u32, minor: u32 },
+}
+
+/// Where a layer's entries go. Places are resolved by the target: parents may be symlinks of the layer, which lead
+/// elsewhere in it and never out of it; missing parents are made; a later entry wins over an earlier one.
+pub(crate) trait Target {
+    /// Attributes of the root directory itself.
+    fn root(&mut self, place: &Place, attributes: Attributes) -> Result<(), Error>;
+    /// A directory; one that is there keeps what is in it.
+    fn directory(&mut self, place: &Place, attributes: Attributes) -> Result<(), Error>;
+    /// A regular file.
+    fn file(&mut self, place: &Place, attributes: Attributes, content: Content<'_>) -> Result<(), Error>;
+    /// A symbolic link.
+    fn symlink(&mut self, place: &Place, attributes: Attributes, target: Vec<u8>) -> Result<(), Error>;
+    /// Another name for a file of this layer.
+    fn hard_link(&mut self, place: &Place, original: &Place) -> Result<(), Error>;
+    /// A device or a FIFO.
+    fn special(&mut self, place: &Place, attributes: Attributes, kind: Special) -> Result<(), Error>;
+    /// The lower layers' `hidden`, beside `place`, is gone. What this layer itself brings stays, and hides theirs.
+    fn whiteout(&mut self, place: &Place, hidden: &[u8]) -> Result<(), Error>;
+    /// Nothing of the lower layers is seen in the directory that `place` is in.
+    fn opaque(&mut self, place: &Place) -> Result<(), Error>;
+}
+
+pub(crate) struct Unpacker<'a, T> {
+    target: T,
     limits: &'a Limits,
     entries: u64,
     bytes: u64,
-    /// Directories' times, set at the very end because every entry made in a directory changes them.
-    folder_times: BTreeMap<Vec<u8>, Times>,
-    buffer: Vec<u8>,
 }
 
-impl<'a> Unpacker<'a> {
-    pub(crate) fn new(root: BorrowedFd<'a>, limits: &'a Limits) -> Self {
-        Self {
-            tree: Tree::new(root),
-            limits,
-            entries: 0,
-            bytes: 0,
-            folder_times: BTreeMap::new(),
-            buffer: vec![0; 128 * 1024],
-        }
+impl<'a, T: Target> Unpacker<'a, T> {
+    pub(crate) fn new(target: T, limits: &'a Limits) -> Self {
+        Self { target, limits, entries: 0, bytes: 0 }
     }
 
-    pub(crate) fn unpack(mut self, tar: impl Read) -> Result<(), Error> {
+    /// Reads the tar up to its end-of-archive mark and gives the target back.
+    pub(crate) fn unpack(mut self, tar: impl Read) -> Result<T, Error> {
         let budget = Rc::new(Cell::new(MAX_METADATA));
         let mut archive = tar::Archive::new(Metered { inner: tar, budget: budget.clone() });
         let read = |source| Error::ReadTar { source };
@@ -70,7 +98,7 @@ impl<'a> Unpacker<'a> {
             io::copy(&mut entry, &mut io::sink()).map_err(read)?;
             budget.set(MAX_METADATA);
         }
-        self.finish()
+        Ok(self.target)
     }
 
     fn entry(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<(), Error> {
@@ -79,22 +107,25 @@ impl<'a> Unpacker<'a> {
             return Ok(());
         }
         self.count(entry.size())?;
-        let name = entry.path_bytes().into_owned();
-        let place = self.tree.place(&name, self.limits)?;
+        let place = Place::read(&entry.path_bytes(), self.limits)?;
         let attributes = Attributes::read(entry, &place)?;
         let Some(single) = place.name() else {
-            return self.root(kind, &attributes, &place);
+            return match kind {
+                EntryType::Directory => self.target.root(&place, attributes),
+                _ => Err(place.refuse("would replace the root directory")),
+            };
         };
         if single == OPAQUE_MARK {
-            return self.tree.mark_opaque(&place);
+            return self.target.opaque(&place);
         }
         if single.starts_with(AUFS_META) {
             return Ok(());
         }
-        if let Some(hidden) = single.strip_prefix(WHITEOUT) {
-            return self.tree.whiteout(&place, hidden);
+        match single.strip_prefix(WHITEOUT) {
+            Some(b"" | b"." | b"..") => Err(place.refuse("is a whiteout of nothing")),
+            Some(hidden) => self.target.whiteout(&place, hidden),
+            None => self.node(kind, &place, attributes, entry),
         }
-        self.node(kind, &place, &attributes, entry)
     }
 
     fn count(&mut self, size: u64) -> Result<(), Error> {
@@ -109,115 +140,36 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
-    /// The entry `./`: attributes of the root directory itself.
-    fn root(&mut self, kind: EntryType, attributes: &Attributes, place: &Place) -> Result<(), Error> {
-        if kind != EntryType::Directory {
-            return Err(place.refuse("would replace the root directory"));
-        }
-        attributes.apply_to(self.tree.root(), place)?;
-        self.folder_times.insert(Vec::new(), attributes.times);
-        Ok(())
-    }
-
     fn node(
         &mut self,
         kind: EntryType,
         place: &Place,
-        attributes: &Attributes,
+        attributes: Attributes,
         entry: &mut tar::Entry<'_, impl Read>,
     ) -> Result<(), Error> {
-        if kind == EntryType::Directory {
-            return self.directory(place, attributes);
-        }
-        let parent = self.tree.parent(place)?;
-        self.tree.clear(&parent, place)?;
         match kind {
+            EntryType::Directory => self.target.directory(place, attributes),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                self.file(&parent, place, attributes, entry)
+                let (position, size) = (entry.raw_file_position(), entry.size());
+                let sparse = kind == EntryType::GNUSparse;
+                self.target.file(place, attributes, Content { position, size, sparse, bytes: entry })
             }
-            EntryType::Symlink => self.symlink(&parent, place, attributes, &link_target(entry, place)?),
-            EntryType::Link => self.hard_link(&parent, place, &link_target(entry, place)?),
+            EntryType::Symlink => {
+                let target = link_target(entry, place)?;
+                if target.is_empty() || target.len() > self.limits.path {
+                    return Err(place.refuse("is a link whose target is empty or too long"));
+                }
+                self.target.symlink(place, attributes, target)
+            }
+            EntryType::Link => {
+                let original = Place::read(&link_target(entry, place)?, self.limits)?;
+                self.target.hard_link(place, &original)
+            }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
-                special(kind, &parent, place, attributes, entry)
+                self.target.special(place, attributes, special(kind, place, entry)?)
             }
             _ => Err(place.refuse("is of a kind that a layer can't have")),
         }
-    }
-
-    fn directory(&mut self, place: &Place, attributes: &Attributes) -> Result<(), Error> {
-        let parent = self.tree.parent(place)?;
-        let found = self.tree.find(&parent, place)?;
-        if found != Found::Directory {
-            self.tree.clear(&parent, place)?;
-            self.tree.make_directory(&parent, place)?;
-        }
-        let folder = self.tree.open_directory(&parent, place)?;
-        if found == Found::Whiteout {
-            // The lower layers' directory of this name was deleted first: it must not shine through the new one.
-            let opaque = rustix::fs::fsetxattr(&folder, OPAQUE, b"y", rustix::fs::XattrFlags::empty());
-            opaque.map_err(|e| place.failed("mark as opaque", e))?;
-        }
-        attributes.apply_to(folder.as_fd(), place)?;
-        self.folder_times.insert(place.path(), attributes.times);
-        Ok(())
-    }
-
-    fn file(
-        &mut self,
-        parent: &OwnedFd,
-        place: &Place,
-        attributes: &Attributes,
-        content: &mut impl Read,
-    ) -> Result<(), Error> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(parent, place.single(), flags, Mode::from_raw_mode(0o600))
-            .map_err(|e| place.failed("create", e))?;
-        let mut file = std::fs::File::from(file);
-        loop {
-            let count = match content.read(&mut self.buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(Error::ReadTar { source }),
-            };
-            file.write_all(&self.buffer[..count]).map_err(|e| place.failed("write", e))?;
-        }
-        attributes.apply_to(file.as_fd(), place)?;
-        attributes.times.apply_to(file.as_fd(), place)
-    }
-
-    fn symlink(
-        &mut self,
-        parent: &OwnedFd,
-        place: &Place,
-        attributes: &Attributes,
-        target: &[u8],
-    ) -> Result<(), Error> {
-        if target.is_empty() || target.len() > self.limits.path {
-            return Err(place.refuse("is a link whose target is empty or too long"));
-        }
-        rustix::fs::symlinkat(target, parent, place.single()).map_err(|e| place.failed("create", e))?;
-        attributes.apply_to_link(parent.as_fd(), place)
-    }
-
-    fn hard_link(&mut self, parent: &OwnedFd, place: &Place, target: &[u8]) -> Result<(), Error> {
-        let original = self.tree.place(target, self.limits)?;
-        let folder = self.tree.existing_parent(&original)?;
-        if original.name().is_none() || self.tree.find(&folder, &original)? != Found::Other {
-            return Err(place.refuse("is a hard link to something that isn't a file of this layer"));
-        }
-        rustix::fs::linkat(&folder, original.single(), parent, place.single(), AtFlags::empty())
-            .map_err(|e| place.failed("link", e))
-    }
-
-    fn finish(self) -> Result<(), Error> {
-        for (path, times) in self.folder_times.iter().rev() {
-            // What a later entry replaced by something else has no directory times any more.
-            let Some(folder) = self.tree.open_path(path)? else { continue };
-            let place = self.tree.place(path, self.limits)?;
-            times.apply_to(folder.as_fd(), &place)?;
-        }
-        Ok(())
     }
 }
 
@@ -228,27 +180,16 @@ fn link_target(entry: &tar::Entry<'_, impl Read>, place: &Place) -> Result<Vec<u
     }
 }
 
-fn special(
-    kind: EntryType,
-    parent: &OwnedFd,
-    place: &Place,
-    attributes: &Attributes,
-    entry: &tar::Entry<'_, impl Read>,
-) -> Result<(), Error> {
+fn special(kind: EntryType, place: &Place, entry: &tar::Entry<'_, impl Read>) -> Result<Special, Error> {
     let number = |part: io::Result<Option<u32>>| part.ok().flatten().unwrap_or(0);
     let (major, minor) = (number(entry.header().device_major()), number(entry.header().device_minor()));
-    let (kind, device) = match kind {
-        EntryType::Fifo => (FileType::Fifo, 0),
-        EntryType::Block => (FileType::BlockDevice, rustix::fs::makedev(major, minor)),
+    match kind {
+        EntryType::Fifo => Ok(Special::Fifo),
+        EntryType::Block => Ok(Special::Block { major, minor }),
         // Overlayfs would take it for a whiteout.
-        _ if (major, minor) == (0, 0) => {
-            return Err(place.refuse("is a device 0:0, which is not for images to use"));
-        }
-        _ => (FileType::CharacterDevice, rustix::fs::makedev(major, minor)),
-    };
-    rustix::fs::mknodat(parent, place.single(), kind, Mode::from_raw_mode(0o600), device)
-        .map_err(|e| place.failed("create", e))?;
-    attributes.apply_to_node(parent.as_fd(), place)
+        _ if (major, minor) == (0, 0) => Err(place.refuse("is a device 0:0, which is not for images to use")),
+        _ => Ok(Special::Character { major, minor }),
+    }
 }
 
 /// Stops a header that claims gigabytes of name from being read into memory.
@@ -271,11 +212,6 @@ impl<R: Read> Read for Metered<R> {
         }
         Ok(count)
     }
-}
-
-/// An error of the kernel's that means "there is no such thing".
-fn absent(error: Errno) -> bool {
-    matches!(error, Errno::NOENT | Errno::NOTDIR)
 }
 
 #[cfg(test)]

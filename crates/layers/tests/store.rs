@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use layers::{Directories, Error, LayerStore, Limits, Strategy};
+use layers::{Choice, Directories, Driver, Error, IndexedTars, LayerStore, Limits, Strategy};
 use oci::Digest;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
@@ -37,14 +37,23 @@ fn read(root: &OwnedFd, path: &str) -> Option<String> {
 }
 
 fn store(folder: &Path, strategy: Strategy) -> LayerStore {
-    LayerStore::with(folder, Box::new(Directories), Limits::default(), strategy).unwrap()
+    with(folder, Box::new(Directories), strategy)
+}
+
+fn with(folder: &Path, driver: Box<dyn Driver>, strategy: Strategy) -> LayerStore {
+    LayerStore::with(folder, driver, Limits::default(), strategy).unwrap()
 }
 
 #[test]
 fn layers_stack_and_changes_go_to_the_upper_directory_whatever_the_strategy() {
-    for strategy in [Strategy::Descriptors, Strategy::Paths] {
+    let ways: [(Box<dyn Driver>, Strategy); 3] = [
+        (Box::new(Directories), Strategy::Descriptors),
+        (Box::new(Directories), Strategy::Paths),
+        (Box::new(IndexedTars), Strategy::Descriptors),
+    ];
+    for (driver, strategy) in ways {
         let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path(), strategy);
+        let store = with(folder.path(), driver, strategy);
         let lower = store.apply(&tar(&[("a", "1"), ("b", "1"), ("d/x", "1")])[..], None).unwrap();
         let upper =
             store.apply(&tar(&[("a", "2"), (".wh.b", ""), ("d/.wh..wh..opq", "")])[..], None).unwrap();
@@ -103,4 +112,46 @@ fn sweeping_removes_what_a_dead_engine_was_unpacking() {
     fs::create_dir_all(folder.path().join("layers/tmp/half/fs/etc")).unwrap();
     store.sweep().unwrap();
     assert_eq!(fs::read_dir(folder.path().join("layers/tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_indexed_layer_is_mounted_once_for_all_roots() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with(folder.path(), Box::new(IndexedTars), Strategy::Descriptors);
+    let layer = store.apply(&tar(&[("a", "1")])[..], None).unwrap();
+    let device = |root: &OwnedFd| {
+        use std::os::unix::fs::MetadataExt;
+        // overlayfs shows a file of a single lower file system with that file system's own inode.
+        let file = open(root, "a", OFlags::RDONLY).unwrap();
+        (file.metadata().unwrap().ino(), read(root, "a"))
+    };
+    let ids = [layer.diff_id.clone()];
+    let (one, two) = (store.mount_read_only(&ids).unwrap(), store.mount_read_only(&ids).unwrap());
+    assert_eq!(device(&one), device(&two));
+    // Removed, it is still there for those who have it.
+    store.remove(&layer.diff_id).unwrap();
+    assert_eq!(read(&one, "a").as_deref(), Some("1"));
+    assert!(store.mount_read_only(&ids).is_err());
+}
+
+#[test]
+fn layers_of_both_drivers_stack() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = with(folder.path(), Box::new(Directories), Strategy::Descriptors);
+    let lower = plain.apply(&tar(&[("a", "1"), ("b", "1")])[..], None).unwrap();
+    let indexed = with(folder.path(), Box::new(IndexedTars), Strategy::Descriptors);
+    let upper = indexed.apply(&tar(&[("a", "2"), (".wh.b", "")])[..], None).unwrap();
+    for store in [&plain, &indexed] {
+        let root = store.mount_read_only(&[lower.diff_id.clone(), upper.diff_id.clone()]).unwrap();
+        assert_eq!((read(&root, "a").as_deref(), read(&root, "b")), (Some("2"), None));
+    }
+}
+
+#[test]
+fn the_driver_is_the_best_or_the_one_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |choice| LayerStore::open(folder.path(), choice).unwrap().driver();
+    assert_eq!(open(Choice::Overlay), "overlay");
+    assert_eq!(open(Choice::Erofs), "erofs");
+    assert_eq!(open(Choice::Automatic), "erofs");
 }

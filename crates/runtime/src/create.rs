@@ -15,12 +15,14 @@ use crate::handshake::{Channel, FromInit, ToInit};
 use crate::init::Init;
 use crate::namespaces::Plan;
 use crate::procfs::check_sysctls;
-use crate::{Error, supported};
+use crate::{Error, Filter, compile_seccomp, supported};
 
 /// What a container is made from.
 pub struct Request<'a> {
     pub id: &'a str,
     pub spec: &'a Spec,
+    /// `linux.seccomp` compiled beforehand. Without it, what the specification says is compiled here.
+    pub seccomp: Option<&'a Filter>,
     /// The root file system, a mount that is attached nowhere.
     pub root: BorrowedFd<'a>,
     /// What init gets as descriptors 0, 1 and 2, unless the specification asks for a terminal.
@@ -78,6 +80,10 @@ fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
     let sysctls: BTreeMap<_, _> =
         linux.sysctl().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
     check_sysctls(&sysctls, &namespaces)?;
+    let compiled = match (request.seccomp, linux.seccomp()) {
+        (None, Some(profile)) => Some(compile_seccomp(profile)?),
+        _ => None,
+    };
     let (ours, theirs) = Channel::pair().doing("make a channel to init")?;
     let init = Init {
         spec: request.spec,
@@ -85,6 +91,7 @@ fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
         linux,
         sysctls,
         sets: Sets::of(process.capabilities().as_ref())?,
+        seccomp: request.seccomp.or(compiled.as_ref()),
         root: request.root,
         namespaces,
         cgroup,

@@ -46,13 +46,18 @@ impl Sets {
         Ok(())
     }
 
-    fn apply(&self) -> Result<(), Error> {
+    /// These sets, with more in effect and permitted.
+    fn set(&self, effective: CapabilitySet, permitted: CapabilitySet) -> Result<(), Error> {
         let sets = CapabilitySets {
-            effective: self.effective,
-            permitted: self.permitted,
+            effective: self.effective | effective,
+            permitted: self.permitted | permitted,
             inheritable: self.inheritable,
         };
-        set_capabilities(None, sets).doing("set the capabilities")?;
+        set_capabilities(None, sets).doing("set the capabilities")
+    }
+
+    fn apply(&self, last: Last) -> Result<(), Error> {
+        self.set(CapabilitySet::empty(), last.permitted())?;
         clear_ambient_capability_set().doing("clear the ambient capabilities")?;
         for capability in self.ambient.iter() {
             configure_capability_in_ambient_set(capability, true).doing("raise an ambient capability")?;
@@ -103,8 +108,50 @@ fn resource(kind: PosixRlimitType) -> Resource {
     }
 }
 
-/// Becomes the process' user with exactly its groups and capabilities; nothing is left of what we were.
-pub(crate) fn become_user(process: &Process, sets: Sets) -> Result<(), Error> {
+/// What is still needed after everything else was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Last {
+    Nothing,
+    /// A filter on system calls is loaded by a process that can never gain privileges, or by one that may administer the
+    /// system: without `no_new_privs` that capability stays permitted, but not in effect, until the filter is there.
+    Administer,
+}
+
+impl Last {
+    pub(crate) fn of(process: &Process, filtered: bool) -> Self {
+        match process.no_new_privileges() {
+            Some(true) => Self::Nothing,
+            _ if filtered => Self::Administer,
+            _ => Self::Nothing,
+        }
+    }
+
+    fn permitted(self) -> CapabilitySet {
+        match self {
+            Self::Nothing => CapabilitySet::empty(),
+            Self::Administer => CapabilitySet::SYS_ADMIN,
+        }
+    }
+
+    /// Before the filter is loaded.
+    pub(crate) fn arm(self, sets: Sets) -> Result<(), Error> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Administer => sets.set(self.permitted(), self.permitted()),
+        }
+    }
+
+    /// After it, so the filter must allow `capset`.
+    pub(crate) fn disarm(self, sets: Sets) -> Result<(), Error> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Administer => sets.set(CapabilitySet::empty(), CapabilitySet::empty()),
+        }
+    }
+}
+
+/// Becomes the process' user with exactly its groups and capabilities; nothing is left of what we were but `last`.
+pub(crate) fn become_user(process: &Process, sets: Sets, last: Last) -> Result<(), Error> {
     sets.drop_from_bounding()?;
     set_keep_capabilities(true).doing("keep capabilities over the change of user")?;
     let user = process.user();
@@ -112,7 +159,7 @@ pub(crate) fn become_user(process: &Process, sets: Sets) -> Result<(), Error> {
     let doing = format!("become user {} of group {}", user.uid(), user.gid());
     sys::become_user(user.uid(), user.gid(), groups).doing(&doing)?;
     set_keep_capabilities(false).doing("stop keeping capabilities")?;
-    sets.apply()?;
+    sets.apply(last)?;
     if process.no_new_privileges() == Some(true) {
         set_no_new_privs(true).doing("forbid new privileges")?;
     }

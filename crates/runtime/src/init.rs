@@ -12,7 +12,7 @@ use sys::{MountAttributes, Propagation};
 
 use crate::cgroups::{Cgroup, Entrance};
 use crate::create::Stdio;
-use crate::credentials::{self, Sets};
+use crate::credentials::{self, Last, Sets};
 use crate::devices::{self, Terminal};
 use crate::error::{Doing, Fault};
 use crate::handshake::{Channel, FromInit, ToInit};
@@ -20,7 +20,7 @@ use crate::namespaces::Plan;
 use crate::procfs::{Procfs, apply_sysctls};
 use crate::program::Program;
 use crate::root::Root;
-use crate::{Error, home, masks, mounts};
+use crate::{Error, Filter, home, masks, mounts};
 
 /// Everything that was read, checked and opened before the `clone3`.
 pub(crate) struct Init<'a> {
@@ -29,6 +29,7 @@ pub(crate) struct Init<'a> {
     pub(crate) linux: &'a Linux,
     pub(crate) sysctls: BTreeMap<String, String>,
     pub(crate) sets: Sets,
+    pub(crate) seccomp: Option<&'a Filter>,
     pub(crate) root: BorrowedFd<'a>,
     pub(crate) namespaces: Plan,
     pub(crate) cgroup: &'a Cgroup,
@@ -64,14 +65,24 @@ impl Init<'_> {
         credentials::limit(self.process.rlimits().as_deref().unwrap_or_default())?;
         let _ = sys::join_new_session_keyring();
         self.standard_streams(terminal)?;
-        credentials::become_user(self.process, self.sets)?;
+        let last = Last::of(self.process, self.seccomp.is_some());
+        credentials::become_user(self.process, self.sets, last)?;
         self.working_directory()?;
         let program = Program::find(self.process, &home)?;
         rustix::process::umask(Mode::from_raw_mode(self.process.user().umask().unwrap_or(0o022)));
         self.wait_for_start()?;
         sys::restore_default_signals();
         sys::set_cloexec_from(3).doing("mark descriptors to be closed")?;
+        self.filter_calls(last)?;
         Err(program.execute())
+    }
+
+    /// The last thing before the program: the profile is about the program and need not allow what we did until here.
+    fn filter_calls(&self, last: Last) -> Result<(), Error> {
+        let Some(filter) = self.seccomp else { return Ok(()) };
+        last.arm(self.sets)?;
+        filter.load()?;
+        last.disarm(self.sets)
     }
 
     /// The terminal, if there is one, and the user's home directory.

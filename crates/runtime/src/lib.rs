@@ -30,8 +30,10 @@ mod namespaces;
 mod procfs;
 mod program;
 mod root;
+mod seccomp;
 mod supported;
 
 pub use cgroups::Cgroup;
 pub use create::{Created, Request, Stdio, create};
 pub use error::Error;
+pub use seccomp::{Filter, compile as compile_seccomp};

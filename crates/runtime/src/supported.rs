@@ -35,7 +35,6 @@ fn check_linux(linux: &Linux) -> Result<(), Error> {
         ("linux.uidMappings", linux.uid_mappings().as_ref().is_some_and(|m| !m.is_empty())),
         ("linux.gidMappings", linux.gid_mappings().as_ref().is_some_and(|m| !m.is_empty())),
         ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|m| !m.is_empty())),
-        ("linux.seccomp", linux.seccomp().is_some()),
         ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|l| !l.is_empty())),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
@@ -115,8 +114,8 @@ mod tests {
     fn what_is_not_built_is_refused_by_its_name() {
         let with = |linux: &str| format!(r#"{{"process":{{"user":{{}},"cwd":"/"}},"linux":{linux}}}"#);
         assert_eq!(
-            refusal(&with(r#"{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}"#)),
-            "linux.seccomp is not supported"
+            refusal(&with(r#"{"timeOffsets":{"boottime":{"secs":1}}}"#)),
+            "linux.timeOffsets is not supported"
         );
         assert_eq!(
             refusal(&with(r#"{"namespaces":[{"type":"user"}]}"#)),

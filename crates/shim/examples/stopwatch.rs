@@ -1,5 +1,6 @@
 //! Runs `true` in a container a number of times and says how long each part took, and what a waiting shim weighs:
-//! `cargo run --release -p shim --example stopwatch -- target/<triple>/release/ketch-shim 50`.
+//! `cargo run --release -p shim --example stopwatch -- target/<triple>/release/ketch-shim 50 [SECCOMP.json]`. With an
+//! OCI seccomp profile every container gets its filter, compiled once.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has nothing to say")]
 #![expect(clippy::print_stdout, reason = "a tool for people")]
@@ -16,10 +17,11 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let program = args.next().unwrap();
     let rounds: usize = args.next().map_or(50, |n| n.parse().unwrap());
+    let seccomp = args.next().map(|path| compile(Path::new(&path)));
     let launcher = Launcher::of(Path::new(&program)).unwrap();
     let mut times: [Vec<f64>; 6] = Default::default();
     for round in 0..rounds {
-        for (all, time) in times.iter_mut().zip(run(&launcher, round)) {
+        for (all, time) in times.iter_mut().zip(run(&launcher, round, seccomp.as_ref())) {
             all.push(time);
         }
     }
@@ -32,7 +34,7 @@ fn main() {
 }
 
 fn mount(folder: &Path) -> OwnedFd {
-    let store = layers::LayerStore::open(folder).unwrap();
+    let store = layers::LayerStore::open(folder, layers::Choice::default()).unwrap();
     let layer = store.list().unwrap();
     store.mount_root(&layer, &folder.join("upper"), &folder.join("work")).unwrap()
 }
@@ -43,7 +45,7 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
     }
     let mut tar = tar::Builder::new(Vec::new());
     tar.append_file("bin/busybox", &mut File::open("/bin/busybox").unwrap()).unwrap();
-    let store = layers::LayerStore::open(folder).unwrap();
+    let store = layers::LayerStore::open(folder, layers::Choice::default()).unwrap();
     store.apply(&tar.into_inner().unwrap()[..], None).unwrap();
     let spec = include_str!("stopwatch.json").replace("ARGS", &serde_json::to_string(args).unwrap());
     Launch {
@@ -51,14 +53,24 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
         run_dir: folder.join("run"),
         container_dir: folder.to_owned(),
         spec: serde_json::from_str(&spec).unwrap(),
+        seccomp: None,
         stdin: Stdin::Closed,
         log: LogConfig::JsonFile(JsonFile::bounded(folder.join("log"))),
     }
 }
 
-fn run(launcher: &Launcher, round: usize) -> [f64; 6] {
+fn compile(path: &Path) -> runtime::Filter {
+    let profile = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let clock = Instant::now();
+    let filter = runtime::compile_seccomp(&profile).unwrap();
+    println!("compiled in {:.2} ms", clock.elapsed().as_secs_f64() * 1000.0);
+    filter
+}
+
+fn run(launcher: &Launcher, round: usize, seccomp: Option<&runtime::Filter>) -> [f64; 6] {
     let folder = tempfile::tempdir().unwrap();
-    let launch = prepare(folder.path(), &format!("ketch-stopwatch-{round}"), &["/bin/busybox", "true"]);
+    let mut launch = prepare(folder.path(), &format!("ketch-stopwatch-{round}"), &["/bin/busybox", "true"]);
+    launch.seccomp = seccomp.cloned();
     let clock = Instant::now();
     let mut marks = vec![0.0];
     let mark = |marks: &mut Vec<f64>| marks.push(clock.elapsed().as_secs_f64() * 1000.0);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
+use runtime::Filter;
 use serde::{Deserialize, Serialize};
 
 /// Everything about one container that its shim has to know. The root comes beside it, as a descriptor.
@@ -16,6 +17,9 @@ pub struct Launch {
     pub container_dir: PathBuf,
     /// The process, its namespaces and its limits; `process.terminal` decides between a pty and pipes.
     pub spec: Spec,
+    /// `spec.linux.seccomp` compiled, where the engine has done that already.
+    #[serde(default)]
+    pub seccomp: Option<Filter>,
     pub stdin: Stdin,
     pub log: LogConfig,
 }

@@ -54,7 +54,9 @@ fn refuse() -> i32 {
 }
 
 fn read(config: File) -> io::Result<Launch> {
-    let mut text = Vec::new();
+    // All at once: read in the sizes that a vector grows by, it would be ten calls.
+    let size = config.metadata()?.len().min(MAX_CONFIG);
+    let mut text = Vec::with_capacity(size as usize + 1);
     config.take(MAX_CONFIG).read_to_end(&mut text)?;
     Ok(serde_json::from_slice(&text)?)
 }
@@ -68,7 +70,13 @@ fn create(launch: &Launch, root: &OwnedFd) -> Result<(Shim, UnixListener), Failu
     let terminal = launch.spec.process().as_ref().and_then(|p| p.terminal()) == Some(true);
     let made = if terminal { Streams::for_terminal() } else { Streams::pipes(launch.stdin) };
     let (mut streams, stdio) = made.map_err(failed("make the standard streams"))?;
-    let request = runtime::Request { id: &launch.id, spec: &launch.spec, root: root.as_fd(), stdio };
+    let request = runtime::Request {
+        id: &launch.id,
+        spec: &launch.spec,
+        seccomp: launch.seccomp.as_ref(),
+        root: root.as_fd(),
+        stdio,
+    };
     let mut created = runtime::create(request).map_err(Failure::Runtime)?;
     if let Some(master) = created.console.take() {
         streams.set_terminal(master, launch.stdin).map_err(failed("take the terminal"))?;

@@ -8,6 +8,7 @@ mod clone;
 mod fdpass;
 mod mount;
 mod process;
+mod seccomp;
 mod signal;
 mod spawn;
 
@@ -21,5 +22,6 @@ pub use process::{
     become_user, exec_at, exec_path, exit_now, forget_program_pages, inherited, join_new_session_keyring,
     set_cloexec_from, unshare_cgroup_namespace, wait_for,
 };
+pub use seccomp::{SECCOMP_LOG, SECCOMP_SPEC_ALLOW, load_seccomp_filter};
 pub use signal::{block_signals, restore_default_signals, send_signal};
 pub use spawn::{Spawn, Spawned, spawn};

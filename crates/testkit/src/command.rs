@@ -59,6 +59,21 @@ pub fn clients_folder() -> PathBuf {
     std::env::var_os("KETCH_CLIENTS").map_or_else(|| home().join(".cache/ketch-clients"), PathBuf::from)
 }
 
+/// The interpreter that has docker-py.
+pub fn python() -> PathBuf {
+    clients_folder().join("python/bin/python")
+}
+
+/// A Python program with docker-py at hand.
+#[track_caller]
+pub fn docker_py(program: &str) -> Command {
+    let python = python();
+    assert!(python.is_file(), "no {}: run `cargo xtask clients`", python.display());
+    let mut command = Command::new(python);
+    command.args(["-I", "-c", program]);
+    command
+}
+
 /// One of the real clients, with its own C library, since it comes from a newer Debian than this one may be.
 #[track_caller]
 pub fn client(name: &str) -> Command {

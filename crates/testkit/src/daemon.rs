@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::ketch_binary;
 use crate::scratch::Scratch;
-use crate::waiting::{DEADLINE, eventually};
+use crate::waiting::{DEADLINE, eventually, pause};
 
 /// How to start an engine below a scratch directory. Every start of the same plan finds the same data.
 #[derive(Debug, Clone)]
@@ -22,6 +22,7 @@ pub struct Plan {
     pub pidfile: PathBuf,
     home: PathBuf,
     pub arguments: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
 }
 
 impl Plan {
@@ -33,6 +34,7 @@ impl Plan {
             pidfile: scratch.join("run/ketch.pid"),
             home: scratch.join("home"),
             arguments: Vec::new(),
+            variables: Vec::new(),
         }
     }
 
@@ -42,16 +44,34 @@ impl Plan {
         self
     }
 
+    /// Sets a variable of the engine's environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds `--config-file` with this content.
+    #[must_use]
+    pub fn config(self, scratch: &Scratch, keys: &serde_json::Value) -> Self {
+        let file = scratch.write("daemon.json", keys.to_string());
+        self.arg("--config-file").arg(file)
+    }
+
     /// The command line of this engine, for tests that start it in their own way.
     pub fn command(&self) -> Command {
         let mut command = Command::new(ketch_binary());
         command.arg("daemon").arg("--data-root").arg(&self.root).arg("--exec-root").arg(&self.run);
         command.arg("--pidfile").arg(&self.pidfile).args(&self.arguments);
+        // The whole suite with an optimisation switched off: KETCH_TEST_DAEMON_ARGS="--storage-driver overlay".
+        let more = std::env::var("KETCH_TEST_DAEMON_ARGS").unwrap_or_default();
+        command.args(more.split_whitespace());
         if !self.arguments.iter().any(|argument| argument == "-H" || argument == "--validate") {
             command.arg("-H").arg(format!("unix://{}", self.socket.display()));
         }
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.home);
         command.env("KETCH_RUN_DIR", &self.run).env("KETCH_DATA_ROOT", &self.root);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }
@@ -141,6 +161,15 @@ impl Daemon {
             Ok(Some(status)) => Ok(status),
             other => Err(other),
         })
+    }
+
+    /// Whether the process ends, given the time that a test gives to everything. Never panics.
+    pub(crate) fn ends(&mut self) -> bool {
+        let end = std::time::Instant::now() + DEADLINE;
+        while self.is_running() && std::time::Instant::now() < end {
+            pause();
+        }
+        !self.is_running()
     }
 
     /// `kill -9`, and the process is gone.

@@ -12,6 +12,7 @@ use crate::daemon::{Daemon, Plan};
 use crate::http::{self, Exchange, Reply, Request};
 use crate::images;
 use crate::leaks;
+use crate::netfilter;
 use crate::recording::{Recordings, split_version, versions};
 use crate::scratch::Scratch;
 
@@ -23,6 +24,9 @@ pub struct Engine {
     own: Option<Own>,
     recordings: Recordings,
     names: Names,
+    /// Interfaces and firewall rules that were there before.
+    network: BTreeSet<String>,
+    ended: bool,
 }
 
 #[derive(Debug)]
@@ -58,10 +62,11 @@ impl Engine {
     pub fn planned(change: impl FnOnce(Plan, &Scratch) -> Plan) -> Self {
         let scratch = Scratch::create();
         let plan = change(Plan::below(&scratch), &scratch);
+        let network = netfilter::look();
         let daemon = Daemon::start(&plan);
         let names = Names { prefix: "kt".into() };
         let (socket, own) = (plan.socket.clone(), Some(Own { plan, daemon: Some(daemon) }));
-        Self { socket, scratch, own, recordings: Recordings::committed(), names }
+        Self { socket, scratch, own, recordings: Recordings::committed(), names, network, ended: false }
     }
 
     fn peer(host: &str) -> Self {
@@ -69,7 +74,8 @@ impl Engine {
         let socket = host.strip_prefix("unix://").unwrap_or_else(|| panic!("not a unix:// host: {host}"));
         let prefix = format!("kt{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (scratch, recordings) = (Scratch::create(), Recordings::committed());
-        Self { socket: socket.into(), scratch, own: None, recordings, names: Names { prefix } }
+        let (names, network) = (Names { prefix }, BTreeSet::new());
+        Self { socket: socket.into(), scratch, own: None, recordings, names, network, ended: false }
     }
 
     pub fn is_peer(&self) -> bool {
@@ -160,21 +166,39 @@ impl Engine {
     /// Our own command line against this engine.
     #[track_caller]
     pub fn ketch<const N: usize>(&self, arguments: [&str; N]) -> Output {
-        command::run(self.environment(&mut Command::new(command::ketch_binary())).args(arguments))
+        command::run(self.ketch_command().args(arguments))
     }
 
     /// The real docker command line against this engine.
     #[track_caller]
     pub fn docker<const N: usize>(&self, arguments: [&str; N]) -> Output {
-        command::run(self.environment(&mut command::client("docker")).args(arguments))
+        command::run(self.docker_command().args(arguments))
     }
 
-    fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    /// Our own command line, to be given arguments and started in the test's own way.
+    pub fn ketch_command(&self) -> Command {
+        self.environment(Command::new(command::ketch_binary()))
+    }
+
+    /// The real docker command line likewise.
+    #[track_caller]
+    pub fn docker_command(&self) -> Command {
+        self.environment(command::client("docker"))
+    }
+
+    /// A Python program with docker-py, whose `docker.from_env()` is this engine.
+    #[track_caller]
+    pub fn docker_py(&self, program: &str) -> Command {
+        self.environment(command::docker_py(program))
+    }
+
+    fn environment(&self, mut command: Command) -> Command {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
             .env("HOME", self.scratch.join("home"))
             .env("DOCKER_CONFIG", self.scratch.join("home/.docker"));
-        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
+        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+        command
     }
 
     /// Loads the busybox image under a name of this test and returns that name.
@@ -221,27 +245,54 @@ impl Engine {
         }
     }
 
-    /// Ends our engine in an orderly way and lists what it left.
+    /// Takes everything of this test away, ends our engine in an orderly way, and returns what was left all the same.
+    /// Dropping does it too, and fails the test over what it finds.
+    pub fn close(mut self) -> Vec<String> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Vec<String> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Vec::new();
+        }
+        // What a killed engine left, its successor has to take away. A test that failed may have an engine that can't
+        // start, and a second panic would hide the first: there it is only looked at.
+        if !std::thread::panicking()
+            && let Some(own) = &mut self.own
+            && !own.daemon.as_mut().is_some_and(Daemon::is_running)
+        {
+            own.daemon = Some(Daemon::start(&own.plan));
+        }
+        let folders = self.own.as_ref().map(|own| [own.plan.root.clone(), own.plan.run.clone()]);
+        let ids = leaks::container_ids(folders.as_ref().map_or(&[], |folders| folders));
+        self.clear();
+        let mut found = self.finish(&ids);
+        if let Err(error) = std::fs::remove_dir_all(self.scratch.path()) {
+            found.push(format!("file: {}: {error}", self.scratch.path().display()));
+        }
+        found
+    }
+
     fn finish(&mut self, ids: &BTreeSet<String>) -> Vec<String> {
         let Some(mut own) = self.own.take() else { return Vec::new() };
         let mut found = Vec::new();
-        let mut orderly = false;
-        if let Some(mut daemon) = own.daemon.take().filter(|_| !std::thread::panicking()) {
-            orderly = daemon.is_running();
+        if let Some(daemon) = &mut own.daemon {
             daemon.signal(rustix::process::Signal::TERM);
-            let _ = daemon.wait();
+            if !daemon.ends() {
+                found.push(format!("the engine, pid {}, doesn't end", daemon.pid()));
+            }
         }
-        if orderly {
-            found.extend(leaks::run_files(&own.plan.run));
-            found.extend(leaks::processes(self.scratch.path()).into_iter().map(|(_, how)| how));
-        }
-        for (pid, _) in leaks::processes(self.scratch.path()) {
+        drop(own.daemon.take());
+        found.extend(leaks::run_files(&own.plan.run));
+        for (pid, how) in leaks::processes(self.scratch.path()) {
+            found.push(how);
             if let Some(pid) = rustix::process::Pid::from_raw(pid) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
         }
         found.extend(leaks::mounts(self.scratch.path()));
         found.extend(leaks::cgroups(ids).into_iter().map(|path| format!("cgroup: {}", path.display())));
+        found.extend(netfilter::look().difference(&self.network).cloned());
         found
     }
 }
@@ -257,13 +308,7 @@ fn pinned(request: &Request) -> Request {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let folders = self.own.as_ref().map(|own| [own.plan.root.clone(), own.plan.run.clone()]);
-        let ids = leaks::container_ids(folders.as_ref().map_or(&[], |folders| folders));
-        self.clear();
-        let mut found = self.finish(&ids);
-        if let Err(error) = std::fs::remove_dir_all(self.scratch.path()) {
-            found.push(format!("file: {}: {error}", self.scratch.path().display()));
-        }
+        let found = self.end();
         let report = found.join("\n  ");
         if std::thread::panicking() {
             if !found.is_empty() {

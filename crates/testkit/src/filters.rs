@@ -13,7 +13,10 @@ pub const SNAPSHOT: &[(&str, &str)] = &[
     (r"\b[0-9a-f]{64}\b", "[ID]"),
     (r"\b[0-9a-f]{12}\b", "[ID]"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", "[TIME]"),
-    (r"(Less than a second|About a minute|\d+ (second|minute|hour|day)s?) ago", "[AGO]"),
+    (
+        r"(Less than a second|About an? (minute|hour)|\d+ (second|minute|hour|day|week|month|year)s?) ago",
+        "[AGO]",
+    ),
     (r"/tmp/kt-[^\s/]+", "[SCRATCH]"),
 ];
 

@@ -1,4 +1,4 @@
-//! What an engine left behind: processes, mounts, interfaces, cgroups, files.
+//! What an engine left behind: processes, mounts, cgroups, files. Interfaces and rules: see `netfilter`.
 //!
 //! Everything of an engine carries its scratch path (command lines, environments, mounts) or the id of one of its
 //! containers (cgroups), so a look at the whole machine finds this engine's leftovers and nobody else's.
@@ -82,12 +82,6 @@ pub fn run_files(run: &Path) -> Vec<String> {
         }
     }
     found
-}
-
-/// Interfaces of this network namespace.
-pub fn interfaces() -> BTreeSet<String> {
-    let entries = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 #[cfg(test)]

@@ -15,13 +15,17 @@ pub mod filters;
 pub mod http;
 pub mod images;
 pub mod leaks;
+mod netfilter;
 pub mod recording;
+pub mod replay;
 pub mod scenario;
 mod scratch;
 pub mod shape;
+mod terminal;
 mod waiting;
 
 pub use engine::Engine;
 pub use faults::Faults;
 pub use scratch::Scratch;
+pub use terminal::Terminal;
 pub use waiting::{DEADLINE, eventually};

@@ -23,6 +23,6 @@ pub fn eventually<T, E: Debug>(deadline: Duration, mut probe: impl FnMut() -> Re
     clippy::disallowed_methods,
     reason = "the one place that polls; every caller has a condition and a deadline"
 )]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(2));
 }

@@ -34,8 +34,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sys", &["diag"]),
     ("diag", &[]),
     ("about", &[]),
-    // the main job: an ordinary user of the command line
-    ("demo", &["diag"]),
     // beside the product: they see it from outside
     ("testkit", &[]),
     ("xtask", &["testkit"]),

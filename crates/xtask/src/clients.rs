@@ -1,8 +1,11 @@
-//! `cargo xtask clients`: the real docker CLI, compose, buildx and skopeo, from Debian's archive.
+//! `cargo xtask clients`: the real docker CLI, compose, buildx and skopeo, from Debian's archive, and docker-py.
 //!
 //! A private apt does the fetching, with its own lists and cache below the client cache: it verifies the archive's
 //! signature with Debian's keyring, the package lists by it, and every package by them. Nothing is installed: the
 //! packages are unpacked beside each other, with the C library that they were built for, so they run on older systems.
+//!
+//! docker-py comes from Python's registry into a virtual environment of its own, every file checked against the hash in
+//! `requirements.txt`.
 
 use std::fs;
 use std::path::Path;
@@ -14,6 +17,7 @@ use testkit::command::clients_folder;
 use crate::process;
 
 const PACKAGES: &[&str] = &["docker-cli", "docker-compose", "docker-buildx", "skopeo"];
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/requirements.txt");
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Older clients than these don't speak what the tests ask.
 const AT_LEAST: &[(&str, &[&str], u32)] =
@@ -32,6 +36,22 @@ pub(crate) fn run() -> anyhow::Result<()> {
         println!("{}", text.lines().next().unwrap_or_default());
     }
     fs::write(stamp, "")?;
+    docker_py(&cache).context("cannot fetch docker-py")
+}
+
+/// The stamp is the list itself: another list is another environment.
+fn docker_py(cache: &Path) -> anyhow::Result<()> {
+    let (folder, wanted) = (cache.join("python"), fs::read_to_string(REQUIREMENTS)?);
+    let stamp = folder.join("complete");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = Command::new(testkit::command::python());
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    pip.args(["--only-binary", ":all:", "--require-hashes", "--requirement", REQUIREMENTS]);
+    process::run(&mut pip)?;
+    fs::write(stamp, wanted)?;
     Ok(())
 }
 

@@ -30,12 +30,19 @@ impl Caller for Recorder {
     }
 }
 
+/// `cargo xtask replies --host unix://…`: dockerd's whole answers and what the docker command line makes of them.
+pub(crate) fn replies(arguments: &[String]) -> anyhow::Result<()> {
+    testkit::replay::record(socket(arguments)?)
+}
+
+fn socket(arguments: &[String]) -> anyhow::Result<&Path> {
+    let [flag, host] = arguments else { anyhow::bail!("usage: --host unix:///path/to/docker.sock") };
+    anyhow::ensure!(flag == "--host", "unknown: {flag}");
+    Ok(Path::new(host.strip_prefix("unix://").context("the host must be a unix:// socket")?))
+}
+
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let host = match arguments {
-        [flag, host] if flag == "--host" => host,
-        _ => anyhow::bail!("usage: cargo xtask record --host unix:///path/to/docker.sock"),
-    };
-    let socket = Path::new(host.strip_prefix("unix://").context("the host must be a unix:// socket")?);
+    let socket = socket(arguments)?;
     let recordings = Recordings::committed();
     recordings.clear()?;
     for version in versions() {

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use crate::process::{self, cargo, workspace};
 
 /// The end-to-end modules that break things on purpose.
-const LOOPS: &[&str] = &["bad_input", "handover", "containers"];
+const LOOPS: &[&str] = &["bad_input::", "handover::", "containers::"];
 
 pub(crate) fn run() -> anyhow::Result<()> {
     process::run(cargo().args(["build", "--quiet", "--package", "ketch"]))?;
@@ -15,7 +15,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let begun = Instant::now();
     let ketch = process::ketch("debug")?;
     let mut tests = cargo();
-    tests.args(["test", "--package", "e2e", "--"]).args(LOOPS);
+    tests.args(["test", "--package", "e2e", "--test", "e2e", "--"]).args(LOOPS);
     tests.args(["--nocapture", "--test-threads=1"]);
     let output = tests
         .env("KETCH_BIN", ketch)

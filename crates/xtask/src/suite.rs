@@ -15,6 +15,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("mount", "mount"),
     ("openssl", "openssl"),
+    ("docker-registry", "docker-registry"),
+    ("skopeo", "skopeo"),
+    ("python3", "python3"),
 ];
 const LIMIT: u64 = 25_000_000;
 
@@ -37,8 +40,13 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
 /// A test that lacks a tool fails; so the tools are brought here, where that can be done.
 fn install() -> anyhow::Result<()> {
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         NEEDED.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    // Debian keeps what makes virtual environments in a package of its own.
+    let venv = Command::new("python3").args(["-c", "import ensurepip"]).output();
+    if !venv.is_ok_and(|output| output.status.success()) {
+        missing.push("python3-venv");
+    }
     let packages: Vec<&str> = missing.iter().flat_map(|list| list.split(' ')).collect();
     if packages.is_empty() {
         return Ok(());

@@ -22,7 +22,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let mut set = |key: &str, value: Value| drop(fields.insert(key.into(), value));
     set("Id", json!(image.id.as_str()));
     set("RepoTags", json!(catalogue.names_of(&image.id)));
-    set("RepoDigests", json!([]));
+    set("RepoDigests", json!(catalogue.digests_of(&image.id)));
     let old = call.before(52);
     for (key, text) in [("Parent", ""), ("Comment", &comment), ("DockerVersion", "")] {
         if old || !text.is_empty() {
@@ -43,7 +43,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     if call.before(44) {
         set("VirtualSize", json!(image.size()));
     }
-    set("GraphDriver", json!({ "Data": null, "Name": "overlay" }));
+    set("GraphDriver", json!({ "Data": null, "Name": call.engine.storage_driver }));
     let layers: Vec<&str> = config.rootfs.diff_ids.iter().map(oci::Digest::as_str).collect();
     set("RootFS", json!({ "Type": config.rootfs.kind, "Layers": layers }));
     let tagged = last_tagged(&catalogue, &image).map_or_else(|| NEVER.to_owned(), time::rfc3339);

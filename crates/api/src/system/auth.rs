@@ -1,11 +1,11 @@
 //! `POST /auth`: checks credentials against a registry.
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::reply::Reply;
+use crate::reply::{self, Reply};
 
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let body = Call::json(call.request).await?;
@@ -16,11 +16,23 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     check_types(&body)?;
     let server = body.get("serveraddress").and_then(|value| value.as_str()).unwrap_or_default();
     let server = if server.is_empty() { "https://index.docker.io/v1/" } else { server };
-    // Saying "Login Succeeded" without having asked would store wrong credentials.
-    Err(Error::refused(
-        "/auth",
-        &format!("this version of Ketch does not reach registries, so not {server} either"),
-    ))
+    let domain = domain(server);
+    let text = body.to_string();
+    let Some(credentials) = engine::images::from_json(text.as_bytes())? else {
+        return Err(Error::invalid("no username, password or token was given"));
+    };
+    let login = call.engine.registries().login(domain, &credentials).await.map_err(engine::Error::from)?;
+    let identity = login.identity.as_ref().map(|secret| secret.reveal()).unwrap_or_default();
+    Ok(reply::json(&json!({ "Status": "Login Succeeded", "IdentityToken": identity })))
+}
+
+/// `https://index.docker.io/v1/` and `https://r.example/v2/` are docker.io and r.example.
+fn domain(server: &str) -> &str {
+    let bare = server.trim_start_matches("https://").trim_start_matches("http://");
+    match bare.split('/').next().unwrap_or_default() {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        domain => domain,
+    }
 }
 
 /// dockerd decodes into texts and answers 500 with Go's sentence for anything else.

@@ -13,7 +13,8 @@ use crate::reply::{self, Reply};
 const TYPES: &[&str] = &["container", "image", "volume", "build-cache"];
 
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
-    let wanted: Vec<&str> = call.query.all("type").collect();
+    // Before 1.42 there was no such parameter.
+    let wanted: Vec<&str> = call.query.all("type").filter(|_| call.since(42)).collect();
     if let Some(unknown) = wanted.iter().find(|name| !TYPES.contains(name)) {
         return Err(Error::invalid(format!("unknown object type: {unknown}")));
     }

@@ -142,8 +142,8 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         containers_paused: 0,
         containers_stopped: containers.len() - running,
         images: engine.images.catalogue().images.len(),
-        driver: "overlay",
-        driver_status: vec![["Backing".into(), "directories".into()]],
+        driver: engine.storage_driver,
+        driver_status: vec![["Layers".into(), layers(engine.storage_driver).into()]],
         plugins: Plugins {
             volume: Vec::new(),
             network: vec!["host", "null"],
@@ -200,7 +200,14 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         init_commit: json!({ "ID": "" }),
         security_options: security(engine),
         cdi_spec_dirs: [],
-        warnings: warnings(cgroups),
+        warnings: warnings(engine),
+    }
+}
+
+fn layers(driver: &str) -> &'static str {
+    match driver {
+        "erofs" => "indexed tars",
+        _ => "directories",
     }
 }
 
@@ -241,7 +248,7 @@ fn runtimes(live: &Live) -> BTreeMap<String, Value> {
 }
 
 fn security(engine: &Engine) -> Vec<String> {
-    let mut options = Vec::new();
+    let mut options = vec![format!("name=seccomp,profile={}", engine.settings.seccomp_name)];
     if engine.cgroups.version == 2 {
         options.push("name=cgroupns".to_owned());
     }
@@ -251,13 +258,15 @@ fn security(engine: &Engine) -> Vec<String> {
     options
 }
 
-fn warnings(cgroups: &Cgroups) -> Option<Vec<String>> {
-    let mut warnings =
-        vec!["WARNING: No seccomp filter: containers of this version of Ketch run without one".to_owned()];
+fn warnings(engine: &Engine) -> Option<Vec<String>> {
+    let mut warnings = Vec::new();
+    if engine.settings.seccomp_name != "builtin" {
+        warnings.push("WARNING: daemon is not using the default seccomp profile".to_owned());
+    }
     for (controller, what) in
         [("memory", "memory limit"), ("cpu", "cpu shares"), ("cpuset", "cpuset"), ("pids", "pids limit")]
     {
-        if !cgroups.has(controller) {
+        if !engine.cgroups.has(controller) {
             warnings.push(format!("WARNING: No {what} support"));
         }
     }

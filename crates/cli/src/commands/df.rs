@@ -183,7 +183,8 @@ fn verbose(usage: &Value, format: &str) -> Result<String, Error> {
             return Ok(format!("{}\n", client::files::go_escape(&whole.to_string())));
         }
         let template = crate::template::Template::parse(format, crate::template::LISTING)?;
-        return Ok(template.render(whole.clone(), whole)? + "\n");
+        // The whole is one object: as with docker, line breaks are the template's own business.
+        return template.render(whole.clone(), whole);
     }
     let own: i64 =
         list(usage, "BuildCache").iter().filter(|c| c["Shared"] != true).map(|c| number(c, "Size")).sum();

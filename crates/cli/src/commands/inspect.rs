@@ -110,7 +110,7 @@ pub(crate) fn print(format: &str, template: Option<&Template>, found: Vec<Value>
     }
     let whole = Value::Array(found);
     Ok(match format {
-        "json" => format!("{}\n", client::files::go_escape(&whole.to_string())),
+        "json" => format!("{whole}\n"),
         _ if whole == Value::Array(vec![]) => "[]\n".into(),
         _ => format!("{}\n", client::files::indented(&whole, "    ")),
     })
@@ -160,8 +160,6 @@ mod tests {
         assert_eq!(text("{{json .New}} {{.ID}}"), "{\"b\":\"<\",\"a\":[]} x\n");
         assert_eq!(text("{{json .}}"), format!("{object}\n"));
         assert_eq!(text("{{if .State.Health}}sick{{else}}{{.State.Status}}{{end}}"), "up\n");
-        assert!(
-            print("", None, vec![object]).unwrap().contains("\"b\": \"\\u003c\",\n            \"a\": []")
-        );
+        assert!(print("", None, vec![object]).unwrap().contains("\"b\": \"<\",\n            \"a\": []"));
     }
 }

@@ -418,6 +418,7 @@ fn launch_shim(shared: &Shared, container: &Container) -> Result<shim::Launched,
     let launch = shim::Launch {
         id: container.id.clone(),
         spec: spec::build(container, root.as_fd(), &places, &shared.settings)?,
+        seccomp: spec::filter(&container.host, &shared.filters)?.as_deref().cloned(),
         stdin: match (container.config.open_stdin, container.config.stdin_once) {
             (false, _) => shim::Stdin::Closed,
             (true, false) => shim::Stdin::Open,

@@ -190,9 +190,9 @@ impl Create {
         if body.is_empty() {
             return Err(Error::EmptyConfig);
         }
-        let config: Config = read(Value::Object(body), "")?;
+        let config: Config = read(&Value::Object(body), "")?;
         let host: HostConfig =
-            read(if host.is_null() { Value::Object(Map::new()) } else { host }, "HostConfig.")?;
+            read(&if host.is_null() { Value::Object(Map::new()) } else { host }, "HostConfig.")?;
         refuse_endpoints(&networking, &host)?;
         refuse_unsupported(&config, CONFIG_DONE, "")?;
         refuse_unsupported(&host, HOST_DONE, "HostConfig.")?;
@@ -239,6 +239,7 @@ const HOST_DONE: &[&str] = &[
     "MaskedPaths",
     "ReadonlyPaths",
     "RestartPolicy",
+    "SecurityOpt",
     "CapAdd",
     "CapDrop",
     "MemorySwappiness",
@@ -252,15 +253,24 @@ const HOST_DONE: &[&str] = &[
     "CpuShares",
 ];
 
-fn read<T: serde::de::DeserializeOwned + Serialize>(body: Value, place: &str) -> Result<T, Error> {
+fn read<T: serde::de::DeserializeOwned + Serialize>(body: &Value, place: &str) -> Result<T, Error> {
     let given: Vec<String> = body.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
-    let parsed: T = serde_json::from_value(body)
-        .map_err(|error| Error::Invalid(format!("invalid JSON: {place}{error}")))?;
+    let parsed = T::deserialize(body).map_err(|error| {
+        let field = culprit::<T>(body).map(|field| format!("{place}{field}: ")).unwrap_or_default();
+        Error::Invalid(format!("invalid JSON: {field}{error}"))
+    })?;
     let known = serde_json::to_value(&parsed).unwrap_or_default();
     for key in given.iter().filter(|key| known.get(key.as_str()).is_none()) {
         tracing::debug!("a client sent {place}{key}, which this engine doesn't know");
     }
     Ok(parsed)
+}
+
+/// The field that can't be read, found by reading each alone: every field has a default.
+fn culprit<T: serde::de::DeserializeOwned>(body: &Value) -> Option<&str> {
+    let alone = |key: &str, value: &Value| serde_json::json!({ key: value });
+    let mut fields = body.as_object()?.iter();
+    fields.find(|(key, value)| T::deserialize(alone(key, value)).is_err()).map(|(key, _)| key.as_str())
 }
 
 /// An option is done or refused by name, never accepted and ignored.
@@ -351,7 +361,10 @@ mod tests {
     #[test]
     fn a_wrong_type_says_where() {
         let error = Create::from_json(json!({"Image": 1})).unwrap_err().to_string();
-        assert!(error.starts_with("invalid JSON: ") && error.contains("expected a string"), "{error}");
+        assert_eq!(error, "invalid JSON: Image: invalid type: integer `1`, expected a string");
+        let error = Create::from_json(json!({"Image": "a", "HostConfig": {"CpuShares": 1, "Memory": "1g"}}));
+        let wanted = "invalid JSON: HostConfig.Memory: invalid type: string \"1g\", expected i64";
+        assert_eq!(error.unwrap_err().to_string(), wanted);
     }
 
     #[test]

@@ -36,7 +36,9 @@ pub(super) fn create(
     let image = images.get(&request.config.image)?;
     let id = crate::id::container_id();
     let config = merge(request.config, &image, &id)?;
-    let host = settle(request.host, &shared.settings)?;
+    let host = settle(request.host, &shared.settings, &shared.live.load().default_runtime)?;
+    // A profile that is wrong is told now, and one that isn't needn't be compiled at the start.
+    spec::filter(&host, &shared.filters)?;
     let name = claim_name(request.name.as_deref(), &id, index)?;
     let container = Container {
         id,
@@ -206,7 +208,7 @@ fn merge_env(mut env: Vec<String>, image: &[String]) -> Vec<String> {
 }
 
 /// Fills in this engine's defaults and refuses what it can't do.
-pub fn settle(mut host: HostConfig, settings: &Settings) -> Result<HostConfig, Error> {
+fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> Result<HostConfig, Error> {
     let set = |field: &mut String, value: &str| {
         if field.is_empty() {
             value.clone_into(field);
@@ -228,7 +230,7 @@ pub fn settle(mut host: HostConfig, settings: &Settings) -> Result<HostConfig, E
     if host.restart_policy.name != "no" {
         return unsupported(format!("restart policy {}", host.restart_policy.name), None);
     }
-    set(&mut host.runtime, BUILT_IN_RUNTIME);
+    set(&mut host.runtime, default_runtime);
     if host.runtime != BUILT_IN_RUNTIME {
         return unsupported(format!("runtime {}", host.runtime), None);
     }

@@ -21,25 +21,29 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::state::{Db, Record as _};
+use arc_swap::ArcSwap;
 use oci::Digest;
 
 pub use attach::Streams;
-pub use create::{Created, settle};
+pub use create::Created;
 pub use handle::{Handle, View, WaitFor};
 pub use record::{Container, Places};
 
 use crate::Error;
 use crate::events::{Events, Kind};
 use crate::images::{self, Images};
-use crate::settings::Settings;
+use crate::security::Filters;
+use crate::settings::{Live, Settings};
 
 /// What every container's task needs of the engine.
 #[derive(Debug)]
 pub struct Shared {
     pub(crate) settings: Arc<Settings>,
+    pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) db: Arc<Db>,
     pub(crate) layers: Arc<layers::LayerStore>,
     pub(crate) events: Arc<Events>,
+    pub(crate) filters: Filters,
 }
 
 impl Shared {

@@ -1,15 +1,18 @@
 //! From what a client asked for to the runtime's specification: the one place where a container's confinement is
 //! decided.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use oci_spec::runtime as rt;
+use runtime::Filter;
 
 use super::config::HostConfig;
 use super::record::{Container, Places};
 use super::user;
 use crate::Error;
+use crate::security::{Filters, Seccomp, SecurityOptions};
 use crate::settings::Settings;
 
 /// Docker's default set.
@@ -71,6 +74,7 @@ pub(super) fn build(
 
 fn process(container: &Container, root: BorrowedFd<'_>, settings: &Settings) -> Result<rt::Process, Error> {
     let config = &container.config;
+    let options = SecurityOptions::parse(container.host.security_opt.as_ref())?;
     let user = user::resolve(&config.user, root)?;
     let mut ids = rt::User::default();
     ids.set_uid(user.uid).set_gid(user.gid).set_additional_gids(Some(user.groups.clone()));
@@ -82,7 +86,7 @@ fn process(container: &Container, root: BorrowedFd<'_>, settings: &Settings) -> 
         .set_args(Some(container.command()))
         .set_env(Some(environment(container, &user.home)))
         .set_cwd(cwd.into())
-        .set_no_new_privileges(Some(settings.no_new_privileges))
+        .set_no_new_privileges(Some(options.no_new_privileges.unwrap_or(settings.no_new_privileges)))
         .set_capabilities(Some(capabilities(&container.host)?))
         .set_rlimits(None);
     if let [rows, columns] = container.host.console_size
@@ -93,6 +97,19 @@ fn process(container: &Container, root: BorrowedFd<'_>, settings: &Settings) -> 
         process.set_console_size(size.ok());
     }
     Ok(process)
+}
+
+/// What the container's processes may call; nothing where that is everything. It isn't in the specification: the runtime
+/// gets it compiled.
+pub(super) fn filter(host: &HostConfig, filters: &Filters) -> Result<Option<Arc<Filter>>, Error> {
+    let asked = match SecurityOptions::parse(host.security_opt.as_ref())?.seccomp {
+        // Privileged means without confinement, unless a profile is asked for.
+        Seccomp::Default if host.privileged => Seccomp::Unconfined,
+        asked => asked,
+    };
+    let none = HashSet::new();
+    let capabilities = capabilities(host)?;
+    filters.get(&asked, capabilities.bounding().as_ref().unwrap_or(&none))
 }
 
 fn environment(container: &Container, home: &str) -> Vec<String> {
@@ -130,7 +147,7 @@ fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
         (false, false) => CAPABILITIES.to_vec(),
     };
     let kept = base.into_iter().chain(added).filter(|cap| !dropped.contains(cap));
-    let set: std::collections::HashSet<_> = kept.collect();
+    let set: HashSet<_> = kept.collect();
     let mut capabilities = rt::LinuxCapabilities::default();
     // Inheritable and ambient stay empty: what the program itself executes gets nothing by inheritance.
     capabilities
@@ -144,9 +161,8 @@ fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
 
 fn capability(name: &str) -> Result<rt::Capability, Error> {
     let bare = name.strip_prefix("CAP_").unwrap_or(name);
-    format!("CAP_{bare}")
-        .parse()
-        .map_err(|_| Error::Invalid(format!("invalid CapAdd: unknown capability: \"CAP_{bare}\"")))
+    // `oci-spec` parses names without the prefix only.
+    bare.parse().map_err(|_| Error::Invalid(format!("invalid CapAdd: unknown capability: \"CAP_{bare}\"")))
 }
 
 fn capability_by_number(number: u32) -> Option<rt::Capability> {
@@ -225,14 +241,19 @@ fn linux(container: &Container, settings: &Settings) -> rt::Linux {
         .set_masked_paths(paths(&host.masked_paths))
         .set_readonly_paths(paths(&host.readonly_paths))
         .set_cgroups_path(Some(format!("{}/{}", settings.cgroup_parent, container.id).into()))
-        .set_resources(Some(resources(host)))
-        .set_seccomp(None);
+        .set_resources(Some(resources(host)));
     linux
 }
 
 fn resources(host: &HostConfig) -> rt::LinuxResources {
     let mut resources = rt::LinuxResources::default();
-    resources.set_devices(None);
+    if !host.privileged {
+        // No device; the runtime adds those that every container has in its `/dev`. A container may make nodes, so
+        // without this it could open the host's disks.
+        let mut none = rt::LinuxDeviceCgroup::default();
+        none.set_allow(false).set_access(Some("rwm".to_owned()));
+        resources.set_devices(Some(vec![none]));
+    }
     if host.memory > 0 {
         let mut memory = rt::LinuxMemory::default();
         memory.set_limit(Some(host.memory));
@@ -253,4 +274,27 @@ fn resources(host: &HostConfig) -> rt::LinuxResources {
         resources.set_cpu(Some(cpu));
     }
     resources
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounding(add: &[&str], drop: &[&str]) -> HashSet<rt::Capability> {
+        let list = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        let host = HostConfig { cap_add: list(add), cap_drop: list(drop), ..HostConfig::default() };
+        capabilities(&host).unwrap().bounding().clone().unwrap_or_default()
+    }
+
+    #[test]
+    fn capabilities_are_added_and_dropped_with_and_without_their_prefix() {
+        let default = bounding(&[], &[]);
+        assert_eq!(default.len(), 14);
+        let changed = bounding(&["CAP_SYS_ADMIN", "bpf"], &["kill", "CAP_MKNOD"]);
+        assert_eq!(changed.len(), 14);
+        assert!(changed.contains(&rt::Capability::Bpf) && !changed.contains(&rt::Capability::Kill));
+        assert_eq!(bounding(&["ALL"], &[]).len(), 41);
+        assert_eq!(bounding(&["ALL"], &["SYS_ADMIN"]).len(), 40);
+        assert_eq!(bounding(&["KILL"], &["ALL"]), HashSet::from([rt::Capability::Kill]));
+    }
 }

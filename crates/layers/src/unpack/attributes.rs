@@ -10,33 +10,39 @@ use super::place::Place;
 use crate::Error;
 
 /// On a directory: overlayfs looks no further down.
-pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
+pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
 const XATTR: &str = "SCHILY.xattr.";
 /// overlayfs' own attributes, with which a layer could point anywhere below; only we may write them.
 const RESERVED: [&str; 2] = ["trusted.overlay.", "user.overlay."];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Times {
-    seconds: i64,
-    nanoseconds: i64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) seconds: i64,
+    pub(crate) nanoseconds: i64,
 }
 
 #[derive(Debug)]
-pub(super) struct Attributes {
-    uid: u32,
-    gid: u32,
-    mode: u32,
-    pub(super) times: Times,
-    xattrs: Vec<(String, Vec<u8>)>,
+pub(crate) struct Attributes {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) times: Times,
+    pub(crate) xattrs: Vec<(String, Vec<u8>)>,
 }
 
 impl Attributes {
     pub(super) fn read(entry: &mut tar::Entry<'_, impl Read>, place: &Place) -> Result<Self, Error> {
         let header = entry.header();
         let bad = |_| place.refuse("has a malformed header");
-        let (mut uid, mut gid) = (header.uid().map_err(bad)?, header.gid().map_err(bad)?);
-        let mode = header.mode().map_err(bad)? & 0o7777;
-        let mut times = Times { seconds: header.mtime().map_err(bad)? as i64, nanoseconds: 0 };
+        let field = |raw: &[u8], read: fn(&tar::Header) -> std::io::Result<u64>| match is_empty(raw) {
+            true => Ok(0),
+            false => read(header).map_err(bad),
+        };
+        let raw = header.as_old();
+        let mut uid = field(&raw.uid, tar::Header::uid)?;
+        let mut gid = field(&raw.gid, tar::Header::gid)?;
+        let mode = field(&raw.mode, |header| header.mode().map(u64::from))? as u32 & 0o7777;
+        let mut times = Times { seconds: field(&raw.mtime, tar::Header::mtime)? as i64, nanoseconds: 0 };
         let mut xattrs = Vec::new();
         for record in entry.pax_extensions().map_err(bad)?.into_iter().flatten() {
             let record = record.map_err(bad)?;
@@ -124,6 +130,11 @@ impl Times {
             false => Self { seconds, nanoseconds },
         })
     }
+}
+
+/// A number that its writer left out; Go's reader, and so dockerd, takes it for 0.
+fn is_empty(field: &[u8]) -> bool {
+    field.iter().all(|byte| matches!(byte, 0 | b' '))
 }
 
 fn number(text: Option<&str>, place: &Place) -> Result<u64, Error> {

@@ -10,7 +10,6 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
 use rustix::io::Errno;
 
-use super::absent;
 use super::attributes::OPAQUE;
 use crate::{Error, Limits};
 
@@ -18,19 +17,45 @@ const BENEATH: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGIC
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
 /// An entry's place: components without `.`, `..`, empty ones and NUL bytes.
-pub(super) struct Place {
+pub(crate) struct Place {
     components: Vec<Vec<u8>>,
 }
 
 impl Place {
+    /// Takes a name from the tar apart, or refuses it.
+    pub(crate) fn read(name: &[u8], limits: &Limits) -> Result<Self, Error> {
+        let refuse =
+            |why| Error::Entry { name: String::from_utf8_lossy(&name[..name.len().min(300)]).into(), why };
+        if name.len() > limits.path {
+            return Err(refuse("has a name that is too long"));
+        }
+        let parts = name.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b"."));
+        let components: Vec<_> = parts.map(<[u8]>::to_vec).collect();
+        if components.iter().any(|part| part == b"..") {
+            return Err(refuse("points out of the layer"));
+        }
+        if components.iter().any(|part| part.contains(&0)) {
+            return Err(refuse("has a NUL byte in its name"));
+        }
+        if components.len() > limits.depth {
+            return Err(refuse("is nested too deeply"));
+        }
+        Ok(Self { components })
+    }
+
     /// The last component; nothing for the root itself.
-    pub(super) fn name(&self) -> Option<&[u8]> {
+    pub(crate) fn name(&self) -> Option<&[u8]> {
         self.components.last().map(Vec::as_slice)
     }
 
     /// The last component, for calls that take a single name. Never a path.
     pub(super) fn single(&self) -> &OsStr {
         OsStr::from_bytes(self.name().unwrap_or(b"."))
+    }
+
+    /// All components but the last.
+    pub(crate) fn parents(&self) -> &[Vec<u8>] {
+        &self.components[..self.components.len().saturating_sub(1)]
     }
 
     pub(super) fn path(&self) -> Vec<u8> {
@@ -46,11 +71,11 @@ impl Place {
         String::from_utf8_lossy(&self.path()).into_owned()
     }
 
-    pub(super) fn refuse(&self, why: &'static str) -> Error {
+    pub(crate) fn refuse(&self, why: &'static str) -> Error {
         Error::Entry { name: self.shown(), why }
     }
 
-    pub(super) fn failed(&self, doing: &'static str, source: impl Into<io::Error>) -> Error {
+    pub(crate) fn failed(&self, doing: &'static str, source: impl Into<io::Error>) -> Error {
         Error::Unpack { doing, name: self.shown(), source: source.into() }
     }
 }
@@ -78,27 +103,6 @@ impl<'a> Tree<'a> {
 
     pub(super) fn root(&self) -> BorrowedFd<'a> {
         self.root
-    }
-
-    /// Takes a name from the tar apart, or refuses it.
-    pub(super) fn place(&self, name: &[u8], limits: &Limits) -> Result<Place, Error> {
-        let refuse =
-            |why| Error::Entry { name: String::from_utf8_lossy(&name[..name.len().min(300)]).into(), why };
-        if name.len() > limits.path {
-            return Err(refuse("has a name that is too long"));
-        }
-        let parts = name.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b"."));
-        let components: Vec<_> = parts.map(<[u8]>::to_vec).collect();
-        if components.iter().any(|part| part == b"..") {
-            return Err(refuse("points out of the layer"));
-        }
-        if components.iter().any(|part| part.contains(&0)) {
-            return Err(refuse("has a NUL byte in its name"));
-        }
-        if components.len() > limits.depth {
-            return Err(refuse("is nested too deeply"));
-        }
-        Ok(Place { components })
     }
 
     /// Opens the directory that an entry goes to, making what is missing on the way.
@@ -207,9 +211,6 @@ impl<'a> Tree<'a> {
 
     /// `.wh.NAME`: the lower layers' NAME is gone.
     pub(super) fn whiteout(&self, place: &Place, hidden: &[u8]) -> Result<(), Error> {
-        if matches!(hidden, b"" | b"." | b"..") {
-            return Err(place.refuse("is a whiteout of nothing"));
-        }
         let parent = self.parent(place)?;
         let here = Place { components: vec![hidden.to_vec()] };
         match self.find(&parent, &here)? {
@@ -225,6 +226,11 @@ impl<'a> Tree<'a> {
         rustix::fs::mknodat(&parent, here.single(), FileType::CharacterDevice, Mode::empty(), 0)
             .map_err(|e| place.failed("make the whiteout", e))
     }
+}
+
+/// An error of the kernel's that means "there is no such thing": links that go round in a circle lead nowhere.
+fn absent(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
 
 fn remove_directory(parent: &OwnedFd, place: &Place) -> Result<(), Error> {

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
@@ -6,6 +7,10 @@ use rustix::fs::{Mode, OFlags};
 use tar::{Builder, Header};
 
 use super::*;
+
+fn fill(root: &OwnedFd, limits: &Limits, tar: impl Read) -> Result<(), Error> {
+    Unpacker::new(Disk::new(root.as_fd(), limits), limits).unpack(tar).and_then(Disk::finish)
+}
 
 /// A layer's tar, made entry by entry.
 struct Layer(Builder<Vec<u8>>);
@@ -58,7 +63,7 @@ impl Layer {
         let scratch = Unpacked::new();
         let root = rustix::fs::open(scratch.path(""), OFlags::DIRECTORY, Mode::empty()).unwrap();
         let tar = self.0.into_inner().unwrap();
-        let done = Unpacker::new(root.as_fd(), limits).unpack(&tar[..]);
+        let done = fill(&root, limits, &tar[..]);
         scratch.check_canary();
         (scratch, done)
     }
@@ -127,6 +132,22 @@ fn owners_modes_and_times_are_kept_also_of_directories() {
     let link = fs::symlink_metadata(tree.path("d/l")).unwrap();
     assert_eq!((link.uid(), link.mtime()), (7, 1_000_000));
     assert_eq!(fs::metadata(tree.path("h")).unwrap().ino(), file.ino());
+}
+
+#[test]
+fn numbers_that_were_left_out_are_zero() {
+    let mut header = Header::new_gnu();
+    header.as_old_mut().name[..1].copy_from_slice(b"f");
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(0);
+    let old = header.as_old_mut();
+    (old.uid, old.gid, old.mtime) = ([0; 8], [b' '; 8], [0; 12]);
+    old.mode = *b"0000600\0";
+    header.set_cksum();
+    let mut layer = Layer::new();
+    layer.0.append(&header, &b""[..]).unwrap();
+    let file = fs::metadata(unpacked(layer).path("f")).unwrap();
+    assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777, file.mtime()), (0, 0, 0o600, 0));
 }
 
 #[test]
@@ -275,7 +296,7 @@ fn a_name_of_gigabytes_is_refused_before_it_is_in_memory() {
     let tar = io::Read::chain(&header.as_bytes()[..], io::repeat(b'a'));
     let scratch = Unpacked::new();
     let root = rustix::fs::open(scratch.path(""), OFlags::DIRECTORY, Mode::empty()).unwrap();
-    let error = Unpacker::new(root.as_fd(), &Limits::default()).unpack(tar).unwrap_err();
+    let error = fill(&root, &Limits::default(), tar).unwrap_err();
     assert_eq!(
         diag::chain(&error),
         "cannot read the layer's tar: an entry's name or attributes are too large"
@@ -288,7 +309,7 @@ fn a_tar_that_ends_in_the_middle_is_an_error() {
     for cut in [100, 512, 700, 2000] {
         let scratch = Unpacked::new();
         let root = rustix::fs::open(scratch.path(""), OFlags::DIRECTORY, Mode::empty()).unwrap();
-        let done = Unpacker::new(root.as_fd(), &Limits::default()).unpack(&tar[..cut]);
+        let done = fill(&root, &Limits::default(), &tar[..cut]);
         assert!(matches!(done, Err(Error::ReadTar { .. })) || !scratch.path("f").exists(), "{cut}");
     }
 }
@@ -299,7 +320,7 @@ fn nothing_is_written_through_a_link_that_was_there_first() {
     symlink(scratch.0.path().join("canary/file"), scratch.path("f")).unwrap();
     let root = rustix::fs::open(scratch.path(""), OFlags::DIRECTORY, Mode::empty()).unwrap();
     let tar = Layer::new().file("f", "mine").0.into_inner().unwrap();
-    Unpacker::new(root.as_fd(), &Limits::default()).unpack(&tar[..]).unwrap();
+    fill(&root, &Limits::default(), &tar[..]).unwrap();
     scratch.check_canary();
     assert_eq!(scratch.read("f"), "mine");
 }

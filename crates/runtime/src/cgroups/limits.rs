@@ -1,6 +1,7 @@
 //! Limits, as the files of v1 and v2 want them written.
 
 use std::fs;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use oci_spec::runtime::{LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxResources};
@@ -108,10 +109,7 @@ fn apply_devices(cgroup: &Cgroup, given: &[LinuxDeviceCgroup]) -> Result<(), Err
         return Ok(());
     }
     if on_v1(cgroup, "devices") {
-        return rules.iter().try_for_each(|rule| {
-            let (file, line) = rule.v1_line();
-            set(cgroup, "devices", file, &line)
-        });
+        return set_v1_devices(cgroup, &rules);
     }
     let Some(folder) = cgroup.folders.iter().find(|folder| folder.hierarchy.unified) else {
         return Err(Error::Unsupported(
@@ -122,18 +120,37 @@ fn apply_devices(cgroup: &Cgroup, given: &[LinuxDeviceCgroup]) -> Result<(), Err
     sys::attach_device_program(opened.as_fd(), &devices::compile(&rules)).doing("set the device rules")
 }
 
+/// In order, because the last that matches decides; but each file is opened once for all rules in a row that go there.
+fn set_v1_devices(cgroup: &Cgroup, rules: &[devices::Rule]) -> Result<(), Error> {
+    let lines: Vec<(&str, String)> = rules.iter().map(devices::Rule::v1_line).collect();
+    for run in lines.chunk_by(|(a, _), (b, _)| a == b) {
+        let mut opened = open(cgroup, "devices", run[0].0)?;
+        for (file, line) in run {
+            // One rule a write: that is what the kernel reads.
+            opened.write_all(line.as_bytes()).doing(&format!("set {file} to {line:?}"))?;
+        }
+    }
+    Ok(())
+}
+
 fn on_v1(cgroup: &Cgroup, controller: &str) -> bool {
     cgroup.folders.iter().any(|f| !f.hierarchy.unified && f.hierarchy.has(controller))
 }
 
 fn set(cgroup: &Cgroup, controller: &str, file: &str, value: &str) -> Result<(), Error> {
+    let mut opened = open(cgroup, controller, file)?;
+    opened.write_all(value.as_bytes()).doing(&format!("set {file} to {value:?}"))
+}
+
+fn open(cgroup: &Cgroup, controller: &str, file: &str) -> Result<fs::File, Error> {
     let v1 = cgroup.folders.iter().find(|f| !f.hierarchy.unified && f.hierarchy.has(controller));
     let folder = v1.or_else(|| cgroup.folders.iter().find(|f| f.hierarchy.unified));
-    let path = folder.map(|f| f.path.join(file)).filter(|path| path.exists());
-    let Some(path) = path else {
-        return Err(Error::Unsupported(format!("{file} (this kernel has no such cgroup control)")));
-    };
-    fs::write(&path, value).doing(&format!("set {file} to {value:?}"))
+    let missing = || Error::Unsupported(format!("{file} (this kernel has no such cgroup control)"));
+    let path = folder.ok_or_else(missing)?.path.join(file);
+    match fs::File::options().write(true).open(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(missing()),
+        other => other.doing(&format!("open {}", path.display())),
+    }
 }
 
 #[cfg(test)]

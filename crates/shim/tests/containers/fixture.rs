@@ -59,7 +59,7 @@ impl Fixture {
 
     /// Starts the shim and returns what it says first.
     pub(crate) fn launch(&self) -> (Launched, FromShim) {
-        let store = LayerStore::open(self.folder.path()).unwrap();
+        let store = LayerStore::open(self.folder.path(), layers::Choice::default()).unwrap();
         store.apply(&busybox_layer(&self.links)[..], None).unwrap();
         launch(&self.description(), self.folder.path())
     }
@@ -70,6 +70,7 @@ impl Fixture {
             run_dir: self.run_dir(),
             container_dir: self.container_dir(),
             spec: serde_json::from_value(self.spec.clone()).unwrap(),
+            seccomp: None,
             stdin: self.stdin,
             log: self.log.clone(),
         }
@@ -77,7 +78,7 @@ impl Fixture {
 
     /// Starts the container from a process that then does nothing: this test binary, run once more.
     pub(crate) fn launch_from_another_process(&self) -> OtherEngine {
-        let store = LayerStore::open(self.folder.path()).unwrap();
+        let store = LayerStore::open(self.folder.path(), layers::Choice::default()).unwrap();
         store.apply(&busybox_layer(&self.links)[..], None).unwrap();
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "fixture::other_engine", "--nocapture"])
@@ -208,7 +209,7 @@ fn other_engine() {
 }
 
 fn launch(description: &Launch, data_root: &Path) -> (Launched, FromShim) {
-    let store = LayerStore::open(data_root).unwrap();
+    let store = LayerStore::open(data_root, layers::Choice::default()).unwrap();
     let (upper, work) = (description.container_dir.join("upper"), description.container_dir.join("work"));
     let root = store.mount_root(&store.list().unwrap(), &upper, &work).unwrap();
     let launcher = Launcher::of(Path::new(env!("CARGO_BIN_EXE_ketch-shim"))).unwrap();
@@ -271,7 +272,8 @@ fn busybox_layer(links: &[(String, String)]) -> Vec<u8> {
     add(tar::EntryType::Regular, "etc/plain", 0o644, b"not a program");
     add(tar::EntryType::Regular, "bin/broken", 0o755, b"#!/no/such/interpreter\n");
     add(tar::EntryType::Regular, "bin/garbage", 0o755, b"\x7fELF garbage");
-    let applets = ["sh", "true", "cat", "sleep", "ls", "id", "hostname", "dd", "stty", "tty", "seq"];
+    let applets =
+        ["sh", "true", "cat", "sleep", "ls", "id", "hostname", "dd", "stty", "tty", "seq", "chroot"];
     let applets = applets.map(|name| (format!("bin/{name}"), "busybox".to_owned()));
     for (name, target) in applets.iter().chain(links) {
         let mut header = tar::Header::new_gnu();

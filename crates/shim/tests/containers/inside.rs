@@ -156,3 +156,50 @@ fn a_home_is_found_in_the_image_unless_one_is_given() {
     assert_eq!((home(0, &[]), home(5, &[])), ("/root\n".into(), "/\n".into()));
     assert_eq!(home(0, &["HOME=/given"]), "/given\n");
 }
+
+/// A profile that forbids what the runtime itself needs, but not what `sh` and `cat` do.
+fn filtered(no_new_privileges: bool, uid: u32) -> (String, String, i64) {
+    let mut container = Fixture::new(&["sh", "-c", "cat /proc/self/status; chroot /"]);
+    let forbidden = ["setuid", "setgroups", "mount", "pivot_root", "chdir", "recvmsg", "setsid", "chroot"];
+    container.spec["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": forbidden, "action": "SCMP_ACT_ERRNO", "errnoRet": 95}],
+    });
+    container.spec["process"]["noNewPrivileges"] = json!(no_new_privileges);
+    container.spec["process"]["user"] = json!({"uid": uid, "gid": uid});
+    let (stdout, stderr, exit) = container.run();
+    (stdout, stderr, exit.code.into())
+}
+
+#[test]
+fn a_filter_is_about_the_program_and_leaves_no_capability_behind() {
+    for (no_new_privileges, uid) in [(true, 0), (false, 0), (true, 1000), (false, 1000)] {
+        let (status, stderr, _) = filtered(no_new_privileges, uid);
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.map(str::trim).unwrap_or_default().to_owned()
+        };
+        assert_eq!((field("Seccomp:"), field("Seccomp_filters:")), ("2".into(), "1".into()), "{stderr}");
+        assert_eq!(field("NoNewPrivs:"), u8::from(no_new_privileges).to_string());
+        // The capability to administer the system, which loading the filter takes, is bit 21.
+        let expected = if uid == 0 { "00000000000001eb" } else { "0000000000000000" };
+        assert_eq!((field("CapPrm:").as_str(), field("CapEff:").as_str()), (expected, expected));
+        assert_eq!(field("CapBnd:"), "00000000000001eb");
+        assert!(stderr.contains("Operation not supported"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_filter_that_forbids_the_program_itself_is_told() {
+    let mut container = Fixture::new(&["true"]);
+    container.spec["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["execve", "execveat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}],
+    });
+    match container.failure() {
+        shim::protocol::FromShim::Failed { message, .. } => {
+            assert_eq!(message, "exec /bin/true: Operation not permitted (os error 1)");
+        }
+        other => panic!("{other:?}"),
+    }
+}

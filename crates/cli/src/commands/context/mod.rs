@@ -193,7 +193,9 @@ pub(crate) fn describe(call: &Call) -> Outcome {
             Err(error) => failures.push(error.to_string()),
         }
     }
-    ui::out(&inspect::print(format, template.as_ref(), found)?)?;
+    let text = inspect::print(format, template.as_ref(), found)?;
+    // The engine's answers are shown as they came; a context is written by the client itself, with Go's escapes.
+    ui::out(&if template.is_none() { client::files::go_escape(&text) } else { text })?;
     super::each::finish(&failures)
 }
 
