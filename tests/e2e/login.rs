@@ -74,6 +74,6 @@ fn nobody_there_is_an_error_and_no_login() {
     let nameless = engine.post("/auth", &json!({"serveraddress": closed.to_string()}));
     assert_eq!(
         nameless.expect(400).json(),
-        Value::from_iter([("message", "a username is needed to log in")])
+        Value::from_iter([("message", "no username, password or token was given")])
     );
 }

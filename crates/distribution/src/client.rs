@@ -1,5 +1,7 @@
 //! From a reference to a repository that answers: endpoints in turn, mirrors before the registry itself.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use oci::Reference;
@@ -13,6 +15,9 @@ use crate::{Access, Config, Credentials, Error, Resolved, Secret, Wanted};
 pub struct Client {
     transport: Arc<Transport>,
 }
+
+/// Something to be done with a repository.
+type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// What a successful login leaves behind.
 #[derive(Debug)]
@@ -34,9 +39,11 @@ impl Client {
         wanted: &Wanted,
         credentials: Option<&Credentials>,
     ) -> Result<(Repository, Resolved), Error> {
-        self.first(reference, Access::Pull, credentials, async |repository| {
-            let resolved = repository.resolve(wanted).await?;
-            Ok((repository, resolved))
+        self.first(reference, Access::Pull, credentials, |repository| {
+            Box::pin(async move {
+                let resolved = repository.resolve(wanted).await?;
+                Ok((repository, resolved))
+            })
         })
         .await
     }
@@ -48,7 +55,7 @@ impl Client {
         access: Access,
         credentials: Option<&Credentials>,
     ) -> Result<Repository, Error> {
-        self.first(reference, access, credentials, async |repository| Ok(repository)).await
+        self.first(reference, access, credentials, |repository| Box::pin(async move { Ok(repository) })).await
     }
 
     /// The tags of the reference's repository.
@@ -57,7 +64,10 @@ impl Client {
         reference: &Reference,
         credentials: Option<&Credentials>,
     ) -> Result<Vec<String>, Error> {
-        self.first(reference, Access::Pull, credentials, async |repository| repository.tags().await).await
+        self.first(reference, Access::Pull, credentials, |repository| {
+            Box::pin(async move { repository.tags().await })
+        })
+        .await
     }
 
     /// Whether these credentials are right for a registry: the credentials alone are asked about, no repository.
@@ -115,12 +125,12 @@ impl Client {
 
     /// Tries endpoints until one does what is wanted. A mirror's failure, whatever it is, only means the next one; of a
     /// registry's own addresses the first that speaks decides.
-    async fn first<T>(
+    async fn first<'a, T>(
         &self,
         reference: &Reference,
         access: Access,
         credentials: Option<&Credentials>,
-        work: impl AsyncFn(Repository) -> Result<T, Error>,
+        work: impl Fn(Repository) -> Work<'a, T>,
     ) -> Result<T, Error> {
         let writing = access == Access::Push;
         let mut first = None;

@@ -58,6 +58,24 @@ pub enum Error {
     Invalid(String),
     #[error("cannot read the image archive: {0}")]
     Archive(String),
+    #[error("{0} was removed meanwhile; try again")]
+    RemovedMeanwhile(oci::Digest),
+    #[error("{image} is {kind}, not an image that can be run")]
+    NotAnImage { image: String, kind: String },
+    /// The beginning is dockerd's sentence.
+    #[error(
+        "image with reference {image} was found but does not provide the specified platform ({wanted}): it is for \
+         {offered}"
+    )]
+    OtherPlatform { image: String, wanted: String, offered: String },
+    #[error("cannot take in layer {layer} of {image}")]
+    Layer { image: String, layer: oci::Digest, source: Box<Error> },
+    #[error("cannot read a layer")]
+    ReadLayer { source: io::Error },
+    #[error("{0}")]
+    Credentials(&'static str),
+    #[error(transparent)]
+    Registry(#[from] distribution::Error),
     #[error("cannot {step} for container {id}: {message}")]
     Start { id: String, step: String, message: String, kind: shim::protocol::FailureKind },
     #[error("the engine is shutting down")]
@@ -77,8 +95,6 @@ pub enum Error {
     Layers(#[from] layers::Error),
     #[error(transparent)]
     Shim(#[from] shim::Error),
-    #[error(transparent)]
-    Registry(#[from] distribution::Error),
     #[error("cannot use the seccomp profile")]
     SeccompProfile(#[source] runtime::Error),
     #[error("image {image} has a config that is not valid JSON for an image")]
@@ -117,7 +133,13 @@ impl Explain for Error {
                 }
                 shim::protocol::FailureKind::Setup => Class::Internal,
             },
-            Self::Archive(_) => Class::Invalid,
+            Self::Archive(_) | Self::NotAnImage { .. } | Self::Credentials(_) | Self::ReadLayer { .. } => {
+                Class::Invalid
+            }
+            Self::RemovedMeanwhile(_) => Class::Conflict,
+            Self::OtherPlatform { .. } => Class::NotFound,
+            Self::Layer { source, .. } => source.class(),
+            Self::Registry(error) => error.class(),
             Self::ShimLost(_) | Self::File { .. } | Self::System { .. } | Self::ImageConfig { .. } => {
                 Class::Internal
             }
@@ -125,7 +147,6 @@ impl Explain for Error {
             Self::Content(error) => error.class(),
             Self::Layers(error) => error.class(),
             Self::Shim(error) => error.class(),
-            Self::Registry(error) => error.class(),
             Self::SeccompProfile(error) => error.class(),
         }
     }
@@ -135,9 +156,10 @@ impl Explain for Error {
             Self::Unsupported { instead, .. } => instead.clone(),
             Self::State(error) => error.hint(),
             Self::Content(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            Self::Layer { source, .. } => source.hint(),
             Self::Layers(error) => error.hint(),
             Self::Shim(error) => error.hint(),
-            Self::Registry(error) => error.hint(),
             _ => None,
         }
     }

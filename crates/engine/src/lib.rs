@@ -10,7 +10,6 @@ pub mod filters;
 mod id;
 pub mod images;
 mod ready;
-pub mod registries;
 pub mod security;
 pub mod settings;
 pub mod signal;
@@ -26,7 +25,6 @@ pub use error::Error;
 use containers::Containers;
 use events::Events;
 use images::Images;
-use registries::Registries;
 use security::Filters;
 use settings::{Live, Settings};
 use system::{Cgroups, Host};
@@ -42,7 +40,6 @@ pub struct Engine {
     pub events: Arc<Events>,
     pub images: Arc<Images>,
     pub containers: Containers,
-    pub registries: Registries,
     /// How layers are kept: `erofs` or `overlay`.
     pub storage_driver: &'static str,
     root: DataRoot,
@@ -70,7 +67,6 @@ impl Engine {
         };
         let containers = Containers::open(Arc::new(shared), images.clone())?;
         containers.settled().await;
-        let registries = Registries { settings: settings.clone(), live: live.clone() };
         Ok(Arc::new(Self {
             id: system::engine_id(&settings.data_root)?,
             settings,
@@ -80,7 +76,6 @@ impl Engine {
             events,
             images,
             containers,
-            registries,
             storage_driver,
             root,
         }))

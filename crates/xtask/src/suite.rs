@@ -15,6 +15,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("mount", "mount"),
     ("openssl", "openssl"),
+    ("docker-registry", "docker-registry"),
+    ("skopeo", "skopeo"),
     ("python3", "python3"),
 ];
 const LIMIT: u64 = 25_000_000;

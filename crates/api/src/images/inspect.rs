@@ -22,7 +22,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let mut set = |key: &str, value: Value| drop(fields.insert(key.into(), value));
     set("Id", json!(image.id.as_str()));
     set("RepoTags", json!(catalogue.names_of(&image.id)));
-    set("RepoDigests", json!([]));
+    set("RepoDigests", json!(catalogue.digests_of(&image.id)));
     let old = call.before(52);
     for (key, text) in [("Parent", ""), ("Comment", &comment), ("DockerVersion", "")] {
         if old || !text.is_empty() {

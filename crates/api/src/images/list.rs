@@ -24,7 +24,8 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let chosen = Chosen::new(&catalogue, &filters)?;
     let mut list: Vec<(i64, Value)> = Vec::new();
     for image in catalogue.images.values() {
-        let names = catalogue.names_of(&image.id);
+        let mut names = catalogue.names_of(&image.id);
+        names.extend(catalogue.digests_of(&image.id));
         if chosen.admits(image, &names) {
             list.push((created(image), summary(&call, &catalogue, image)));
         }
@@ -36,14 +37,15 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
 /// One image's entry, as in the listing and in `system df`.
 pub(crate) fn summary(call: &Call, catalogue: &Catalogue, image: &Image) -> Value {
     let labels = &image.config.config.labels;
+    let digests = catalogue.digests_of(&image.id);
     let mut entry = json!({
         "Containers": -1,
         "Created": created(image),
         "Id": image.id.as_str(),
         "Labels": (!labels.is_empty()).then_some(labels),
         "ParentId": "",
-        // Nothing was pulled yet. Before 1.43 Go's nil slice was sent as it is.
-        "RepoDigests": if call.before(43) { Value::Null } else { json!([]) },
+        // Before 1.43 Go's nil slice was sent as it is.
+        "RepoDigests": if digests.is_empty() && call.before(43) { Value::Null } else { json!(digests) },
         "RepoTags": catalogue.names_of(&image.id),
         "SharedSize": -1,
         "Size": image.size(),
@@ -103,6 +105,7 @@ impl<'a> Chosen<'a> {
 
 /// `busybox`, `busybox:*`, `*/app`: a shell pattern over the name with or without its tag.
 fn refers(name: &str, pattern: &str) -> bool {
+    let name = name.split('@').next().unwrap_or_default();
     let untagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name);
     glob(pattern, name) || glob(pattern, untagged)
 }
@@ -135,7 +138,7 @@ fn glob(pattern: &str, text: &str) -> bool {
 
 /// When the image was last given a name.
 pub(crate) fn last_tagged(catalogue: &Catalogue, image: &Image) -> Option<SystemTime> {
-    catalogue.tags.values().filter(|tag| tag.image == image.id).map(|tag| tag.at).max()
+    catalogue.tags.values().filter(|tag| tag.image == image.id && !tag.is_digest()).map(|tag| tag.at).max()
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! `/images/*`: one endpoint, one file.
 
+pub(crate) mod create;
+pub(crate) mod history;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod load;
+pub(crate) mod progress;
 pub(crate) mod remove;
+pub(crate) mod tag;

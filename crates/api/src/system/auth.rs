@@ -1,6 +1,5 @@
 //! `POST /auth`: checks credentials against a registry.
 
-use engine::registries::{Credentials, Secret};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -15,27 +14,24 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
         return Err(Error::new(StatusCode::INTERNAL_SERVER_ERROR, "EOF"));
     }
     check_types(&body)?;
-    let field = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let credentials = credentials(&field)?;
-    let server = field("serveraddress");
-    let identity = call.engine.registries.login(&server, &credentials).await?;
-    Ok(reply::json(&json!({ "Status": "Login Succeeded", "IdentityToken": identity.unwrap_or_default() })))
+    let server = body.get("serveraddress").and_then(|value| value.as_str()).unwrap_or_default();
+    let server = if server.is_empty() { "https://index.docker.io/v1/" } else { server };
+    let domain = domain(server);
+    let text = body.to_string();
+    let Some(credentials) = engine::images::from_json(text.as_bytes())? else {
+        return Err(Error::invalid("no username, password or token was given"));
+    };
+    let login = call.engine.registries().login(domain, &credentials).await.map_err(engine::Error::from)?;
+    let identity = login.identity.as_ref().map(|secret| secret.reveal()).unwrap_or_default();
+    Ok(reply::json(&json!({ "Status": "Login Succeeded", "IdentityToken": identity })))
 }
 
-/// A token, or a name with its password.
-fn credentials(field: &dyn Fn(&str) -> String) -> Result<Credentials, Error> {
-    let identity = field("identitytoken");
-    if !identity.is_empty() {
-        return Ok(Credentials::Identity(Secret::new(identity)));
-    }
-    let registry = field("registrytoken");
-    if !registry.is_empty() {
-        return Ok(Credentials::Bearer(Secret::new(registry)));
-    }
-    let (name, password) = (field("username"), field("password"));
-    match name.is_empty() {
-        true => Err(Error::invalid("a username is needed to log in")),
-        false => Ok(Credentials::Password { name, password: Secret::new(password) }),
+/// `https://index.docker.io/v1/` and `https://r.example/v2/` are docker.io and r.example.
+fn domain(server: &str) -> &str {
+    let bare = server.trim_start_matches("https://").trim_start_matches("http://");
+    match bare.split('/').next().unwrap_or_default() {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        domain => domain,
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use content::{Blob, Store};
 use layers::LayerStore;
-use oci::image::ImageConfig;
+use oci::image::{Descriptor, ImageConfig};
 use oci::{Algorithm, Digest, Reference};
 use serde::Deserialize;
 
@@ -47,7 +47,7 @@ impl Pins {
 pub(super) struct Received<'a> {
     content: &'a Store,
     pins: &'a Pins,
-    is_image: &'a dyn Fn(&Digest) -> bool,
+    is_needed: &'a dyn Fn(&Digest) -> bool,
     blobs: BTreeMap<String, Blob>,
     /// Links inside the archive: old versions of docker wrote a shared layer once.
     aliases: BTreeMap<String, String>,
@@ -59,9 +59,10 @@ impl<'a> Received<'a> {
         archive: impl Read,
         content: &'a Store,
         pins: &'a Pins,
-        is_image: &'a dyn Fn(&Digest) -> bool,
+        is_needed: &'a dyn Fn(&Digest) -> bool,
     ) -> Result<Self, Error> {
-        let mut received = Self { content, pins, is_image, blobs: BTreeMap::new(), aliases: BTreeMap::new() };
+        let mut received =
+            Self { content, pins, is_needed, blobs: BTreeMap::new(), aliases: BTreeMap::new() };
         received.read(archive)?;
         Ok(received)
     }
@@ -139,23 +140,38 @@ impl<'a> Received<'a> {
             return Err(Error::Archive(format!("{id} has {has} layers, its config says {says}")));
         }
         let mut layer_sizes = Vec::with_capacity(expected.len());
+        let mut descriptors = Vec::with_capacity(expected.len());
         for (path, diff_id) in entry.layers.iter().zip(expected) {
             layer_sizes.push(self.layer(path, diff_id, store)?);
+            descriptors.push(self.descriptor(path)?);
         }
-        Ok((Image { id, config, layer_sizes }, names(entry)?))
+        let manifest = Some(super::manifest::make(self.content, self.find(&entry.config)?, descriptors)?);
+        Ok((Image { id, config, layer_sizes, manifest }, names(entry)?))
+    }
+
+    /// A layer of the archive as it is, compressed or not.
+    fn descriptor(&self, path: &str) -> Result<Descriptor, Error> {
+        let blob = self.find(path)?;
+        let mut head = [0; 4];
+        let read = self.content.get(&blob.digest)?.read(&mut head);
+        let length = read.map_err(|error| Error::Archive(diag::chain(&error)))?;
+        Ok(super::manifest::layer(blob, layers::Compression::of(&head[..length])))
     }
 
     fn layer(&self, path: &str, diff_id: &Digest, store: &LayerStore) -> Result<u64, Error> {
         let blob = self.find(path)?;
-        if blob.digest != *diff_id {
-            // Compressed layers come with pulling; until then their digest simply isn't the diff id.
-            let found = &blob.digest;
-            return Err(Error::Archive(format!("layer {path} is {found}, the config says {diff_id}")));
+        if blob.digest == *diff_id && store.contains(diff_id) {
+            return Ok(blob.size);
         }
-        if !store.contains(diff_id) {
-            store.apply(self.content.get(&blob.digest)?, Some(diff_id))?;
+        let unreadable = |error: std::io::Error| Error::Archive(format!("{path}: {}", diag::chain(&error)));
+        let tar = layers::decompress(self.content.get(&blob.digest)?).map_err(unreadable)?;
+        match store.apply(tar, Some(diff_id)) {
+            Ok(layer) => Ok(layer.tar_size),
+            Err(layers::Error::Mismatch { expected, found }) => {
+                Err(Error::Archive(format!("layer {path} is {found}, the config says {expected}")))
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(blob.size)
     }
 }
 
@@ -168,7 +184,7 @@ impl Drop for Received<'_> {
                 continue;
             }
             pins.remove(digest);
-            if (self.is_image)(digest) {
+            if (self.is_needed)(digest) {
                 continue;
             }
             if let Err(error) = self.content.remove(digest) {

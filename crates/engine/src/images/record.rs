@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use oci::Digest;
-use oci::image::ImageConfig;
+use oci::image::{Descriptor, ImageConfig};
 use serde::{Deserialize, Serialize};
 use state::Record;
 
@@ -13,6 +13,26 @@ pub struct Image {
     pub config: ImageConfig,
     /// The layers' uncompressed bytes, lowest first.
     pub layer_sizes: Vec<u64>,
+    /// The manifest that it came with, whose layers' blobs are kept so that a push sends the very same bytes.
+    #[serde(default)]
+    pub manifest: Option<Source>,
+}
+
+/// The manifest of an image, which is in the content store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub digest: Digest,
+    pub media_type: String,
+    pub size: u64,
+    /// The layers as they were received, lowest first.
+    pub layers: Vec<Descriptor>,
+}
+
+impl Source {
+    /// Everything that must stay in the content store for it.
+    pub fn blobs(&self) -> impl Iterator<Item = &Digest> {
+        std::iter::once(&self.digest).chain(self.layers.iter().map(|layer| &layer.digest))
+    }
 }
 
 impl Image {
@@ -32,10 +52,17 @@ impl Record for Image {
 /// A name for an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tag {
-    /// Familiar, with its tag: `busybox:latest`.
+    /// Familiar, with its tag or its digest: `busybox:latest`, `busybox@sha256:…`.
     pub name: String,
     pub image: Digest,
     pub at: SystemTime,
+}
+
+impl Tag {
+    /// Whether the name is a digest in a registry rather than a tag.
+    pub fn is_digest(&self) -> bool {
+        self.name.contains('@')
+    }
 }
 
 impl Record for Tag {

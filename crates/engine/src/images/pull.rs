@@ -1,0 +1,303 @@
+//! Pulling: what a name leads to in a registry becomes an image here, visible only when it is whole.
+//!
+//! The layers go in parallel, each through fetch, check, inflate, check. A layer that two pulls want is fetched once. A
+//! failed pull leaves nothing but parts that the next one goes on with.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use distribution::{Client, Credentials, Repository, Resolved, Wanted};
+use oci::image::{Descriptor, ImageConfig, Manifest, media_type};
+use oci::{Digest, Reference};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::progress::{Meter, Progress};
+use super::{Image, Images, Source};
+use crate::Error;
+
+/// How often layers are fetched again that somebody removes while they are awaited.
+const ROUNDS: usize = 3;
+
+/// What to pull and how.
+pub struct Pull {
+    pub client: Client,
+    /// With its tag or digest; without both, all tags.
+    pub reference: Reference,
+    pub wanted: Wanted,
+    pub credentials: Option<Credentials>,
+    /// Layers under way at once.
+    pub downloads: u32,
+}
+
+/// One image under way.
+struct Incoming {
+    /// As people write it.
+    name: String,
+    repository: Repository,
+    resolved: Resolved,
+    config: ImageConfig,
+    downloads: Semaphore,
+    unpacking: Semaphore,
+}
+
+impl Images {
+    /// Pulls one image, or all of a repository.
+    pub async fn pull(self: &Arc<Self>, pull: &Pull, progress: &Progress) -> Result<(), Error> {
+        let reference = &pull.reference;
+        if reference.tag().is_some() || reference.digest().is_some() {
+            return self.pull_one(pull, reference, progress).await;
+        }
+        for tag in pull.client.tags(reference, pull.credentials.as_ref()).await? {
+            let tagged = reference.with_tag(&tag).map_err(Error::InvalidReference)?;
+            self.pull_one(pull, &tagged, progress).await?;
+        }
+        Ok(())
+    }
+
+    async fn pull_one(
+        self: &Arc<Self>,
+        pull: &Pull,
+        reference: &Reference,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let reference = &super::exact(reference.clone());
+        let shown = reference.digest().map_or(reference.tag().unwrap_or_default(), Digest::as_str);
+        let resolving = pull.client.resolve(reference, &pull.wanted, pull.credentials.as_ref());
+        let (repository, resolved) = resolving.await?;
+        progress.say(shown, format!("Pulling from {}", reference.path())).await;
+        let incoming = self.look_into(pull, reference, repository, resolved).await?;
+        let name = incoming.name.clone();
+        let digest_name = reference.with_digest(incoming.resolved.named.clone()).familiar();
+        let names = match reference.digest() {
+            Some(_) => vec![digest_name],
+            None => vec![name.clone(), digest_name],
+        };
+        let known = self.has(&incoming, &names);
+        let incoming = Arc::new(incoming);
+        if !known {
+            let recorded = self.take_in(&incoming, &names, progress).await;
+            if recorded.is_err() {
+                self.forget(&incoming).await;
+            }
+            recorded?;
+        }
+        self.emit("pull", &name, &reference.familiar_name());
+        progress.say("", format!("Digest: {}", incoming.resolved.named)).await;
+        let outcome = if known { "Image is up to date" } else { "Downloaded newer image" };
+        progress.say("", format!("Status: {outcome} for {name}")).await;
+        Ok(())
+    }
+
+    /// Reads the config, and refuses what is no image for a container.
+    async fn look_into(
+        &self,
+        pull: &Pull,
+        reference: &Reference,
+        repository: Repository,
+        resolved: Resolved,
+    ) -> Result<Incoming, Error> {
+        let name = reference.familiar();
+        let manifest = &resolved.single.manifest;
+        check_kinds(&name, manifest)?;
+        let Descriptor { digest, size, .. } = &manifest.config;
+        let bytes = repository.fetch_small(&self.content, digest, *size).await?;
+        let config: ImageConfig = serde_json::from_slice(&bytes)
+            .map_err(|source| Error::ImageConfig { image: name.clone(), source })?;
+        let (layers, says) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+        if layers != says {
+            let kind = format!("damaged: its manifest has {layers} layers and its config {says}");
+            return Err(Error::NotAnImage { image: name, kind });
+        }
+        if pull.wanted.is_asked() && pull.wanted.rank(&config.platform).is_none() {
+            let offered = format!("{}/{}", config.platform.os, config.platform.architecture);
+            let offered = diag::printable(&offered);
+            return Err(Error::OtherPlatform { image: name, wanted: pull.wanted.to_string(), offered });
+        }
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let downloads = Semaphore::new(pull.downloads.max(1) as usize);
+        Ok(Incoming { name, repository, resolved, config, downloads, unpacking: Semaphore::new(threads) })
+    }
+
+    /// Whether all of it is here under these names.
+    fn has(&self, incoming: &Incoming, names: &[String]) -> bool {
+        let catalogue = self.catalogue();
+        let id = &incoming.resolved.single.manifest.config.digest;
+        names.iter().all(|name| catalogue.tags.get(name).is_some_and(|tag| tag.image == *id))
+    }
+
+    async fn take_in(
+        self: &Arc<Self>,
+        incoming: &Arc<Incoming>,
+        names: &[String],
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let mut round = 1;
+        loop {
+            let layer_sizes = self.layers_of(incoming, progress).await?;
+            let image = self.image(incoming, layer_sizes);
+            let (images, bytes, names) =
+                (self.clone(), incoming.resolved.single.bytes.clone(), names.to_vec());
+            let record = move || {
+                images.content.put(&bytes)?;
+                images.record(&image, &names)
+            };
+            match blocking(record).await {
+                Err(Error::RemovedMeanwhile(gone)) if round < ROUNDS => {
+                    tracing::info!(digest = %gone, "removed while it was pulled: fetching it again");
+                    round += 1;
+                    let config = &incoming.resolved.single.manifest.config;
+                    incoming.repository.fetch_small(&self.content, &config.digest, config.size).await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn image(&self, incoming: &Incoming, layer_sizes: Vec<u64>) -> Image {
+        let single = &incoming.resolved.single;
+        Image {
+            id: single.manifest.config.digest.clone(),
+            config: incoming.config.clone(),
+            layer_sizes,
+            manifest: Some(Source {
+                digest: single.digest.clone(),
+                media_type: single.media_type.clone(),
+                size: single.bytes.len() as u64,
+                layers: single.manifest.layers.clone(),
+            }),
+        }
+    }
+
+    /// All layers at once, as many as are allowed; their uncompressed sizes, lowest first.
+    async fn layers_of(
+        self: &Arc<Self>,
+        incoming: &Arc<Incoming>,
+        progress: &Progress,
+    ) -> Result<Vec<u64>, Error> {
+        let mut tasks = JoinSet::new();
+        let count = incoming.resolved.single.manifest.layers.len();
+        for index in 0..count {
+            let short = incoming.resolved.single.manifest.layers[index].digest.short().to_owned();
+            progress.milestone(&short, "Pulling fs layer").await;
+            let (images, incoming, progress) = (self.clone(), incoming.clone(), progress.clone());
+            tasks.spawn(async move { (index, images.layer(&incoming, index, &short, &progress).await) });
+        }
+        let mut sizes = vec![0; count];
+        while let Some(joined) = tasks.join_next().await {
+            let (index, size) = joined.map_err(|error| Error::System {
+                doing: "fetch a layer",
+                source: io::Error::other(error.to_string()),
+            })?;
+            // The others end with the set.
+            sizes[index] = size.map_err(|source| Error::Layer {
+                image: incoming.name.clone(),
+                layer: incoming.resolved.single.manifest.layers[index].digest.clone(),
+                source: Box::new(source),
+            })?;
+        }
+        Ok(sizes)
+    }
+
+    async fn layer(
+        self: &Arc<Self>,
+        incoming: &Arc<Incoming>,
+        index: usize,
+        short: &str,
+        progress: &Progress,
+    ) -> Result<u64, Error> {
+        let diff_id = incoming.config.rootfs.diff_ids[index].clone();
+        let layer = &incoming.resolved.single.manifest.layers[index];
+        let flight = self.flights.board(&diff_id).await;
+        if self.layers.contains(&diff_id)
+            && let Some(size) = self.catalogue().layer_size(&diff_id)
+        {
+            progress.milestone(short, "Already exists").await;
+            return Ok(size);
+        }
+        {
+            let _flight = self.flights.board(&layer.digest).await;
+            let _permit = incoming.downloads.acquire().await;
+            let meter = progress.meter(short, "Downloading", layer.size);
+            let show = |bytes| meter.at(bytes);
+            let (content, repository) = (&self.content, &incoming.repository);
+            repository.fetch_blob(content, &layer.digest, layer.size, &show).await?;
+        }
+        progress.milestone(short, "Verifying Checksum").await;
+        progress.milestone(short, "Download complete").await;
+        let _permit = incoming.unpacking.acquire().await;
+        let meter = progress.meter(short, "Extracting", layer.size);
+        let (images, blob) = (self.clone(), layer.digest.clone());
+        let size = blocking(move || {
+            // Kept to the end of the work, which goes on when nobody waits for it any more.
+            let _flight = flight;
+            images.unpack(&blob, &diff_id, meter)
+        });
+        let size = size.await?;
+        progress.milestone(short, "Pull complete").await;
+        Ok(size)
+    }
+
+    fn unpack(&self, blob: &Digest, diff_id: &Digest, meter: Meter) -> Result<u64, Error> {
+        let packed = Metered { inner: self.content.get(blob)?, meter, read: 0 };
+        let tar = layers::decompress(packed).map_err(|source| Error::ReadLayer { source })?;
+        Ok(self.layers.apply(tar, Some(diff_id))?.tar_size)
+    }
+
+    /// After a failure: whole blobs and layers that nothing needs go. Parts stay, for the next attempt.
+    async fn forget(self: &Arc<Self>, incoming: &Arc<Incoming>) {
+        let (images, incoming) = (self.clone(), incoming.clone());
+        let forgotten = blocking(move || {
+            let _changing = images.changing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let manifest = &incoming.resolved.single.manifest;
+            let layers = manifest.layers.iter().map(|layer| &layer.digest);
+            images
+                .release_blobs(layers.chain([&manifest.config.digest, &incoming.resolved.single.digest]))?;
+            images.release_layers(&incoming.config.rootfs.diff_ids).map(drop)
+        });
+        if let Err(error) = forgotten.await {
+            tracing::warn!(error = diag::chain(&error), "what a failed pull left stays until the next start");
+        }
+    }
+}
+
+/// Helm charts, signatures and the like come in manifests too.
+fn check_kinds(name: &str, manifest: &Manifest) -> Result<(), Error> {
+    let refuse = |kind: &str| {
+        let kind = format!("of type {}", diag::printable(kind));
+        Err(Error::NotAnImage { image: name.to_owned(), kind })
+    };
+    let config = manifest.config.media_type.as_str();
+    if !matches!(config, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG | "application/octet-stream" | "")
+    {
+        return refuse(config);
+    }
+    let layers = manifest.layers.iter().map(|layer| layer.media_type.as_str());
+    // Layers that lie elsewhere are Windows'; encrypted ones need a key.
+    let mut foreign = layers
+        .filter(|kind| ["foreign", "nondistributable", "+encrypted"].iter().any(|word| kind.contains(word)));
+    foreign.next().map_or(Ok(()), refuse)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let source = |error: tokio::task::JoinError| io::Error::other(error.to_string());
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.map_err(|error| Error::System { doing: "take in an image", source: source(error) })?
+}
+
+struct Metered<R> {
+    inner: R,
+    meter: Meter,
+    read: u64,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.read += count as u64;
+        self.meter.at(self.read);
+        Ok(count)
+    }
+}
