@@ -44,7 +44,6 @@ pub(crate) fn differences(engine: &Engine, cases: &[Case], document: &str) -> Ve
     list
 }
 
-// covers: api error bodies
 #[test]
 fn errors_are_dockerds_word_for_word() {
     let engine = Engine::isolated();
