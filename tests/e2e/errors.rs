@@ -44,6 +44,7 @@ pub(crate) fn differences(engine: &Engine, cases: &[Case], document: &str) -> Ve
     list
 }
 
+// covers: field ErrorResponse message
 #[test]
 fn errors_are_dockerds_word_for_word() {
     let engine = Engine::isolated();

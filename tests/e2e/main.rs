@@ -8,6 +8,7 @@ mod bad_input;
 mod cli;
 mod cli_globals;
 mod cli_plugins;
+mod client_settings;
 mod containers;
 mod corpus;
 mod daemon_config;

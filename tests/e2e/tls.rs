@@ -32,6 +32,7 @@ fn both(engine: &Engine, host: &str, flags: &[&str]) -> [Output; 2] {
     })
 }
 
+// covers: value client-env docker DOCKER_TLS
 // covers: cli docker --tls
 // covers: cli docker --tlsverify
 // covers: cli docker --tlscacert
@@ -61,6 +62,11 @@ fn the_clients_flags_name_certificates() {
         assert_eq!(output.ok(), "linux");
     }
     let wrong = [format!("--tlscert={stranger}/client.pem"), format!("--tlskey={stranger}/client-key.pem")];
+    for mut client in [engine.ketch_command(), engine.docker_command()] {
+        client.env("DOCKER_HOST", &host).env("DOCKER_TLS", "1");
+        client.env("DOCKER_CERT_PATH", engine.scratch().join("pki/client"));
+        assert_eq!(command::run(client.args(["version", "--format", "{{.Server.Os}}"])).ok(), "linux");
+    }
     let attempts: [&[&str]; 4] = [
         &["--tlsverify", &wrong_ca, &certificate, &key],
         &["--tlsverify", &ca, &wrong[0], &wrong[1]],

@@ -11,6 +11,7 @@ mod call;
 mod commands;
 mod dump;
 mod error;
+mod headers;
 mod listing;
 mod plugins;
 mod session;

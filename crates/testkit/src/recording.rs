@@ -289,7 +289,8 @@ impl Recordings {
     /// The written shapes of a version's successful JSON answers; the older version's where they still hold.
     pub fn shapes(&self, version: &str, route: &str) -> anyhow::Result<Vec<Value>> {
         let answers = self.document(version, &file_name(route))?.unwrap_or_default();
-        let bodies = answers.as_object().into_iter().flatten().map(|(_, answer)| &answer["body"]["json"]);
+        let bodies = answers.as_object().into_iter().flatten().map(|(_, answer)| &answer["body"]);
+        let bodies = bodies.flat_map(|body| [&body["json"], &body["stream"]]);
         Ok(bodies.filter(|shape| !shape.is_null()).cloned().collect())
     }
 }
