@@ -188,10 +188,13 @@ fn from_file(mut file: File, size: u64, sent: Arc<AtomicU64>) -> Sent {
         loop {
             let mut piece = Vec::with_capacity(PIECE);
             let read = (&mut file).take(PIECE as u64).read_to_end(&mut piece);
-            let last = !matches!(read, Ok(1..));
-            let piece = read.map(|_| Bytes::from(piece));
+            let goes_on = matches!(read, Ok(1..));
+            if matches!(read, Ok(0)) {
+                return;
+            }
             // Nobody takes it when the request has failed.
-            if (last && piece.is_ok()) || sender.blocking_send(piece).is_err() || last {
+            let taken = sender.blocking_send(read.map(|_| Bytes::from(piece)));
+            if taken.is_err() || !goes_on {
                 return;
             }
         }
