@@ -26,6 +26,7 @@ mod listings;
 mod login;
 mod ping_version_info;
 mod probe;
+mod pull;
 mod recorded;
 mod reload;
 mod replayed;

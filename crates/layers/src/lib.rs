@@ -24,7 +24,7 @@ mod overlay;
 mod store;
 mod unpack;
 
-pub use compression::{Compression, decompress};
+pub use compression::{Compression, compress, decompress};
 pub use driver::{Choice, Driver, Limits};
 pub use erofs::IndexedTars;
 pub use error::Error;

@@ -124,6 +124,19 @@ impl LayerStore {
         self.driver.name()
     }
 
+    /// Whether new layers' tars can be read again with [`LayerStore::tar`].
+    pub fn keeps_tars(&self) -> bool {
+        self.driver.keeps_tars()
+    }
+
+    /// A layer's uncompressed tar of `size` bytes, where it is kept.
+    pub fn tar(&self, diff_id: &Digest, size: u64) -> Result<Option<io::Take<File>>, Error> {
+        let folder = self.folder(diff_id)?;
+        let opened = crate::erofs::tar(folder.as_fd());
+        let tar = opened.map_err(|source| Error::Store { doing: "open", path: self.path(diff_id), source })?;
+        Ok(tar.map(|tar| tar.take(size)))
+    }
+
     fn publish(&self, folder: tempfile::TempDir, diff_id: &Digest) -> Result<(), Error> {
         let target = self.path(diff_id);
         match fs::rename(folder.path(), &target) {

@@ -54,7 +54,7 @@ pub fn archive(tag: &str, layer: &[u8], config: &serde_json::Value) -> anyhow::R
     tar.finish()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

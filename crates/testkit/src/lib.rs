@@ -17,6 +17,7 @@ pub mod images;
 pub mod leaks;
 mod netfilter;
 pub mod recording;
+pub mod registry;
 pub mod replay;
 pub mod scenario;
 mod scratch;
@@ -26,6 +27,7 @@ mod waiting;
 
 pub use engine::Engine;
 pub use faults::Faults;
+pub use registry::Registry;
 pub use scratch::Scratch;
 pub use terminal::Terminal;
 pub use waiting::{DEADLINE, eventually};
