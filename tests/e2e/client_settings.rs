@@ -132,6 +132,83 @@ fn variables_and_the_file_choose_the_engine() {
     assert!(heads.try_iter().next().is_none(), "nobody went to the far engine");
 }
 
+/// A proxy that leads wherever it is asked to go to `target`, and passes on what it was asked for.
+pub(crate) fn proxy(target: &str) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let host = format!("http://me:secret@{}", listener.local_addr().expect("its address"));
+    let (sender, asked) = channel();
+    let target = target.trim_start_matches("tcp://").to_owned();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (sender, target) = (sender.clone(), target.clone());
+            thread::spawn(move || lead(stream, &target, &sender));
+        }
+    });
+    (host, asked)
+}
+
+fn lead(mut near: TcpStream, target: &str, asked: &Sender<String>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if std::io::Read::read_exact(&mut near, &mut byte).is_err() {
+            return;
+        }
+        head.push(byte[0]);
+    }
+    asked.send(String::from_utf8_lossy(&head).into_owned()).expect("the test listens");
+    let mut far = TcpStream::connect(target).expect("the engine");
+    near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").expect("an answer");
+    let (mut near_in, mut far_out) =
+        (near.try_clone().expect("a handle"), far.try_clone().expect("a handle"));
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut near_in, &mut far_out);
+        let _ = far_out.shutdown(std::net::Shutdown::Write);
+    });
+    let _ = std::io::copy(&mut far, &mut near);
+}
+
+// covers: value client-env docker HTTP_PROXY
+// covers: value client-env docker NO_PROXY
+#[test]
+fn a_tcp_engine_is_reached_through_the_proxy() {
+    let engine = Engine::isolated();
+    let (host, heads) = listener();
+    let (proxy, asked) = proxy(&host);
+    let mut client = engine.ketch_command();
+    client.env("DOCKER_HOST", "tcp://engine.invalid:2375").env("HTTP_PROXY", &proxy);
+    command::run(client.args(["ps", "-q"])).ok();
+    let head = asked.try_iter().next().expect("the proxy was asked");
+    assert!(head.starts_with("CONNECT engine.invalid:2375 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nProxy-Authorization: Basic bWU6c2VjcmV0\r\n"), "{head}");
+    assert!(last(&heads).contains("host: engine.invalid:2375"));
+    // Neither what is named nor this machine itself.
+    client.env("NO_PROXY", ".invalid");
+    let told = command::run(&mut client).assert_code(1).stderr;
+    assert!(told.contains("engine.invalid") && !told.contains("secret"), "{told}");
+    let mut client = engine.ketch_command();
+    command::run(client.env("DOCKER_HOST", &host).env("HTTP_PROXY", &proxy).args(["ps", "-q"])).ok();
+    assert!(asked.try_iter().next().is_none(), "the proxy was not asked again");
+}
+
+#[test]
+fn a_proxy_that_refuses_is_told_with_its_words() {
+    let engine = Engine::isolated();
+    // Something that is no proxy: it answers every request alike, and that is no tunnel.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 403 Not with me\r\n\r\n");
+        }
+    });
+    let mut client = engine.ketch_command();
+    client.env("DOCKER_HOST", "tcp://engine.invalid:2375").env("HTTP_PROXY", format!("http://{address}"));
+    let told = command::run(client.args(["ps", "-q"])).assert_code(1).stderr;
+    assert!(told.contains("403 Not with me") && told.contains("NO_PROXY"), "{told}");
+}
+
 // refuses: value host-scheme -H / contexts npipe:// because named pipes exist on Windows only
 // refuses: value host-scheme -H / contexts http:// because docker's clients write tcp://, and refuse it too
 // refuses: value host-scheme -H / contexts https:// because docker's clients write tcp:// with --tls, and refuse it too

@@ -133,7 +133,8 @@ impl LayerStore {
     pub fn tar(&self, diff_id: &Digest, size: u64) -> Result<Option<io::Take<File>>, Error> {
         let folder = self.folder(diff_id)?;
         let opened = crate::erofs::tar(folder.as_fd());
-        let tar = opened.map_err(|source| Error::Store { doing: "open", path: self.path(diff_id), source })?;
+        let tar =
+            opened.map_err(|source| Error::Store { doing: "open", path: self.path(diff_id), source })?;
         Ok(tar.map(|tar| tar.take(size)))
     }
 
