@@ -24,10 +24,7 @@ pub(crate) async fn each(body: Body, each: impl FnMut(&Value) -> Result<(), Erro
     }
 }
 
-async fn read(
-    mut body: Body,
-    mut each: impl FnMut(&Value) -> Result<(), Error>,
-) -> Result<(), Error> {
+async fn read(mut body: Body, mut each: impl FnMut(&Value) -> Result<(), Error>) -> Result<(), Error> {
     let mut rest: Vec<u8> = Vec::new();
     while let Some(piece) = body.next().await? {
         rest.extend_from_slice(&piece);

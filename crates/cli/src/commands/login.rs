@@ -105,7 +105,7 @@ async fn try_known(engine: &Engine, known: &Auth) -> Result<Option<Value>, Error
     let name = diag::printable(&known.username);
     ui::err(&format!("Authenticating with existing credentials... [Username: {name}]"));
     let advice = "To login with a different account, run 'docker logout' followed by 'docker login'";
-    ui::err(&ui::note("Info", advice));
+    ui::err(&format!("{}\n", ui::note("Info", advice)));
     match authenticate(engine, known).await {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if error.is_status(401) => {
