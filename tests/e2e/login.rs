@@ -31,7 +31,9 @@ fn answer(mut stream: TcpStream) {
         let mut line = String::new();
         let mut lines = 0;
         while reader.read_line(&mut line).is_ok_and(|length| length > 2) {
-            known |= line.trim_end().strip_prefix("authorization: ").is_some_and(|given| given == RIGHT);
+            let header = line.trim_end().split_once(": ");
+            known |= header
+                .is_some_and(|(name, given)| name.eq_ignore_ascii_case("authorization") && given == RIGHT);
             line.clear();
             lines += 1;
         }
@@ -64,7 +66,9 @@ fn the_registry_decides_whether_credentials_are_right() {
     let server = registry();
     let right = login(&engine, &server, "secret").expect(200).json();
     assert_eq!(right, json!({"Status": "Login Succeeded", "IdentityToken": ""}));
-    let wrong = login(&engine, &server, "guess").expect(401).message();
+    // dockerd has no class for this answer of a registry.
+    let refused = if engine.is_peer() { 500 } else { 401 };
+    let wrong = login(&engine, &server, "guess").expect(refused).message();
     assert!(!wrong.contains("guess"), "{wrong}");
 }
 

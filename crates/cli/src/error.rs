@@ -54,6 +54,9 @@ pub(crate) enum Error {
         /// The command whose help is advertised.
         path: String,
     },
+    /// Ctrl-C, which says enough.
+    #[error("interrupted")]
+    Interrupted,
     /// Our own output or input.
     #[error("cannot {0}")]
     Io(&'static str, #[source] io::Error),
@@ -68,6 +71,8 @@ impl Error {
         match self {
             Self::Run { code, .. } => *code,
             Self::Flags { .. } => 125,
+            // 128 + SIGINT.
+            Self::Interrupted => 130,
             // 128 + SIGPIPE, which is what a reader that went away leaves behind.
             Self::Io(_, source) if source.kind() == io::ErrorKind::BrokenPipe => 141,
             _ => 1,

@@ -88,6 +88,14 @@ impl Error {
         }
     }
 
+    /// A login that was refused, in the registry's words where it has some; its code is the sentence's own beginning.
+    pub(crate) fn wrong_login(message: &str) -> Self {
+        let detail = message.strip_prefix("unauthorized: ").unwrap_or(message);
+        Self::Unauthorized(
+            if detail.is_empty() { "incorrect username or password" } else { detail }.to_owned(),
+        )
+    }
+
     /// How long the registry wants to be left alone.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -107,7 +107,7 @@ pub(crate) fn remove(call: &Call) -> Outcome {
         flags.bool("no-prune").then(|| "noprune=1".to_owned()),
     ];
     for platform in flags.list("platform") {
-        query.push(Some(format!("platforms={}", encode(&super::load::platform(&platform)?))));
+        query.push(Some(format!("platforms={}", encode(&super::platform::parse(&platform)?))));
     }
     let force = flags.bool("force");
     call.with_engine(|engine| async move {
