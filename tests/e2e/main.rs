@@ -20,6 +20,7 @@ mod errors;
 mod events;
 mod far_engines;
 mod handover;
+mod image_crashes;
 mod leak_check;
 mod listening;
 mod listings;
