@@ -25,7 +25,7 @@ pub(super) async fn open(run_dir: PathBuf, id: &str, streams: Streams) -> Result
     let mut stream =
         connected.map_err(|_| Error::ShimLost(id.to_owned())).and_then(|s| link::adopt(s).map_err(lost))?;
     let Streams { stdin, stdout, stderr } = streams;
-    link::send(&mut stream, &ToShim::Attach { stdin, stdout, stderr }).await.map_err(lost)?;
+    link::send(&mut stream, &ToShim::Attach { exec: None, stdin, stdout, stderr }).await.map_err(lost)?;
     loop {
         match link::receive::<FromShim>(&mut stream).await.map_err(lost)? {
             FromShim::Hello { .. } => {}
