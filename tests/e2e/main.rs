@@ -18,6 +18,7 @@ mod docker_py;
 mod engine_log;
 mod errors;
 mod events;
+mod exec;
 mod far_engines;
 mod handover;
 mod image_crashes;

@@ -8,6 +8,7 @@ mod call;
 mod connections;
 mod containers;
 mod error;
+mod escape;
 mod hijack;
 mod images;
 mod query;

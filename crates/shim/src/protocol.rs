@@ -43,6 +43,8 @@ pub enum ToShim {
     Signal { signal: i32 },
     /// Change the terminal's size.
     Resize { rows: u16, columns: u16 },
+    /// Change the terminal's size of a process that joined the container. Answered with a [`FromShim::Hello`].
+    ResizeExec { exec: String, rows: u16, columns: u16 },
     /// Turn this connection into the standard streams of the container, or of the process that joined it under this name.
     Attach {
         #[serde(default)]

@@ -237,6 +237,14 @@ impl Shim {
             (ToShim::Attach { exec, stdin, stdout, stderr }, _) => {
                 self.attach(index, exec.as_deref(), Attachment { stdin, stdout, stderr, raw: false })
             }
+            (ToShim::ResizeExec { exec, rows, columns }, _) => {
+                let task = self.tasks.iter_mut().find(|task| task.name == exec);
+                let reply = task.map(|task| {
+                    let refused = task.obey(ToShim::Resize { rows, columns });
+                    refused.unwrap_or_else(|| FromShim::Hello { id: exec, state: task.state.clone() })
+                });
+                Some(reply.unwrap_or_else(|| refused("it has ended")))
+            }
             (request, Some(at)) => self.tasks[at].obey(request),
             // What joined the container has ended, and its exit was told.
             (request, None) => Some(refused(&format!("{request:?} is not possible any more"))),

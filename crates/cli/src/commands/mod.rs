@@ -8,6 +8,7 @@ pub(crate) mod df;
 pub(crate) mod dial_stdio;
 pub(crate) mod each;
 pub(crate) mod events;
+pub(crate) mod exec;
 pub(crate) mod filters;
 pub(crate) mod help;
 pub(crate) mod history;
