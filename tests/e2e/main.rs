@@ -5,6 +5,7 @@
 mod at_a_terminal;
 mod autostart;
 mod bad_input;
+mod canned;
 mod cli;
 mod cli_globals;
 mod cli_plugins;

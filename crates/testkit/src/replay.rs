@@ -100,6 +100,18 @@ impl Answers {
         read("answers.json")
     }
 
+    /// Answers of a test's own, by method and path (`GET /images/json`), beside an engine that can be reached.
+    pub fn given(answers: &[(&str, String)]) -> Self {
+        let headers = [("Api-Version", "1.51"), ("Ostype", "linux"), ("Content-Type", "application/json")];
+        let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let ping = ["HEAD /_ping", "GET /_ping"].map(|key| (key, String::new()));
+        let all = ping
+            .iter()
+            .chain(answers)
+            .map(|(key, body)| ((*key).to_owned(), Answer { headers: headers.clone(), body: body.clone() }));
+        Self(all.collect())
+    }
+
     /// Asks a dockerd.
     fn ask(socket: &Path) -> anyhow::Result<Self> {
         let mut answers = BTreeMap::new();
@@ -181,11 +193,16 @@ impl Replay {
         Ok(Self { scratch, socket })
     }
 
+    /// `DOCKER_HOST` for this server.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
     /// What a command line prints here, without what is about the client itself or about the moment.
     #[track_caller]
     pub fn run(&self, mut command: Command, words: &[&str]) -> String {
         command.env_clear().env("HOME", self.scratch.join("home")).env("TZ", "UTC");
-        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+        command.env("DOCKER_HOST", self.host());
         let Output { stdout, stderr, code, .. } = command::run(command.args(words));
         let about_the_engine = stdout.find("Server:\n").or_else(|| stdout.find("Server: ")).unwrap_or(0);
         let text = format!("{}{stderr}exit code {code}\n", &stdout[about_the_engine..]);
