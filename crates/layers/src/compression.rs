@@ -52,8 +52,10 @@ pub fn decompress<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> 
 
 /// Packs a layer with gzip, the same bytes each time: nothing of when and where is in them.
 pub fn compress(mut tar: impl Read, packed: impl Write) -> io::Result<()> {
-    let mut encoder =
-        flate2::write::GzEncoder::new(BufWriter::with_capacity(256 * 1024, packed), flate2::Compression::new(6));
+    let mut encoder = flate2::write::GzEncoder::new(
+        BufWriter::with_capacity(256 * 1024, packed),
+        flate2::Compression::new(6),
+    );
     let mut buffer = vec![0; 256 * 1024];
     loop {
         match tar.read(&mut buffer)? {
