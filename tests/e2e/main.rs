@@ -27,6 +27,7 @@ mod login;
 mod ping_version_info;
 mod probe;
 mod pull;
+mod push;
 mod recorded;
 mod reload;
 mod replayed;

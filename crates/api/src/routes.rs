@@ -120,7 +120,7 @@ static ROUTES: &[Route] = &[
     route!("GET" "/images/{name*}/history" [] images::history::get),
     route!("GET" "/images/{name*}/get"),
     route!("GET" "/images/{name*}/attestations"),
-    route!("POST" "/images/{name*}/push"),
+    route!("POST" "/images/{name*}/push" ["tag" "platform"] images::push::post),
     route!("POST" "/images/{name*}/tag" ["repo" "tag"] images::tag::post),
     route!("DELETE" "/images/{name*}" ["force" "noprune" "platforms"] images::remove::delete),
     route!("GET" "/distribution/{name*}/json"),

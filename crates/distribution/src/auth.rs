@@ -68,6 +68,18 @@ impl Auth {
         Self { origin, credentials, scope, state: Mutex::default() }
     }
 
+    /// The same person with the right to other things.
+    pub(crate) async fn for_scope(&self, scope: String) -> Self {
+        let challenge = self.state.lock().await.challenge.clone();
+        let state = Mutex::new(State { challenge, ..State::default() });
+        Self { origin: self.origin.clone(), credentials: self.credentials.clone(), scope, state }
+    }
+
+    /// Whether the registry wants a name and a password that nobody gave.
+    pub(crate) async fn lacks_password(&self) -> bool {
+        self.credentials.is_none() && self.state.lock().await.challenge == Some(Challenge::Basic)
+    }
+
     /// The header for the next request; none where nothing was asked for yet.
     pub(crate) async fn header(&self, transport: &Transport) -> Result<Option<Secret>, Error> {
         if let Some(Credentials::Bearer(token)) = &self.credentials {
@@ -147,7 +159,9 @@ impl Auth {
             }
             credentials => {
                 let mut url = realm.clone();
-                for (key, value) in [("service", service), ("scope", scope)] {
+                // Several scopes are several parameters, as docker sends them.
+                let scopes = scope.split(' ').map(|scope| ("scope", scope));
+                for (key, value) in std::iter::once(("service", service)).chain(scopes) {
                     if !value.is_empty() {
                         url = url.with_query(key, value);
                     }

@@ -13,11 +13,11 @@ use crate::{Access, Config, Credentials, Error, Resolved, Secret, Wanted};
 
 /// What reaches registries. Cheap to make; its connections end with it.
 pub struct Client {
-    transport: Arc<Transport>,
+    pub(crate) transport: Arc<Transport>,
 }
 
 /// Something to be done with a repository.
-type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// What a successful login leaves behind.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Client {
 
     /// Tries endpoints until one does what is wanted. A mirror's failure, whatever it is, only means the next one; of a
     /// registry's own addresses the first that speaks decides.
-    async fn first<'a, T>(
+    pub(crate) async fn first<'a, T>(
         &self,
         reference: &Reference,
         access: Access,

@@ -28,9 +28,17 @@ pub enum Error {
         printable(.message)
     )]
     Denied { repository: String, message: String },
+    /// The registry's own words, as dockerd repeats them.
+    #[error("{}", printable(.0))]
+    PushDenied(String),
     /// dockerd's sentence.
-    #[error("push access denied for {repository}: {}", printable(.message))]
-    PushDenied { repository: String, message: String },
+    #[error("no basic auth credentials")]
+    NoPassword,
+    /// The end is dockerd's sentence.
+    #[error("registry {host} does not search: Unexpected status code {status}")]
+    Search { host: String, status: u16 },
+    #[error("the token for registry {host} is no longer accepted")]
+    Expired { host: String },
     /// dockerd's sentence.
     #[error("manifest for {0} not found: manifest unknown: manifest unknown")]
     NoManifest(String),
@@ -73,7 +81,7 @@ impl Error {
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { source, .. } => source.kind() != io::ErrorKind::NotFound,
-            Self::Silent { .. } | Self::Http { .. } | Self::Short { .. } => true,
+            Self::Silent { .. } | Self::Http { .. } | Self::Short { .. } | Self::Expired { .. } => true,
             Self::Tls { source, .. } => source.kind() != io::ErrorKind::InvalidData,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             _ => false,
@@ -106,8 +114,8 @@ impl Explain for Error {
     fn class(&self) -> Class {
         match self {
             Self::NoManifest(_) | Self::NoPlatform { .. } | Self::Denied { .. } => Class::NotFound,
-            Self::PushDenied { .. } => Class::Forbidden,
-            Self::Unauthorized(_) => Class::Unauthorized,
+            Self::PushDenied(_) => Class::Forbidden,
+            Self::Unauthorized(_) | Self::NoPassword => Class::Unauthorized,
             Self::Unsupported { .. } => Class::NotImplemented,
             Self::Status { status: 429, .. } => Class::Unavailable,
             Self::Address { .. } => Class::Invalid,
@@ -124,6 +132,7 @@ impl Explain for Error {
             Self::Status { status: 429, .. } => {
                 Some("this registry limits how much may be pulled: log in, or try again later".into())
             }
+            Self::NoPassword => Some("log in to the registry first".into()),
             Self::NoAuthorities { .. } => Some("install the package ca-certificates".into()),
             Self::Content(error) => error.hint(),
             _ => None,

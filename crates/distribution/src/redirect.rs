@@ -9,7 +9,7 @@ use crate::transport::{Transport, empty};
 use crate::url::Url;
 
 /// A registry sends to its storage once; more than a few hops are a loop.
-const MOST: usize = 10;
+pub(crate) const MOST: usize = 10;
 
 /// An answer and whose it is.
 pub(crate) struct Answer {
@@ -35,9 +35,6 @@ pub(crate) async fn follow(
         }
         let response = transport.send(&url, request).await?;
         let Some(next) = target(&url, &response)? else { return Ok(Answer { url, response }) };
-        if url.origin.tls && !next.origin.tls {
-            return Err(Error::Redirect { host: url.origin.authority(), why: "from HTTPS to plain HTTP" });
-        }
         url = next;
     }
     Err(Error::Redirect { host: start.origin.authority(), why: "without end" })
@@ -51,11 +48,21 @@ pub(crate) fn header_of(secret: &Secret) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-fn target(url: &Url, response: &Response<Incoming>) -> Result<Option<Url>, Error> {
+/// Where an answer sends to; never from HTTPS to plain HTTP.
+pub(crate) fn target(url: &Url, response: &Response<Incoming>) -> Result<Option<Url>, Error> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
+    location(url, response).map(Some)
+}
+
+/// What an answer's `Location` says.
+pub(crate) fn location(url: &Url, response: &Response<Incoming>) -> Result<Url, Error> {
     let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     let nowhere = || Error::Redirect { host: url.origin.authority(), why: "without saying where to" };
-    url.join(location.ok_or_else(nowhere)?).map(Some)
+    let next = url.join(location.ok_or_else(nowhere)?)?;
+    match url.origin.tls && !next.origin.tls {
+        true => Err(Error::Redirect { host: url.origin.authority(), why: "from HTTPS to plain HTTP" }),
+        false => Ok(next),
+    }
 }

@@ -46,16 +46,16 @@ impl Repository {
         access: Access,
         credentials: Option<Credentials>,
     ) -> Result<Self, Error> {
-        let actions = match access {
-            Access::Pull => "pull",
-            Access::Push => "pull,push",
-        };
-        let scope = format!("repository:{}:{actions}", reference.path());
+        let scope = scope(reference, access);
         let credentials = credentials.filter(|_| !endpoint.mirror);
         let auth = Auth::new(endpoint.origin.clone(), credentials, scope);
         let repository = Self { transport, endpoint, auth, reference: reference.clone(), access };
         repository.ping().await?;
         Ok(repository)
+    }
+
+    pub(crate) fn scope(&self, access: Access) -> String {
+        scope(&self.reference, access)
     }
 
     /// The registry's name in messages.
@@ -217,13 +217,25 @@ impl Repository {
         let ours = answer.url.origin == self.endpoint.origin;
         let error = failure(&self.transport, &answer.url.origin.authority(), answer.response).await;
         match error {
-            Error::Status { status: 401 | 403, message, .. } if ours => {
-                let (repository, message) = (self.reference.familiar_name(), detail(&message));
-                match self.access {
-                    Access::Pull => Error::Denied { repository, message },
-                    Access::Push => Error::PushDenied { repository, message },
-                }
+            Error::Status { status: 401, .. }
+                if ours && self.access == Access::Push && self.auth.lacks_password().await =>
+            {
+                Error::NoPassword
             }
+            Error::Status { status: status @ (401 | 403), message, .. } if ours => match self.access {
+                Access::Pull => {
+                    let (repository, message) = (self.reference.familiar_name(), detail(&message));
+                    Error::Denied { repository, message }
+                }
+                // The answer to HEAD has no words of its own.
+                Access::Push if message.is_empty() && status == 401 => {
+                    Error::PushDenied("unauthorized: authentication required".to_owned())
+                }
+                Access::Push if message.is_empty() => {
+                    Error::PushDenied("denied: requested access to the resource is denied".to_owned())
+                }
+                Access::Push => Error::PushDenied(message),
+            },
             error => error,
         }
     }
@@ -234,6 +246,15 @@ impl Repository {
 }
 
 static EMPTY: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
+
+/// The right to do this, as token services name it.
+fn scope(reference: &Reference, access: Access) -> String {
+    let actions = match access {
+        Access::Pull => "pull",
+        Access::Push => "pull,push",
+    };
+    format!("repository:{}:{actions}", reference.path())
+}
 
 /// `denied: requested access …` without its first word, which dockerd's sentence has already.
 fn detail(message: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -54,11 +55,36 @@ impl Transport {
     }
 
     /// Sends a request whose headers are complete but for `Host` and `User-Agent`, and returns the answer's head.
-    pub(crate) async fn send(
+    pub(crate) async fn send(&self, url: &Url, request: Request<Sent>) -> Result<Response<Incoming>, Error> {
+        let patience = self.config.patience;
+        let silent = || Error::Silent { host: url.origin.authority(), after: patience };
+        let sent = tokio::time::timeout(patience, self.send_slowly(url, request));
+        sent.await.map_err(|_| silent())?
+    }
+
+    /// The same for a large body: patience ends when neither a byte of it goes out nor an answer comes in.
+    pub(crate) async fn send_body(
         &self,
         url: &Url,
-        mut request: Request<Sent>,
+        request: Request<Sent>,
+        sent: &AtomicU64,
     ) -> Result<Response<Incoming>, Error> {
+        let patience = self.config.patience;
+        let mut exchange = std::pin::pin!(self.send_slowly(url, request));
+        let mut before = sent.load(Ordering::Relaxed);
+        loop {
+            if let Ok(response) = tokio::time::timeout(patience, &mut exchange).await {
+                return response;
+            }
+            let now = sent.load(Ordering::Relaxed);
+            if now == before {
+                return Err(Error::Silent { host: url.origin.authority(), after: patience });
+            }
+            before = now;
+        }
+    }
+
+    async fn send_slowly(&self, url: &Url, mut request: Request<Sent>) -> Result<Response<Incoming>, Error> {
         let proxy = proxy::find(&self.config.proxies, &url.origin)?;
         let headers = request.headers_mut();
         let text = |value: &str| {
@@ -75,10 +101,7 @@ impl Transport {
         *request.uri_mut() = target
             .parse::<Uri>()
             .map_err(|_| Error::Address { what: "an address", value: url.to_string() })?;
-        let patience = self.config.patience;
-        let silent = || Error::Silent { host: url.origin.authority(), after: patience };
-        let sent = tokio::time::timeout(patience, self.exchange(&url.origin, proxy.as_ref(), request));
-        sent.await.map_err(|_| silent())?
+        self.exchange(&url.origin, proxy.as_ref(), request).await
     }
 
     async fn exchange(

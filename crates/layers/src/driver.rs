@@ -16,6 +16,9 @@ pub trait Driver: Send + Sync {
     /// Reads a layer's uncompressed tar to its very last byte and keeps its content in `folder`.
     fn unpack(&self, tar: &mut dyn Read, folder: BorrowedFd<'_>, limits: &Limits) -> Result<(), Error>;
 
+    /// Whether the tar itself stays in the folder, to be read again.
+    fn keeps_tars(&self) -> bool;
+
     /// A directory or a detached mount that overlayfs takes as a lower layer.
     fn lower(&self, folder: BorrowedFd<'_>) -> Result<OwnedFd, Error>;
 }

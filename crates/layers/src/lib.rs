@@ -24,10 +24,10 @@ mod overlay;
 mod store;
 mod unpack;
 
-pub use compression::{Compression, decompress};
+pub use compression::{Compression, compress, decompress};
 pub use driver::{Choice, Driver, Limits};
 pub use erofs::IndexedTars;
 pub use error::Error;
 pub use mount::Strategy;
 pub use overlay::Directories;
-pub use store::{Layer, LayerStore};
+pub use store::{Layer, LayerStore, Unpacked};

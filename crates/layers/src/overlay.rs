@@ -29,6 +29,10 @@ impl Driver for Directories {
         Unpacker::new(Disk::new(root.as_fd(), limits), limits).unpack(tar)?.finish()
     }
 
+    fn keeps_tars(&self) -> bool {
+        false
+    }
+
     fn lower(&self, folder: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
         open_child(folder, CONTENT)
     }

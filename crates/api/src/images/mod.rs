@@ -5,6 +5,8 @@ pub(crate) mod history;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod load;
+pub(crate) mod platform;
 pub(crate) mod progress;
+pub(crate) mod push;
 pub(crate) mod remove;
 pub(crate) mod tag;

@@ -91,11 +91,15 @@ async fn forward(
 
 fn document(update: &Update) -> Value {
     let mut document = json!({ "status": update.status });
-    match update.bar {
+    match &update.bar {
         Bar::None => {}
         Bar::Milestone => document["progressDetail"] = json!({}),
         Bar::Bytes { current, total } => {
             document["progressDetail"] = json!({ "current": current, "total": total });
+        }
+        Bar::Pushed { tag, digest, size } => {
+            let aux = json!({ "Tag": tag, "Digest": digest, "Size": size });
+            return json!({ "progressDetail": {}, "aux": aux });
         }
     }
     if !update.id.is_empty() {

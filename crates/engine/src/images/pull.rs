@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::progress::{Meter, Progress};
-use super::{Image, Images, Source};
+use super::{Image, Images, Naming, Source, blocking};
 use crate::Error;
 
 /// How often layers are fetched again that somebody removes while they are awaited.
@@ -61,7 +61,7 @@ impl Images {
         reference: &Reference,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let reference = &super::exact(reference.clone());
+        let reference = &super::catalogue::exact(reference.clone());
         let shown = reference.digest().map_or(reference.tag().unwrap_or_default(), Digest::as_str);
         let resolving = pull.client.resolve(reference, &pull.wanted, pull.credentials.as_ref());
         let (repository, resolved) = resolving.await?;
@@ -123,7 +123,9 @@ impl Images {
     fn has(&self, incoming: &Incoming, names: &[String]) -> bool {
         let catalogue = self.catalogue();
         let id = &incoming.resolved.single.manifest.config.digest;
-        names.iter().all(|name| catalogue.tags.get(name).is_some_and(|tag| tag.image == *id))
+        names
+            .iter()
+            .all(|name| catalogue.tags.get(name).is_some_and(|tag| tag.images().any(|image| image == id)))
     }
 
     async fn take_in(
@@ -140,7 +142,7 @@ impl Images {
                 (self.clone(), incoming.resolved.single.bytes.clone(), names.to_vec());
             let record = move || {
                 images.content.put(&bytes)?;
-                images.record(&image, &names)
+                images.record(std::slice::from_ref(&image), &names, Naming::Beside)
             };
             match blocking(record).await {
                 Err(Error::RemovedMeanwhile(gone)) if round < ROUNDS => {
@@ -277,14 +279,6 @@ fn check_kinds(name: &str, manifest: &Manifest) -> Result<(), Error> {
     let mut foreign = layers
         .filter(|kind| ["foreign", "nondistributable", "+encrypted"].iter().any(|word| kind.contains(word)));
     foreign.next().map_or(Ok(()), refuse)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let source = |error: tokio::task::JoinError| io::Error::other(error.to_string());
-    let joined = tokio::task::spawn_blocking(work).await;
-    joined.map_err(|error| Error::System { doing: "take in an image", source: source(error) })?
 }
 
 struct Metered<R> {

@@ -67,6 +67,10 @@ impl Driver for IndexedTars {
         tree.side.sync().and_then(|()| create(folder, INDEX)?.write_all(&index)).map_err(write)
     }
 
+    fn keeps_tars(&self) -> bool {
+        true
+    }
+
     fn lower(&self, folder: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
         let find = |name| open(folder, name).map_err(|e| failed(&format!("open {name}"), e));
         let (index, tar) = (find(INDEX)?, find(TAR)?);
@@ -92,6 +96,15 @@ impl Driver for IndexedTars {
 /// Whether a layer's folder was made by this driver.
 pub(crate) fn is_index(folder: BorrowedFd<'_>) -> bool {
     open(folder, INDEX).is_ok()
+}
+
+/// The layer's tar, if its folder was made by this driver. It may have zeros up to the end of its last block.
+pub(crate) fn tar(folder: BorrowedFd<'_>) -> io::Result<Option<File>> {
+    match open(folder, TAR) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn open(folder: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {

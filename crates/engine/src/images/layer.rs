@@ -1,0 +1,124 @@
+//! A layer's bytes, wherever they lie: its tar in the layer store, or the blob that it came in; and how they become a
+//! blob that a registry takes.
+//!
+//! What came compressed is sent as it came. What exists only as a tar is compressed for the way, always to the same
+//! bytes, and forgotten again: what stays is the blob's name ([`Packed`]), so that the registry can be asked first.
+
+use std::io::Read;
+
+use oci::image::{Descriptor, media_type};
+use oci::{Algorithm, Digest};
+use serde::{Deserialize, Serialize};
+use state::{Durability, Record};
+
+use super::pins::Pin;
+use super::{Image, Images};
+use crate::Error;
+
+/// No layer that we compress is larger.
+const MAX_PACKED: u64 = 1 << 40;
+
+/// What a layer's tar becomes when it is compressed by us.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Packed {
+    diff_id: Digest,
+    digest: Digest,
+    size: u64,
+}
+
+impl Record for Packed {
+    const KIND: &'static str = "packed";
+    fn key(&self) -> &str {
+        self.diff_id.as_str()
+    }
+}
+
+impl Image {
+    /// The layer as it was received, if it came compressed.
+    pub(super) fn received(&self, index: usize) -> Option<&Descriptor> {
+        let layer = self.manifest.as_ref()?.layers.get(index)?;
+        (layer.digest != *self.diff_id(index)).then_some(layer)
+    }
+
+    pub(super) fn diff_id(&self, index: usize) -> &Digest {
+        &self.config.rootfs.diff_ids[index]
+    }
+}
+
+impl Images {
+    /// A layer's uncompressed tar and its length. Blocking.
+    pub(super) fn tar_of(&self, image: &Image, index: usize) -> Result<(Box<dyn Read>, u64), Error> {
+        let (diff_id, size) = (image.diff_id(index), image.layer_sizes[index]);
+        if let Some(tar) = self.layers.tar(diff_id, size)? {
+            return Ok((Box::new(tar), size));
+        }
+        let layers = image.manifest.iter().flat_map(|manifest| &manifest.layers);
+        let blob = layers.map(|layer| &layer.digest).nth(index).unwrap_or(diff_id);
+        let tar = layers::decompress(self.content.get(blob)?);
+        Ok((Box::new(tar.map_err(|source| Error::ReadLayer { source })?.take(size)), size))
+    }
+
+    /// What a manifest calls this layer when it is pushed, if that is known without compressing it.
+    pub(super) fn known_blob(&self, image: &Image, index: usize) -> Result<Option<Descriptor>, Error> {
+        if let Some(received) = image.received(index)
+            && self.content.find(&received.digest)?.is_some()
+        {
+            return Ok(Some(received.clone()));
+        }
+        let packed = self.db.read(|tx| tx.find::<Packed>(image.diff_id(index).as_str()))?;
+        Ok(packed.map(|packed| packed.descriptor()))
+    }
+
+    /// Whether an image that is here came with this blob for the layer.
+    pub(super) fn is_blob_of(&self, blob: &Digest, diff_id: &Digest) -> bool {
+        self.catalogue().images.values().any(|image| {
+            let layers = image.manifest.iter().flat_map(|manifest| &manifest.layers);
+            layers
+                .zip(&image.config.rootfs.diff_ids)
+                .any(|(layer, id)| layer.digest == *blob && id == diff_id)
+        })
+    }
+
+    /// Makes sure that the blob of a pushed layer is in the content store for as long as the pin lives. Blocking.
+    pub(super) fn pack(&self, image: &Image, index: usize) -> Result<(Descriptor, Pin), Error> {
+        if let Some(known) = self.known_blob(image, index)? {
+            let pin = self.pins.pin(&known.digest);
+            if self.content.find(&known.digest)?.is_some() {
+                return Ok((known, pin));
+            }
+        }
+        let (tar, _) = self.tar_of(image, index)?;
+        let mut ingest = self.content.ingest(Algorithm::Sha256, MAX_PACKED)?;
+        layers::compress(tar, &mut ingest).map_err(|source| Error::ReadLayer { source })?;
+        ingest.sync()?;
+        let (blob, pin) = self.pins.making(|| ingest.finish(), |blob| &blob.digest)?;
+        let packed =
+            Packed { diff_id: image.diff_id(index).clone(), digest: blob.digest.clone(), size: blob.size };
+        self.db.write(Durability::Process, |tx| tx.put(&packed).map_err(Error::from))?;
+        Ok((packed.descriptor(), pin))
+    }
+
+    /// The layer is gone, and so is what it would become.
+    pub(super) fn forget_packed(&self, diff_id: &Digest) -> Result<(), Error> {
+        self.db.write(Durability::Process, |tx| tx.delete::<Packed>(diff_id.as_str()).map_err(Error::from))
+    }
+
+    /// Lets go of a packed blob that nothing else needs. Blocking.
+    pub(super) fn unpack_done(&self, pin: Pin) -> Result<(), Error> {
+        let digest = pin.digest().clone();
+        drop(pin);
+        self.release_blobs(std::iter::once(&digest))
+    }
+}
+
+impl Packed {
+    fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            media_type: media_type::DOCKER_LAYER_GZIP.to_owned(),
+            digest: self.digest.clone(),
+            size: self.size,
+            platform: None,
+            annotations: Default::default(),
+        }
+    }
+}
