@@ -138,6 +138,60 @@ fn found_images_are_shown_alike() {
     }
 }
 
+/// An engine with these images.
+fn with_images(list: &Value) -> Replay {
+    Replay::start(Answers::given(&[("GET /images/json", list.to_string())]))
+        .unwrap_or_else(|e| panic!("{e:#}"))
+}
+
+fn image(digit: char, names: &[&str], containers: i64) -> Value {
+    let id = format!("sha256:{}", digit.to_string().repeat(64));
+    json!({"Id": id, "RepoTags": names, "RepoDigests": [], "Created": 1_700_000_000 + i64::from(u32::from(digit)),
+           "Size": 12_345_678, "SharedSize": -1, "Containers": containers, "Labels": null, "ParentId": ""})
+}
+
+fn platform(digit: char, architecture: &str, used: &[&str], available: bool) -> Value {
+    let id = format!("sha256:{}", digit.to_string().repeat(64));
+    let (architecture, variant) = architecture.split_once('/').unwrap_or((architecture, ""));
+    let mut platform = json!({"os": "linux", "architecture": architecture});
+    if !variant.is_empty() {
+        platform["variant"] = variant.into();
+    }
+    json!({"ID": id, "Descriptor": {}, "Available": available, "Kind": "image", "Size": {"Content": 1500, "Total": 25_000},
+           "ImageData": {"Platform": platform, "Containers": used, "Size": {"Unpacked": 10}}})
+}
+
+// covers: cli docker images --tree
+// covers: cli docker image ls --tree
+// covers: cli docker image list --tree
+#[test]
+fn the_tree_of_images_is_dockers() {
+    let flat = [
+        image('d', &["a:1"], 1),
+        image('c', &["b:1", "a.long/name/of/it:latest", "c:2"], 0),
+        image('b', &[], 0),
+    ];
+    let mut deep = flat.clone();
+    deep[1]["Manifests"] =
+        json!([platform('1', "amd64", &["x"], true), platform('2', "arm64/v8", &[], false)]);
+    for list in [json!(flat), json!(deep), json!([])] {
+        let replay = with_images(&list);
+        for columns in [200, 80, 60, 35, 20] {
+            shown(&replay, &["images", "--tree"], columns);
+            shown(&replay, &["image", "ls", "--tree", "--all"], columns);
+        }
+        // docker colours the headers even where nobody sees colours.
+        let plain =
+            |text: String| text.replace("\u{1b}[39m", "").replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
+        let [ours, theirs] =
+            clients().map(|command| plain(replay.run(command, &["image", "list", "--tree"])));
+        assert_eq!(ours, theirs);
+        for wrong in ["--quiet", "--no-trunc", "--digests", "--format=x"] {
+            assert!(printed(&replay, &["images", "--tree", wrong]).contains("not yet supported"));
+        }
+    }
+}
+
 /// An engine whose pull never ends. Says when the client has gone.
 fn endless(scratch: &Scratch) -> (String, mpsc::Receiver<()>) {
     let socket = scratch.join("endless.sock");

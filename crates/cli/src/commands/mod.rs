@@ -11,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod filters;
 pub(crate) mod help;
 pub(crate) mod history;
+pub(crate) mod image_tree;
 pub(crate) mod images;
 pub(crate) mod info;
 pub(crate) mod inspect;
