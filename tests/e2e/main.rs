@@ -20,6 +20,7 @@ mod errors;
 mod events;
 mod far_engines;
 mod handover;
+mod images_cli;
 mod leak_check;
 mod listening;
 mod listings;

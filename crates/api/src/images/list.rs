@@ -15,9 +15,10 @@ const FILTER_KEYS: &[&str] = &["before", "dangling", "label", "label!", "referen
 
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let filters = Filters::parse(call.query.get("filters"), FILTER_KEYS).map_err(engine::Error::from)?;
-    // `manifests` says nothing here: as dockerd's with graph drivers, images of one platform have no list of them.
-    if call.query.flag("identity") {
-        return Err(Error::refused("identity", "images of this version of Ketch have one platform each"));
+    for name in ["manifests", "identity"] {
+        if call.query.flag(name) {
+            return Err(Error::refused(name, "images of this version of Ketch have one platform each"));
+        }
     }
     let catalogue = call.engine.images.catalogue();
     let chosen = Chosen::new(&catalogue, &filters)?;
