@@ -32,6 +32,7 @@ mod push;
 mod recorded;
 mod reload;
 mod replayed;
+mod save_load;
 mod seccomp;
 mod service;
 mod settings;

@@ -106,8 +106,11 @@ fn what_cannot_be_pushed_is_told_in_dockerd_s_words() {
     let registry = Registry::with(Door::Login, Wire::Plain);
     let (box_, repository) = (engine.busybox(), registry.name("a"));
     tag(&engine, &box_, &repository, "1");
-    let nothing = format!("An image does not exist locally with the tag: {repository}");
-    assert_eq!(error(&push(&engine, &repository, "tag=none", None)), nothing);
+    let none = registry.name("none");
+    let nothing = format!("An image does not exist locally with the tag: {none}");
+    assert_eq!(error(&push(&engine, &none, "tag=1", None)), nothing);
+    let missing = push(&engine, &repository, "tag=2", None);
+    assert_eq!(error(&missing), format!("tag does not exist: {repository}:2"));
     assert!(error(&push(&engine, &repository, "tag=1", None)).starts_with("no basic auth credentials"));
     let wrong = push(&engine, &repository, "tag=1", Some((USER, "wrong")));
     assert_eq!(error(&wrong), "unauthorized: authentication required");

@@ -68,6 +68,8 @@ pub enum Error {
     Archive(String),
     #[error("An image does not exist locally with the tag: {0}")]
     NothingToPush(String),
+    #[error("tag does not exist: {0}")]
+    NoSuchTag(String),
     #[error("cannot push a digest reference")]
     PushDigest,
     #[error("the archive has no image for {wanted}: it has {offered}")]
@@ -117,7 +119,9 @@ pub enum Error {
 impl Explain for Error {
     fn class(&self) -> Class {
         match self {
-            Self::NoSuchContainer(_) | Self::NoSuchImage(_) | Self::NothingToPush(_) => Class::NotFound,
+            Self::NoSuchContainer(_) | Self::NoSuchImage(_) | Self::NothingToPush(_) | Self::NoSuchTag(_) => {
+                Class::NotFound
+            }
             Self::NameTaken { .. }
             | Self::RemoveRunning { .. }
             | Self::ImageInUse { .. }

@@ -9,4 +9,5 @@ pub(crate) mod platform;
 pub(crate) mod progress;
 pub(crate) mod push;
 pub(crate) mod remove;
+pub(crate) mod save;
 pub(crate) mod tag;

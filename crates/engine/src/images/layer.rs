@@ -113,12 +113,6 @@ impl Images {
 
 impl Packed {
     fn descriptor(&self) -> Descriptor {
-        Descriptor {
-            media_type: media_type::DOCKER_LAYER_GZIP.to_owned(),
-            digest: self.digest.clone(),
-            size: self.size,
-            platform: None,
-            annotations: Default::default(),
-        }
+        super::manifest::descriptor(media_type::DOCKER_LAYER_GZIP, &self.digest, self.size)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use content::{Blob, Store};
 use layers::Compression;
+use oci::Digest;
 use oci::image::{Descriptor, Index, Manifest, media_type};
 
 use super::Source;
@@ -16,7 +17,7 @@ pub(super) fn layer(blob: &Blob, compression: Compression) -> Descriptor {
         Compression::Gzip => media_type::OCI_LAYER_GZIP,
         Compression::Zstd => media_type::OCI_LAYER_ZSTD,
     };
-    descriptor(kind, blob)
+    descriptor(kind, &blob.digest, blob.size)
 }
 
 /// Writes the manifest of a config and its layers into the content store.
@@ -24,7 +25,7 @@ pub(super) fn make(content: &Store, config: &Blob, layers: Vec<Descriptor>) -> R
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(media_type::OCI_MANIFEST.to_owned()),
-        config: descriptor(media_type::OCI_CONFIG, config),
+        config: descriptor(media_type::OCI_CONFIG, &config.digest, config.size),
         layers: layers.clone(),
         annotations: BTreeMap::new(),
     };
@@ -48,7 +49,7 @@ pub(super) fn to_push(config: &Blob, layers: Vec<Descriptor>) -> Result<(String,
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(kind.to_owned()),
-        config: descriptor(config_kind, config),
+        config: descriptor(config_kind, &config.digest, config.size),
         layers: layers.into_iter().map(in_oci).collect(),
         annotations: BTreeMap::new(),
     };
@@ -65,16 +66,17 @@ pub(super) fn index(manifests: Vec<Descriptor>) -> Result<Vec<u8>, Error> {
     })
 }
 
-fn json(document: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+pub(super) fn json(document: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(document)
         .map_err(|error| Error::Archive(format!("its manifest can't be written: {error}")))
 }
 
-fn descriptor(media_type: &str, blob: &Blob) -> Descriptor {
+/// A pointer to bytes.
+pub(super) fn descriptor(media_type: &str, digest: &Digest, size: u64) -> Descriptor {
     Descriptor {
         media_type: media_type.to_owned(),
-        digest: blob.digest.clone(),
-        size: blob.size,
+        digest: digest.clone(),
+        size,
         platform: None,
         annotations: BTreeMap::new(),
     }

@@ -15,6 +15,7 @@ mod push;
 mod record;
 mod registry;
 mod remove;
+mod save;
 mod tag;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub use push::Push;
 pub use record::{Image, Source, Tag};
 pub use registry::{credentials, from_json};
 pub use remove::{Force, Removed, Users};
+pub use save::Archive;
 
 use crate::Error;
 use crate::events::{Events, Kind};

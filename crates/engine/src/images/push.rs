@@ -62,7 +62,7 @@ impl Images {
         }
         let tags = self.tags_of(reference);
         if tags.is_empty() {
-            return Err(Error::NothingToPush(reference.familiar_name()));
+            return Err(self.nothing_to_push(reference));
         }
         let opened = push.client.repository(reference, Access::Push, push.credentials.as_ref());
         let (repository, uploads) = (opened.await?, Semaphore::new(push.uploads.max(1) as usize));
@@ -84,6 +84,16 @@ impl Images {
         let start = format!("{}:", reference.familiar_name());
         let ours = |tag: &&Tag| !tag.is_digest() && tag.name.starts_with(&start);
         catalogue.tags.values().filter(ours).cloned().collect()
+    }
+
+    fn nothing_to_push(&self, reference: &Reference) -> Error {
+        let repository = reference.repository();
+        let catalogue = self.catalogue();
+        let mut names = catalogue.tags.keys().filter_map(|name| Reference::parse(name).ok());
+        match names.any(|name| name.repository() == repository) {
+            true => Error::NoSuchTag(reference.familiar()),
+            false => Error::NothingToPush(reference.familiar_name()),
+        }
     }
 
     async fn push_tag(
