@@ -192,6 +192,66 @@ fn the_tree_of_images_is_dockers() {
     }
 }
 
+// covers: cli docker image prune
+// covers: cli docker image prune --all
+// covers: cli docker image prune --filter
+// covers: cli docker image prune --force
+#[test]
+fn images_are_pruned_only_with_consent() {
+    let report =
+        json!({"ImagesDeleted": [{"Untagged": "a:1"}, {"Deleted": "sha256:00"}], "SpaceReclaimed": 12_345});
+    let replay = Replay::start(Answers::given(&[("POST /images/prune", report.to_string())]));
+    let replay = replay.unwrap_or_else(|e| panic!("{e:#}"));
+    let both = |words: &[&str], input: &str| {
+        let script = format!("printf '{input}' | \"$@\"");
+        let [ours, theirs] = clients().map(|command| {
+            let mut piped = Command::new("sh");
+            piped.args(["-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
+            (replay.run(piped, words), replay.asked())
+        });
+        assert_eq!(ours, theirs, "{words:?} {input:?}");
+        ours
+    };
+    let prune = ["image", "prune"];
+    let (text, asked) = both(&[&prune[..], &["--force", "--filter", "label=x"]].concat(), "");
+    assert!(text.contains("untagged: a:1\n") && text.contains("12.35kB"), "{text}");
+    assert_eq!(asked.len(), 1);
+    assert!(asked[0].contains("%22label%22%3A%7B%22x%22%3Atrue%7D"), "{asked:?}");
+    for (input, consent) in [("", 0), ("no\n", 0), ("yes\n", 0), (" Y \n", 1), ("y", 1)] {
+        for flags in [&[][..], &["--all"]] {
+            let (text, asked) = both(&[&prune[..], flags].concat(), input);
+            assert!(text.starts_with("WARNING! This will remove all "), "{text}");
+            assert_eq!(asked.len(), consent, "{input:?}: {asked:?}");
+        }
+    }
+}
+
+// covers: value client-config config.json pruneFilters
+#[test]
+fn configured_filters_limit_every_prune() {
+    let replay = Replay::start(Answers::given(&[("POST /images/prune", "{}".to_owned())]));
+    let replay = replay.unwrap_or_else(|e| panic!("{e:#}"));
+    let scratch = Scratch::create();
+    // Not beside docker's client: 28.5 loses configured labels, and then removes what they should have kept.
+    let filters = json!({"pruneFilters": ["label!=keep", "label=a=b", "until=24h"]});
+    let config = scratch.write("config.json", filters.to_string());
+    let folder = config.parent().map_or(String::new(), |folder| folder.display().to_string());
+    let prune = ["--config", &folder, "image", "prune", "--all", "--force"];
+    let filters = |more: &[&str]| {
+        replay.run(Command::new(ketch_binary()), &[&prune[..], more].concat());
+        replay.asked().pop().unwrap_or_default()
+    };
+    let asked = filters(&[]);
+    for part in
+        ["%22label%21%22%3A%7B%22keep%22", "%22label%22%3A%7B%22a%3Db%22", "%22until%22%3A%7B%2224h%22"]
+    {
+        assert!(asked.contains(part), "no {part} in {asked}");
+    }
+    // What is asked for by a flag wins over its opposite in the file.
+    assert!(!filters(&["--filter", "label=keep"]).contains("label%21"));
+    scratch.remove();
+}
+
 /// An engine whose pull never ends. Says when the client has gone.
 fn endless(scratch: &Scratch) -> (String, mpsc::Receiver<()>) {
     let socket = scratch.join("endless.sock");

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -174,6 +174,7 @@ pub fn outputs() -> anyhow::Result<Outputs> {
 pub struct Replay {
     scratch: Scratch,
     socket: PathBuf,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Replay {
@@ -183,19 +184,26 @@ impl Replay {
         let room = PATH_LENGTH.saturating_sub(scratch.path().as_os_str().len() + 1);
         let socket = scratch.join(&format!("{:d>room$}", ".sock"));
         let (listener, answers) = (UnixListener::bind(&socket)?, Arc::new(answers));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
         // Ends with the process; a connection is served to its end.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let answers = answers.clone();
-                std::thread::spawn(move || answer(&stream, &answers));
+                let (answers, log) = (answers.clone(), log.clone());
+                std::thread::spawn(move || answer(&stream, &answers, &log));
             }
         });
-        Ok(Self { scratch, socket })
+        Ok(Self { scratch, socket, asked })
     }
 
     /// `DOCKER_HOST` for this server.
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket.display())
+    }
+
+    /// What was asked since the last time: method and path with its query.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What a command line prints here, without what is about the client itself or about the moment.
@@ -224,12 +232,16 @@ impl Drop for Replay {
     }
 }
 
-fn answer(stream: &UnixStream, answers: &Answers) {
+fn answer(stream: &UnixStream, answers: &Answers, asked: &Mutex<Vec<String>>) {
     let mut head = BufReader::new(stream).lines().map_while(Result::ok);
     let first = head.next().unwrap_or_default();
     head.take_while(|line| !line.is_empty()).for_each(drop);
     let mut words = first.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if !path.ends_with("/_ping") {
+        let line = format!("{method} {}", path.strip_prefix(VERSION).unwrap_or(path));
+        asked.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
     let path = path.split('?').next().unwrap_or_default();
     let key = format!("{method} {}", path.strip_prefix(VERSION).unwrap_or(path));
     let unknown = Answer { headers: Vec::new(), body: format!("{{\"message\":\"not recorded: {key}\"}}") };
