@@ -25,6 +25,7 @@ mod leak_check;
 mod listening;
 mod listings;
 mod login;
+mod manifests;
 mod ping_version_info;
 mod probe;
 mod pull;

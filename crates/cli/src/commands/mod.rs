@@ -18,6 +18,7 @@ pub(crate) mod inspect;
 pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logs;
+pub(crate) mod manifest;
 pub(crate) mod platform;
 pub(crate) mod prune;
 pub(crate) mod pull;
