@@ -192,6 +192,48 @@ fn the_tree_of_images_is_dockers() {
     }
 }
 
+// covers: value client-env docker DOCKER_DEFAULT_PLATFORM
+#[test]
+fn the_variable_of_the_platform_is_believed() {
+    let answers = [
+        ("POST /images/create", lines(&[json!({"status": "done"})])),
+        ("POST /containers/create", json!({"Id": "0123", "Warnings": []}).to_string()),
+    ];
+    let replay = Replay::start(Answers::given(&answers)).unwrap_or_else(|e| panic!("{e:#}"));
+    for words in [
+        &["pull", "x:1"][..],
+        &["import", "http://r.example/x.tar"],
+        &["create", "x:1"],
+        &["pull", "--platform", "linux/arm64", "x:1"],
+    ] {
+        let [ours, theirs] = clients().map(|command| {
+            let mut with = Command::new("sh");
+            with.args(["-c", "DOCKER_DEFAULT_PLATFORM=linux/s390x exec \"$@\"", "sh"]);
+            replay.run(
+                {
+                    with.arg(command.get_program()).args(command.get_args());
+                    with
+                },
+                words,
+            );
+            let asked = replay.asked().pop().unwrap_or_default();
+            let (path, query) = asked.split_once('?').unwrap_or((&asked, ""));
+            let mut query: Vec<String> = query.split('&').map(str::to_owned).collect();
+            query.sort();
+            (path.to_owned(), query)
+        });
+        // What is empty says nothing.
+        let told = |(path, mut query): (String, Vec<String>)| {
+            query.retain(|part| !part.ends_with('='));
+            (path, query)
+        };
+        let ours = told(ours);
+        assert_eq!(ours, told(theirs), "{words:?}");
+        let wanted = if words.len() > 2 { "arm64" } else { "s390x" };
+        assert!(ours.1.contains(&format!("platform=linux%2F{wanted}")), "{ours:?}");
+    }
+}
+
 // covers: cli docker image prune
 // covers: cli docker image prune --all
 // covers: cli docker image prune --filter

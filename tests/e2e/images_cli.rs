@@ -3,9 +3,7 @@
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use serde_json::json;
 use testkit::command::{Output, run};
-use testkit::http::Request;
 use testkit::registry::{Door, PASSWORD, USER, Wire};
 use testkit::{Engine, Registry, Terminal, images};
 
@@ -56,8 +54,44 @@ fn each(engine: &Engine, arguments: &[&str]) -> [Output; 2] {
     [ours, theirs]
 }
 
+// covers: cli docker image
+// covers: cli docker image inspect
+// covers: cli docker image inspect --format
+// covers: cli docker image inspect --platform
+#[test]
+fn images_are_inspected_alike() {
+    let engine = Engine::isolated();
+    let box_ = engine.busybox();
+    let text = alike(&engine, &["image", "inspect", &box_]).ok();
+    assert!(text.contains("\"RepoTags\""), "{text}");
+    for flags in [
+        &["--format", "{{.Id}} {{json .Config.Cmd}} {{.Os}}/{{.Architecture}}"][..],
+        &["--format", "json"],
+        &["--platform", "linux/amd64"],
+    ] {
+        alike(&engine, &[&["image", "inspect"][..], flags, &[&box_]].concat()).ok();
+    }
+    for wrong in [
+        &["nosuch"][..],
+        &[&box_, "nosuch"],
+        &["--platform", "linux//", &box_],
+        &["--platform", "linux/s390x", &box_],
+    ] {
+        let told = alike(&engine, &[&["image", "inspect"][..], wrong].concat()).assert_code(1);
+        assert!(!told.stderr.is_empty());
+    }
+    for help in CLIENTS.map(|client| run(client(&engine).args(["image", "--help"])).ok()) {
+        assert!(help.contains("Manage images") && help.contains("  prune "), "{help}");
+    }
+}
+
 // covers: cli docker tag
 // covers: cli docker image tag
+// covers: cli docker rmi
+// covers: cli docker rmi --platform
+// covers: cli docker image rm --platform
+// covers: cli docker image remove --platform
+// covers: cli docker image rmi --platform
 // covers: cli docker rmi --force
 // covers: cli docker rmi --no-prune
 // covers: cli docker image rm
@@ -87,6 +121,15 @@ fn names_are_given_and_taken_alike() {
         each(&engine, &["tag", &box_, "NAME"]);
     }
     each(&engine, &["rmi", "--force", "--no-prune", "NAME"]);
+    for verb in [&["rmi"][..], &["image", "rm"], &["image", "remove"], &["image", "rmi"]] {
+        for platform in ["linux/s390x", "linux/amd64"] {
+            each(&engine, &["tag", &box_, "NAME"]);
+            each(&engine, &[verb, &["--platform", platform, "NAME"]].concat());
+        }
+    }
+    for name in names(&engine) {
+        run(engine.docker_command().args(["rmi", "--force", &name])).ok();
+    }
     let digest = format!("x@sha256:{}", "a".repeat(64));
     for wrong in [
         &["tag", "nosuch", "x"][..],
@@ -141,6 +184,7 @@ fn a_history_is_told_alike() {
     }
 }
 
+// covers: cli docker images
 // covers: cli docker images --all
 // covers: cli docker images --digests
 // covers: cli docker images --filter
