@@ -14,6 +14,8 @@ pub enum Error {
     UnknownKey(String),
     #[error("invalid filter '{key}={value}'")]
     BadValue { key: String, value: String },
+    #[error("failed to parse value as time or duration: {0:?}")]
+    BadTime(String),
 }
 
 /// Keys with the values that were asked for. An absent key lets everything through.

@@ -3,7 +3,7 @@
 //! The layers go in parallel, each through fetch, check, inflate, check. A layer that two pulls want is fetched once. A
 //! failed pull leaves nothing but parts that the next one goes on with.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 
 use distribution::{Client, Credentials, Repository, Resolved, Wanted};
@@ -12,6 +12,7 @@ use oci::{Digest, Reference};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::import::Metered;
 use super::progress::{Meter, Progress};
 use super::{Image, Images, Naming, Source, blocking};
 use crate::Error;
@@ -279,19 +280,4 @@ fn check_kinds(name: &str, manifest: &Manifest) -> Result<(), Error> {
     let mut foreign = layers
         .filter(|kind| ["foreign", "nondistributable", "+encrypted"].iter().any(|word| kind.contains(word)));
     foreign.next().map_or(Ok(()), refuse)
-}
-
-struct Metered<R> {
-    inner: R,
-    meter: Meter,
-    read: u64,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.read += count as u64;
-        self.meter.at(self.read);
-        Ok(count)
-    }
 }

@@ -128,7 +128,7 @@ impl Images {
         self.catalogue().all_names_of(id).map(|tag| tag.name.clone()).collect()
     }
 
-    fn untag(&self, id: &Digest, names: Vec<String>) -> Result<Vec<Removed>, Error> {
+    pub(super) fn untag(&self, id: &Digest, names: Vec<String>) -> Result<Vec<Removed>, Error> {
         self.db.write(Durability::Power, |tx| {
             names.iter().try_for_each(|name| tx.delete::<Tag>(name)).map_err(Error::from)
         })?;
