@@ -14,7 +14,7 @@ const DEFAULT: u32 = 25;
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let limit = limit(call.query.get("limit"))?;
     let filters = Filters::parse(call.query.get("filters"), FILTER_KEYS).map_err(engine::Error::from)?;
-    let flag = |key| filters.flag(key).map_err(|_| Error::from(engine::Error::from(bad_flag(&filters, key))));
+    let flag = |key| filters.flag(key).map_err(|error| Error::from(engine::Error::from(error)));
     let (official, automated) = (flag("is-official")?, flag("is-automated")?);
     let stars = stars(&filters)?;
     let credentials = create::credentials(&call)?;
@@ -51,10 +51,4 @@ fn stars(filters: &Filters) -> Result<i64, Error> {
     };
     let stars = filters.values("stars").map(parse).collect::<Result<Vec<_>, _>>()?;
     Ok(stars.into_iter().max().unwrap_or(0))
-}
-
-/// dockerd shows all values of the key.
-fn bad_flag(filters: &Filters, key: &str) -> engine::filters::Error {
-    let values: Vec<&str> = filters.values(key).collect();
-    engine::filters::Error::BadValue { key: key.to_owned(), value: format!("[{}]", values.join(" ")) }
 }

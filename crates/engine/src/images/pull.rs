@@ -219,7 +219,11 @@ impl Images {
             return Ok(size);
         }
         {
-            let _flight = self.flights.board(&layer.digest).await;
+            // A layer that comes uncompressed is named alike in both ways, and is boarded already.
+            let _flight = match layer.digest == diff_id {
+                true => None,
+                false => Some(self.flights.board(&layer.digest).await),
+            };
             let _permit = incoming.downloads.acquire().await;
             let meter = progress.meter(short, "Downloading", layer.size);
             let show = |bytes| meter.at(bytes);

@@ -133,7 +133,9 @@ impl Images {
             names.iter().try_for_each(|name| tx.delete::<Tag>(name)).map_err(Error::from)
         })?;
         self.publish()?;
-        for _ in &names {
+        // dockerd tells once of a tag and of the digests that go with it.
+        let tags = names.iter().filter(|name| !name.contains('@')).count();
+        for _ in 0..tags.max(1).min(names.len()) {
             self.emit("untag", id.as_str(), id.as_str());
         }
         Ok(names.into_iter().map(Removed::Untagged).collect())
