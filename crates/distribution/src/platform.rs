@@ -52,6 +52,11 @@ impl Wanted {
         Self { platform: normal(&platform.os, &platform.architecture, variant), asked: true }
     }
 
+    /// In the spelling that is usual.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
     /// Whether somebody asked, so that nothing else will do.
     pub fn is_asked(&self) -> bool {
         self.asked

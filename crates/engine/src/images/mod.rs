@@ -5,11 +5,14 @@
 
 mod archive;
 mod catalogue;
+pub mod changes;
 mod flight;
+mod import;
 mod layer;
 mod manifest;
 mod pins;
 pub mod progress;
+mod prune;
 mod pull;
 mod push;
 mod record;
@@ -29,7 +32,9 @@ use state::{Db, Durability, Tx};
 pub use catalogue::{Catalogue, Found};
 pub use distribution::{Credentials, Wanted};
 use flight::Flights;
+pub use import::Import;
 use pins::Pins;
+pub use prune::{PRUNE_KEYS, Pruned};
 pub use pull::Pull;
 pub use push::Push;
 pub use record::{Image, Source, Tag};

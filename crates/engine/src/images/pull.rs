@@ -3,7 +3,7 @@
 //! The layers go in parallel, each through fetch, check, inflate, check. A layer that two pulls want is fetched once. A
 //! failed pull leaves nothing but parts that the next one goes on with.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 
 use distribution::{Client, Credentials, Repository, Resolved, Wanted};
@@ -12,6 +12,7 @@ use oci::{Digest, Reference};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::import::Metered;
 use super::progress::{Meter, Progress};
 use super::{Image, Images, Naming, Source, blocking};
 use crate::Error;
@@ -218,7 +219,11 @@ impl Images {
             return Ok(size);
         }
         {
-            let _flight = self.flights.board(&layer.digest).await;
+            // A layer that comes uncompressed is named alike in both ways, and is boarded already.
+            let _flight = match layer.digest == diff_id {
+                true => None,
+                false => Some(self.flights.board(&layer.digest).await),
+            };
             let _permit = incoming.downloads.acquire().await;
             let meter = progress.meter(short, "Downloading", layer.size);
             let show = |bytes| meter.at(bytes);
@@ -279,19 +284,4 @@ fn check_kinds(name: &str, manifest: &Manifest) -> Result<(), Error> {
     let mut foreign = layers
         .filter(|kind| ["foreign", "nondistributable", "+encrypted"].iter().any(|word| kind.contains(word)));
     foreign.next().map_or(Ok(()), refuse)
-}
-
-struct Metered<R> {
-    inner: R,
-    meter: Meter,
-    read: u64,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.read += count as u64;
-        self.meter.at(self.read);
-        Ok(count)
-    }
 }

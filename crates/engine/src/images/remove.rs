@@ -128,12 +128,14 @@ impl Images {
         self.catalogue().all_names_of(id).map(|tag| tag.name.clone()).collect()
     }
 
-    fn untag(&self, id: &Digest, names: Vec<String>) -> Result<Vec<Removed>, Error> {
+    pub(super) fn untag(&self, id: &Digest, names: Vec<String>) -> Result<Vec<Removed>, Error> {
         self.db.write(Durability::Power, |tx| {
             names.iter().try_for_each(|name| tx.delete::<Tag>(name)).map_err(Error::from)
         })?;
         self.publish()?;
-        for _ in &names {
+        // dockerd tells once of a tag and of the digests that go with it.
+        let tags = names.iter().filter(|name| !name.contains('@')).count();
+        for _ in 0..tags.max(1).min(names.len()) {
             self.emit("untag", id.as_str(), id.as_str());
         }
         Ok(names.into_iter().map(Removed::Untagged).collect())

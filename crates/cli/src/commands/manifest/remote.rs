@@ -47,6 +47,7 @@ impl Remote {
             attempts: ATTEMPTS,
             patience: PATIENCE,
             user_agent: format!("Ketch-Client/{} (linux)", env!("CARGO_PKG_VERSION")),
+            plain_http: false,
         });
         Self { client, credentials: shown(call.auth(domain)) }
     }

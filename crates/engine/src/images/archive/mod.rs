@@ -77,8 +77,6 @@ impl Images {
         }
         for (name, images) in names {
             self.record(&images, &[name.to_owned()], Naming::Replace)?;
-            let id = images.first().map_or("", |image| image.id.as_str());
-            self.emit("tag", id, name);
             lines.push(format!("Loaded image: {name}"));
         }
         for offer in &offers {
