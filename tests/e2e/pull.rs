@@ -98,6 +98,8 @@ fn an_image_comes_from_a_real_registry() {
 // covers: cli docker image pull
 // covers: cli docker image pull --quiet
 // covers: cli docker image pull --all-tags
+// covers: cli docker image pull --platform
+// covers: cli docker image pull --disable-content-trust
 #[test]
 fn both_clients_pull_alike() {
     let engine = Engine::isolated();
@@ -117,7 +119,10 @@ fn both_clients_pull_alike() {
     assert_eq!(engine.ketch(["images", "--quiet", repository]).ok().lines().count(), 2);
     assert_eq!(alike(&["pull", "-q", &by_digest]).ok(), by_digest);
     engine.docker(["rmi", &by_digest]).ok();
-    alike(&["pull", "--platform", "linux/amd64", "--disable-content-trust=true", name]).ok();
+    for verb in [&["pull"][..], &["image", "pull"]] {
+        alike(&[verb, &["--platform", "linux/amd64", "--disable-content-trust=true", name]].concat()).ok();
+        alike(&[verb, &["--platform", "nonsense", name]].concat()).assert_code(1);
+    }
     for wrong in [
         &["pull", &format!("{repository}:nosuch")][..],
         &["pull", "--all-tags", name],

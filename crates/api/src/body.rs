@@ -1,6 +1,5 @@
 //! Bodies: bounded when read whole, pulled piece by piece when streamed.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,35 +11,66 @@ use hyper::body::{Body as _, Frame, Incoming};
 use tokio::sync::mpsc;
 
 /// A reply's body.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// No JSON that a client sends is longer.
 pub(crate) const MAX_JSON: usize = 4 << 20;
 
 /// How many pieces of a streamed reply may wait for a slow client before its producer waits too.
 const PIECES: usize = 16;
+/// What is written is gathered to pieces of this size.
+const PIECE: usize = 128 << 10;
 
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).boxed_unsync()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body that is written while it is sent. It ends when the sender goes; a send fails when the client has gone.
 pub(crate) fn streamed() -> (mpsc::Sender<Bytes>, Body) {
     let (sender, pieces) = mpsc::channel(PIECES);
-    (sender, Pieces(pieces).boxed_unsync())
+    (sender, Pieces(pieces, Ok).boxed_unsync())
 }
 
-struct Pieces(mpsc::Receiver<Bytes>);
+/// A body that `work` writes on a thread of its own. What it fails with breaks the connection off, so that nobody takes
+/// half of it for all; when the client goes, its next write fails.
+pub(crate) fn written<E>(work: impl FnOnce(&mut dyn io::Write) -> Result<(), E> + Send + 'static) -> Body {
+    let (sender, pieces) = mpsc::channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let mut out = io::BufWriter::with_capacity(PIECE, PieceWriter(sender.clone()));
+        let ended = work(&mut out).map_err(|_| io::Error::other("the work behind this answer failed"));
+        if let Err(error) = ended.and_then(|()| io::Write::flush(&mut out)) {
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    Pieces(pieces, |piece| piece).boxed_unsync()
+}
 
-impl hyper::body::Body for Pieces {
+struct PieceWriter(mpsc::Sender<io::Result<Bytes>>);
+
+impl io::Write for PieceWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Pieces<T>(mpsc::Receiver<T>, fn(T) -> io::Result<Bytes>);
+
+impl<T> hyper::body::Body for Pieces<T> {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let take = self.1;
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| take(piece).map(Frame::data)))
     }
 }
 

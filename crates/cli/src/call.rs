@@ -99,16 +99,20 @@ impl Call {
         found.filter(|platform| !platform.is_empty())
     }
 
-    /// The engine, told who the user is to the registry of this domain. As with docker, nobody where that can't be
-    /// found out; but it is said why.
+    /// The engine, told who the user is to the registry of this domain.
     pub(crate) fn known_to(&self, engine: &Engine, domain: &str) -> Engine {
+        engine.with_header("X-Registry-Auth", self.auth(domain).header())
+    }
+
+    /// Who the user is to the registry of this domain. As with docker, nobody where that can't be found out; but it is
+    /// said why.
+    pub(crate) fn auth(&self, domain: &str) -> Auth {
         let variable = resolve::process_env(credentials::AUTH_VARIABLE);
         let auth = self.config().auth(credentials::key_of(domain), variable.as_deref());
-        let auth = auth.unwrap_or_else(|error| {
+        auth.unwrap_or_else(|error| {
             ui::err(&diag::printable(&format!("WARNING: {}", diag::chain(&error))));
             Auth::default()
-        });
-        engine.with_header("X-Registry-Auth", auth.header())
+        })
     }
 
     /// The contexts.

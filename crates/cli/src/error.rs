@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// The engine could not be asked, or refused.
     #[error(transparent)]
     Engine(#[from] client::Error),
+    /// A registry that was asked without an engine.
+    #[error(transparent)]
+    Registry(#[from] distribution::Error),
     /// docker's sentence for something that this command can't do.
     #[error("{0}")]
     Usage(String),
@@ -84,6 +87,7 @@ impl Explain for Error {
     fn class(&self) -> Class {
         match self {
             Self::Engine(error) => error.class(),
+            Self::Registry(error) => error.class(),
             Self::Refused { .. } | Self::NotYet { .. } => Class::NotImplemented,
             Self::Usage(_) | Self::Flags { .. } | Self::Template { .. } => Class::Invalid,
             _ => Class::Internal,
@@ -93,6 +97,7 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
             _ => None,
         }
     }

@@ -109,6 +109,11 @@ impl Ingest {
         Ok(())
     }
 
+    /// Brings what was taken to the disk, so that finishing is quick.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(|source| self.write_error(source))
+    }
+
     /// Bytes taken so far.
     pub fn size(&self) -> u64 {
         self.size

@@ -20,4 +20,6 @@ pub struct Config {
     /// How long a registry may be silent.
     pub patience: Duration,
     pub user_agent: String,
+    /// Whether anybody may be spoken to without TLS: where nothing secret is sent and nothing is believed.
+    pub plain_http: bool,
 }

@@ -95,6 +95,7 @@ mod tests {
             attempts: 1,
             patience: Duration::from_secs(1),
             user_agent: "test".into(),
+            plain_http: false,
         }
     }
 

@@ -34,6 +34,8 @@ pub enum Error {
     /// dockerd's sentence.
     #[error("no basic auth credentials")]
     NoPassword,
+    #[error("failed to GET {url} with status {status}: {}", printable(.said))]
+    Download { url: String, status: u16, said: String },
     /// The end is dockerd's sentence.
     #[error("registry {host} does not search: Unexpected status code {status}")]
     Search { host: String, status: u16 },
@@ -113,7 +115,10 @@ impl Error {
 impl Explain for Error {
     fn class(&self) -> Class {
         match self {
-            Self::NoManifest(_) | Self::NoPlatform { .. } | Self::Denied { .. } => Class::NotFound,
+            Self::NoManifest(_)
+            | Self::NoPlatform { .. }
+            | Self::Denied { .. }
+            | Self::Download { status: 404, .. } => Class::NotFound,
             Self::PushDenied(_) => Class::Forbidden,
             Self::Unauthorized(_) | Self::NoPassword => Class::Unauthorized,
             Self::Unsupported { .. } => Class::NotImplemented,

@@ -46,6 +46,17 @@ impl Wanted {
         Ok(Self { platform, asked: true })
     }
 
+    /// Exactly what something is for.
+    pub fn of(platform: &Platform) -> Self {
+        let variant = platform.variant.as_deref().unwrap_or_default();
+        Self { platform: normal(&platform.os, &platform.architecture, variant), asked: true }
+    }
+
+    /// In the spelling that is usual.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
     /// Whether somebody asked, so that nothing else will do.
     pub fn is_asked(&self) -> bool {
         self.asked

@@ -222,10 +222,14 @@ impl Repository {
             {
                 Error::NoPassword
             }
-            Error::Status { status: 401 | 403, message, .. } if ours => match self.access {
+            Error::Status { status: status @ (401 | 403), message, .. } if ours => match self.access {
                 Access::Pull => {
                     let (repository, message) = (self.reference.familiar_name(), detail(&message));
                     Error::Denied { repository, message }
+                }
+                // The answer to HEAD has no words of its own.
+                Access::Push if message.is_empty() && status == 401 => {
+                    Error::PushDenied("unauthorized: authentication required".to_owned())
                 }
                 Access::Push if message.is_empty() => {
                     Error::PushDenied("denied: requested access to the resource is denied".to_owned())

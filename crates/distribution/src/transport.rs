@@ -149,7 +149,7 @@ impl Transport {
 
     async fn connect(&self, origin: &Origin, proxy: Option<&Proxy>) -> Result<Io, Error> {
         let trust = endpoint::trust(&self.config, origin).await;
-        if !origin.tls && trust == Trust::Verified {
+        if !origin.tls && trust == Trust::Verified && !self.config.plain_http {
             return Err(Error::Redirect { host: origin.authority(), why: "to plain HTTP, which it may not" });
         }
         let next = proxy.map_or(origin, |proxy| &proxy.origin);

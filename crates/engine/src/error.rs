@@ -39,6 +39,14 @@ pub enum Error {
         "conflict: unable to delete {image} (cannot be forced) - image is being used by running container {container}"
     )]
     ImageRunning { image: String, container: String },
+    #[error(
+        "conflict: unable to delete {image} (must be forced) - image is being used by stopped container {container}"
+    )]
+    ImageStopped { image: String, container: String },
+    #[error(
+        "conflict: unable to delete {image} (must be forced) - image is referenced in multiple repositories"
+    )]
+    ImageNamed { image: String },
     #[error("container {0} is not running")]
     NotRunning(String),
     #[error("No such exec instance: {0}")]
@@ -70,14 +78,21 @@ pub enum Error {
     Invalid(String),
     #[error("cannot read the image archive: {0}")]
     Archive(String),
+    #[error("An image does not exist locally with the tag: {0}")]
+    NothingToPush(String),
+    #[error("tag does not exist: {0}")]
+    NoSuchTag(String),
+    #[error("cannot push a digest reference")]
+    PushDigest,
+    #[error("the archive has no image for {wanted}: it has {offered}")]
+    ArchivePlatform { wanted: String, offered: String },
     #[error("{0} was removed meanwhile; try again")]
     RemovedMeanwhile(oci::Digest),
     #[error("{image} is {kind}, not an image that can be run")]
     NotAnImage { image: String, kind: String },
-    /// The beginning is dockerd's sentence.
     #[error(
-        "image with reference {image} was found but does not provide the specified platform ({wanted}): it is for \
-         {offered}"
+        "image with reference {image} was found but its platform ({offered}) does not match the specified platform \
+         ({wanted})"
     )]
     OtherPlatform { image: String, wanted: String, offered: String },
     #[error("cannot take in layer {layer} of {image}")]
@@ -116,11 +131,17 @@ pub enum Error {
 impl Explain for Error {
     fn class(&self) -> Class {
         match self {
-            Self::NoSuchContainer(_) | Self::NoSuchImage(_) | Self::NoSuchExec(_) => Class::NotFound,
+            Self::NoSuchContainer(_)
+            | Self::NoSuchExec(_)
+            | Self::NoSuchImage(_)
+            | Self::NothingToPush(_)
+            | Self::NoSuchTag(_) => Class::NotFound,
             Self::NameTaken { .. }
             | Self::RemoveRunning { .. }
             | Self::ImageInUse { .. }
             | Self::ImageRunning { .. }
+            | Self::ImageStopped { .. }
+            | Self::ImageNamed { .. }
             | Self::NotRunning(_)
             | Self::ExecRunning(_)
             | Self::ExecEnded(_)
@@ -135,6 +156,7 @@ impl Explain for Error {
             | Self::NoCommand
             | Self::Filter(_)
             | Self::InvalidSignal(_)
+            | Self::PushDigest
             | Self::Invalid(_) => Class::Invalid,
             // What docker has and this engine doesn't is refused by name, never ignored.
             Self::Unsupported { .. } => Class::NotImplemented,
@@ -152,7 +174,7 @@ impl Explain for Error {
                 Class::Invalid
             }
             Self::RemovedMeanwhile(_) => Class::Conflict,
-            Self::OtherPlatform { .. } => Class::NotFound,
+            Self::OtherPlatform { .. } | Self::ArchivePlatform { .. } => Class::NotFound,
             Self::Layer { source, .. } => source.class(),
             Self::Registry(error) => error.class(),
             Self::ShimLost(_) | Self::File { .. } | Self::System { .. } | Self::ImageConfig { .. } => {

@@ -14,6 +14,8 @@ pub enum Error {
     UnknownKey(String),
     #[error("invalid filter '{key}={value}'")]
     BadValue { key: String, value: String },
+    #[error("failed to parse value as time or duration: {0:?}")]
+    BadTime(String),
 }
 
 /// Keys with the values that were asked for. An absent key lets everything through.
@@ -65,6 +67,12 @@ impl Filters {
         })
     }
 
+    /// dockerd shows all values of a key that should be one boolean.
+    fn contradiction(&self, key: &str) -> Error {
+        let values: Vec<&str> = self.values(key).collect();
+        Error::BadValue { key: key.into(), value: format!("[{}]", values.join(" ")) }
+    }
+
     /// A boolean under a key, as Go's `strconv.ParseBool` understands it.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
         let mut wanted = None;
@@ -72,10 +80,10 @@ impl Filters {
             let flag = match value {
                 "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
                 "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-                _ => return Err(Error::BadValue { key: key.into(), value: value.into() }),
+                _ => return Err(self.contradiction(key)),
             };
             if wanted.is_some_and(|earlier| earlier != flag) {
-                return Err(Error::BadValue { key: key.into(), value: value.into() });
+                return Err(self.contradiction(key));
             }
             wanted = Some(flag);
         }

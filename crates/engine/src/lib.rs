@@ -62,6 +62,7 @@ impl Engine {
             live: live.clone(),
             db,
             layers,
+            images: images.clone(),
             events: events.clone(),
             filters: Filters::new(&host, settings.seccomp.clone()),
         };

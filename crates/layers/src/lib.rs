@@ -30,4 +30,4 @@ pub use erofs::IndexedTars;
 pub use error::Error;
 pub use mount::Strategy;
 pub use overlay::Directories;
-pub use store::{Layer, LayerStore};
+pub use store::{Layer, LayerStore, Unpacked};

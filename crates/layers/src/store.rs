@@ -91,21 +91,28 @@ impl LayerStore {
     /// Unpacks an uncompressed layer tar. Its diff id is computed as the bytes pass; with `expected` given, another one
     /// is an error and nothing is kept. A layer that is here already is not replaced.
     pub fn apply(&self, tar: impl Read, expected: Option<&Digest>) -> Result<Layer, Error> {
-        let store = |doing, path: &Path, source| Error::Store { doing, path: path.to_owned(), source };
+        self.unpack(tar, expected)?.publish()
+    }
+
+    /// The same in two steps: nobody sees the layer before [`Unpacked::publish`].
+    pub fn unpack(&self, tar: impl Read, expected: Option<&Digest>) -> Result<Unpacked<'_>, Error> {
         let folder = self.scratch()?;
         let opened = open_folder(folder.path())?;
         let mut tar = HashingReader { inner: tar, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
         self.driver.unpack(&mut tar, opened.as_fd(), &self.limits)?;
         // The diff id is of all bytes, also of padding after the end-of-archive blocks.
         io::copy(&mut tar, &mut io::sink()).map_err(|source| Error::ReadTar { source })?;
-        let diff_id = tar.hasher.finish();
-        if let Some(expected) = expected.filter(|expected| **expected != diff_id) {
-            return Err(Error::Mismatch { expected: expected.clone(), found: diff_id });
+        let layer = Layer { diff_id: tar.hasher.finish(), tar_size: tar.size };
+        if let Some(expected) = expected.filter(|expected| **expected != layer.diff_id) {
+            return Err(Error::Mismatch { expected: expected.clone(), found: layer.diff_id });
         }
         // One sync for a layer's thousands of files; a name below `layers/` promises that its content is on disk.
-        rustix::fs::syncfs(&opened).map_err(|e| store("sync", folder.path(), e.into()))?;
-        self.publish(folder, &diff_id)?;
-        Ok(Layer { diff_id, tar_size: tar.size })
+        rustix::fs::syncfs(&opened).map_err(|e| Error::Store {
+            doing: "sync",
+            path: folder.path().to_owned(),
+            source: e.into(),
+        })?;
+        Ok(Unpacked { store: self, folder, layer })
     }
 
     /// A folder that nobody sees and that the next start would sweep.
@@ -237,6 +244,22 @@ impl LayerStore {
 
     fn path(&self, diff_id: &Digest) -> PathBuf {
         self.root.join(diff_id.hex())
+    }
+}
+
+/// A layer that is whole and not yet in the store; dropping it removes it.
+#[derive(Debug)]
+pub struct Unpacked<'a> {
+    store: &'a LayerStore,
+    folder: tempfile::TempDir,
+    layer: Layer,
+}
+
+impl Unpacked<'_> {
+    /// Gives the layer its name.
+    pub fn publish(self) -> Result<Layer, Error> {
+        self.store.publish(self.folder, &self.layer.diff_id)?;
+        Ok(self.layer)
     }
 }
 

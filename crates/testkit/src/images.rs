@@ -54,6 +54,21 @@ pub fn archive(tag: &str, layer: &[u8], config: &serde_json::Value) -> anyhow::R
     tar.finish()
 }
 
+/// A tar of some files.
+pub fn archive_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = Layer::default();
+    let written = files.iter().try_for_each(|(path, content)| tar.file(path, content));
+    written
+        .map_err(anyhow::Error::from)
+        .and_then(|()| tar.finish())
+        .unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// `sha256:…`.
+pub fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

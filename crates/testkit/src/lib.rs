@@ -24,6 +24,7 @@ mod scratch;
 pub mod shape;
 mod terminal;
 mod waiting;
+pub mod web;
 
 pub use engine::Engine;
 pub use faults::Faults;
@@ -31,3 +32,4 @@ pub use registry::Registry;
 pub use scratch::Scratch;
 pub use terminal::Terminal;
 pub use waiting::{DEADLINE, eventually};
+pub use web::Web;

@@ -133,6 +133,16 @@ impl Registry {
     }
 }
 
+/// The `X-Registry-Auth` header of an account, or of nobody.
+pub fn auth(account: Option<(&str, &str)>) -> String {
+    use base64::Engine as _;
+    let text = account.map_or_else(
+        || "{}".to_owned(),
+        |(name, password)| serde_json::json!({"username": name, "password": password}).to_string(),
+    );
+    base64::engine::general_purpose::URL_SAFE.encode(text)
+}
+
 impl Drop for Registry {
     fn drop(&mut self) {
         let _ = self.child.kill();

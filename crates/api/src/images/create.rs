@@ -1,24 +1,23 @@
-//! `POST /images/create`: pulling.
+//! `POST /images/create`: pulling and importing.
 
-use engine::images::{Pull, Wanted};
+use engine::images::{Import, Pull, Wanted, changes};
+use http::StatusCode;
 use oci::Reference;
+use oci::image::ContainerConfig;
+use serde_json::json;
 
 use super::progress;
+use crate::body::{self, BlockingReader};
 use crate::call::Call;
 use crate::error::Error;
-use crate::reply::Reply;
+use crate::reply::{self, Reply};
 
 /// The header that carries credentials.
 pub(crate) const AUTH: &str = "x-registry-auth";
 
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
-    for name in ["fromSrc", "repo", "message", "changes"] {
-        if !call.query.get(name).is_empty() {
-            return Err(Error::refused(
-                name,
-                "this version of Ketch pulls images and does not import archives yet",
-            ));
-        }
+    if call.query.get("fromImage").is_empty() {
+        return import(call).await;
     }
     let reference = reference(&call)?;
     let wanted = match call.query.get("platform") {
@@ -32,6 +31,54 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     progress::stream(|progress| async move { engine.images.pull(&pull, &progress).await }).await
 }
 
+/// A tar from the body or from an address as the only layer of an image.
+async fn import(call: Call) -> Result<Reply, Error> {
+    let source = call.query.get("fromSrc").to_owned();
+    if source.is_empty() {
+        return Err(Error::invalid("neither fromImage nor fromSrc says what to create an image from"));
+    }
+    let import = what_to_import(&call, &source)?;
+    let engine = call.engine.clone();
+    if source == "-" {
+        let tar = BlockingReader::new(call.request.into_body());
+        let imported = tokio::task::spawn_blocking(move || engine.images.import(tar, import)).await;
+        let id = imported.map_err(|error| {
+            Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot import an image: {error}"))
+        })??;
+        let line = format!("{}\r\n", json!({ "status": id }));
+        return Ok(reply::with_type(StatusCode::OK, "application/json", body::full(line)));
+    }
+    let address = if source.contains("://") { source } else { format!("http://{source}") };
+    progress::stream(|progress| async move {
+        engine.images.import_from(&engine.web(), &address, import, &progress).await
+    })
+    .await
+}
+
+fn what_to_import(call: &Call, source: &str) -> Result<Import, Error> {
+    let invalid = |error| Error::from(engine::Error::InvalidReference(error));
+    let name = match (call.query.get("repo"), call.query.get("tag")) {
+        ("", _) => None,
+        (repository, tag) => {
+            let named = Reference::parse_as_typed(repository).map_err(invalid)?;
+            if named.digest().is_some() {
+                return Err(Error::invalid("cannot import digest reference"));
+            }
+            Some(if tag.is_empty() { named } else { named.with_tag(tag).map_err(invalid)? })
+        }
+    };
+    let wanted = Some(call.query.get("platform")).filter(|text| !text.is_empty());
+    let platform = Import::platform(wanted)?;
+    let changes: Vec<String> = call.query.all("changes").map(str::to_owned).collect();
+    let mut config = ContainerConfig::default();
+    changes::apply(&mut config, &changes)?;
+    let comment = match call.query.get("message") {
+        "" => format!("Imported from {source}"),
+        message => message.to_owned(),
+    };
+    Ok(Import { name, platform, config, comment })
+}
+
 /// Who the client is to the registry.
 pub(crate) fn credentials(call: &Call) -> Result<Option<engine::images::Credentials>, Error> {
     let header = call.headers().get(AUTH).map(|value| value.to_str().unwrap_or("?")).unwrap_or_default();
@@ -41,9 +88,6 @@ pub(crate) fn credentials(call: &Call) -> Result<Option<engine::images::Credenti
 /// The name with the tag or the digest that is in `tag`. Without either, every tag is meant.
 fn reference(call: &Call) -> Result<Reference, Error> {
     let (image, tag) = (call.query.get("fromImage"), call.query.get("tag"));
-    if image.is_empty() {
-        return Err(Error::invalid("invalid reference format"));
-    }
     let invalid = |error| Error::from(engine::Error::InvalidReference(error));
     let named = Reference::parse_as_typed(image.trim()).map_err(invalid)?;
     match tag.contains(':') {

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::list;
+use super::platform;
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
 
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
-    let image = call.engine.images.get(call.name())?;
+    let wanted = platform::one(&call)?;
+    let image = call.engine.images.get_on(call.name(), wanted.as_ref())?;
     let catalogue = call.engine.images.catalogue();
     let mut sizes = image.layer_sizes.iter();
     let mut entries: Vec<Value> = Vec::new();
@@ -26,7 +27,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     // An image whose maker wrote no history still has layers.
     if entries.is_empty() {
         entries.extend(image.layer_sizes.iter().map(|size| {
-            json!({ "Id": "<missing>", "Created": list::created(&image), "CreatedBy": "", "Tags": null,
+            json!({ "Id": "<missing>", "Created": image.created(), "CreatedBy": "", "Tags": null,
                     "Size": size, "Comment": "" })
         }));
     }

@@ -3,18 +3,19 @@
 use serde_json::{Map, Value, json};
 
 use super::list::last_tagged;
+use super::{manifests, platform};
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
 use crate::time::{self, NEVER};
 
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
-    for name in ["manifests", "platform"] {
-        if !call.query.get(name).is_empty() && call.query.flag(name) {
-            return Err(Error::refused(name, "images of this version of Ketch have one platform each"));
-        }
+    let wanted = platform::one(&call)?;
+    let with_manifests = call.query.flag("manifests") && call.since(48);
+    if wanted.is_some() && with_manifests {
+        return Err(Error::invalid("conflicting options: manifests and platform options cannot both be set"));
     }
-    let image = call.engine.images.get(call.name())?;
+    let image = call.engine.images.get_on(call.name(), wanted.as_ref())?;
     let catalogue = call.engine.images.catalogue();
     let config = &image.config;
     let comment = config.history.last().and_then(|entry| entry.comment.clone()).unwrap_or_default();
@@ -49,6 +50,9 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let tagged = last_tagged(&catalogue, &image).map_or_else(|| NEVER.to_owned(), time::rfc3339);
     set("Metadata", json!({ "LastTagTime": tagged }));
     set("Config", container_config(&call, &image.config.config));
+    if with_manifests {
+        set("Manifests", manifests::of(&call, &catalogue, &image));
+    }
     if call.before(45) {
         set("ContainerConfig", empty_config());
     }

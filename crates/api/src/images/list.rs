@@ -6,6 +6,7 @@ use engine::filters::Filters;
 use engine::images::{Catalogue, Image};
 use serde_json::{Value, json};
 
+use super::manifests;
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
@@ -15,20 +16,25 @@ const FILTER_KEYS: &[&str] = &["before", "dangling", "label", "label!", "referen
 
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let filters = Filters::parse(call.query.get("filters"), FILTER_KEYS).map_err(engine::Error::from)?;
-    for name in ["manifests", "identity"] {
-        if call.query.flag(name) {
-            return Err(Error::refused(name, "images of this version of Ketch have one platform each"));
-        }
+    if call.query.flag("identity") {
+        return Err(Error::refused("identity", "images of this version of Ketch are not signed"));
     }
+    let (all, manifests) = (call.query.flag("all"), call.query.flag("manifests") && call.since(47));
     let catalogue = call.engine.images.catalogue();
     let chosen = Chosen::new(&catalogue, &filters)?;
     let mut list: Vec<(i64, Value)> = Vec::new();
     for image in catalogue.images.values() {
         let mut names = catalogue.names_of(&image.id);
         names.extend(catalogue.digests_of(&image.id));
-        if chosen.admits(image, &names) {
-            list.push((created(image), summary(&call, &catalogue, image)));
+        // A name is listed once, whatever number of platforms it has.
+        if !chosen.admits(image, &names) || (!all && catalogue.is_sibling(&image.id)) {
+            continue;
         }
+        let mut entry = summary(&call, &catalogue, image);
+        if manifests {
+            entry["Manifests"] = manifests::of(&call, &catalogue, image);
+        }
+        list.push((image.created(), entry));
     }
     list.sort_by_key(|(created, _)| std::cmp::Reverse(*created));
     Ok(reply::json(&list.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>()))
@@ -40,7 +46,7 @@ pub(crate) fn summary(call: &Call, catalogue: &Catalogue, image: &Image) -> Valu
     let digests = catalogue.digests_of(&image.id);
     let mut entry = json!({
         "Containers": -1,
-        "Created": created(image),
+        "Created": image.created(),
         "Id": image.id.as_str(),
         "Labels": (!labels.is_empty()).then_some(labels),
         "ParentId": "",
@@ -54,12 +60,6 @@ pub(crate) fn summary(call: &Call, catalogue: &Catalogue, image: &Image) -> Valu
         fields.insert("VirtualSize".into(), json!(image.size()));
     }
     entry
-}
-
-/// Seconds since the epoch; an image without a date is as old as can be.
-pub(crate) fn created(image: &Image) -> i64 {
-    let text = image.config.created.as_deref().unwrap_or_default();
-    text.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second)
 }
 
 struct Chosen<'a> {
@@ -76,7 +76,7 @@ impl<'a> Chosen<'a> {
             let Some(name) = filters.values(key).next() else { return Ok(None) };
             let found = catalogue.find(name)?;
             let missing = || engine::Error::NoSuchImage(name.to_owned());
-            Ok(Some(created(&*found.ok_or_else(missing)?)))
+            Ok(Some(found.ok_or_else(missing)?.created()))
         };
         let until = filters.values("until").next().map(|text| {
             engine::events::parse_time(text).map_err(engine::Error::from).map(|at| at.map(time::seconds))
@@ -91,7 +91,7 @@ impl<'a> Chosen<'a> {
     }
 
     fn admits(&self, image: &Image, names: &[String]) -> bool {
-        let created = created(image);
+        let created = image.created();
         let label = |name: &str| image.config.config.labels.get(name).map(String::as_str);
         self.dangling.is_none_or(|dangling| dangling == names.is_empty())
             && self.before.is_none_or(|before| created < before)

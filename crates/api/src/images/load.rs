@@ -3,21 +3,17 @@
 use http::StatusCode;
 use serde_json::json;
 
+use super::platform;
 use crate::body::{self, BlockingReader};
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
 
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
-    if !call.query.get("platform").is_empty() {
-        return Err(Error::refused(
-            "platform",
-            "this version of Ketch loads every image that an archive has",
-        ));
-    }
+    let wanted = platform::one(&call)?;
     let engine = call.engine.clone();
     let archive = BlockingReader::new(call.request.into_body());
-    let loaded = tokio::task::spawn_blocking(move || engine.images.load(archive)).await;
+    let loaded = tokio::task::spawn_blocking(move || engine.images.load(archive, wanted.as_ref())).await;
     let loaded = loaded.map_err(|error| {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot load images: {error}"))
     })??;

@@ -22,17 +22,11 @@ where
     let mut task = tokio::spawn(work(progress));
     // Aborts the work if the client goes before there is anything to tell.
     let guard = AbortOnDrop(task.abort_handle());
-    let first = tokio::select! {
-        biased;
-        update = updates.recv() => update,
-        ended = &mut task => {
-            ended.map_err(crashed)??;
-            None
-        }
-    };
-    if first.is_none() && !task.is_finished() {
+    let Some(first) = updates.recv().await else {
+        // It ended without a word.
         (&mut task).await.map_err(crashed)??;
-    }
+        return Ok(reply::with_type(StatusCode::OK, "application/json", body::full("")));
+    };
     let (sender, body) = body::streamed();
     tokio::spawn(async move {
         let _guard = guard;
@@ -69,11 +63,11 @@ fn crashed(error: tokio::task::JoinError) -> Error {
 }
 
 async fn forward(
-    first: Option<Update>,
+    first: Update,
     updates: &mut mpsc::Receiver<Update>,
     sender: &mpsc::Sender<Bytes>,
 ) -> Result<(), ()> {
-    let mut next = first;
+    let mut next = Some(first);
     loop {
         let update = match next.take() {
             Some(update) => update,
@@ -91,11 +85,15 @@ async fn forward(
 
 fn document(update: &Update) -> Value {
     let mut document = json!({ "status": update.status });
-    match update.bar {
+    match &update.bar {
         Bar::None => {}
         Bar::Milestone => document["progressDetail"] = json!({}),
         Bar::Bytes { current, total } => {
             document["progressDetail"] = json!({ "current": current, "total": total });
+        }
+        Bar::Pushed { tag, digest, size } => {
+            let aux = json!({ "Tag": tag, "Digest": digest, "Size": size });
+            return json!({ "progressDetail": {}, "aux": aux });
         }
     }
     if !update.id.is_empty() {

@@ -72,7 +72,7 @@ pub(crate) async fn fetch(
 ) -> Result<(), Error> {
     let version = reference.digest().map(|digest| digest.as_str()).or(reference.tag());
     let query = [
-        Some(format!("fromImage={}", encode(&reference.familiar_name()))),
+        Some(format!("fromImage={}", encode(&reference.repository()))),
         version.map(|version| format!("tag={}", encode(version))),
         call.platform().map(|platform| format!("platform={}", encode(&platform.to_lowercase()))),
     ];

@@ -40,7 +40,7 @@ pub(crate) fn push(call: &Call) -> Outcome {
         reference.tag().map(|tag| format!("tag={}", encode(tag))),
         platform.map(|platform| format!("platform={}", encode(&platform))),
     ];
-    let path = format!("/images/{}/push", encode(&reference.familiar_name()));
+    let path = format!("/images/{}/push", reference.repository());
     let path = filters::with_query(&path, &query);
     call.with_engine(|engine| async move {
         let engine = call.known_to(&engine, reference.domain());

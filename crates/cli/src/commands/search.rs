@@ -37,21 +37,14 @@ pub(crate) fn search(call: &Call) -> Outcome {
     // A term may begin with the registry that is to be searched.
     let registry = term.split_once('/').map(|(first, _)| first);
     let registry = registry.filter(|first| first.contains(['.', ':']) || *first == "localhost");
-    let mut found = call.with_engine(|engine| async move {
+    let found = call.with_engine(|engine| async move {
         Ok(call.known_to(&engine, registry.unwrap_or("docker.io")).get(&path).await?)
     })?;
-    let found = found.as_array_mut().map(std::mem::take).unwrap_or_default();
-    let rows = in_order(found);
     let json = flags.text("format") == "json";
-    let rows: Vec<Row> = rows.iter().map(|item| row(item, flags.bool("no-trunc"), json)).collect();
+    let found = found.as_array().into_iter().flatten();
+    let rows: Vec<Row> = found.map(|item| row(item, flags.bool("no-trunc"), json)).collect();
     ui::out(&FOUND.render(flags.text("format"), false, &rows)?)?;
     Ok(0)
-}
-
-/// Most loved first.
-fn in_order(mut found: Vec<Value>) -> Vec<Value> {
-    found.sort_by_key(|item| std::cmp::Reverse(item["star_count"].as_i64().unwrap_or_default()));
-    found
 }
 
 fn row(item: &Value, whole: bool, json: bool) -> Row {

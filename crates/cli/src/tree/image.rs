@@ -119,7 +119,7 @@ const IMAGE_LS_FLAGS: &[Flag] = &[
     ),
     Flag::new("no-trunc", Kind::Bool, "Don't truncate output"),
     Flag::new("quiet", Kind::Bool, "Only show image IDs").short('q'),
-    Flag::new("tree", Kind::Bool, "List multi-platform images as a tree (EXPERIMENTAL)").missing(),
+    Flag::new("tree", Kind::Bool, "List multi-platform images as a tree (EXPERIMENTAL)"),
 ];
 
 pub(crate) static IMAGE_LS: Command = Command {

@@ -333,10 +333,11 @@ impl Actor {
         }
         self.advance(Event::Remove)?;
         let (shared, id) = (self.shared.clone(), self.container().id.clone());
+        let layers = self.container().layers.clone();
         blocking(move || {
             shared.db.write(Durability::Process, |tx| tx.delete::<Container>(&id))?;
             create::discard(&shared.places(&id));
-            Ok(())
+            shared.images.container_gone(&layers)
         })
         .await?;
         self.index.forget(&self.view.container.id, &self.view.container.name);

@@ -33,7 +33,8 @@ pub(super) fn create(
     images: &Images,
     index: &Index,
 ) -> Result<(Container, Vec<String>), Error> {
-    let image = images.get(&request.config.image)?;
+    let wanted = request.platform.as_deref().map(images::Wanted::parse).transpose()?;
+    let image = images.get_on(&request.config.image, wanted.as_ref())?;
     let id = crate::id::container_id();
     let config = merge(request.config, &image, &id)?;
     let host = settle(request.host, &shared.settings, &shared.live.load().default_runtime)?;

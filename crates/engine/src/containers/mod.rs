@@ -45,6 +45,7 @@ pub struct Shared {
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) db: Arc<Db>,
     pub(crate) layers: Arc<layers::LayerStore>,
+    pub(crate) images: Arc<Images>,
     pub(crate) events: Arc<Events>,
     pub(crate) filters: Filters,
 }

@@ -69,6 +69,16 @@ impl Images {
         Ok(packed.map(|packed| packed.descriptor()))
     }
 
+    /// Whether an image that is here came with this blob for the layer.
+    pub(super) fn is_blob_of(&self, blob: &Digest, diff_id: &Digest) -> bool {
+        self.catalogue().images.values().any(|image| {
+            let layers = image.manifest.iter().flat_map(|manifest| &manifest.layers);
+            layers
+                .zip(&image.config.rootfs.diff_ids)
+                .any(|(layer, id)| layer.digest == *blob && id == diff_id)
+        })
+    }
+
     /// Makes sure that the blob of a pushed layer is in the content store for as long as the pin lives. Blocking.
     pub(super) fn pack(&self, image: &Image, index: usize) -> Result<(Descriptor, Pin), Error> {
         if let Some(known) = self.known_blob(image, index)? {
@@ -80,11 +90,17 @@ impl Images {
         let (tar, _) = self.tar_of(image, index)?;
         let mut ingest = self.content.ingest(Algorithm::Sha256, MAX_PACKED)?;
         layers::compress(tar, &mut ingest).map_err(|source| Error::ReadLayer { source })?;
+        ingest.sync()?;
         let (blob, pin) = self.pins.making(|| ingest.finish(), |blob| &blob.digest)?;
         let packed =
             Packed { diff_id: image.diff_id(index).clone(), digest: blob.digest.clone(), size: blob.size };
         self.db.write(Durability::Process, |tx| tx.put(&packed).map_err(Error::from))?;
         Ok((packed.descriptor(), pin))
+    }
+
+    /// The layer is gone, and so is what it would become.
+    pub(super) fn forget_packed(&self, diff_id: &Digest) -> Result<(), Error> {
+        self.db.write(Durability::Process, |tx| tx.delete::<Packed>(diff_id.as_str()).map_err(Error::from))
     }
 
     /// Lets go of a packed blob that nothing else needs. Blocking.
@@ -97,12 +113,6 @@ impl Images {
 
 impl Packed {
     fn descriptor(&self) -> Descriptor {
-        Descriptor {
-            media_type: media_type::DOCKER_LAYER_GZIP.to_owned(),
-            digest: self.digest.clone(),
-            size: self.size,
-            platform: None,
-            annotations: Default::default(),
-        }
+        super::manifest::descriptor(media_type::DOCKER_LAYER_GZIP, &self.digest, self.size)
     }
 }

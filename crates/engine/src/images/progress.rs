@@ -19,7 +19,7 @@ pub struct Update {
 }
 
 /// What is behind the status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bar {
     /// A sentence of its own.
     None,
@@ -27,6 +27,8 @@ pub enum Bar {
     Milestone,
     /// Bytes of so many.
     Bytes { current: u64, total: u64 },
+    /// For programs: what a tag was pushed as.
+    Pushed { tag: String, digest: String, size: u64 },
 }
 
 /// Where updates go. Milestones wait for a slow reader; bars are dropped.
@@ -48,6 +50,12 @@ impl Progress {
     /// A layer's next step.
     pub async fn milestone(&self, id: &str, status: &str) {
         self.send(id, status.to_owned(), Bar::Milestone).await;
+    }
+
+    /// For programs: what a tag was pushed as.
+    pub async fn pushed(&self, tag: &str, digest: &str, size: u64) {
+        let bar = Bar::Pushed { tag: tag.to_owned(), digest: digest.to_owned(), size };
+        self.send("", String::new(), bar).await;
     }
 
     async fn send(&self, id: &str, status: String, bar: Bar) {

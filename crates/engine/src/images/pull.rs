@@ -3,7 +3,7 @@
 //! The layers go in parallel, each through fetch, check, inflate, check. A layer that two pulls want is fetched once. A
 //! failed pull leaves nothing but parts that the next one goes on with.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 
 use distribution::{Client, Credentials, Repository, Resolved, Wanted};
@@ -12,8 +12,9 @@ use oci::{Digest, Reference};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::import::Metered;
 use super::progress::{Meter, Progress};
-use super::{Image, Images, Source};
+use super::{Image, Images, Naming, Source, blocking};
 use crate::Error;
 
 /// How often layers are fetched again that somebody removes while they are awaited.
@@ -61,7 +62,7 @@ impl Images {
         reference: &Reference,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let reference = &super::exact(reference.clone());
+        let reference = &super::catalogue::exact(reference.clone());
         let shown = reference.digest().map_or(reference.tag().unwrap_or_default(), Digest::as_str);
         let resolving = pull.client.resolve(reference, &pull.wanted, pull.credentials.as_ref());
         let (repository, resolved) = resolving.await?;
@@ -123,7 +124,9 @@ impl Images {
     fn has(&self, incoming: &Incoming, names: &[String]) -> bool {
         let catalogue = self.catalogue();
         let id = &incoming.resolved.single.manifest.config.digest;
-        names.iter().all(|name| catalogue.tags.get(name).is_some_and(|tag| tag.image == *id))
+        names
+            .iter()
+            .all(|name| catalogue.tags.get(name).is_some_and(|tag| tag.images().any(|image| image == id)))
     }
 
     async fn take_in(
@@ -140,7 +143,7 @@ impl Images {
                 (self.clone(), incoming.resolved.single.bytes.clone(), names.to_vec());
             let record = move || {
                 images.content.put(&bytes)?;
-                images.record(&image, &names)
+                images.record(std::slice::from_ref(&image), &names, Naming::Beside)
             };
             match blocking(record).await {
                 Err(Error::RemovedMeanwhile(gone)) if round < ROUNDS => {
@@ -216,7 +219,11 @@ impl Images {
             return Ok(size);
         }
         {
-            let _flight = self.flights.board(&layer.digest).await;
+            // A layer that comes uncompressed is named alike in both ways, and is boarded already.
+            let _flight = match layer.digest == diff_id {
+                true => None,
+                false => Some(self.flights.board(&layer.digest).await),
+            };
             let _permit = incoming.downloads.acquire().await;
             let meter = progress.meter(short, "Downloading", layer.size);
             let show = |bytes| meter.at(bytes);
@@ -277,27 +284,4 @@ fn check_kinds(name: &str, manifest: &Manifest) -> Result<(), Error> {
     let mut foreign = layers
         .filter(|kind| ["foreign", "nondistributable", "+encrypted"].iter().any(|word| kind.contains(word)));
     foreign.next().map_or(Ok(()), refuse)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let source = |error: tokio::task::JoinError| io::Error::other(error.to_string());
-    let joined = tokio::task::spawn_blocking(work).await;
-    joined.map_err(|error| Error::System { doing: "take in an image", source: source(error) })?
-}
-
-struct Metered<R> {
-    inner: R,
-    meter: Meter,
-    read: u64,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.read += count as u64;
-        self.meter.at(self.read);
-        Ok(count)
-    }
 }

@@ -29,16 +29,37 @@ pub struct Source {
 }
 
 impl Source {
-    /// Everything that must stay in the content store for it.
+    /// Everything that must stay in the content store for it; layers that came uncompressed may lie in the layer store.
     pub fn blobs(&self) -> impl Iterator<Item = &Digest> {
         std::iter::once(&self.digest).chain(self.layers.iter().map(|layer| &layer.digest))
     }
 }
 
 impl Image {
+    /// `linux/amd64`, as people write it.
+    pub fn platform(&self) -> String {
+        let platform = &self.config.platform;
+        let variant = platform.variant.as_deref().filter(|variant| !variant.is_empty());
+        let variant = variant.map(|variant| format!("/{variant}")).unwrap_or_default();
+        diag::printable(&format!("{}/{}{variant}", platform.os, platform.architecture))
+    }
+
     /// All layers together.
     pub fn size(&self) -> u64 {
         self.layer_sizes.iter().sum()
+    }
+}
+
+impl Image {
+    /// Records it with everything that it needs, and lets go of what it needed before.
+    pub(super) fn write(&self, tx: &state::Tx<'_>) -> Result<(), state::Error> {
+        let id = self.id.as_str();
+        tx.delete::<Self>(id)?;
+        tx.put(self)?;
+        let layers = &self.config.rootfs.diff_ids;
+        layers.iter().try_for_each(|layer| tx.hold::<Self>(id, super::LAYER, layer.as_str()))?;
+        let mut blobs = self.manifest.iter().flat_map(Source::blobs);
+        blobs.try_for_each(|blob| tx.hold::<Self>(id, super::BLOB, blob.as_str()))
     }
 }
 
@@ -49,12 +70,16 @@ impl Record for Image {
     }
 }
 
-/// A name for an image.
+/// A name for an image, or for an image's several platforms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tag {
     /// Familiar, with its tag or its digest: `busybox:latest`, `busybox@sha256:…`.
     pub name: String,
+    /// What it means where no platform is asked for: this host's, or the one that came last.
     pub image: Digest,
+    /// The same for other platforms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Digest>,
     pub at: SystemTime,
 }
 
@@ -62,6 +87,24 @@ impl Tag {
     /// Whether the name is a digest in a registry rather than a tag.
     pub fn is_digest(&self) -> bool {
         self.name.contains('@')
+    }
+
+    /// All images behind the name.
+    pub fn images(&self) -> impl Iterator<Item = &Digest> {
+        std::iter::once(&self.image).chain(&self.others)
+    }
+
+    /// The same name without one of its images; nothing if it has no other.
+    pub(super) fn without(&self, id: &Digest) -> Option<Self> {
+        let mut rest = self.images().filter(|image| *image != id).cloned();
+        Some(Self { image: rest.next()?, others: rest.collect(), ..self.clone() })
+    }
+
+    /// Records it, and lets go of what the name meant before.
+    pub(super) fn write(&self, tx: &state::Tx<'_>) -> Result<(), state::Error> {
+        tx.delete::<Self>(&self.name)?;
+        tx.put(self)?;
+        self.images().try_for_each(|image| tx.hold::<Self>(&self.name, super::IMAGE, image.as_str()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use distribution::{Client, Config, Credentials, Proxies, Secret};
+use distribution::{Client, Config, Credentials, Found, Proxies, Secret};
 use serde::Deserialize;
 
 use crate::{Engine, Error};
@@ -17,9 +17,33 @@ const CERTIFICATES: &str = "/etc/docker/certs.d";
 impl Engine {
     /// What reaches registries, by the present settings.
     pub fn registries(&self) -> Client {
+        Client::new(self.registry_config())
+    }
+
+    /// What fetches a file for an import, from wherever it is.
+    pub fn web(&self) -> Client {
+        Client::new(Config { plain_http: true, ..self.registry_config() })
+    }
+
+    /// Repositories about `term`, which may begin with a registry's name.
+    pub async fn search(
+        &self,
+        term: &str,
+        limit: u32,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<Found>, Error> {
+        let (domain, term) = match term.split_once('/') {
+            Some((first, rest)) if first == "localhost" || first.contains(['.', ':']) => (first, rest),
+            _ => ("docker.io", term),
+        };
+        let domain = if domain == "index.docker.io" { "docker.io" } else { domain };
+        Ok(self.registries().search(domain, term, limit, credentials).await?)
+    }
+
+    fn registry_config(&self) -> Config {
         let live = self.live.load();
         let settings = &self.settings;
-        Client::new(Config {
+        Config {
             mirrors: live.registry_mirrors.clone(),
             insecure: live.insecure_registries.clone(),
             proxies: Proxies {
@@ -31,7 +55,8 @@ impl Engine {
             attempts: live.max_download_attempts,
             patience: PATIENCE,
             user_agent: format!("ketch/{} (linux; {})", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH),
-        })
+            plain_http: false,
+        }
     }
 }
 

@@ -3,27 +3,39 @@
 use std::sync::PoisonError;
 use std::time::SystemTime;
 
-use oci::Reference;
+use oci::{Digest, Reference};
 use state::Durability;
 
-use super::{IMAGE, Images, Tag};
+use super::{Images, Tag};
 use crate::Error;
 
 impl Images {
     /// Gives an image a name, which another image may have had. Blocking.
     pub fn tag(&self, typed: &str, target: &Reference) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let image = self.get(typed)?;
+        let ids = self.look_up(typed)?.all.iter().map(|image| image.id.clone()).collect();
         let name = target.familiar();
-        self.db.write(Durability::Power, |tx| {
-            // Lets go of the image that had the name.
-            tx.delete::<Tag>(&name)?;
-            tx.put(&Tag { name: name.clone(), image: image.id.clone(), at: SystemTime::now() })?;
-            tx.hold::<Tag>(&name, IMAGE, image.id.as_str())?;
-            Ok::<_, Error>(())
-        })?;
-        self.publish()?;
-        self.emit("tag", image.id.as_str(), &name);
+        let Some(image) = self.write_name(ids, &name)? else {
+            return Err(Error::NoSuchImage(typed.to_owned()));
+        };
+        self.emit("tag", image.as_str(), &name);
         Ok(())
+    }
+
+    /// Gives images a name, those of them that are still here. Blocking.
+    pub(super) fn name(&self, ids: Vec<Digest>, name: &str) -> Result<(), Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_name(ids, name).map(drop)
+    }
+
+    /// Returns the image that the name now means first.
+    fn write_name(&self, ids: Vec<Digest>, name: &str) -> Result<Option<Digest>, Error> {
+        let catalogue = self.catalogue();
+        let mut here = ids.into_iter().filter(|id| catalogue.images.contains_key(id));
+        let Some(image) = here.next() else { return Ok(None) };
+        let tag = Tag { name: name.to_owned(), image, others: here.collect(), at: SystemTime::now() };
+        self.db.write(Durability::Power, |tx| tag.write(tx).map_err(Error::from))?;
+        self.publish()?;
+        Ok(Some(tag.image))
     }
 }

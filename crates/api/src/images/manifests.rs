@@ -1,0 +1,43 @@
+//! `manifests` of a listing and of an inspection: what of an image is here for which platform.
+//!
+//! dockerd answers it where it keeps images in containerd; its graph drivers, one platform a name, leave it out. Here a
+//! name may have several platforms, so it is answered.
+
+use engine::images::{Catalogue, Image};
+use serde_json::{Value, json};
+
+use crate::call::Call;
+
+/// One entry for each platform of the image's names.
+pub(crate) fn of(call: &Call, catalogue: &Catalogue, image: &Image) -> Value {
+    let siblings = catalogue.siblings_of(&image.id);
+    let all = std::iter::once(image).chain(siblings.iter().map(|sibling| &**sibling));
+    all.filter_map(|image| summary(call, image)).collect()
+}
+
+fn summary(call: &Call, image: &Image) -> Option<Value> {
+    let manifest = image.manifest.as_ref()?;
+    let users = call.engine.containers.list();
+    let users = users.iter().filter(|view| view.container.image == image.id);
+    let containers: Vec<&str> = users.map(|view| view.container.id.as_str()).collect();
+    let content = manifest.size + manifest.layers.iter().map(|layer| layer.size).sum::<u64>();
+    let platform = json!(image.config.platform);
+    let descriptor = json!({
+        "mediaType": manifest.media_type,
+        "digest": manifest.digest,
+        "size": manifest.size,
+        "platform": platform,
+    });
+    Some(json!({
+        "ID": manifest.digest,
+        "Descriptor": descriptor,
+        "Available": true,
+        "Size": { "Content": content, "Total": content + image.size() },
+        "Kind": "image",
+        "ImageData": {
+            "Platform": platform,
+            "Containers": containers,
+            "Size": { "Unpacked": image.size() },
+        },
+    }))
+}

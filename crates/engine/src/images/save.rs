@@ -1,0 +1,253 @@
+//! Writing what `docker save` writes: an OCI layout with docker's own lists beside it, each blob once.
+//!
+//! Everything is known before the first byte goes out, so that the archive is one stream: blobs by digest, then
+//! `index.json`, `manifest.json`, `oci-layout`, `repositories`. Layers are written uncompressed, straight from where they
+//! lie. The same images give the same bytes.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use distribution::Wanted;
+use oci::image::{Descriptor, Manifest, media_type};
+use oci::{Digest, Reference};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Image, Images, manifest};
+use crate::Error;
+
+const LAYOUT: &str = r#"{"imageLayoutVersion": "1.0.0"}"#;
+
+/// What will be written.
+#[derive(Debug, Default)]
+pub struct Archive {
+    blobs: BTreeMap<Digest, Content>,
+    images: Vec<Saved>,
+}
+
+#[derive(Debug)]
+struct Saved {
+    image: Arc<Image>,
+    manifest: Descriptor,
+    names: Vec<Reference>,
+}
+
+/// Where a blob's bytes are.
+#[derive(Debug)]
+enum Content {
+    Bytes(Vec<u8>),
+    Layer { image: Arc<Image>, index: usize },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+    layer_sources: BTreeMap<Digest, Descriptor>,
+}
+
+impl Images {
+    /// Finds out what an archive of these images has in it. Blocking.
+    pub fn archive(&self, typed: &[&str], wanted: &[Wanted]) -> Result<Archive, Error> {
+        let mut archive = Archive::default();
+        for typed in typed {
+            for (image, name) in self.meant(typed, wanted)? {
+                self.add(&mut archive, &image, name)?;
+            }
+        }
+        Ok(archive)
+    }
+
+    /// The images that are meant, the one that a name means first as its last: who reads docker's list takes the last.
+    fn meant(&self, typed: &str, wanted: &[Wanted]) -> Result<Vec<(Arc<Image>, Option<Reference>)>, Error> {
+        let catalogue = self.catalogue();
+        let start = match Reference::parse_as_typed(typed) {
+            // A name without a tag is all its tags.
+            Ok(name) if name.tag().is_none() && name.digest().is_none() => {
+                format!("{}:", name.familiar_name())
+            }
+            _ => String::new(),
+        };
+        let tags = catalogue.tags.values().filter(|tag| !tag.is_digest() && !start.is_empty());
+        let mut found: Vec<_> =
+            tags.filter(|tag| tag.name.starts_with(&start)).filter_map(|tag| catalogue.named(tag)).collect();
+        if found.is_empty() {
+            found.push(self.look_up(typed)?);
+        }
+        let mut meant = Vec::new();
+        for found in found {
+            let name = found.name.as_deref().filter(|name| !name.contains('@'));
+            let name = name.map(Reference::parse).transpose().map_err(Error::InvalidReference)?;
+            let images = match wanted {
+                [] => found.all.iter().rev().cloned().collect(),
+                wanted => wanted
+                    .iter()
+                    .map(|wanted| found.on(typed, Some(wanted)))
+                    .collect::<Result<Vec<_>, Error>>()?,
+            };
+            meant.extend(images.into_iter().map(|image| (image, name.clone())));
+        }
+        Ok(meant)
+    }
+
+    fn add(&self, archive: &mut Archive, image: &Arc<Image>, name: Option<Reference>) -> Result<(), Error> {
+        let known = archive.images.iter_mut().find(|saved| saved.image.id == image.id);
+        if let Some(saved) = known {
+            saved.names.extend(name.filter(|name| !saved.names.contains(name)));
+            return Ok(());
+        }
+        let config = self.content.read(&image.id, super::MAX_CONFIG)?;
+        let layer =
+            |(digest, size): (&Digest, &u64)| manifest::descriptor(media_type::OCI_LAYER, digest, *size);
+        let document = Manifest {
+            schema_version: 2,
+            media_type: Some(media_type::OCI_MANIFEST.to_owned()),
+            config: manifest::descriptor(media_type::OCI_CONFIG, &image.id, config.len() as u64),
+            layers: image.config.rootfs.diff_ids.iter().zip(&image.layer_sizes).map(layer).collect(),
+            annotations: BTreeMap::new(),
+        };
+        let bytes = manifest::json(&document)?;
+        let digest = Digest::sha256(&bytes);
+        let descriptor = manifest::descriptor(media_type::OCI_MANIFEST, &digest, bytes.len() as u64);
+        for (index, diff_id) in image.config.rootfs.diff_ids.iter().enumerate() {
+            let content = || Content::Layer { image: image.clone(), index };
+            archive.blobs.entry(diff_id.clone()).or_insert_with(content);
+        }
+        archive.blobs.insert(image.id.clone(), Content::Bytes(config));
+        archive.blobs.insert(digest, Content::Bytes(bytes));
+        let names = name.into_iter().collect();
+        archive.images.push(Saved { image: image.clone(), manifest: descriptor, names });
+        Ok(())
+    }
+
+    /// Writes an archive. Blocking.
+    pub fn save(&self, archive: &Archive, out: impl Write) -> Result<(), Error> {
+        let mut out = tar::Builder::new(out);
+        for folder in ["blobs/", "blobs/sha256/"] {
+            out.append_data(&mut header(tar::EntryType::Directory, 0), folder, io::empty()).map_err(write)?;
+        }
+        for (digest, content) in &archive.blobs {
+            let path = path_of(digest);
+            match content {
+                Content::Bytes(bytes) => append(&mut out, &path, bytes.len() as u64, &bytes[..])?,
+                Content::Layer { image, index } => {
+                    let (tar, size) = self.tar_of(image, *index)?;
+                    append(&mut out, &path, size, tar)?;
+                }
+            }
+        }
+        for (path, document) in archive.documents()? {
+            append(&mut out, path, document.len() as u64, &document[..])?;
+        }
+        out.into_inner().and_then(|mut out| out.flush()).map_err(write)?;
+        for saved in &archive.images {
+            self.emit("save", saved.image.id.as_str(), saved.image.id.as_str());
+        }
+        Ok(())
+    }
+}
+
+impl Archive {
+    /// What says which blob is what.
+    fn documents(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        let mut index = Vec::new();
+        let mut entries = Vec::new();
+        let mut repositories: BTreeMap<String, BTreeMap<&str, &str>> = BTreeMap::new();
+        for saved in &self.images {
+            index.extend(saved.in_index());
+            entries.push(saved.entry());
+            for name in &saved.names {
+                if let (Some(tag), Some(top)) = (name.tag(), saved.image.config.rootfs.diff_ids.last()) {
+                    repositories.entry(name.familiar_name()).or_default().insert(tag, top.hex());
+                }
+            }
+        }
+        let mut documents = vec![
+            ("index.json", manifest::index(index)?),
+            ("manifest.json", manifest::json(&entries)?),
+            ("oci-layout", LAYOUT.into()),
+        ];
+        if !repositories.is_empty() {
+            documents.push(("repositories", manifest::json(&json!(repositories))?));
+        }
+        Ok(documents)
+    }
+}
+
+impl Saved {
+    fn in_index(&self) -> Vec<Descriptor> {
+        let named = self.names.iter().map(|name| {
+            let annotations = [
+                ("io.containerd.image.name", name.to_string()),
+                ("org.opencontainers.image.ref.name", name.tag().unwrap_or_default().to_owned()),
+            ];
+            let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
+            Descriptor { annotations, ..self.manifest.clone() }
+        });
+        let named: Vec<Descriptor> = named.collect();
+        if named.is_empty() { vec![self.manifest.clone()] } else { named }
+    }
+
+    fn entry(&self) -> Entry {
+        let layers = self.image.config.rootfs.diff_ids.iter();
+        let sources = layers.clone().zip(&self.image.layer_sizes);
+        let source = |(digest, size): (&Digest, &u64)| {
+            (digest.clone(), manifest::descriptor(media_type::OCI_LAYER, digest, *size))
+        };
+        Entry {
+            config: path_of(&self.image.id),
+            repo_tags: (!self.names.is_empty()).then(|| self.names.iter().map(Reference::familiar).collect()),
+            layers: layers.map(path_of).collect(),
+            layer_sources: sources.map(source).collect(),
+        }
+    }
+}
+
+fn path_of(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+/// Nothing of when and by whom.
+fn header(kind: tar::EntryType, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(if kind == tar::EntryType::Directory { 0o755 } else { 0o644 });
+    header.set_size(size);
+    header
+}
+
+fn append(
+    out: &mut tar::Builder<impl Write>,
+    path: &str,
+    size: u64,
+    content: impl Read,
+) -> Result<(), Error> {
+    let mut content = Counted { inner: content, count: 0 };
+    out.append_data(&mut header(tar::EntryType::Regular, size), path, &mut content).map_err(write)?;
+    match content.count == size {
+        true => Ok(()),
+        false => {
+            Err(write(io::Error::other(format!("{path} has {} bytes instead of {size}", content.count))))
+        }
+    }
+}
+
+fn write(source: io::Error) -> Error {
+    Error::System { doing: "write the image archive", source }
+}
+
+struct Counted<R> {
+    inner: R,
+    count: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count += count as u64;
+        Ok(count)
+    }
+}
