@@ -19,6 +19,7 @@ mod errors;
 mod events;
 mod far_engines;
 mod handover;
+mod image_limits;
 mod import;
 mod leak_check;
 mod listening;
