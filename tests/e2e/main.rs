@@ -23,6 +23,7 @@ mod exec;
 mod far_engines;
 mod handover;
 mod image_crashes;
+mod image_limits;
 mod images_cli;
 mod import;
 mod leak_check;
