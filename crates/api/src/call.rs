@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::body::{self, Refused};
 use crate::error::Error;
-use crate::query::Query;
+use serving::query::Query;
 use crate::version::ApiVersion;
 
 /// Everything a handler may look at.

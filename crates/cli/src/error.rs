@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// The engine could not be asked, or refused.
     #[error(transparent)]
     Engine(#[from] client::Error),
+    /// The private registry.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// docker's sentence for something that this command can't do.
     #[error("{0}")]
     Usage(String),
@@ -79,6 +82,7 @@ impl Explain for Error {
     fn class(&self) -> Class {
         match self {
             Self::Engine(error) => error.class(),
+            Self::Registry(error) => error.class(),
             Self::Refused { .. } | Self::NotYet { .. } => Class::NotImplemented,
             Self::Usage(_) | Self::Flags { .. } | Self::Template { .. } => Class::Invalid,
             _ => Class::Internal,
@@ -88,6 +92,7 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
             _ => None,
         }
     }

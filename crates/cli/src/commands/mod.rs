@@ -15,6 +15,7 @@ pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod load;
 pub(crate) mod logs;
+pub(crate) mod private_registry;
 pub(crate) mod run;
 pub(crate) mod service;
 pub(crate) mod start;
