@@ -26,6 +26,7 @@ mod login;
 mod ping_version_info;
 mod probe;
 mod recorded;
+mod registry;
 mod reload;
 mod replayed;
 mod seccomp;

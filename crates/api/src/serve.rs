@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use crate::body::Body;
 use crate::call::Call;
 use crate::error::Error;
-use serving::query::{self, Plus, Query};
 use crate::reply::{self, Reply};
 use crate::routes::{self, Fate, Found};
 use crate::version::{self, ApiVersion, MAXIMUM};
+use serving::query::{self, Plus, Query};
 
 /// The API of one engine, for any number of listeners.
 #[derive(Debug, Clone)]

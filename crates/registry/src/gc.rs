@@ -116,7 +116,9 @@ impl Repositories {
             open.extend(self.tagged(name, &tag)?);
         }
         let all = self.manifests(name)?;
-        open.extend(all.iter().filter(|(_, entry)| age(entry.modified) < grace).map(|(digest, _)| digest.clone()));
+        open.extend(
+            all.iter().filter(|(_, entry)| age(entry.modified) < grace).map(|(digest, _)| digest.clone()),
+        );
         while let Some(digest) = open.pop() {
             if !kept.insert(digest.clone()) {
                 continue;
@@ -134,7 +136,9 @@ impl Repositories {
         let mut removed = Vec::new();
         for name in self.storage.repositories()? {
             let Some(rule) = rules.iter().find(|rule| rule.concerns(&name)) else { continue };
-            for tag in rule.surplus(self.tag_entries(&name)?.into_iter().map(|(tag, entry)| (tag, entry.modified))) {
+            for tag in
+                rule.surplus(self.tag_entries(&name)?.into_iter().map(|(tag, entry)| (tag, entry.modified)))
+            {
                 if !dry_run && self.delete(&name, &Target::Tag(tag.clone())).is_err() {
                     // Somebody else was faster.
                     continue;

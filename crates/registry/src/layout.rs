@@ -56,7 +56,10 @@ impl Export<'_> {
         let descriptor =
             json!({ "mediaType": stored.media_type, "digest": digest, "size": stored.bytes.len() });
         if depth > MAX_DEPTH {
-            return Err(Error::Refused { what: digest.to_string(), why: "indexes are nested too deeply".into() });
+            return Err(Error::Refused {
+                what: digest.to_string(),
+                why: "indexes are nested too deeply".into(),
+            });
         }
         if !self.seen.insert(digest.clone()) {
             return Ok(descriptor);
@@ -160,7 +163,8 @@ impl Admin {
         }
         let path = folder.join("index.json");
         let damaged = |why: String| Error::Damaged { path: path.clone(), why };
-        let index: Index = serde_json::from_slice(&read(&path)?).map_err(|error| damaged(error.to_string()))?;
+        let index: Index =
+            serde_json::from_slice(&read(&path)?).map_err(|error| damaged(error.to_string()))?;
         if tag.is_some() && index.manifests.len() != 1 {
             return Err(damaged(format!("it has {} manifests; a tag is for one", index.manifests.len())));
         }
@@ -219,7 +223,9 @@ impl Import<'_> {
         }
         let path = blob_path(self.folder, digest);
         let mut file = File::open(&path).map_err(failed("read", &path))?;
-        let session = Session::new(crate::random().map_err(|source| Error::System { doing: "get random bytes", source })?);
+        let session = Session::new(
+            crate::random().map_err(|source| Error::System { doing: "get random bytes", source })?,
+        );
         let problem = |problem: Problem| refused(digest.as_str(), &problem);
         let mut ingest = storage.resume(&session, digest.algorithm(), u64::MAX).map_err(problem)?;
         let mut buffer = vec![0; PIECE];
@@ -244,7 +250,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let file = File::open(path).map_err(failed("read", path))?;
     file.take(MAX_MANIFEST as u64 + 1).read_to_end(&mut bytes).map_err(failed("read", path))?;
     match bytes.len() > MAX_MANIFEST {
-        true => Err(Error::Damaged { path: path.to_owned(), why: format!("it is longer than {MAX_MANIFEST} bytes") }),
+        true => Err(Error::Damaged {
+            path: path.to_owned(),
+            why: format!("it is longer than {MAX_MANIFEST} bytes"),
+        }),
         false => Ok(bytes),
     }
 }

@@ -29,8 +29,8 @@ mod upkeep;
 pub use admin::{Admin, Row, TagRow};
 pub use config::{Config, DEFAULT_ROOT, Options};
 pub use error::Error;
-pub use layout::Moved;
 pub use gc::{Collected, Plan};
+pub use layout::Moved;
 pub use run::{serve, validate};
 
 /// Bytes that nobody can guess.

@@ -72,7 +72,9 @@ impl Manifest {
     pub(crate) fn read(bytes: &[u8], content_type: &str) -> Result<Self, Problem> {
         let sent = content_type.split(';').next().unwrap_or_default().trim();
         if sent.starts_with(SIGNED_V1) {
-            return Err(Problem::manifest_invalid("manifests of schema 1 are not supported: push schema 2 or OCI"));
+            return Err(Problem::manifest_invalid(
+                "manifests of schema 1 are not supported: push schema 2 or OCI",
+            ));
         }
         if depth(bytes) > MAX_DEPTH {
             return Err(Problem::manifest_invalid(format!("it is nested deeper than {MAX_DEPTH} levels")));
@@ -115,7 +117,11 @@ impl Document {
         let kind = match (sent, &self.media_type) {
             ("" | "application/json" | "application/octet-stream", Some(said)) => said.as_str(),
             ("" | "application/json" | "application/octet-stream", None) => {
-                if self.manifests.is_some() { media_type::OCI_INDEX } else { media_type::OCI_MANIFEST }
+                if self.manifests.is_some() {
+                    media_type::OCI_INDEX
+                } else {
+                    media_type::OCI_MANIFEST
+                }
             }
             (sent, _) => sent,
         };
@@ -132,7 +138,9 @@ impl Document {
         let index = matches!(media_type.as_str(), media_type::OCI_INDEX | media_type::DOCKER_LIST);
         // An image that calls itself an index, or the other way round, means different things to different clients.
         let missing = match index {
-            true if self.layers.is_some() || self.config.is_some() => Some("an index has no config and no layers"),
+            true if self.layers.is_some() || self.config.is_some() => {
+                Some("an index has no config and no layers")
+            }
             true if self.manifests.is_none() => Some("an index needs manifests"),
             false if self.manifests.is_some() => Some("a manifest of one image has no manifests"),
             false if self.config.is_none() => Some("a manifest needs a config"),
@@ -204,14 +212,20 @@ mod tests {
     fn a_manifest_has_one_kind() {
         let mut document = image();
         assert!(Manifest::read(document.to_string().as_bytes(), "").is_ok());
-        assert!(Manifest::read(document.to_string().as_bytes(), &format!("{}; q=1", media_type::OCI_MANIFEST)).is_ok());
+        assert!(
+            Manifest::read(document.to_string().as_bytes(), &format!("{}; q=1", media_type::OCI_MANIFEST))
+                .is_ok()
+        );
         document["mediaType"] = media_type::OCI_INDEX.into();
         assert!(refused(&document, media_type::OCI_MANIFEST).contains("mediaType"));
         document["mediaType"] = media_type::OCI_MANIFEST.into();
         document["manifests"] = json!([]);
         assert!(refused(&document, media_type::OCI_MANIFEST).contains("no manifests"));
         assert!(refused(&image(), "text/html").contains("text/html"));
-        assert!(refused(&image(), "application/vnd.docker.distribution.manifest.v1+prettyjws").contains("schema 1"));
+        assert!(
+            refused(&image(), "application/vnd.docker.distribution.manifest.v1+prettyjws")
+                .contains("schema 1")
+        );
     }
 
     #[test]
@@ -219,7 +233,13 @@ mod tests {
         let nested = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
         let nested = image().to_string().replacen('{', &format!("{{\"x\":{nested},"), 1);
         assert!(Manifest::read(nested.as_bytes(), "").is_err());
-        for digest in ["sha256:../../etc/passwd", "sha256:", "sha512:abc", "SHA256:AA", "md5:d41d8cd98f00b204e9800998ecf8427e"] {
+        for digest in [
+            "sha256:../../etc/passwd",
+            "sha256:",
+            "sha512:abc",
+            "SHA256:AA",
+            "md5:d41d8cd98f00b204e9800998ecf8427e",
+        ] {
             let text = image().to_string().replace(DIGEST, digest);
             assert!(Manifest::read(text.as_bytes(), "").is_err(), "{digest}");
         }

@@ -77,7 +77,8 @@ impl Metrics {
         let mut text = String::from("# TYPE registry_http_requests_total counter\n");
         for (kind, methods) in KINDS.iter().zip(&self.requests) {
             for (method, classes) in METHODS.iter().zip(methods) {
-                for (class, count) in CLASSES.iter().zip(classes).filter(|(_, count)| count.load(Relaxed) > 0) {
+                for (class, count) in CLASSES.iter().zip(classes).filter(|(_, count)| count.load(Relaxed) > 0)
+                {
                     let count = count.load(Relaxed);
                     let _ = writeln!(
                         text,

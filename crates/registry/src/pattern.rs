@@ -82,7 +82,9 @@ mod tests {
         let matches = |pattern: &str, name: &str| Pattern::parse(pattern).unwrap().matches(name);
         assert!(matches("a/*", "a/b") && !matches("a/*", "a/b/c") && !matches("a/*", "b/a"));
         assert!(matches("a/**", "a/b/c") && matches("**", "x/y") && !matches("*", "x/y"));
-        assert!(matches("v*.0", "v1.0") && !matches("v*.0", "v1.01") && matches("a", "a") && !matches("a", "ab"));
+        assert!(
+            matches("v*.0", "v1.0") && !matches("v*.0", "v1.01") && matches("a", "a") && !matches("a", "ab")
+        );
         assert!(Pattern::parse("").is_err() && Pattern::parse("a?").is_err());
         let many = "*a".repeat(100);
         assert!(!matches(&many, &"a".repeat(99)));

@@ -20,7 +20,9 @@ pub(crate) fn wanted(header: &str, size: u64) -> Wanted {
     }
     match (number(first), number(last)) {
         (Some(first), Some(last)) if last < first => Wanted::Whole,
-        (Some(first), _) if first >= size && (last.is_empty() || number(last).is_some()) => Wanted::Unsatisfiable,
+        (Some(first), _) if first >= size && (last.is_empty() || number(last).is_some()) => {
+            Wanted::Unsatisfiable
+        }
         (Some(first), Some(last)) => Wanted::Part(first..last.saturating_add(1).min(size)),
         (Some(first), None) if last.is_empty() => Wanted::Part(first..size),
         (None, Some(0)) if first.is_empty() => Wanted::Unsatisfiable,
@@ -59,7 +61,9 @@ mod tests {
         assert_eq!(wanted("bytes=-3", 10), Wanted::Part(7..10));
         assert_eq!(wanted("bytes=-30", 10), Wanted::Part(0..10));
         assert_eq!(wanted("bytes=8-99999999999999999999999", 10), Wanted::Part(8..10));
-        for whole in ["", "bytes=", "bytes=-", "bytes=3-1", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "bytes=+1-2"] {
+        for whole in
+            ["", "bytes=", "bytes=-", "bytes=3-1", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "bytes=+1-2"]
+        {
             assert_eq!(wanted(whole, 10), Wanted::Whole, "{whole}");
         }
         for beyond in ["bytes=10-", "bytes=10-11", "bytes=-0"] {

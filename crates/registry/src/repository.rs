@@ -55,7 +55,9 @@ impl Repositories {
         let text = String::from_utf8_lossy(&bytes);
         match text.trim().parse() {
             Ok(digest) => Ok(Some(digest)),
-            Err(error) => Err(Error::Damaged { path: format!("{name}:{tag}").into(), why: error.to_string() }),
+            Err(error) => {
+                Err(Error::Damaged { path: format!("{name}:{tag}").into(), why: error.to_string() })
+            }
         }
     }
 
@@ -75,7 +77,8 @@ impl Repositories {
     pub(crate) fn manifest(&self, name: &Name, digest: &Digest) -> Result<Option<Stored>, Error> {
         let Some(document) = self.storage.read(&Key::manifest(name, digest))? else { return Ok(None) };
         let damaged = |why: &str| Error::Damaged { path: format!("{name}@{digest}").into(), why: why.into() };
-        let split = document.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged("it has no head"))?;
+        let split =
+            document.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged("it has no head"))?;
         let media_type = String::from_utf8_lossy(&document[..split]).into_owned();
         let bytes = Bytes::from(document).split_off(split + 1);
         if digest_as(digest, &bytes) != *digest {

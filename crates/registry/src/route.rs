@@ -127,7 +127,9 @@ impl Route {
         }
         let Some(rest) = path.strip_prefix("/v2/") else { return Ok(None) };
         // From the end: a repository's own name may hold any of these words.
-        if let Some(name) = rest.strip_suffix("/blobs/uploads/").or_else(|| rest.strip_suffix("/blobs/uploads")) {
+        if let Some(name) =
+            rest.strip_suffix("/blobs/uploads/").or_else(|| rest.strip_suffix("/blobs/uploads"))
+        {
             return Ok(Some(Self::Uploads(Name::parse(name)?)));
         }
         if let Some(name) = rest.strip_suffix("/tags/list") {
@@ -187,7 +189,9 @@ mod tests {
         for right in ["a", "a/b", "a-b", "a__b", "a---b", "a.b/c_d", "0"] {
             assert!(Name::parse(right).is_ok(), "{right}");
         }
-        for wrong in ["", "A", "a/", "/a", "a//b", "..", "a/../b", "_a", "a_", "a___b", "a..b", "a b", "ä", "a\0"] {
+        for wrong in
+            ["", "A", "a/", "/a", "a//b", "..", "a/../b", "_a", "a_", "a___b", "a..b", "a b", "ä", "a\0"]
+        {
             assert!(Name::parse(wrong).is_err(), "{wrong}");
         }
         assert!(Name::parse(&"a".repeat(255)).is_ok() && Name::parse(&"a".repeat(256)).is_err());

@@ -53,7 +53,12 @@ fn collect(registry: &Registry, gc: Gc, retention: &[Retention]) -> Result<(), E
     let collected = registry.repositories.collect(plan)?;
     registry.metrics.freed.fetch_add(collected.bytes, Relaxed);
     if collected != Default::default() {
-        tracing::info!(manifests = collected.manifests, blobs = collected.blobs, bytes = collected.bytes, "collected");
+        tracing::info!(
+            manifests = collected.manifests,
+            blobs = collected.blobs,
+            bytes = collected.bytes,
+            "collected"
+        );
     }
     Ok(())
 }

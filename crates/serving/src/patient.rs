@@ -22,11 +22,7 @@ impl<S> Patient<S> {
         Self { stream, patience, deadline: None, waiting: false }
     }
 
-    fn judge<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        poll: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+    fn judge<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let Some(patience) = self.patience else { return poll };
         if poll.is_ready() {
             self.waiting = false;

@@ -63,9 +63,10 @@ impl Query {
     pub fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, QueryError> {
         match self.get(key) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                QueryError::NotANumber { key: key.to_owned(), value: text.to_owned() }
-            }),
+            text => text
+                .parse()
+                .map(Some)
+                .map_err(|_| QueryError::NotANumber { key: key.to_owned(), value: text.to_owned() }),
         }
     }
 

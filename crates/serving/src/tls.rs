@@ -72,7 +72,9 @@ impl Tls {
                     tracing::info!(certificate = %self.files.certificate.display(), "certificates reloaded");
                     current.acceptor = acceptor;
                 }
-                Err(error) => tracing::error!(%error, "the certificates changed and can't be used: the old ones stay"),
+                Err(error) => {
+                    tracing::error!(%error, "the certificates changed and can't be used: the old ones stay")
+                }
             }
         }
         current.acceptor.clone()
@@ -109,8 +111,9 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
         }
         Verify::Required(paths) => {
             let (verifier, path) = verifier(paths)?;
-            builder
-                .with_client_cert_verifier(verifier.build().map_err(|e| unusable(&path, io::Error::other(e)))?)
+            builder.with_client_cert_verifier(
+                verifier.build().map_err(|e| unusable(&path, io::Error::other(e)))?,
+            )
         }
     };
     let chain = certificates(&files.certificate)?;

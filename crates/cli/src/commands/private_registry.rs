@@ -80,7 +80,8 @@ pub(crate) fn tags(call: &Call) -> Outcome {
     }
     let line = |row: &registry::TagRow| {
         let age = SystemTime::now().duration_since(row.pushed).unwrap_or_default();
-        let (size, age) = (units::size(bytes(row.bytes), 3), units::age(i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
+        let (size, age) =
+            (units::size(bytes(row.bytes), 3), units::age(i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
         format!("{}\t{}\t{size}\t{age} ago\n", row.tag, row.digest)
     };
     let head = "TAG\tDIGEST\tSIZE\tPUSHED\n".to_owned();

@@ -233,7 +233,10 @@ fn read(path: &Path) -> Result<file::File, Error> {
     let mut text = String::new();
     fs::File::open(path).map_err(failed)?.take(LONGEST + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > LONGEST {
-        return Err(Error::Damaged { path: path.to_owned(), why: format!("it is longer than {LONGEST} bytes") });
+        return Err(Error::Damaged {
+            path: path.to_owned(),
+            why: format!("it is longer than {LONGEST} bytes"),
+        });
     }
     parse(&text).map_err(|error| match error {
         Error::Setting { key, why } if key.is_empty() => Error::Damaged { path: path.to_owned(), why },
@@ -333,7 +336,8 @@ fn headers<'a>(
 }
 
 fn settings(file: &file::File, _: &Options) -> Result<Settings, Error> {
-    let sent = file.http.headers.iter().map(|(name, values)| (name, values.iter().map(String::as_str).collect()));
+    let sent =
+        file.http.headers.iter().map(|(name, values)| (name, values.iter().map(String::as_str).collect()));
     let host = match (&file.http.host, file.http.relativeurls) {
         (Some(_), Some(true)) => return Err(invalid("http.relativeurls", "http.host asks for the opposite")),
         (None, Some(false)) => return Err(invalid("http.relativeurls", "whole addresses need http.host")),

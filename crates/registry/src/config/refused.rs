@@ -39,5 +39,8 @@ const REFUSED: &[(&str, &str)] = &[
 
 /// The first of them in a file.
 pub(super) fn find(file: &Value) -> Option<(&'static str, &'static str)> {
-    REFUSED.iter().copied().find(|(key, _)| key.split('.').try_fold(file, |value, part| value.get(part)).is_some())
+    REFUSED
+        .iter()
+        .copied()
+        .find(|(key, _)| key.split('.').try_fold(file, |value, part| value.get(part)).is_some())
 }

@@ -17,7 +17,10 @@ impl Call {
             Method::GET => self.download(name, digest).await,
             Method::HEAD => self.head_blob(name, digest).await,
             Method::DELETE => self.delete_blob(name, digest).await,
-            _ => Err(self.only(&[Method::GET, Method::HEAD, Method::DELETE]).err().unwrap_or_else(Problem::not_found)),
+            _ => Err(self
+                .only(&[Method::GET, Method::HEAD, Method::DELETE])
+                .err()
+                .unwrap_or_else(Problem::not_found)),
         }
     }
 
@@ -44,7 +47,8 @@ impl Call {
             Wanted::Whole => (StatusCode::OK, 0..blob.size),
             Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
             Wanted::Unsatisfiable => {
-                let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", "there is no such part");
+                let problem =
+                    Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", "there is no such part");
                 return Err(problem.header("content-range", format!("bytes */{}", blob.size)));
             }
         };

@@ -85,7 +85,8 @@ impl Call {
         self.only(&[Method::GET, Method::HEAD])?;
         self.permit(&name, Action::Pull)?;
         let count = self.count(REFERRERS)?.max(1);
-        let (repositories, owner, asked) = (self.registry.repositories.clone(), name.clone(), subject.clone());
+        let (repositories, owner, asked) =
+            (self.registry.repositories.clone(), name.clone(), subject.clone());
         let mut found = blocking(move || Ok(repositories.referrers(&owner, &asked)?)).await?;
         let kinds: Vec<&str> = self.query.all("artifactType").filter(|kind| !kind.is_empty()).collect();
         if !kinds.is_empty() {
@@ -102,8 +103,7 @@ impl Call {
                 break;
             }
         }
-        let index =
-            json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests });
+        let index = json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests });
         let mut reply = json_reply(StatusCode::OK, &index);
         put(&mut reply, "content-type", media_type::OCI_INDEX);
         if !kinds.is_empty() {

@@ -39,7 +39,10 @@ impl Call {
         };
         if !accepts(&self.headers, &stored.media_type) {
             // Docker's registry answers the same to a client that wants something else.
-            return Err(Problem::manifest_unknown(&format!("{target} as anything but {}", stored.media_type)));
+            return Err(Problem::manifest_unknown(&format!(
+                "{target} as anything but {}",
+                stored.media_type
+            )));
         }
         if self.unchanged(&stored.digest) {
             return Ok(not_modified(&stored.digest));
@@ -77,7 +80,9 @@ impl Call {
     async fn put_manifest(self, name: Name, target: Target) -> Result<Reply, Problem> {
         let overwrite = match self.permit(&name, Action::Push) {
             Ok(()) => Overwrite::Yes,
-            Err(problem) => self.permit(&name, Action::Create).map(|()| Overwrite::No).map_err(|_| problem)?,
+            Err(problem) => {
+                self.permit(&name, Action::Create).map(|()| Overwrite::No).map_err(|_| problem)?
+            }
         };
         let tags: Vec<Tag> = self.query.all("tag").map(Tag::parse).collect::<Result<_, _>>()?;
         if tags.len() > MAX_TAGS || !tags.is_empty() && matches!(target, Target::Tag(_)) {
@@ -140,7 +145,10 @@ mod tests {
             accepts(&headers, "application/vnd.oci.image.index.v1+json")
         };
         assert!(accept(&[]) && accept(&["*/*"]) && accept(&["application/json"]));
-        assert!(accept(&["application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json;q=0.5"]));
+        assert!(accept(&[
+            "application/vnd.oci.image.manifest.v1+json",
+            "application/vnd.oci.image.index.v1+json;q=0.5"
+        ]));
         assert!(!accept(&["application/vnd.oci.image.manifest.v1+json"]));
     }
 }

@@ -87,7 +87,11 @@ impl Answer for Debug {
 }
 
 impl Service {
-    async fn dispatch(&self, request: Request<Incoming>, peer: &Peer) -> (Option<Route>, Result<Reply, Problem>) {
+    async fn dispatch(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> (Option<Route>, Result<Reply, Problem>) {
         let route = query::decode(request.uri().path(), Plus::IsPlus).map_err(Problem::from);
         let route = match route.and_then(|path| Route::find(&path)) {
             Ok(Some(route)) => route,

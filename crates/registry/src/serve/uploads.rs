@@ -60,7 +60,13 @@ impl Registry {
     }
 
     /// Makes the blob visible in this repository if it is what was promised.
-    fn close(&self, name: &Name, session: &Session, mut ingest: Ingest, digest: &Digest) -> Result<(), Problem> {
+    fn close(
+        &self,
+        name: &Name,
+        session: &Session,
+        mut ingest: Ingest,
+        digest: &Digest,
+    ) -> Result<(), Problem> {
         let storage = &self.repositories.storage;
         ingest.rehash(digest.algorithm())?;
         let committed = ingest.commit(digest);
@@ -129,7 +135,10 @@ impl Call {
             from => Some(Name::parse(from)?),
         };
         // Who may not read the source gets an upload, as if there were nothing.
-        if from.as_ref().is_some_and(|from| self.registry.auth.permit(&self.caller, from, Action::Pull).is_err()) {
+        if from
+            .as_ref()
+            .is_some_and(|from| self.registry.auth.permit(&self.caller, from, Action::Pull).is_err())
+        {
             return Ok(None);
         }
         let (storage, name) = (self.registry.repositories.storage.clone(), name.clone());
@@ -259,7 +268,10 @@ impl Registry {
         match problem.status {
             StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE => {
                 if let Err(error) = ingest.abandon() {
-                    tracing::warn!(error = diag::chain(&error), "an upload that has no room can't be removed");
+                    tracing::warn!(
+                        error = diag::chain(&error),
+                        "an upload that has no room can't be removed"
+                    );
                 }
             }
             _ => self.uploads.keep(session.clone(), ingest),
@@ -278,9 +290,10 @@ impl Head {
     /// Whether as much came as the chunk's range said.
     fn check_length(&self, received: u64) -> Result<(), Problem> {
         match &self.range {
-            Some(range) if range.end - range.start != received => {
-                Err(Problem::size_invalid(format!("{received} bytes came, the range has {}", range.end - range.start)))
-            }
+            Some(range) if range.end - range.start != received => Err(Problem::size_invalid(format!(
+                "{received} bytes came, the range has {}",
+                range.end - range.start
+            ))),
             _ => Ok(()),
         }
     }

@@ -64,7 +64,9 @@ impl Disk {
         let mut names = Vec::new();
         let mut folders = vec![base.clone()];
         while let Some(folder) = folders.pop() {
-            let Some(found) = absent(fs::read_dir(&folder)).map_err(failed("list", &folder))? else { continue };
+            let Some(found) = absent(fs::read_dir(&folder)).map_err(failed("list", &folder))? else {
+                continue;
+            };
             let mut holds = false;
             for entry in found {
                 let path = entry.map_err(failed("list", &folder))?.path();
@@ -209,7 +211,8 @@ impl Storage for Disk {
             return Ok(false);
         }
         // Only empty folders go: whatever appears meanwhile stays.
-        let all = below.into_iter().map(|(path, _)| path).chain([referrers]).chain(parts).chain([folder.clone()]);
+        let all =
+            below.into_iter().map(|(path, _)| path).chain([referrers]).chain(parts).chain([folder.clone()]);
         for path in all {
             let _ = fs::remove_dir(path);
         }
@@ -228,7 +231,8 @@ impl Storage for Disk {
         let Some(meta) = absent(fs::metadata(&path)).map_err(failed("read", &path))? else { return Ok(None) };
         if age(&meta) > TOUCH {
             // One that may not be written is one that no collection will remove either.
-            let _ = File::options().write(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+            let _ =
+                File::options().write(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         }
         Ok(Some(meta.len()))
     }
