@@ -107,6 +107,12 @@ impl Private {
         self.debug = Some(self.listening("metrics and health are there as well"));
     }
 
+    /// Starts it again with another configuration.
+    pub(super) fn reconfigure(&mut self, config: &str) {
+        self.config = config.replace('@', &self.scratch.path().display().to_string());
+        self.run();
+    }
+
     fn listening(&self, message: &str) -> SocketAddr {
         eventually(DEADLINE, || {
             let log = self.log();

@@ -52,7 +52,7 @@ impl Call {
         let count = self.count(self.registry.settings.catalog_max)?;
         let storage = self.registry.repositories.storage.clone();
         let mut names = blocking(move || Ok(storage.repositories()?)).await?;
-        names.retain(|name| self.registry.auth.permit(&self.caller, name, Action::Pull).is_ok());
+        names.retain(|name| self.registry.auth.shows(&self.caller, name));
         let page = page(names, self.query.get("last"), count);
         let names: Vec<&str> = page.items.iter().map(Name::as_str).collect();
         let mut reply = json_reply(StatusCode::OK, &json!({ "repositories": names }));

@@ -109,6 +109,9 @@ impl Service {
         if let Some(reply) = registry.open_to_all(&route, &parts.method) {
             return reply;
         }
+        if route == Route::Token {
+            return registry.auth.token(&parts.method, query, &parts.headers, body).await;
+        }
         let caller = registry.auth.caller(&parts.headers, peer).await?;
         let call = Call { registry, method: parts.method, query, headers: parts.headers, body, caller };
         match route {

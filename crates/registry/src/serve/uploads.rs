@@ -104,7 +104,7 @@ impl Call {
     /// `POST …/blobs/uploads/`, in all its forms.
     pub(crate) async fn begin_upload(self, name: Name) -> Result<Reply, Problem> {
         self.only(&[Method::POST])?;
-        self.permit(&name, Action::Push)?;
+        self.permit(&name, Action::Create)?;
         if let Some(digest) = self.mounted(&name).await? {
             return Ok(self.created(&name, &digest));
         }
@@ -156,7 +156,7 @@ impl Call {
     /// `PATCH`, `PUT`, `GET` and `DELETE` of one upload.
     pub(crate) async fn upload(self, name: Name, session: Session) -> Result<Reply, Problem> {
         self.only(&[Method::PATCH, Method::PUT, Method::GET, Method::HEAD, Method::DELETE])?;
-        self.permit(&name, Action::Push)?;
+        self.permit(&name, Action::Create)?;
         match self.method {
             Method::PATCH => self.chunk(name, session).await,
             Method::PUT => {
