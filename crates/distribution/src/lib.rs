@@ -29,7 +29,7 @@ pub use client::{Client, Login};
 pub use config::{Config, Proxies};
 pub use credentials::{Credentials, Secret};
 pub use error::Error;
-pub use manifest::{MAX_MANIFEST, Parsed, Resolved, Single};
+pub use manifest::{Document, MAX_MANIFEST, Parsed, Resolved, Single};
 pub use platform::Wanted;
 pub use repository::{Access, Repository};
 pub use retry::Attempts;

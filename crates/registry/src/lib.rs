@@ -17,6 +17,8 @@ mod layout;
 mod log;
 mod manifest;
 mod metrics;
+mod notify;
+mod outgoing;
 mod pattern;
 mod range;
 mod repository;
@@ -25,6 +27,7 @@ mod run;
 mod serve;
 mod storage;
 mod upkeep;
+mod upstream;
 
 pub use admin::{Admin, Row, TagRow};
 pub use config::{Config, DEFAULT_ROOT, Options};

@@ -23,6 +23,8 @@ pub(crate) struct Pushed {
     pub(crate) digest: Digest,
     pub(crate) subject: Option<Digest>,
     pub(crate) media_type: String,
+    /// What it names.
+    pub(crate) references: Vec<Digest>,
 }
 
 /// Whether a tag that means something else already may be moved.
@@ -134,7 +136,8 @@ impl Repositories {
         for tag in all {
             self.storage.write(&Key::tag(name, tag), digest.as_str().as_bytes())?;
         }
-        Ok(Pushed { digest, subject: manifest.subject, media_type: manifest.media_type })
+        let references = manifest.blobs.into_iter().chain(manifest.manifests).collect();
+        Ok(Pushed { digest, subject: manifest.subject, media_type: manifest.media_type, references })
     }
 
     fn check_references(&self, name: &Name, manifest: &Manifest) -> Result<(), Problem> {

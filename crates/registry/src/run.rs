@@ -1,7 +1,7 @@
 //! The registry as a process: listeners, signals, what is done from time to time, and the end.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serving::{Drain, Limits, Tls, Until};
@@ -13,9 +13,12 @@ use crate::auth::Auth;
 use crate::body::Room;
 use crate::config::Config;
 use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::notify::{self, Notifier};
 use crate::repository::Repositories;
 use crate::serve::{Debug, Registry, Service};
 use crate::storage::Disk;
+use crate::upstream::Upstreams;
 use crate::{log, upkeep};
 
 const LIMITS: Limits = Limits {
@@ -72,13 +75,17 @@ async fn run(config: Config) -> Result<(), Error> {
     };
     let auth = Auth::new(&config)?;
     let (drain_time, connections) = (config.drain, config.connections);
+    let (repositories, metrics) = (Repositories::new(Arc::new(disk)), Arc::new(Metrics::default()));
+    let (notifier, notifying) = Notifier::start(config.notifications, &metrics);
     let registry = Arc::new(Registry {
-        repositories: Repositories::new(Arc::new(disk)),
+        upstreams: Upstreams::new(config.upstreams, &repositories, &metrics),
+        notifier: Mutex::new(Some(notifier)),
+        repositories,
         auth,
         cache: Default::default(),
         uploads: Default::default(),
         room: Room::new(),
-        metrics: Default::default(),
+        metrics,
         settings: config.settings,
     });
     let drain = Drain::new(Limits { connections, ..LIMITS });
@@ -97,6 +104,9 @@ async fn run(config: Config) -> Result<(), Error> {
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
     drain.drain(drain_time).await;
+    // Without their sender, the endpoints' tasks end with the last event.
+    drop(registry.notifier.lock().unwrap_or_else(PoisonError::into_inner).take());
+    notify::finish(notifying).await;
     Ok(())
 }
 

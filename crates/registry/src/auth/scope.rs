@@ -19,7 +19,10 @@ impl Grant {
     pub(crate) fn allows(&self, name: &Name, action: Action) -> bool {
         self.kind == "repository"
             && self.name == name.as_str()
-            && self.actions.iter().any(|word| word == "*" || word == action.word())
+            // Who may push may also create.
+            && self.actions.iter().any(|word| {
+                word == "*" || word == action.word() || word == "push" && action == Action::Create
+            })
     }
 
     pub(crate) fn allows_catalog(&self) -> bool {

@@ -6,7 +6,9 @@ use oci::Digest;
 use super::{Call, Reply, blocking, empty, put};
 use crate::auth::Action;
 use crate::body;
+use crate::config::EventAction;
 use crate::error::Problem;
+use crate::notify::Subject;
 use crate::range::{self, Wanted};
 use crate::route::Name;
 use crate::storage::Hold;
@@ -24,8 +26,28 @@ impl Call {
         }
     }
 
+    /// What is kept from another registry is fetched by who asks first.
+    async fn ensure(&self, name: &Name, digest: &Digest) -> Result<(), Problem> {
+        let Some(kept) = self.registry.upstreams.find(name) else { return Ok(()) };
+        let (storage, asked) = (self.registry.repositories.storage.clone(), digest.clone());
+        if blocking(move || Ok(storage.size(&kept.name, &asked)?)).await?.is_some() {
+            self.registry.metrics.cached.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return Ok(());
+        }
+        // In a task of its own: who comes next has use for it even if this client goes.
+        let (registry, name, digest) = (self.registry.clone(), name.clone(), digest.clone());
+        let fetching = tokio::spawn(async move {
+            match registry.upstreams.find(&name) {
+                Some(kept) => registry.upstreams.fetch(&kept, &digest).await.map(drop),
+                None => Ok(()),
+            }
+        });
+        fetching.await.unwrap_or_else(|error| Err(Problem::internal(&error.to_string())))
+    }
+
     async fn head_blob(self, name: Name, digest: Digest) -> Result<Reply, Problem> {
         self.permit(&name, Action::Pull)?;
+        self.ensure(&name, &digest).await?;
         let (storage, asked) = (self.registry.repositories.storage.clone(), digest.clone());
         let size = blocking(move || Ok(storage.size(&name, &asked)?)).await?;
         let size = size.ok_or_else(|| Problem::blob_unknown(&digest))?;
@@ -40,8 +62,10 @@ impl Call {
         if self.unchanged(&digest) {
             return Ok(not_modified(&digest));
         }
-        let (storage, asked) = (self.registry.repositories.storage.clone(), digest.clone());
-        let blob = blocking(move || Ok(storage.blob(&name, &asked)?)).await?;
+        self.ensure(&name, &digest).await?;
+        let (storage, owner, asked) =
+            (self.registry.repositories.storage.clone(), name.clone(), digest.clone());
+        let blob = blocking(move || Ok(storage.blob(&owner, &asked)?)).await?;
         let blob = blob.ok_or_else(|| Problem::blob_unknown(&digest))?;
         let (status, part) = match self.wanted(&digest, blob.size) {
             Wanted::Whole => (StatusCode::OK, 0..blob.size),
@@ -62,6 +86,7 @@ impl Call {
             put(&mut reply, "content-range", &range);
         }
         self.registry.metrics.sent(length);
+        self.registry.tell(EventAction::Pull, &Subject::blob(&name, &digest, blob.size), &self.origin);
         Ok(reply)
     }
 
@@ -87,12 +112,20 @@ impl Call {
     async fn delete_blob(self, name: Name, digest: Digest) -> Result<Reply, Problem> {
         self.permit(&name, Action::Delete)?;
         let (storage, asked) = (self.registry.repositories.storage.clone(), digest.clone());
+        let owner = name.clone();
         let removed = blocking(move || {
             let _hold = storage.hold(Hold::Shared)?;
-            Ok(storage.unlink(&name, &asked)?)
+            Ok(storage.unlink(&owner, &asked)?)
         });
         match removed.await? {
-            true => Ok(empty(StatusCode::ACCEPTED)),
+            true => {
+                self.registry.tell(
+                    EventAction::Delete,
+                    &Subject::gone(&name, Some(&digest), None),
+                    &self.origin,
+                );
+                Ok(empty(StatusCode::ACCEPTED))
+            }
             false => Err(Problem::blob_unknown(&digest)),
         }
     }

@@ -66,12 +66,19 @@ impl Call {
         self.only(&[Method::GET])?;
         self.permit(&name, Action::Pull)?;
         let count = self.count(self.registry.settings.tags_max)?;
+        let theirs = match self.registry.upstreams.find(&name) {
+            Some(kept) => self.registry.upstreams.tags(&kept).await,
+            None => None,
+        };
         let (repositories, asked) = (self.registry.repositories.clone(), name.clone());
         let tags = blocking(move || match repositories.exists(&asked)? {
             true => Ok(Some(repositories.tags(&asked)?)),
             false => Ok(None),
         });
-        let tags = tags.await?.ok_or_else(|| Problem::name_unknown(name.as_str()))?;
+        let tags = match theirs {
+            Some(theirs) => theirs,
+            None => tags.await?.ok_or_else(|| Problem::name_unknown(name.as_str()))?,
+        };
         let page = page(tags, self.query.get("last"), count);
         let tags: Vec<String> = page.items.iter().map(ToString::to_string).collect();
         let mut reply = json_reply(StatusCode::OK, &json!({ "name": name.as_str(), "tags": tags }));

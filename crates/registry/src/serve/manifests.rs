@@ -7,7 +7,9 @@ use super::{Call, Reply, blocking, empty, put};
 use crate::auth::Action;
 use crate::body;
 use crate::cache::Stored;
+use crate::config::EventAction;
 use crate::error::Problem;
+use crate::notify::Subject;
 use crate::repository::Overwrite;
 use crate::route::{Name, Tag, Target};
 
@@ -33,7 +35,13 @@ impl Call {
     }
 
     async fn get_manifest(self, name: Name, target: Target) -> Result<Reply, Problem> {
-        let stored = self.stored(&name, &target).await?;
+        let (stored, stale) = match self.registry.upstreams.find(&name) {
+            Some(kept) => match self.registry.upstreams.manifest(&kept, &target).await? {
+                Some(found) => (Some(found.stored), found.stale),
+                None => (None, false),
+            },
+            None => (self.stored(&name, &target).await?, false),
+        };
         let Some(stored) = stored else {
             return Err(Problem::manifest_unknown(&target.to_string()));
         };
@@ -48,12 +56,27 @@ impl Call {
             return Ok(not_modified(&stored.digest));
         }
         let length = stored.bytes.len();
+        if self.method == Method::GET {
+            let subject = Subject {
+                media_type: &stored.media_type,
+                tag: if let Target::Tag(tag) = &target { Some(tag.as_str()) } else { None },
+                ..Subject::blob(&name, &stored.digest, length as u64)
+            };
+            self.registry.tell(EventAction::Pull, &subject, &self.origin);
+        }
         let bytes = if self.method == Method::HEAD { bytes::Bytes::new() } else { stored.bytes };
         let mut reply = Response::new(body::full(bytes));
         put(&mut reply, "content-type", &stored.media_type);
         put(&mut reply, "content-length", &length.to_string());
         put(&mut reply, "docker-content-digest", stored.digest.as_str());
         put(&mut reply, "etag", &format!("\"{}\"", stored.digest));
+        if stale {
+            put(
+                &mut reply,
+                "warning",
+                "299 - \"the registry behind this cache does not answer; this may be old\"",
+            );
+        }
         Ok(reply)
     }
 
@@ -91,11 +114,26 @@ impl Call {
         let content_type = self.header("content-type").to_owned();
         let (registry, host) = (self.registry.clone(), self.location(""));
         let bytes = body::manifest(self.body).await?;
-        let (owner, kept) = (name.clone(), tags.clone());
-        let pushed = blocking(move || {
-            registry.repositories.push(&owner, &target, &kept, &content_type, &bytes, overwrite)
-        })
-        .await?;
+        let (owner, kept, meant) = (name.clone(), tags.clone(), target.clone());
+        let (size, repositories) = (bytes.len() as u64, registry.repositories.clone());
+        let pushed =
+            blocking(move || repositories.push(&owner, &meant, &kept, &content_type, &bytes, overwrite))
+                .await?;
+        let subject = Subject {
+            media_type: &pushed.media_type,
+            tag: if let Target::Tag(tag) = &target {
+                Some(tag.as_str())
+            } else {
+                tags.first().map(Tag::as_str)
+            },
+            references: pushed
+                .references
+                .iter()
+                .map(|digest| serde_json::json!({ "digest": digest }))
+                .collect(),
+            ..Subject::blob(&name, &pushed.digest, size)
+        };
+        registry.tell(EventAction::Push, &subject, &self.origin);
         let mut reply = empty(StatusCode::CREATED);
         put(&mut reply, "location", &format!("{host}/v2/{name}/manifests/{}", pushed.digest));
         put(&mut reply, "docker-content-digest", pushed.digest.as_str());
@@ -112,8 +150,14 @@ impl Call {
 
     async fn delete_manifest(self, name: Name, target: Target) -> Result<Reply, Problem> {
         self.permit(&name, Action::Delete)?;
-        let repositories = self.registry.repositories.clone();
-        blocking(move || repositories.delete(&name, &target)).await?;
+        let (repositories, owner) = (self.registry.repositories.clone(), name.clone());
+        let removed = blocking(move || repositories.delete(&owner, &target)).await?;
+        for tag in &removed.tags {
+            self.registry.tell(EventAction::Delete, &Subject::gone(&name, None, Some(tag)), &self.origin);
+        }
+        if let Some(digest) = &removed.digest {
+            self.registry.tell(EventAction::Delete, &Subject::gone(&name, Some(digest), None), &self.origin);
+        }
         Ok(empty(StatusCode::ACCEPTED))
     }
 }

@@ -5,7 +5,7 @@ mod lists;
 mod manifests;
 mod uploads;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -17,11 +17,13 @@ use serving::{Answer, Peer};
 use crate::auth::{Action, Auth, Caller};
 use crate::body::{self, Body, Room};
 use crate::cache::Cache;
-use crate::config::Settings;
+use crate::config::{EventAction, Settings};
 use crate::error::Problem;
 use crate::metrics::Metrics;
+use crate::notify::{Notifier, Origin, Subject};
 use crate::repository::Repositories;
 use crate::route::{Name, Route};
+use crate::upstream::Upstreams;
 pub(crate) use uploads::Uploads;
 
 pub(crate) type Reply = Response<Body>;
@@ -34,7 +36,10 @@ pub(crate) struct Registry {
     pub(crate) cache: Cache,
     pub(crate) uploads: Uploads,
     pub(crate) room: Room,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) upstreams: Upstreams,
+    /// None when the registry ends.
+    pub(crate) notifier: Mutex<Option<Notifier>>,
 }
 
 /// A registry for any number of listeners.
@@ -49,6 +54,9 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Incoming,
     pub(crate) caller: Caller,
+    pub(crate) origin: Origin,
+    /// The host that a client of a mirror said it means.
+    pub(crate) namespace: Option<String>,
 }
 
 impl Answer for Service {
@@ -113,7 +121,19 @@ impl Service {
             return registry.auth.token(&parts.method, query, &parts.headers, body).await;
         }
         let caller = registry.auth.caller(&parts.headers, peer).await?;
-        let call = Call { registry, method: parts.method, query, headers: parts.headers, body, caller };
+        let origin = origin(&parts, &caller, peer);
+        let (route, namespace) = registry.in_namespace(route, &query);
+        let (method, headers) = (parts.method, parts.headers);
+        let call = Call { registry, method, query, headers, body, caller, origin, namespace };
+        let said = call.namespace.clone();
+        let mut result = Self::answer_call(route, call).await;
+        if let (Ok(reply), Some(said)) = (&mut result, said) {
+            put(reply, "oci-namespace", &said);
+        }
+        result
+    }
+
+    async fn answer_call(route: Route, call: Call) -> Result<Reply, Problem> {
         match route {
             Route::Base => call.base(),
             Route::Catalog => call.catalog().await,
@@ -147,7 +167,49 @@ impl Service {
     }
 }
 
+/// Who sent a request, as events tell it.
+fn origin(parts: &http::request::Parts, caller: &Caller, peer: &Peer) -> Origin {
+    let text = |name: header::HeaderName| {
+        let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
+        crate::route::shorten(value.unwrap_or_default())
+    };
+    Origin {
+        user: caller.user.clone(),
+        address: peer.address.map(|address| address.to_string()).unwrap_or_default(),
+        host: text(header::HOST),
+        agent: text(header::USER_AGENT),
+        method: parts.method.to_string(),
+    }
+}
+
 impl Registry {
+    /// What a client of a mirror means by a name: the repository of the host that `?ns=` says, where that is kept here.
+    fn in_namespace(&self, route: Route, query: &Query) -> (Route, Option<String>) {
+        let host = query.get("ns");
+        let renamed = |name: &Name| self.upstreams.of_host(host, name);
+        let moved = match &route {
+            _ if host.is_empty() => None,
+            Route::Tags(name) => renamed(name).map(Route::Tags),
+            Route::Manifest(name, target) => renamed(name).map(|name| Route::Manifest(name, target.clone())),
+            Route::Blob(name, digest) => renamed(name).map(|name| Route::Blob(name, digest.clone())),
+            Route::Referrers(name, digest) => {
+                renamed(name).map(|name| Route::Referrers(name, digest.clone()))
+            }
+            _ => None,
+        };
+        match moved {
+            Some(moved) => (moved, Some(host.to_owned())),
+            None => (route, None),
+        }
+    }
+
+    /// Tells the webhooks.
+    pub(crate) fn tell(&self, action: EventAction, subject: &Subject<'_>, origin: &Origin) {
+        if let Some(notifier) = &*self.notifier.lock().unwrap_or_else(PoisonError::into_inner) {
+            notifier.send(action, subject, origin);
+        }
+    }
+
     /// What needs no credentials.
     fn open_to_all(&self, route: &Route, method: &Method) -> Option<Result<Reply, Problem>> {
         match (route, method) {
@@ -196,6 +258,10 @@ impl Call {
 
     pub(crate) fn permit(&self, name: &Name, action: Action) -> Result<(), Problem> {
         self.registry.auth.permit(&self.caller, name, action)?;
+        if action != Action::Pull && action != Action::Delete && self.registry.upstreams.find(name).is_some()
+        {
+            return Err(Problem::unsupported("this repository is kept from another registry: push it there"));
+        }
         if action != Action::Pull && self.registry.settings.read_only {
             return Err(Problem::unsupported("the registry is in read-only mode"));
         }

@@ -11,7 +11,9 @@ use oci::{Algorithm, Digest};
 use super::{Call, Registry, Reply, blocking, empty, put};
 use crate::auth::Action;
 use crate::body;
+use crate::config::EventAction;
 use crate::error::Problem;
+use crate::notify::Subject;
 use crate::range;
 use crate::route::{self, Name};
 use crate::storage::{Hold, Key};
@@ -106,6 +108,9 @@ impl Call {
         self.only(&[Method::POST])?;
         self.permit(&name, Action::Create)?;
         if let Some(digest) = self.mounted(&name).await? {
+            let from = Name::parse(self.query.get("from")).ok();
+            let subject = Subject { from: from.as_ref(), ..Subject::blob(&name, &digest, 0) };
+            self.registry.tell(EventAction::Mount, &subject, &self.origin);
             return Ok(self.created(&name, &digest));
         }
         let digest = match self.query.get("digest") {
@@ -215,8 +220,9 @@ impl Call {
         if let Err(problem) = result.and_then(|()| head.check_length(ingest.size() - before)) {
             return Err(registry.interrupted(&session, ingest, problem));
         }
-        let (owner, expected) = (name.clone(), digest.clone());
+        let (owner, expected, size) = (name.clone(), digest.clone(), ingest.size());
         blocking(move || registry.close(&owner, &session, ingest, &expected)).await?;
+        head.registry.tell(EventAction::Push, &Subject::blob(&name, &digest, size), &self.origin);
         Ok(head.created(&name, &digest))
     }
 

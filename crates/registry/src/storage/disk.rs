@@ -276,6 +276,10 @@ impl Storage for Disk {
         self.content.session_age(session)
     }
 
+    fn shared(&self) -> &content::Store {
+        &self.content
+    }
+
     fn hold(&self, hold: Hold) -> Result<File, Error> {
         let path = self.root.join("lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path);

@@ -137,6 +137,9 @@ pub(crate) trait Storage: Send + Sync {
     /// When an upload last got something.
     fn idle(&self, session: &Session) -> Option<Duration>;
 
+    /// Where bytes are received, whoever sends them.
+    fn shared(&self) -> &content::Store;
+
     /// Holds references still, until the guard goes.
     fn hold(&self, hold: Hold) -> Result<File, Error>;
     /// Removes the bytes that no repository has had for this long.
