@@ -37,6 +37,7 @@ mod probe;
 mod pull;
 mod push;
 mod recorded;
+mod registry;
 mod registry_faults;
 mod reload;
 mod replayed;

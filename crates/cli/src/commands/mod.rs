@@ -21,6 +21,7 @@ pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod manifest;
 pub(crate) mod platform;
+pub(crate) mod private_registry;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
