@@ -66,6 +66,7 @@ impl Scripted {
             builtin: false,
             api_version: None,
             headers: vec![("X-Meta".into(), "1".into())],
+            proxies: dial::Proxies::default(),
         })
     }
 
@@ -163,6 +164,7 @@ async fn nobody_there_is_said_in_dockers_words() {
         builtin: false,
         api_version: None,
         headers: Vec::new(),
+        proxies: dial::Proxies::default(),
     };
     let error = Engine::new(endpoint).get("/info").await.unwrap_err();
     let words = "Cannot connect to the Docker daemon at unix:///none.sock. Is the docker daemon running?";
