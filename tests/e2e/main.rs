@@ -20,6 +20,7 @@ mod errors;
 mod events;
 mod far_engines;
 mod handover;
+mod image_limits;
 mod images_cli;
 mod import;
 mod leak_check;

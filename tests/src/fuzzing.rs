@@ -57,7 +57,9 @@ fn layer_tar(bytes: &[u8]) {
     let Ok(scratch) = tempfile::tempdir() else { return };
     let root = scratch.path().join("root");
     let taken = [layers::Choice::Overlay, layers::Choice::Erofs].map(|choice| {
-        let store = layers::LayerStore::open(&root.join(format!("{choice:?}")), choice).ok()?;
+        let store =
+            layers::LayerStore::open(&root.join(format!("{choice:?}")), choice, layers::Limits::default())
+                .ok()?;
         let layer = store.apply(bytes, None).ok();
         if let Some(layer) = &layer {
             let mounted = store.mount_read_only(std::slice::from_ref(&layer.diff_id));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use api::ApiVersion;
 use engine::security::Seccomp;
-use engine::settings::{BUILT_IN_RUNTIME, Live, Runtime, Settings};
+use engine::settings::{BUILT_IN_RUNTIME, LayerLimits, Live, Runtime, Settings};
 use flags::Matches;
 use serde_json::{Map, Value};
 
@@ -300,6 +300,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
             return Err(Error::Value { key: "storage-driver".into(), why });
         }
     };
+    let (image_limit, layer_limits) = storage_options(&read.list("storage-opts"))?;
     let log = engine::containers::config::LogConfig {
         r#type: read.text("log-driver", "json-file"),
         config: read.map("log-opts"),
@@ -320,6 +321,8 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         executable,
         cgroup_parent: cgroup_parent(&read.text("cgroup-parent", "/ketch"))?,
         storage,
+        image_limit,
+        layer_limits,
         log_driver: log.r#type,
         log_options: log.config,
         no_new_privileges: read.flag("no-new-privileges", false),
@@ -395,6 +398,32 @@ fn live(read: &Reader<'_>) -> Result<Live, Error> {
         shutdown_timeout: read.number("shutdown-timeout", defaults.shutdown_timeout)?,
         features,
     })
+}
+
+/// `key=value`: the limits of the image store, and of what a layer may unpack to.
+fn storage_options(options: &[String]) -> Result<(Option<u64>, LayerLimits), Error> {
+    let wrong = |why: String| Error::Value { key: "storage-opts".into(), why };
+    let (mut images, mut layers) = (None, LayerLimits::default());
+    for option in options {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        let bytes = || {
+            let parsed = flags::go::parse_bytes(value).map_err(|why| wrong(format!("{key}: {why}")))?;
+            u64::try_from(parsed).map_err(|_| wrong(format!("{key}: {value} is negative")))
+        };
+        match key {
+            "image-limit" => images = Some(bytes()?),
+            "layer-size" => layers.bytes = bytes()?,
+            "layer-entries" => {
+                let not = |_| wrong(format!("{key}: {value:?} is not a number"));
+                layers.entries = value.parse().map_err(not)?;
+            }
+            _ => {
+                let why = "there are image-limit, layer-size and layer-entries";
+                return Err(wrong(format!("{key}: {why}")));
+            }
+        }
+    }
+    Ok((images, layers))
 }
 
 /// A switch that is on must be one that works.

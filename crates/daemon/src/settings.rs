@@ -138,7 +138,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("selinux-enabled", "selinux-enabled", Shape::Flag, Support::NotYet("SELinux labels do not exist in this version yet"), &["false"]),
     setting("shutdown-timeout", "shutdown-timeout", Shape::Number, Support::Done, &[]),
     setting("storage-driver", "storage-driver", Shape::Text, Support::Done, &[]),
-    setting("storage-opts", "storage-opt", Shape::List, Support::NotYet("no storage driver of this version has options"), &[]),
+    setting("storage-opts", "storage-opt", Shape::List, Support::Done, &[]),
     setting("swarm-default-advertise-addr", "swarm-default-advertise-addr", Shape::Text, Support::Refused("Swarm is not part of Ketch"), &[]),
     setting("swarm-raft-election-tick", "", Shape::Number, Support::Refused("Swarm is not part of Ketch"), &[]),
     setting("swarm-raft-heartbeat-tick", "", Shape::Number, Support::Refused("Swarm is not part of Ketch"), &[]),

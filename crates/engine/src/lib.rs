@@ -16,6 +16,7 @@ pub mod signal;
 pub mod system;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use state::{DataRoot, Db};
@@ -51,7 +52,9 @@ impl Engine {
         let settings = Arc::new(settings);
         let db = Arc::new(Db::open(&root)?);
         let events = Arc::new(Events::default());
-        let layers = Arc::new(layers::LayerStore::open(&settings.data_root, settings.storage)?);
+        let limits = settings.layer_limits.clone();
+        let layers = layers::LayerStore::open(&settings.data_root, settings.storage, limits)?;
+        let layers = Arc::new(layers);
         let storage_driver = layers.driver();
         let content = content::Store::open(&settings.data_root)?;
         let images = Arc::new(Images::open(db.clone(), content, layers.clone(), events.clone())?);
@@ -85,6 +88,21 @@ impl Engine {
     /// The lock on the data root, to be handed to the engine that replaces this one.
     pub fn root(&self) -> &DataRoot {
         &self.root
+    }
+
+    /// After images came: makes room if there is a limit and it is passed. What came after `since` stays. A failure is
+    /// for the log: the images that came are there.
+    pub async fn make_room(self: &Arc<Self>, since: SystemTime) {
+        let Some(limit) = self.settings.image_limit else { return };
+        let engine = self.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            engine.images.make_room(limit, since, &engine.containers).map(drop)
+        });
+        match made.await {
+            Ok(Err(error)) => tracing::error!(error = diag::chain(&error), "cannot make room for images"),
+            Err(error) => tracing::error!(%error, "making room for images crashed"),
+            Ok(Ok(())) => {}
+        }
     }
 
     /// Takes over what a reload may change, and says so to those who watch.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::security::Seccomp;
-pub use layers::Choice as Storage;
+pub use layers::{Choice as Storage, Limits as LayerLimits};
 
 /// Fixed once the engine runs.
 #[derive(Debug, Clone)]
@@ -17,6 +17,10 @@ pub struct Settings {
     /// Below which cgroup containers are put.
     pub cgroup_parent: String,
     pub storage: Storage,
+    /// What images may take of the disk before unused ones go; nothing is no limit.
+    pub image_limit: Option<u64>,
+    /// What a stranger's layer may ask of this host.
+    pub layer_limits: LayerLimits,
     pub log_driver: String,
     pub log_options: BTreeMap<String, String>,
     pub no_new_privileges: bool,

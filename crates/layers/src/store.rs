@@ -46,9 +46,9 @@ impl std::fmt::Debug for LayerStore {
 
 impl LayerStore {
     /// Opens `<data root>/layers` with the driver that was chosen.
-    pub fn open(data_root: &Path, choice: Choice) -> Result<Self, Error> {
+    pub fn open(data_root: &Path, choice: Choice, limits: Limits) -> Result<Self, Error> {
         let strategy = Strategy::detect();
-        let plain = Self::with(data_root, Box::new(Directories), Limits::default(), strategy)?;
+        let plain = Self::with(data_root, Box::new(Directories), limits, strategy)?;
         let indexed = choice != Choice::Overlay && plain.mounts_indexes()?;
         match (choice, indexed) {
             (Choice::Erofs, false) => Err(Error::NoErofs),

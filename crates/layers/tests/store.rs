@@ -150,7 +150,7 @@ fn layers_of_both_drivers_stack() {
 #[test]
 fn the_driver_is_the_best_or_the_one_that_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let open = |choice| LayerStore::open(folder.path(), choice).unwrap().driver();
+    let open = |choice| LayerStore::open(folder.path(), choice, layers::Limits::default()).unwrap().driver();
     assert_eq!(open(Choice::Overlay), "overlay");
     assert_eq!(open(Choice::Erofs), "erofs");
     assert_eq!(open(Choice::Automatic), "erofs");

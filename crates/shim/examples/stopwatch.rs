@@ -34,7 +34,8 @@ fn main() {
 }
 
 fn mount(folder: &Path) -> OwnedFd {
-    let store = layers::LayerStore::open(folder, layers::Choice::default()).unwrap();
+    let store =
+        layers::LayerStore::open(folder, layers::Choice::default(), layers::Limits::default()).unwrap();
     let layer = store.list().unwrap();
     store.mount_root(&layer, &folder.join("upper"), &folder.join("work")).unwrap()
 }
@@ -45,7 +46,8 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
     }
     let mut tar = tar::Builder::new(Vec::new());
     tar.append_file("bin/busybox", &mut File::open("/bin/busybox").unwrap()).unwrap();
-    let store = layers::LayerStore::open(folder, layers::Choice::default()).unwrap();
+    let store =
+        layers::LayerStore::open(folder, layers::Choice::default(), layers::Limits::default()).unwrap();
     store.apply(&tar.into_inner().unwrap()[..], None).unwrap();
     let spec = include_str!("stopwatch.json").replace("ARGS", &serde_json::to_string(args).unwrap());
     Launch {

@@ -1,5 +1,7 @@
 //! `POST /images/create`: pulling and importing.
 
+use std::time::SystemTime;
+
 use engine::images::{Import, Pull, Wanted, changes};
 use http::StatusCode;
 use oci::Reference;
@@ -28,7 +30,13 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let engine = call.engine.clone();
     let downloads = engine.live.load().max_concurrent_downloads;
     let pull = Pull { client: engine.registries(), reference, wanted, credentials, downloads };
-    progress::stream(|progress| async move { engine.images.pull(&pull, &progress).await }).await
+    let since = SystemTime::now();
+    progress::stream(|progress| async move {
+        let pulled = engine.images.pull(&pull, &progress).await;
+        engine.make_room(since).await;
+        pulled
+    })
+    .await
 }
 
 /// A tar from the body or from an address as the only layer of an image.
@@ -38,19 +46,22 @@ async fn import(call: Call) -> Result<Reply, Error> {
         return Err(Error::invalid("neither fromImage nor fromSrc says what to create an image from"));
     }
     let import = what_to_import(&call, &source)?;
-    let engine = call.engine.clone();
+    let (engine, since) = (call.engine.clone(), SystemTime::now());
     if source == "-" {
         let tar = BlockingReader::new(call.request.into_body());
         let imported = tokio::task::spawn_blocking(move || engine.images.import(tar, import)).await;
         let id = imported.map_err(|error| {
             Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot import an image: {error}"))
         })??;
+        call.engine.make_room(since).await;
         let line = format!("{}\r\n", json!({ "status": id }));
         return Ok(reply::with_type(StatusCode::OK, "application/json", body::full(line)));
     }
     let address = if source.contains("://") { source } else { format!("http://{source}") };
     progress::stream(|progress| async move {
-        engine.images.import_from(&engine.web(), &address, import, &progress).await
+        let imported = engine.images.import_from(&engine.web(), &address, import, &progress).await;
+        engine.make_room(since).await;
+        imported
     })
     .await
 }

@@ -71,6 +71,7 @@ fn establish(container: &Container, shared: &Shared) -> Result<(), Error> {
     write_etc(container, &places)?;
     shared.db.write(Durability::Process, |tx| {
         tx.put(container)?;
+        tx.put(&images::Use::now(&container.image))?;
         tx.hold::<Container>(&container.id, images::IMAGE, container.image.as_str())?;
         for layer in &container.layers {
             tx.hold::<Container>(&container.id, images::LAYER, layer.as_str())?;

@@ -18,6 +18,7 @@ mod push;
 mod record;
 mod registry;
 mod remove;
+mod room;
 mod save;
 mod tag;
 
@@ -40,6 +41,7 @@ pub use push::Push;
 pub use record::{Image, Source, Tag};
 pub use registry::{credentials, from_json};
 pub use remove::{Force, Removed, Users};
+pub use room::Use;
 pub use save::Archive;
 
 use crate::Error;
@@ -133,6 +135,7 @@ impl Images {
         self.db.write(Durability::Power, |tx| {
             for image in &whole {
                 image.write(tx)?;
+                tx.put(&Use::now(&image.id))?;
             }
             for name in names {
                 let earlier = known.tags.get(name).filter(|_| naming == Naming::Beside);
@@ -220,7 +223,7 @@ fn platforms<'a>(
     for image in new.iter().chain(earlier) {
         let same =
             |other: &&Image| Wanted::of(&other.config.platform).rank(&image.config.platform) == Some(0);
-        if !all.iter().any(|other| same(other)) {
+        if !all.iter().any(same) {
             all.push(image);
         }
     }

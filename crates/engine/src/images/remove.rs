@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use oci::{Digest, Reference};
 use state::Durability;
 
-use super::{Found, Image, Images, LAYER, Source, Tag};
+use super::{Found, Image, Images, LAYER, Source, Tag, Use};
 use crate::Error;
 
 /// What was removed, in the words of `DELETE /images/{name}`.
@@ -148,6 +148,7 @@ impl Images {
                 tag.without(&image.id).map_or_else(|| tx.delete::<Tag>(&tag.name), |tag| tag.write(tx))?;
             }
             tx.delete::<Image>(image.id.as_str())?;
+            tx.delete::<Use>(image.id.as_str())?;
             Ok::<_, Error>(())
         })?;
         self.publish()?;

@@ -59,7 +59,9 @@ impl Fixture {
 
     /// Starts the shim and returns what it says first.
     pub(crate) fn launch(&self) -> (Launched, FromShim) {
-        let store = LayerStore::open(self.folder.path(), layers::Choice::default()).unwrap();
+        let store =
+            LayerStore::open(self.folder.path(), layers::Choice::default(), layers::Limits::default())
+                .unwrap();
         store.apply(&busybox_layer(&self.links)[..], None).unwrap();
         launch(&self.description(), self.folder.path())
     }
@@ -78,7 +80,9 @@ impl Fixture {
 
     /// Starts the container from a process that then does nothing: this test binary, run once more.
     pub(crate) fn launch_from_another_process(&self) -> OtherEngine {
-        let store = LayerStore::open(self.folder.path(), layers::Choice::default()).unwrap();
+        let store =
+            LayerStore::open(self.folder.path(), layers::Choice::default(), layers::Limits::default())
+                .unwrap();
         store.apply(&busybox_layer(&self.links)[..], None).unwrap();
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "fixture::other_engine", "--nocapture"])
@@ -209,7 +213,7 @@ fn other_engine() {
 }
 
 fn launch(description: &Launch, data_root: &Path) -> (Launched, FromShim) {
-    let store = LayerStore::open(data_root, layers::Choice::default()).unwrap();
+    let store = LayerStore::open(data_root, layers::Choice::default(), layers::Limits::default()).unwrap();
     let (upper, work) = (description.container_dir.join("upper"), description.container_dir.join("work"));
     let root = store.mount_root(&store.list().unwrap(), &upper, &work).unwrap();
     let launcher = Launcher::of(Path::new(env!("CARGO_BIN_EXE_ketch-shim"))).unwrap();
