@@ -18,8 +18,11 @@ fn import(engine: &Engine, name: &str) -> Reply {
 
 fn names(engine: &Engine) -> Vec<String> {
     let list = call(engine, "GET", "/images/json").json();
-    let names =
-        list.as_array().unwrap().iter().map(|image| image["RepoTags"][0].as_str().unwrap()[..1].to_owned());
+    let names = list
+        .as_array()
+        .expect("the test made it so")
+        .iter()
+        .map(|image| image["RepoTags"][0].as_str().expect("the test made it so")[..1].to_owned());
     let mut names: Vec<_> = names.collect();
     names.sort();
     names

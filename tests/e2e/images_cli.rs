@@ -231,6 +231,12 @@ fn images_are_listed_alike() {
             alike(&engine, &[verb, flags, &[&box_]].concat());
         }
     }
+    // Of an image with several names only those are listed that were asked for.
+    let second = format!("{}:2", engine.name("second"));
+    engine.docker(["tag", &box_, &second]).ok();
+    let text = alike(&engine, &["images", "--format", "{{.Repository}}:{{.Tag}}", &second]).ok();
+    assert_eq!(text, second);
+    engine.docker(["rmi", &second]).ok();
     engine.scratch().write("home/.docker/config.json", r#"{"imagesFormat":"<{{.Repository}}>"}"#);
     let text = alike(&engine, &["images", &far]).ok();
     assert!(text.starts_with('<'), "{text}");
@@ -498,4 +504,28 @@ fn serve(bytes: Vec<u8>) -> String {
         }
     });
     address.to_string()
+}
+
+/// Never on a peer, which is shared: there somebody else's images would go.
+#[test]
+fn unused_images_go_and_used_ones_stay() {
+    let engine = Engine::ours();
+    for client in CLIENTS {
+        let box_ = engine.busybox();
+        engine.docker(["create", "--name", "user", "--network", "none", &box_]).ok();
+        engine.docker(["tag", &box_, "other:1"]).ok();
+        run(client(&engine).args(["image", "prune", "--force"])).ok();
+        assert_eq!(engine.docker(["images", "--quiet", "other"]).ok().lines().count(), 1);
+        run(client(&engine).args(["image", "prune", "--all", "--force"])).ok();
+        assert_eq!(engine.docker(["images", "--quiet", &box_]).ok().lines().count(), 1);
+        engine.docker(["rm", "--force", "user"]).ok();
+        let text = run(client(&engine).args(["image", "prune", "--all", "--force"])).ok();
+        assert!(
+            text.contains(&format!("untagged: {box_}\n")) && text.contains("Total reclaimed space: "),
+            "{text}"
+        );
+        assert_eq!(engine.docker(["images", "--all", "--quiet"]).ok(), "");
+        let tree = run(client(&engine).args(["images", "--tree"])).ok();
+        assert!(tree.contains("CONTENT SIZE"), "{tree}");
+    }
 }

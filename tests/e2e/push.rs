@@ -72,7 +72,7 @@ fn a_registry_is_given_what_it_lacks_and_nothing_twice() {
 
     // What was pushed is what comes back.
     let id = inspect(&engine, &box_)["Id"].clone();
-    for name in [format!("{first}:1"), format!("{second}:1"), box_.clone()] {
+    for name in [format!("{first}:1"), format!("{second}:1"), box_] {
         remove(&engine, &name);
     }
     engine.docker(["pull", &format!("{second}:1")]).ok();

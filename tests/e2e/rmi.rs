@@ -113,7 +113,7 @@ fn a_container_keeps_its_image_unless_forced_and_its_layers_always() {
     call(&engine, "POST", &format!("/containers/{container}/wait")).expect(200);
 
     let removed = words(&call(&engine, "DELETE", &format!("/images/{id}?force=1")).expect(200));
-    assert_eq!(removed[0], ("Untagged".to_owned(), name.clone()));
+    assert_eq!(removed[0], ("Untagged".to_owned(), name));
     assert_eq!(removed[1], ("Deleted".to_owned(), id.clone()));
     call(&engine, "GET", &format!("/images/{id}/json")).expect(404);
     // The container's root is whole all the same.
@@ -180,7 +180,8 @@ fn told(engine: &Engine, since: &str, wanted: &str) -> Vec<(String, String, Valu
 }
 
 fn now() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("the test made it so");
     format!("{}.{:09}", now.as_secs(), now.subsec_nanos())
 }
 

@@ -41,20 +41,20 @@ fn inspect(engine: &Engine, name: &str) -> Value {
 fn files(scratch: &Scratch, archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let archive = scratch.write("archive.tar", archive);
     let folder = scratch.join("unpacked");
-    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(&folder).expect("the test made it so");
     let mut tar = Command::new("tar");
     let listed = command::run(tar.arg("xvf").arg(archive).arg("-C").arg(&folder)).ok();
     let names = listed.lines().filter(|name| !name.ends_with('/'));
     let mut files = BTreeMap::new();
     for name in names {
-        let content = std::fs::read(folder.join(name)).unwrap();
+        let content = std::fs::read(folder.join(name)).expect("the test made it so");
         assert!(files.insert(name.to_owned(), content).is_none(), "{name} is in it twice");
     }
     files
 }
 
 fn json_of(files: &BTreeMap<String, Vec<u8>>, name: &str) -> Value {
-    serde_json::from_slice(&files[name]).unwrap()
+    serde_json::from_slice(&files[name]).expect("the test made it so")
 }
 
 fn run(program: &str, arguments: &[&str], folder: &Path) -> String {
@@ -165,8 +165,8 @@ fn archives_come_compressed_or_not() {
 
 /// An OCI layout of the test's image, made by skopeo, as a folder.
 fn layout(engine: &Engine, name: &str) -> PathBuf {
-    let archive = engine.scratch().write("a.tar", images::busybox(name).unwrap());
-    let folder = archive.parent().unwrap().to_owned();
+    let archive = engine.scratch().write("a.tar", images::busybox(name).expect("the test made it so"));
+    let folder = archive.parent().expect("the test made it so").to_owned();
     let (from, to) = (format!("docker-archive:{}", archive.display()), "oci:layout:docker.io/library/laid:1");
     run("skopeo", &["--insecure-policy", "copy", "-q", &from, to], &folder);
     folder.join("layout")
@@ -174,13 +174,13 @@ fn layout(engine: &Engine, name: &str) -> PathBuf {
 
 fn packed(layout: &Path) -> Vec<u8> {
     run("tar", &["cf", "../layout.tar", "."], layout);
-    std::fs::read(layout.with_file_name("layout.tar")).unwrap()
+    std::fs::read(layout.with_file_name("layout.tar")).expect("the test made it so")
 }
 
 fn put(layout: &Path, document: &Value) -> Value {
     let bytes = document.to_string();
     let digest = images::digest(bytes.as_bytes());
-    std::fs::write(layout.join("blobs/sha256").join(&digest[7..]), &bytes).unwrap();
+    std::fs::write(layout.join("blobs/sha256").join(&digest[7..]), &bytes).expect("the test made it so");
     json!({"mediaType": document["mediaType"], "digest": digest, "size": bytes.len()})
 }
 

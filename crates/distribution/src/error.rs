@@ -59,6 +59,9 @@ pub enum Error {
     Redirect { host: String, why: &'static str },
     #[error("{what} is not valid: {}", printable(.value))]
     Address { what: &'static str, value: String },
+    /// containerd's sentence for what is no platform.
+    #[error("{}", printable(.0))]
+    Platform(String),
     /// dockerd's sentence.
     #[error("unauthorized: {}", printable(.0))]
     Unauthorized(String),
@@ -123,7 +126,7 @@ impl Explain for Error {
             Self::Unauthorized(_) | Self::NoPassword => Class::Unauthorized,
             Self::Unsupported { .. } => Class::NotImplemented,
             Self::Status { status: 429, .. } => Class::Unavailable,
-            Self::Address { .. } => Class::Invalid,
+            Self::Address { .. } | Self::Platform(_) => Class::Invalid,
             Self::Content(error) => error.class(),
             _ => Class::Internal,
         }

@@ -4,7 +4,7 @@
 //! printed when it was given exactly these. `cargo xtask replies --host unix://…` writes both.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -233,9 +233,14 @@ impl Drop for Replay {
 }
 
 fn answer(stream: &UnixStream, answers: &Answers, asked: &Mutex<Vec<String>>) {
-    let mut head = BufReader::new(stream).lines().map_while(Result::ok);
+    let mut reader = BufReader::new(stream);
+    let mut head = reader.by_ref().lines().map_while(Result::ok);
     let first = head.next().unwrap_or_default();
-    head.take_while(|line| !line.is_empty()).for_each(drop);
+    let length =
+        |line: String| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<u64>().ok();
+    let length: u64 = head.take_while(|line| !line.is_empty()).filter_map(length).sum();
+    // A client that still writes when the connection is closed says so instead of what it was told.
+    let _ = std::io::copy(&mut reader.take(length), &mut std::io::sink());
     let mut words = first.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     if !path.ends_with("/_ping") {

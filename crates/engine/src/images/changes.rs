@@ -330,7 +330,7 @@ mod tests {
         let expected = serde_json::json!({
             "User": "b",
             "ExposedPorts": {"80/tcp": {}, "53/udp": {}, "8000/tcp": {}, "8001/tcp": {}, "2/tcp": {}},
-            "Env": ["A=b", "C=d e", "F=b-none", "OLD=form of it"],
+            "Env": ["A=b", "C=d e", "F=-none", "OLD=form of it"],
             "Entrypoint": ["/bin/sh", "-c", "run it"],
             "Cmd": ["a", "b c"],
             "Volumes": {"/a": {}, "/b": {}, "/c d": {}},

@@ -223,7 +223,7 @@ fn platforms<'a>(
     for image in new.iter().chain(earlier) {
         let same =
             |other: &&Image| Wanted::of(&other.config.platform).rank(&image.config.platform) == Some(0);
-        if !all.iter().any(|other| same(other)) {
+        if !all.iter().any(same) {
             all.push(image);
         }
     }

@@ -33,6 +33,9 @@ struct Saved {
     names: Vec<Reference>,
 }
 
+/// An image and the name that it was asked for by.
+type Meant = (Arc<Image>, Option<Reference>);
+
 /// Where a blob's bytes are.
 #[derive(Debug)]
 enum Content {
@@ -62,7 +65,7 @@ impl Images {
     }
 
     /// The images that are meant, the one that a name means first as its last: who reads docker's list takes the last.
-    fn meant(&self, typed: &str, wanted: &[Wanted]) -> Result<Vec<(Arc<Image>, Option<Reference>)>, Error> {
+    fn meant(&self, typed: &str, wanted: &[Wanted]) -> Result<Vec<Meant>, Error> {
         let catalogue = self.catalogue();
         let start = match Reference::parse_as_typed(typed) {
             // A name without a tag is all its tags.
