@@ -45,6 +45,14 @@ impl Call {
         self.request.headers()
     }
 
+    /// Reads a body that says nothing. An answer before its end would close the connection under a client that still
+    /// writes: docker's sends `{}` with every push, and reported a broken pipe now and then.
+    pub(crate) async fn ignore_body(&mut self) -> Result<(), Error> {
+        let body = http_body_util::Limited::new(self.request.body_mut(), body::MAX_JSON);
+        let read = http_body_util::BodyExt::collect(body).await;
+        read.map(drop).map_err(|error| Error::invalid(format!("cannot read the request's body: {error}")))
+    }
+
     /// The body as JSON. An empty one is `null`; another content type than JSON is refused as dockerd does.
     pub(crate) async fn json(request: Request<Incoming>) -> Result<Value, Error> {
         let content_type = request.headers().get(header::CONTENT_TYPE).cloned();

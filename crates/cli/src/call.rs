@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use client::config::Config;
+use client::credentials::{self, Auth};
 use client::resolve::{self, Endpoint, Wanted};
 use client::{Engine, context::Store};
 use flags::{Invocation, Matches};
@@ -88,6 +89,29 @@ impl Call {
     /// The configuration, for a command that will write it: a mistake is an error, or the file would be lost.
     pub(crate) fn config_to_change(&self) -> Result<Config, Error> {
         Ok(Config::load(&self.config_dir())?)
+    }
+
+    /// `--platform`, or the variable that stands for it.
+    pub(crate) fn platform(&self) -> Option<String> {
+        let given = self.flags().changed("platform").then(|| self.flags().text("platform").to_owned());
+        let found = given.or_else(|| resolve::process_env("DOCKER_DEFAULT_PLATFORM"));
+        found.filter(|platform| !platform.is_empty())
+    }
+
+    /// The engine, told who the user is to the registry of this domain.
+    pub(crate) fn known_to(&self, engine: &Engine, domain: &str) -> Engine {
+        engine.with_header("X-Registry-Auth", self.auth(domain).header())
+    }
+
+    /// Who the user is to the registry of this domain. As with docker, nobody where that can't be found out; but it is
+    /// said why.
+    pub(crate) fn auth(&self, domain: &str) -> Auth {
+        let variable = resolve::process_env(credentials::AUTH_VARIABLE);
+        let auth = self.config().auth(credentials::key_of(domain), variable.as_deref());
+        auth.unwrap_or_else(|error| {
+            ui::err(&diag::printable(&format!("WARNING: {}", diag::chain(&error))));
+            Auth::default()
+        })
     }
 
     /// The contexts.

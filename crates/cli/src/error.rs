@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// The engine could not be asked, or refused.
     #[error(transparent)]
     Engine(#[from] client::Error),
+    /// A registry that was asked without an engine.
+    #[error(transparent)]
+    Registry(#[from] distribution::Error),
     /// docker's sentence for something that this command can't do.
     #[error("{0}")]
     Usage(String),
@@ -54,6 +57,9 @@ pub(crate) enum Error {
         /// The command whose help is advertised.
         path: String,
     },
+    /// Ctrl-C, which says enough.
+    #[error("interrupted")]
+    Interrupted,
     /// Our own output or input.
     #[error("cannot {0}")]
     Io(&'static str, #[source] io::Error),
@@ -68,6 +74,8 @@ impl Error {
         match self {
             Self::Run { code, .. } => *code,
             Self::Flags { .. } => 125,
+            // 128 + SIGINT.
+            Self::Interrupted => 130,
             // 128 + SIGPIPE, which is what a reader that went away leaves behind.
             Self::Io(_, source) if source.kind() == io::ErrorKind::BrokenPipe => 141,
             _ => 1,
@@ -79,6 +87,7 @@ impl Explain for Error {
     fn class(&self) -> Class {
         match self {
             Self::Engine(error) => error.class(),
+            Self::Registry(error) => error.class(),
             Self::Refused { .. } | Self::NotYet { .. } => Class::NotImplemented,
             Self::Usage(_) | Self::Flags { .. } | Self::Template { .. } => Class::Invalid,
             _ => Class::Internal,
@@ -88,6 +97,7 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
             _ => None,
         }
     }

@@ -39,6 +39,33 @@ impl Sink {
     }
 }
 
+impl Sink {
+    /// Whether people read there.
+    pub(crate) fn is_terminal(self) -> bool {
+        match self {
+            Self::Output => io::stdout().is_terminal(),
+            Self::Errors => io::stderr().is_terminal(),
+        }
+    }
+
+    /// The columns of that terminal.
+    pub(crate) fn columns(self) -> Option<usize> {
+        let size = match self {
+            Self::Output => rustix::termios::tcgetwinsize(io::stdout()),
+            Self::Errors => rustix::termios::tcgetwinsize(io::stderr()),
+        };
+        size.ok().map(|size| usize::from(size.ws_col))
+    }
+}
+
+/// docker's way to remark something: a header, and the following lines below its text.
+pub(crate) fn note(header: &str, text: &str) -> String {
+    let header = format!(" {header} -> ");
+    let indent = " ".repeat(header.len());
+    let lines: Vec<String> = text.split('\n').map(|line| format!("{line}\n")).collect();
+    format!("\n{header}{}", lines.join(&indent))
+}
+
 /// Writes bytes to the error stream.
 pub(crate) fn err_bytes(bytes: &[u8]) -> Result<(), Error> {
     io::stderr().lock().write_all(bytes).map_err(|e| Error::Io("write the error stream", e))
@@ -67,7 +94,7 @@ pub(crate) fn finish(program: &str, result: Outcome) -> i32 {
         Err(error) => error,
     };
     let code = error.exit_code();
-    if code == 141 {
+    if matches!(error, Error::Interrupted) || code == 141 {
         return code;
     }
     err(&rendered(program, &error));

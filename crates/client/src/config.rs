@@ -67,6 +67,21 @@ impl Config {
             // `shift_remove` keeps the order of the others.
             None => drop(self.keys.shift_remove("currentContext")),
         }
+        self.save()
+    }
+
+    /// A key's value, to be changed.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.keys.get_mut(key)
+    }
+
+    /// The same for a key that is made where it is missing.
+    pub(crate) fn entry(&mut self, key: &str, missing: impl FnOnce() -> Value) -> &mut Value {
+        self.keys.entry(key).or_insert_with(missing)
+    }
+
+    /// Writes the file.
+    pub(crate) fn save(&self) -> Result<(), Error> {
         let text = files::go_escape(&files::indented(&Value::Object(self.keys.clone()), "\t"));
         files::write(&self.path, text.as_bytes())
     }

@@ -114,6 +114,13 @@ impl Engine {
         Self { endpoint, idle: Mutex::new(None), version }
     }
 
+    /// The same engine with a header on every request.
+    pub fn with_header(&self, name: &str, value: String) -> Self {
+        let mut endpoint = self.endpoint.clone();
+        endpoint.headers.push((name.to_owned(), value));
+        Self { endpoint, idle: Mutex::new(None), version: self.version.clone() }
+    }
+
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint

@@ -152,6 +152,22 @@ pub enum Error {
         /// What came.
         status: u16,
     },
+    /// A credential helper that failed, in docker's words.
+    #[error("error {doing} credentials - err: {reason}, out: `{said}`")]
+    Helper {
+        /// `getting`, `storing` or `erasing`.
+        doing: &'static str,
+        /// How it ended.
+        reason: String,
+        /// What it said; helpers say what is wrong there, and no secret.
+        said: String,
+    },
+    /// An entry of `auths` that holds no name and password.
+    #[error("invalid auth configuration for {0}: it is not base64 of name:password")]
+    AuthEntry(String),
+    /// A `DOCKER_AUTH_CONFIG` that isn't JSON.
+    #[error("cannot read DOCKER_AUTH_CONFIG: {0}")]
+    AuthVariable(String),
     /// A version that is none, in `DOCKER_API_VERSION`.
     #[error("invalid API version {0:?} in DOCKER_API_VERSION")]
     ApiVersion(String),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use serde_json::Value;
@@ -52,7 +52,8 @@ fn plain(error: &serde_json::Error) -> String {
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// Replaces the file in one step, readable by its owner alone; its folder is made where it is missing.
+/// Replaces the file in one step, readable by its owner alone; its folder is made where it is missing. A file that was
+/// there keeps its owner: under sudo a person's file must not become root's.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     // Through a link the file that it names is replaced, as people keep their configuration in other places.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -60,7 +61,13 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     make_dir(dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = dir.join(format!(".{name}.{}", std::process::id()));
-    let written = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, bytes).and_then(|()| {
+        if let Ok(before) = fs::metadata(path) {
+            // Who may not give files away has none to give.
+            let _ = std::os::unix::fs::chown(&temporary, Some(before.uid()), Some(before.gid()));
+        }
+        fs::rename(&temporary, path)
+    });
     written.map_err(|e| {
         let _ = fs::remove_file(&temporary);
         at("write", path)(e)

@@ -1,6 +1,7 @@
 //! Finding, starting and reaching an engine over the Docker Engine API.
 //!
 //! What is here, in the order in which a call goes through it: [`config`] and [`context`] read docker's files,
+//! [`credentials`] knows who the user is to registries,
 //! [`resolve`] decides from flags, environment and files which [`Endpoint`] is meant, `connect` opens a byte stream
 //! to it (unix, tcp, tls, ssh), starting the local engine where that is the default and nothing listens, and
 //! [`Engine`] speaks HTTP/1.1 over it: requests, streams, upgrades, the negotiated API version.
@@ -11,6 +12,7 @@ mod autostart;
 pub mod config;
 mod connect;
 pub mod context;
+pub mod credentials;
 mod engine;
 mod error;
 pub mod files;

@@ -181,10 +181,7 @@ impl Auth {
         if !status.is_success() {
             let error = repository::failure(transport, &host, response).await;
             return Err(match (status.as_u16(), error) {
-                (401 | 403, Error::Status { message, .. }) => Error::Unauthorized(match message.is_empty() {
-                    true => "incorrect username or password".to_owned(),
-                    false => message,
-                }),
+                (401 | 403, Error::Status { message, .. }) => Error::wrong_login(&message),
                 (_, error) => error,
             });
         }

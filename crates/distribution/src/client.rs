@@ -111,16 +111,13 @@ impl Client {
                 let host = answer.url.origin.authority();
                 let error = crate::repository::failure(&self.transport, &host, answer.response).await;
                 return Err(match error {
-                    Error::Status { status: 401 | 403, message, .. } => Error::Unauthorized(match message {
-                        message if message.is_empty() => "incorrect username or password".into(),
-                        message => message,
-                    }),
+                    Error::Status { status: 401 | 403, message, .. } => Error::wrong_login(&message),
                     error => error,
                 });
             }
             header = auth.header(&self.transport).await?;
         }
-        Err(Error::Unauthorized("incorrect username or password".into()))
+        Err(Error::wrong_login(""))
     }
 
     /// Tries endpoints until one does what is wanted. A mirror's failure, whatever it is, only means the next one; of a

@@ -1,10 +1,11 @@
 //! What a registry has under a name, without fetching it: `GET /distribution/{name}/json`.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use oci::image::{Descriptor, ImageConfig, Platform};
 use oci::{Digest, Hasher, Reference};
 
-use crate::manifest::{MAX_MANIFEST, Parsed};
+use crate::manifest::{Document, MAX_MANIFEST, Parsed};
 use crate::repository::Repository;
 use crate::{Access, Client, Credentials, Error};
 
@@ -31,6 +32,23 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The document that a reference names, as it is, and the repository that has it.
+    pub async fn document(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+    ) -> Result<(Repository, Document), Error> {
+        self.first(reference, Access::Pull, credentials, |repository| {
+            Box::pin(async move {
+                let document = repository.manifest(&repository.reference).await?;
+                Ok((repository, document))
+            })
+        })
+        .await
+    }
+}
+
 impl Repository {
     async fn describe(&self) -> Result<Description, Error> {
         let named = self.manifest(&self.reference).await?;
@@ -45,6 +63,18 @@ impl Repository {
     }
 
     async fn platform(&self, config: &Descriptor) -> Result<Platform, Error> {
+        let bytes = self.config(config).await?;
+        let parsed = serde_json::from_slice::<ImageConfig>(&bytes);
+        Ok(parsed.map_err(|e| self.malformed("the image's config", &e))?.platform)
+    }
+
+    /// The document that a reference of this repository names, as it is.
+    pub async fn document(&self, reference: &Reference) -> Result<Document, Error> {
+        self.manifest(reference).await
+    }
+
+    /// An image's config, as it is.
+    pub async fn config(&self, config: &Descriptor) -> Result<Bytes, Error> {
         let what = "the image's config";
         let answer = self.get(&self.url(&format!("blobs/{}", config.digest)), &HeaderMap::new()).await?;
         let (host, body) = (answer.url.origin.authority(), answer.response.into_body());
@@ -55,7 +85,6 @@ impl Repository {
         if found != expected {
             return Err(Error::Mismatch { host, what: what.to_owned(), expected, found });
         }
-        let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|e| self.malformed(what, &e))?;
-        Ok(config.platform)
+        Ok(bytes)
     }
 }

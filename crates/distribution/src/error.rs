@@ -59,6 +59,9 @@ pub enum Error {
     Redirect { host: String, why: &'static str },
     #[error("{what} is not valid: {}", printable(.value))]
     Address { what: &'static str, value: String },
+    /// containerd's sentence for what is no platform.
+    #[error("{}", printable(.0))]
+    Platform(String),
     /// dockerd's sentence.
     #[error("unauthorized: {}", printable(.0))]
     Unauthorized(String),
@@ -90,6 +93,14 @@ impl Error {
         }
     }
 
+    /// A login that was refused, in the registry's words where it has some; its code is the sentence's own beginning.
+    pub(crate) fn wrong_login(message: &str) -> Self {
+        let detail = message.strip_prefix("unauthorized: ").unwrap_or(message);
+        Self::Unauthorized(
+            if detail.is_empty() { "incorrect username or password" } else { detail }.to_owned(),
+        )
+    }
+
     /// How long the registry wants to be left alone.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -115,7 +126,7 @@ impl Explain for Error {
             Self::Unauthorized(_) | Self::NoPassword => Class::Unauthorized,
             Self::Unsupported { .. } => Class::NotImplemented,
             Self::Status { status: 429, .. } => Class::Unavailable,
-            Self::Address { .. } => Class::Invalid,
+            Self::Address { .. } | Self::Platform(_) => Class::Invalid,
             Self::Content(error) => error.class(),
             _ => Class::Internal,
         }

@@ -35,7 +35,7 @@ pub use credentials::{Credentials, Secret};
 pub use describe::Description;
 pub use download::Download;
 pub use error::Error;
-pub use manifest::{MAX_MANIFEST, Parsed, Resolved, Single};
+pub use manifest::{Document, MAX_MANIFEST, Parsed, Resolved, Single};
 pub use platform::Wanted;
 pub use repository::{Access, Repository};
 pub use retry::Attempts;

@@ -46,11 +46,11 @@ pub enum Parsed {
 
 /// A document as received.
 #[derive(Debug, Clone)]
-pub(crate) struct Document {
-    pub(crate) digest: Digest,
-    pub(crate) media_type: String,
-    pub(crate) bytes: Bytes,
-    pub(crate) parsed: Parsed,
+pub struct Document {
+    pub digest: Digest,
+    pub media_type: String,
+    pub bytes: Bytes,
+    pub parsed: Parsed,
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,59 @@ use oci::image::{Descriptor, Platform};
 
 use crate::Error;
 
+/// What Go can be built for: a word alone is one of these.
+const SYSTEMS: &[&str] = &[
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "windows",
+    "zos",
+];
+const ARCHITECTURES: &[&str] = &[
+    "386",
+    "aarch64",
+    "amd64",
+    "amd64p32",
+    "arm",
+    "arm64",
+    "arm64be",
+    "armbe",
+    "armel",
+    "armhf",
+    "i386",
+    "loong64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mips64p32",
+    "mips64p32le",
+    "mipsle",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "wasm",
+    "x86-64",
+    "x86_64",
+];
+
 /// A platform that somebody asked for, or this host's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -25,23 +78,28 @@ impl Wanted {
         Self { platform: normal("linux", architecture, ""), asked: false }
     }
 
-    /// `linux/arm64/v8`, `arm64`, `linux`.
+    /// `linux/arm64/v8`, `arm64`, `linux`, by containerd's grammar and in its words.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::Address { what: "the platform", value: text.to_owned() };
+        let wrong = |why: &str| Err(Error::Platform(format!("{text:?}: {why}: invalid argument")));
         let part = |part: &str| {
             part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && !part.is_empty()
         };
         let parts: Vec<&str> = text.split('/').collect();
-        if !parts.iter().all(|p| part(p)) {
-            return Err(wrong());
+        if let Some(odd) = parts.iter().find(|p| !part(p)) {
+            return Err(Error::Platform(format!(
+                "{odd:?} is an invalid component of {text:?}: platform specifier component must match \
+                 \"^[A-Za-z0-9_.-]+$\": invalid argument"
+            )));
         }
-        let host = Self::host().platform;
+        let host = Self::host().platform.architecture;
+        let known = |list: &[&str], word: &str| list.contains(&word.to_ascii_lowercase().as_str());
         let platform = match parts[..] {
-            ["linux"] => host,
-            [architecture] => normal("linux", architecture, ""),
+            [os] if known(SYSTEMS, os) => normal(os, &host, ""),
+            [architecture] if known(ARCHITECTURES, architecture) => normal("linux", architecture, ""),
+            [_] => return wrong("unknown operating system or architecture"),
             [os, architecture] => normal(os, architecture, ""),
             [os, architecture, variant] => normal(os, architecture, variant),
-            _ => return Err(wrong()),
+            _ => return wrong("cannot parse platform specifier"),
         };
         Ok(Self { platform, asked: true })
     }
@@ -194,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_is_no_platform_is_refused() {
-        for wrong in ["", "linux/", "a/b/c/d", "linux/am d64"] {
+        for wrong in ["", "nonsense", "linux/", "a/b/c/d", "linux/am d64"] {
             assert!(Wanted::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -154,6 +154,11 @@ impl Reference {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
+    /// The same name at exactly this content: the tag stays, as a remark.
+    pub fn at_digest(&self, digest: Digest) -> Self {
+        Self { digest: Some(digest), ..self.clone() }
+    }
+
     /// Adds `latest` where neither tag nor digest was given.
     pub fn or_latest(mut self) -> Self {
         if self.tag.is_none() && self.digest.is_none() {

@@ -4,11 +4,11 @@
 //! printed when it was given exactly these. `cargo xtask replies --host unix://…` writes both.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,18 @@ impl Answers {
         read("answers.json")
     }
 
+    /// Answers of a test's own, by method and path (`GET /images/json`), beside an engine that can be reached.
+    pub fn given(answers: &[(&str, String)]) -> Self {
+        let headers = [("Api-Version", "1.51"), ("Ostype", "linux"), ("Content-Type", "application/json")];
+        let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let ping = ["HEAD /_ping", "GET /_ping"].map(|key| (key, String::new()));
+        let all = ping
+            .iter()
+            .chain(answers)
+            .map(|(key, body)| ((*key).to_owned(), Answer { headers: headers.clone(), body: body.clone() }));
+        Self(all.collect())
+    }
+
     /// Asks a dockerd.
     fn ask(socket: &Path) -> anyhow::Result<Self> {
         let mut answers = BTreeMap::new();
@@ -162,6 +174,7 @@ pub fn outputs() -> anyhow::Result<Outputs> {
 pub struct Replay {
     scratch: Scratch,
     socket: PathBuf,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Replay {
@@ -171,21 +184,33 @@ impl Replay {
         let room = PATH_LENGTH.saturating_sub(scratch.path().as_os_str().len() + 1);
         let socket = scratch.join(&format!("{:d>room$}", ".sock"));
         let (listener, answers) = (UnixListener::bind(&socket)?, Arc::new(answers));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
         // Ends with the process; a connection is served to its end.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let answers = answers.clone();
-                std::thread::spawn(move || answer(&stream, &answers));
+                let (answers, log) = (answers.clone(), log.clone());
+                std::thread::spawn(move || answer(&stream, &answers, &log));
             }
         });
-        Ok(Self { scratch, socket })
+        Ok(Self { scratch, socket, asked })
+    }
+
+    /// `DOCKER_HOST` for this server.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    /// What was asked since the last time: method and path with its query.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What a command line prints here, without what is about the client itself or about the moment.
     #[track_caller]
     pub fn run(&self, mut command: Command, words: &[&str]) -> String {
         command.env_clear().env("HOME", self.scratch.join("home")).env("TZ", "UTC");
-        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+        command.env("DOCKER_HOST", self.host());
         let Output { stdout, stderr, code, .. } = command::run(command.args(words));
         let about_the_engine = stdout.find("Server:\n").or_else(|| stdout.find("Server: ")).unwrap_or(0);
         let text = format!("{}{stderr}exit code {code}\n", &stdout[about_the_engine..]);
@@ -207,12 +232,21 @@ impl Drop for Replay {
     }
 }
 
-fn answer(stream: &UnixStream, answers: &Answers) {
-    let mut head = BufReader::new(stream).lines().map_while(Result::ok);
+fn answer(stream: &UnixStream, answers: &Answers, asked: &Mutex<Vec<String>>) {
+    let mut reader = BufReader::new(stream);
+    let mut head = reader.by_ref().lines().map_while(Result::ok);
     let first = head.next().unwrap_or_default();
-    head.take_while(|line| !line.is_empty()).for_each(drop);
+    let length =
+        |line: String| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<u64>().ok();
+    let length: u64 = head.take_while(|line| !line.is_empty()).filter_map(length).sum();
+    // A client that still writes when the connection is closed says so instead of what it was told.
+    let _ = std::io::copy(&mut reader.take(length), &mut std::io::sink());
     let mut words = first.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if !path.ends_with("/_ping") {
+        let line = format!("{method} {}", path.strip_prefix(VERSION).unwrap_or(path));
+        asked.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
     let path = path.split('?').next().unwrap_or_default();
     let key = format!("{method} {}", path.strip_prefix(VERSION).unwrap_or(path));
     let unknown = Answer { headers: Vec::new(), body: format!("{{\"message\":\"not recorded: {key}\"}}") };

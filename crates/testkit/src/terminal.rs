@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -16,6 +17,8 @@ pub struct Terminal {
     master: File,
     child: Child,
     shown: Arc<Mutex<String>>,
+    /// Says when nobody can write to the terminal any more.
+    closed: Receiver<()>,
 }
 
 impl Terminal {
@@ -31,6 +34,7 @@ impl Terminal {
         session.stdin(end()).stdout(end()).stderr(end());
         let child = session.spawn().unwrap_or_else(|error| panic!("{session:?}: {error}"));
         let shown = Arc::new(Mutex::new(String::new()));
+        let (close, closed) = mpsc::channel();
         let (copy, mut reader) = (Arc::clone(&shown), master.try_clone().expect("a second descriptor"));
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
@@ -41,8 +45,9 @@ impl Terminal {
                 let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
                 copy.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
             }
+            let _ = close.send(());
         });
-        Self { master, child, shown }
+        Self { master, child, shown, closed }
     }
 
     /// Types.
@@ -70,13 +75,16 @@ impl Terminal {
         });
     }
 
-    /// Waits for the end of the program and returns its exit code.
+    /// Waits for the end of the program and of what it shows, and returns its exit code.
     #[track_caller]
     pub fn wait(&mut self) -> Option<i32> {
-        eventually(DEADLINE, || match self.child.try_wait() {
+        let code = eventually(DEADLINE, || match self.child.try_wait() {
             Ok(Some(status)) => Ok(status.code()),
             _ => Err(self.shown()),
-        })
+        });
+        // A program that it left behind may keep the terminal; what that one shows is nobody's business.
+        let _ = self.closed.recv_timeout(DEADLINE);
+        code
     }
 }
 

@@ -14,7 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ketch", &["api", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
     // faces
     ("demo", &[]),
-    ("cli", &["about", "client", "diag", "flags", "oci", "sys"]),
+    // `manifest` speaks to registries itself, as docker's does: there is no route for it.
+    ("cli", &["about", "client", "diag", "distribution", "flags", "oci", "sys"]),
     ("client", &["diag", "dial", "sys"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "state", "sys"]),
     ("api", &["about", "diag", "engine", "oci"]),

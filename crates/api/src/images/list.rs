@@ -31,6 +31,11 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
             continue;
         }
         let mut entry = summary(&call, &catalogue, image);
+        for key in ["RepoTags", "RepoDigests"] {
+            if let Some(names) = entry[key].as_array_mut() {
+                names.retain(|name| chosen.means(name.as_str().unwrap_or_default()));
+            }
+        }
         if manifests {
             entry["Manifests"] = manifests::of(&call, &catalogue, image);
         }
@@ -90,6 +95,11 @@ impl<'a> Chosen<'a> {
         })
     }
 
+    /// Whether this name of an image was asked for: its others aren't shown, as dockerd does it.
+    fn means(&self, name: &str) -> bool {
+        self.filters.admits_by("reference", |pattern| refers(name, pattern))
+    }
+
     fn admits(&self, image: &Image, names: &[String]) -> bool {
         let created = image.created();
         let label = |name: &str| image.config.config.labels.get(name).map(String::as_str);
@@ -97,7 +107,8 @@ impl<'a> Chosen<'a> {
             && self.before.is_none_or(|before| created < before)
             && self.since.is_none_or(|since| created > since)
             && self.until.is_none_or(|until| created < until)
-            && self.filters.admits_by("reference", |pattern| names.iter().any(|name| refers(name, pattern)))
+            && (names.is_empty() && !self.filters.has("reference")
+                || names.iter().any(|name| self.means(name)))
             && self.filters.admits_labels("label", label)
             && (!self.filters.has("label!") || !self.filters.admits_labels("label!", label))
     }

@@ -8,7 +8,8 @@ use crate::call::Call;
 use crate::error::Error;
 use crate::reply::Reply;
 
-pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
+pub(crate) async fn post(mut call: Call) -> Result<Reply, Error> {
+    call.ignore_body().await?;
     let invalid = |error| Error::from(engine::Error::InvalidReference(error));
     let named = Reference::parse_as_typed(call.name()).map_err(invalid)?;
     let reference = match call.query.get("tag") {

@@ -6,9 +6,10 @@ use client::encode;
 use http::Method;
 use serde_json::Value;
 
-use super::{filters, load, logs, units};
+use super::{filters, logs, units};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
+use crate::messages;
 use crate::template::{LISTING, Template};
 use crate::ui;
 
@@ -27,7 +28,7 @@ pub(crate) fn events(call: &Call) -> Outcome {
     );
     call.with_engine(|engine| async move {
         let body = engine.stream(Method::GET, &path, None).await?;
-        load::messages(body, |event| ui::out(&line(format, template.as_ref(), event)?)).await?;
+        messages::each(body, |event| ui::out(&line(format, template.as_ref(), event)?)).await?;
         Ok(0)
     })
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use client::encode;
 use serde_json::{Value, json};
 
+use crate::call::Call;
+
 /// The `filters` parameter, or nothing: `{"name": {"value": true}}`.
 pub(crate) fn parameter(filters: &[String]) -> Option<String> {
     let mut table: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
@@ -15,6 +17,24 @@ pub(crate) fn parameter(filters: &[String]) -> Option<String> {
     }
     let value: Value = json!(table);
     (!table.is_empty()).then(|| format!("filters={}", encode(&value.to_string())))
+}
+
+/// The filters of a prune: those that were given, and the configuration's `pruneFilters` where none says otherwise.
+pub(crate) fn for_prune(call: &Call) -> Vec<String> {
+    let mut filters = call.flags().list("filter");
+    let configured = call.config().get("pruneFilters").and_then(Value::as_array);
+    for filter in configured.into_iter().flatten().filter_map(Value::as_str) {
+        let Some((name, value)) = filter.split_once('=') else { continue };
+        let opposite = match name {
+            "label" => format!("label!={value}"),
+            "label!" => format!("label={value}"),
+            _ => String::new(),
+        };
+        if !filters.contains(&opposite) {
+            filters.push(filter.to_owned());
+        }
+    }
+    filters
 }
 
 /// A path with those parameters that are there.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::containers::short_id;
 use super::each::unless_fatal;
-use super::{filters, units};
+use super::{filters, image_tree, units};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row};
@@ -38,6 +38,9 @@ pub(crate) fn list(call: &Call) -> Outcome {
     let flags = call.flags();
     let mut wanted = flags.list("filter");
     wanted.extend(call.args().first().map(|reference| format!("reference={reference}")));
+    if flags.bool("tree") {
+        return tree(call, &wanted);
+    }
     let configured = call.config().text("imagesFormat").unwrap_or_default();
     let format = if flags.changed("format") { flags.text("format") } else { configured };
     let path = filters::with_query(
@@ -50,6 +53,25 @@ pub(crate) fn list(call: &Call) -> Outcome {
     let rows: Vec<Row> = images.flat_map(|image| rows(image, full, digests)).collect();
     let format = if flags.bool("digests") && matches!(format, "" | "table") { WITH_DIGESTS } else { format };
     ui::out(&IMAGES.render(if flags.bool("quiet") { "" } else { format }, flags.bool("quiet"), &rows)?)?;
+    Ok(0)
+}
+
+/// `--tree`.
+fn tree(call: &Call, wanted: &[String]) -> Outcome {
+    let flags = call.flags();
+    let others = [("quiet", "--quiet"), ("no-trunc", "--no-trunc"), ("digests", "--show-digest")];
+    let other = others.into_iter().find(|(name, _)| flags.bool(name)).map(|(_, shown)| shown);
+    let other = other.or((!flags.text("format").is_empty()).then_some("--format"));
+    if let Some(shown) = other {
+        return Err(Error::Usage(format!("{shown} is not yet supported with --tree")));
+    }
+    let all = flags.bool("all");
+    let parameters =
+        [all.then(|| "all=1".to_owned()), filters::parameter(wanted), Some("manifests=1".to_owned())];
+    let path = filters::with_query("/images/json", &parameters);
+    let answer = call.with_engine(|engine| async move { Ok(engine.get(&path).await?) })?;
+    let dangling = wanted.iter().any(|filter| matches!(filter.as_str(), "dangling=true" | "dangling=1"));
+    ui::out(&image_tree::tree(&answer, all || dangling))?;
     Ok(0)
 }
 
@@ -107,7 +129,7 @@ pub(crate) fn remove(call: &Call) -> Outcome {
         flags.bool("no-prune").then(|| "noprune=1".to_owned()),
     ];
     for platform in flags.list("platform") {
-        query.push(Some(format!("platforms={}", encode(&super::load::platform(&platform)?))));
+        query.push(Some(format!("platforms={}", encode(&super::platform::parse(&platform)?))));
     }
     let force = flags.bool("force");
     call.with_engine(|engine| async move {

@@ -52,7 +52,7 @@ pub(crate) fn container(call: &Call) -> Outcome {
 
 /// `image inspect`.
 pub(crate) fn image(call: &Call) -> Outcome {
-    let platform = call.flags().find("platform").map(super::load::platform).transpose()?;
+    let platform = call.flags().find("platform").map(super::platform::parse).transpose()?;
     let query = platform.map_or_else(String::new, |platform| format!("?platform={}", encode(&platform)));
     inspect(call, &KINDS[1..2], query)
 }

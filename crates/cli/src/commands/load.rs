@@ -1,29 +1,26 @@
-//! `load`: an archive from a file or the input, streamed; and the engine's message streams.
+//! `load` and `import`: an archive from a file or the input, streamed.
 
 use std::fs::File;
 use std::io::Read;
 
 use bytes::Bytes;
-use client::{Body, encode};
+use client::encode;
 use http::Method;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::filters;
+use super::{filters, platform, pull};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
-use crate::ui;
+use crate::messages;
+use crate::ui::{self, Sink};
 
 /// `load`, `image load`.
 pub(crate) fn load(call: &Call) -> Outcome {
     let flags = call.flags();
     let input: Box<dyn Read + Send> = match flags.find("input") {
-        Some(path) => {
-            let opened = File::open(path);
-            Box::new(opened.map_err(|e| Error::Usage(format!("open {path}: {}", plain(&e))))?)
-        }
+        Some(path) => Box::new(opened(path)?),
         None if ui::in_is_terminal() => {
             return Err(Error::Usage("requested load from stdin, but stdin is empty".into()));
         }
@@ -31,43 +28,64 @@ pub(crate) fn load(call: &Call) -> Outcome {
     };
     let quiet = flags.bool("quiet") || !ui::out_is_terminal();
     let mut query = vec![Some(format!("quiet={}", u8::from(quiet)))];
-    for wanted in flags.list("platform") {
-        query.push(Some(format!("platform={}", encode(&platform(&wanted)?))));
-    }
+    query.extend(platform::parameter(flags)?);
     call.with_engine(|engine| async move {
         let path = filters::with_query("/images/load", &query);
         let body = engine.stream_from(Method::POST, &path, streamed(input)).await?;
-        messages(body, |message| match message["stream"].as_str() {
-            Some(text) => ui::out(&diag::printable(text)),
-            None => Ok(()),
-        })
-        .await?;
+        messages::show(body, Sink::Output).await?;
         Ok(0)
     })
 }
 
+/// `import`, `image import`.
+pub(crate) fn import(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let (source, name) = match call.args() {
+        [source] => (source.as_str(), ""),
+        [source, name, ..] => (source.as_str(), name.as_str()),
+        [] => ("", ""),
+    };
+    let far = source.starts_with("http://") || source.starts_with("https://");
+    let input: Option<Box<dyn Read + Send>> = match source {
+        "-" => Some(Box::new(std::io::stdin())),
+        _ if far => None,
+        path => Some(Box::new(opened(path)?)),
+    };
+    if !name.is_empty() {
+        pull::parse(name)?;
+    }
+    let mut query = vec![
+        Some(format!("fromSrc={}", encode(if far { source } else { "-" }))),
+        (!name.is_empty()).then(|| format!("repo={}", encode(name))),
+        flags.find("message").map(|message| format!("message={}", encode(message))),
+        call.platform().map(|platform| format!("platform={}", encode(&platform.to_lowercase()))),
+    ];
+    query.extend(flags.list("change").iter().map(|change| Some(format!("changes={}", encode(change)))));
+    let path = filters::with_query("/images/create", &query);
+    call.with_engine(|engine| async move {
+        let body = match input {
+            Some(input) => engine.stream_from(Method::POST, &path, streamed(input)).await?,
+            None => engine.stream(Method::POST, &path, None).await?,
+        };
+        messages::show(body, Sink::Output).await?;
+        Ok(0)
+    })
+}
+
+fn opened(path: &str) -> Result<File, Error> {
+    File::open(path).map_err(|e| Error::Usage(format!("open {path}: {}", plain(&e))))
+}
+
 /// The kernel's sentence without the number that Rust appends.
-fn plain(error: &std::io::Error) -> String {
+pub(super) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
-/// `linux/arm64/v8` as the API wants it.
-pub(crate) fn platform(text: &str) -> Result<String, Error> {
-    let mut parts = text.split('/');
-    let (os, arch, variant) = (parts.next(), parts.next(), parts.next());
-    let (Some(os), Some(arch), None) = (os.filter(|os| !os.is_empty()), arch, parts.next()) else {
-        return Err(Error::Usage(format!("invalid platform: {text:?}: must be os/architecture[/variant]")));
-    };
-    let mut platform = json!({ "os": os, "architecture": arch });
-    if let Some(variant) = variant {
-        platform["variant"] = variant.into();
-    }
-    Ok(platform.to_string())
-}
-
 /// A request's body from a reader, read by a thread a few pieces ahead.
-fn streamed(mut input: Box<dyn Read + Send>) -> http_body_util::combinators::BoxBody<Bytes, std::io::Error> {
+pub(super) fn streamed(
+    mut input: Box<dyn Read + Send>,
+) -> http_body_util::combinators::BoxBody<Bytes, std::io::Error> {
     let (sender, mut receiver) = mpsc::channel::<std::io::Result<Bytes>>(4);
     std::thread::spawn(move || {
         let mut buffer = vec![0; 256 << 10];
@@ -87,42 +105,4 @@ fn streamed(mut input: Box<dyn Read + Send>) -> http_body_util::combinators::Box
     let pieces = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
     let frames = futures_util::StreamExt::map(pieces, |piece| piece.map(Frame::data));
     BodyExt::boxed(StreamBody::new(frames))
-}
-
-/// The JSON messages of a stream, one by one; an error among them is the command's error.
-pub(crate) async fn messages(
-    mut body: Body,
-    mut each: impl FnMut(&Value) -> Result<(), Error>,
-) -> Result<(), Error> {
-    /// No message is longer: an engine that sends one is broken.
-    const LIMIT: usize = 16 << 20;
-    let mut rest: Vec<u8> = Vec::new();
-    while let Some(piece) = body.next().await? {
-        rest.extend_from_slice(&piece);
-        let mut used = 0;
-        let mut values = serde_json::Deserializer::from_slice(&rest).into_iter::<Value>();
-        loop {
-            match values.next() {
-                Some(Ok(message)) => {
-                    used = values.byte_offset();
-                    if let Some(error) =
-                        message["errorDetail"]["message"].as_str().or(message["error"].as_str())
-                    {
-                        return Err(Error::Usage(error.to_owned()));
-                    }
-                    each(&message)?;
-                }
-                Some(Err(error)) if error.is_eof() => break,
-                Some(Err(source)) => {
-                    return Err(client::Error::Json { path: "a stream of messages".into(), source }.into());
-                }
-                None => break,
-            }
-        }
-        rest.drain(..used);
-        if rest.len() > LIMIT {
-            return Err(client::Error::TooLarge { path: "a stream of messages".into(), limit: LIMIT }.into());
-        }
-    }
-    Ok(())
 }

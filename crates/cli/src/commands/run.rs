@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use client::{Engine, encode};
-use flags::Matches;
 use http::Method;
+use oci::Reference;
 use serde_json::Value;
 
 use super::attach::{self, Carried};
-use super::{each, filters};
+use super::{each, filters, pull};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::session::{signals, terminal};
@@ -25,7 +25,11 @@ pub(crate) fn create(call: &Call) -> Outcome {
     let body =
         in_words_of_run(call, shape::attached(flags, false).and_then(|a| shape::container(flags, a, false)))?;
     call.with_engine(|engine| async move {
-        let id = in_words_of_run(call, create_container(call, &engine, body).await)?;
+        let id = match create_container(call, &engine, body).await {
+            // What the engine says stands by itself here; only mistakes of the call are worded as `run` does.
+            Err(error @ Error::Flags { .. }) => in_words_of_run(call, Err(error)),
+            other => other,
+        }?;
         ui::out(&format!("{id}\n"))?;
         Ok(0)
     })
@@ -127,20 +131,25 @@ async fn create_container(call: &Call, engine: &Engine, body: Value) -> Result<S
         return Err(Error::Flags { message });
     }
     let cid = flags.find("cidfile").map(CidFile::create).transpose()?;
-    if policy == "always" {
-        pull(engine, flags).await?;
+    // An id is no reference, and is never fetched.
+    let image = Reference::parse(flags.args.first().map_or("", String::as_str)).ok();
+    if let Some(image) = image.as_ref().filter(|_| policy == "always") {
+        pull(call, engine, image).await?;
     }
     let name = flags.find("name").map(|name| format!("name={}", encode(name)));
-    let platform = flags.find("platform").map(|platform| format!("platform={}", encode(platform)));
+    let platform = call.platform().map(|platform| format!("platform={}", encode(&platform)));
     let path = filters::with_query("/containers/create", &[name, platform]);
     let mut created = engine.call(Method::POST, &path, Some(&body)).await;
     if let Err(error) = &created
         && error.is_status(404)
         && error.to_string().contains("No such image")
         && policy == "missing"
+        && let Some(image) = &image
     {
-        ui::err(&format!("Unable to find image '{}' locally", diag::printable(&with_tag(image(flags)))));
-        pull(engine, flags).await?;
+        if !flags.bool("quiet") {
+            ui::err(&format!("Unable to find image '{}' locally", image.familiar()));
+        }
+        pull(call, engine, image).await?;
         created = engine.call(Method::POST, &path, Some(&body)).await;
     }
     let answer = created?.json()?;
@@ -154,41 +163,10 @@ async fn create_container(call: &Call, engine: &Engine, body: Value) -> Result<S
     Ok(id)
 }
 
-fn image(flags: &Matches) -> &str {
-    flags.args.first().map_or("", String::as_str)
-}
-
-/// A reference without tag and digest means `latest`.
-fn with_tag(image: &str) -> String {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
-}
-
 /// Asks the engine to fetch the image; its progress goes to the error stream.
-async fn pull(engine: &Engine, flags: &Matches) -> Result<(), Error> {
-    let image = with_tag(image(flags));
-    let platform = flags.find("platform").map(|platform| format!("platform={}", encode(platform)));
-    let (name, tag) = match image.split_once('@') {
-        Some((name, digest)) => (name, digest),
-        None => image.rsplit_once(':').unwrap_or((&image, "latest")),
-    };
-    let query = [Some(format!("fromImage={}", encode(name))), Some(format!("tag={}", encode(tag))), platform];
-    let body = engine.stream(Method::POST, &filters::with_query("/images/create", &query), None).await?;
-    let quiet = flags.bool("quiet");
-    super::load::messages(body, |message| {
-        let status = message["status"].as_str().unwrap_or_default();
-        // Bars belong to a terminal that is redrawn; the milestones are enough here.
-        if !quiet
-            && message
-                .get("progressDetail")
-                .is_none_or(|detail| detail.as_object().is_none_or(|d| d.is_empty()))
-        {
-            let id = message["id"].as_str().map(|id| format!("{id}: ")).unwrap_or_default();
-            ui::err(&diag::printable(&format!("{id}{status}")));
-        }
-        Ok(())
-    })
-    .await
+async fn pull(call: &Call, engine: &Engine, image: &Reference) -> Result<(), Error> {
+    let sink = (!call.flags().bool("quiet")).then_some(ui::Sink::Errors);
+    pull::fetch(call, engine, image, sink).await
 }
 
 /// `--cidfile`: made before the container, so that two runs can't share one, and removed where none came to be.

@@ -85,6 +85,18 @@ pub(crate) fn local(seconds: i64) -> String {
     }
 }
 
+/// Go's RFC 3339 in the local zone: `2026-11-21T08:10:47Z`.
+pub(crate) fn local_rfc3339(seconds: i64) -> String {
+    match Timestamp::from_second(seconds) {
+        Ok(instant) => instant
+            .to_zoned(TimeZone::system())
+            .strftime("%Y-%m-%dT%H:%M:%S%:z")
+            .to_string()
+            .replace("+00:00", "Z"),
+        Err(_) => String::new(),
+    }
+}
+
 /// An instant with nanoseconds in the local zone, as `events` prints it.
 pub(crate) fn local_nanos(nanos: i64) -> String {
     match Timestamp::from_nanosecond(nanos.into()) {

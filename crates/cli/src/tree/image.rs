@@ -2,7 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{images, inspect, load};
+use crate::commands::{history, images, inspect, load, prune, pull, push, save, tag};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
 
@@ -51,7 +51,7 @@ pub(crate) static IMAGE_HISTORY: Command = Command {
     also: "image history, history",
     flags: &[IMAGE_HISTORY_FLAGS],
     args: Args::Exact(1),
-    action: Action::NotYet,
+    action: Action::Run(history::history),
     ..LEAF
 };
 
@@ -68,7 +68,7 @@ pub(crate) static IMAGE_IMPORT: Command = Command {
     also: "image import, import",
     flags: &[IMAGE_IMPORT_FLAGS],
     args: Args::AtLeast(1),
-    action: Action::NotYet,
+    action: Action::Run(load::import),
     ..LEAF
 };
 
@@ -119,7 +119,7 @@ const IMAGE_LS_FLAGS: &[Flag] = &[
     ),
     Flag::new("no-trunc", Kind::Bool, "Don't truncate output"),
     Flag::new("quiet", Kind::Bool, "Only show image IDs").short('q'),
-    Flag::new("tree", Kind::Bool, "List multi-platform images as a tree (EXPERIMENTAL)").missing(),
+    Flag::new("tree", Kind::Bool, "List multi-platform images as a tree (EXPERIMENTAL)"),
 ];
 
 pub(crate) static IMAGE_LS: Command = Command {
@@ -146,7 +146,7 @@ pub(crate) static IMAGE_PRUNE: Command = Command {
     short: "Remove unused images",
     flags: &[IMAGE_PRUNE_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(prune::images),
     ..LEAF
 };
 
@@ -165,7 +165,7 @@ pub(crate) static IMAGE_PULL: Command = Command {
     flags: &[IMAGE_PULL_FLAGS],
     args: Args::Exact(1),
     common: 6,
-    action: Action::NotYet,
+    action: Action::Run(pull::pull),
     ..LEAF
 };
 
@@ -188,7 +188,7 @@ pub(crate) static IMAGE_PUSH: Command = Command {
     flags: &[IMAGE_PUSH_FLAGS],
     args: Args::Exact(1),
     common: 7,
-    action: Action::NotYet,
+    action: Action::Run(push::push),
     ..LEAF
 };
 
@@ -230,7 +230,7 @@ pub(crate) static IMAGE_SAVE: Command = Command {
     also: "image save, save",
     flags: &[IMAGE_SAVE_FLAGS],
     args: Args::AtLeast(1),
-    action: Action::NotYet,
+    action: Action::Run(save::save),
     ..LEAF
 };
 
@@ -240,7 +240,7 @@ pub(crate) static IMAGE_TAG: Command = Command {
     short: "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
     also: "image tag, tag",
     args: Args::Exact(2),
-    action: Action::NotYet,
+    action: Action::Run(tag::tag),
     ..LEAF
 };
 

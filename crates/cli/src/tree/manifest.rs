@@ -2,6 +2,8 @@
 
 use flags::{Args, Flag, Kind};
 
+use crate::commands::manifest;
+
 use super::{Action, Command, GROUP, LEAF};
 
 pub(crate) static MANIFEST: Command = Command {
@@ -49,7 +51,7 @@ EXPERIMENTAL:
   https://docs.docker.com/go/experimental/",
     flags: &[MANIFEST_ANNOTATE_FLAGS],
     args: Args::Exact(2),
-    action: Action::NotYet,
+    action: Action::Run(manifest::annotate),
     ..LEAF
 };
 
@@ -72,7 +74,7 @@ EXPERIMENTAL:
   https://docs.docker.com/go/experimental/",
     flags: &[MANIFEST_CREATE_FLAGS],
     args: Args::AtLeast(2),
-    action: Action::NotYet,
+    action: Action::Run(manifest::create),
     ..LEAF
 };
 
@@ -95,7 +97,7 @@ EXPERIMENTAL:
   https://docs.docker.com/go/experimental/",
     flags: &[MANIFEST_INSPECT_FLAGS],
     args: Args::Range(1, 2),
-    action: Action::NotYet,
+    action: Action::Run(manifest::inspect),
     ..LEAF
 };
 
@@ -118,7 +120,7 @@ EXPERIMENTAL:
   https://docs.docker.com/go/experimental/",
     flags: &[MANIFEST_PUSH_FLAGS],
     args: Args::Exact(1),
-    action: Action::NotYet,
+    action: Action::Run(manifest::push),
     ..LEAF
 };
 
@@ -135,6 +137,6 @@ EXPERIMENTAL:
   future release. Learn more about experimental features in our documentation:
   https://docs.docker.com/go/experimental/",
     args: Args::AtLeast(1),
-    action: Action::NotYet,
+    action: Action::Run(manifest::remove),
     ..LEAF
 };

@@ -49,7 +49,8 @@ pub(crate) enum Action {
 
 const NO_SWARM: &str = "Ketch has no Swarm: it runs containers on one machine";
 const NO_PLUGINS: &str = "Ketch has no engine plugins: volumes, networks and logging are built in";
-const NO_TRUST: &str = "Docker Content Trust was removed from Docker; sign images with a registry-side tool";
+pub(crate) const NO_TRUST: &str =
+    "Docker Content Trust was removed from Docker; sign images with a registry-side tool";
 const NO_CHECKPOINTS: &str = "Ketch has no checkpoints: they need CRIU, which is not part of it";
 const WINDOWS: &str = "it exists for Windows containers only";
 

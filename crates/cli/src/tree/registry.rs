@@ -2,6 +2,8 @@
 
 use flags::{Args, Flag, Kind};
 
+use crate::commands::{login, search};
+
 use super::{Action, Command, LEAF, kinds};
 
 const LOGIN_FLAGS: &[Flag] = &[
@@ -19,7 +21,7 @@ Defaults to Docker Hub if no server is specified.",
     flags: &[LOGIN_FLAGS],
     args: Args::AtMost(1),
     common: 9,
-    action: Action::NotYet,
+    action: Action::Run(login::login),
     ..LEAF
 };
 
@@ -31,7 +33,7 @@ pub(crate) static LOGOUT: Command = Command {
 If no server is specified, the default is defined by the daemon.",
     args: Args::AtMost(1),
     common: 10,
-    action: Action::NotYet,
+    action: Action::Run(login::logout),
     ..LEAF
 };
 
@@ -49,6 +51,6 @@ pub(crate) static SEARCH: Command = Command {
     flags: &[SEARCH_FLAGS],
     args: Args::Exact(1),
     common: 11,
-    action: Action::NotYet,
+    action: Action::Run(search::search),
     ..LEAF
 };

@@ -1,0 +1,43 @@
+//! `image prune`.
+
+use http::Method;
+use serde_json::Value;
+
+use super::{filters, units};
+use crate::call::Call;
+use crate::error::Outcome;
+use crate::{prompt, ui};
+
+const DANGLING: &str = "WARNING! This will remove all dangling images.\nAre you sure you want to continue?";
+const UNUSED: &str = "WARNING! This will remove all images without at least one container associated to them.\n\
+     Are you sure you want to continue?";
+
+/// `image prune`.
+pub(crate) fn images(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let all = flags.bool("all");
+    let mut wanted = filters::for_prune(call);
+    wanted.push(format!("dangling={}", !all));
+    let path = filters::with_query("/images/prune", &[filters::parameter(&wanted)]);
+    call.with_engine(|engine| async move {
+        let question = if all { UNUSED } else { DANGLING };
+        if !flags.bool("force") && !prompt::confirm(question).await? {
+            return Ok(0);
+        }
+        let report = engine.call(Method::POST, &path, None).await?.json()?;
+        ui::out(&told(&report))?;
+        Ok(0)
+    })
+}
+
+fn told(report: &Value) -> String {
+    let line = |item: &Value| match item["Untagged"].as_str().filter(|name| !name.is_empty()) {
+        Some(name) => format!("untagged: {name}\n"),
+        None => format!("deleted: {}\n", item["Deleted"].as_str().unwrap_or_default()),
+    };
+    let gone: String = report["ImagesDeleted"].as_array().into_iter().flatten().map(line).collect();
+    // Without an image gone docker counts nothing.
+    let freed = report["SpaceReclaimed"].as_f64().filter(|_| !gone.is_empty()).unwrap_or_default();
+    let head = if gone.is_empty() { String::new() } else { format!("Deleted Images:\n{gone}\n") };
+    format!("{head}Total reclaimed space: {}\n", units::size(freed, 4))
+}
