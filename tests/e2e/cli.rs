@@ -45,13 +45,29 @@ fn info_is_told_alike_by_both_clients() {
     assert_eq!(labels(&ours), labels(&theirs));
 }
 
+// covers: value format-field docker system df .Type
+// covers: value format-field docker system df .TotalCount
+// covers: value format-field docker system df .Active
+// covers: value format-field docker system df .Size
+// covers: value format-field docker system df .Reclaimable
+// covers: value format-method formatter.diskUsageContainersContext .Active
+// covers: value format-method formatter.diskUsageContainersContext .Reclaimable
+// covers: value format-method formatter.diskUsageContainersContext .Size
+// covers: value format-method formatter.diskUsageContainersContext .TotalCount
+// covers: value format-method formatter.diskUsageImagesContext .Active
+// covers: value format-method formatter.diskUsageImagesContext .Reclaimable
+// covers: value format-method formatter.diskUsageImagesContext .Size
+// covers: value format-method formatter.diskUsageImagesContext .TotalCount
 // covers: cli docker system df
 // covers: cli docker system df --format
 #[test]
 fn system_df_is_told_alike_by_both_clients() {
     let engine = Engine::isolated();
     engine.busybox();
-    for arguments in [&["system", "df"][..], &["system", "df", "--format", "{{.Type}} {{.TotalCount}}"]] {
+    for arguments in [
+        &["system", "df"][..],
+        &["system", "df", "--format", "{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}"],
+    ] {
         // Another test on a shared engine may change what is counted in between: compared again until it is the same.
         testkit::eventually(testkit::DEADLINE, || {
             let run = |client: &dyn Fn(&[&str]) -> String| client(arguments);
@@ -102,6 +118,11 @@ fn past_events_are_told_alike_by_both_clients() {
     assert_eq!(engine.ketch(arguments).ok(), engine.docker(arguments).ok());
 }
 
+// covers: value format-method formatter.clientContextContext .Current
+// covers: value format-method formatter.clientContextContext .Description
+// covers: value format-method formatter.clientContextContext .DockerEndpoint
+// covers: value format-method formatter.clientContextContext .Error
+// covers: value format-method formatter.clientContextContext .Name
 // covers: cli docker context create
 // covers: cli docker context create --description
 // covers: cli docker context create --docker
@@ -119,6 +140,7 @@ fn contexts_are_shared_by_both_clients() {
     engine.ketch(["context", "create", "one", "--description", "first", "--docker", &host]).ok();
     engine.docker(["context", "create", "two", "--docker", &host]).ok();
     let format = "{{.Name}} {{.Description}} {{.DockerEndpoint}}";
+    let format = &format!("{format} {{{{.Current}}}} {{{{.Error}}}}");
     let ours = engine.ketch(["context", "ls", "--format", format]).ok();
     assert_eq!(ours, engine.docker(["context", "ls", "--format", format]).ok());
     assert!(ours.contains("one first"), "{ours}");

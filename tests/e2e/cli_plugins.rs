@@ -34,6 +34,7 @@ fn a_plugin_becomes_a_command() {
     assert_eq!(engine.ketch(["info", "--format", format]).ok(), "greet 1.2 Test");
 }
 
+// covers: value client-config config.json cliPluginsExtraDirs
 #[test]
 fn a_plugin_can_lie_in_a_private_configuration() {
     let engine = Engine::isolated();

@@ -44,7 +44,7 @@ pub(crate) fn differences(engine: &Engine, cases: &[Case], document: &str) -> Ve
     list
 }
 
-// covers: api error bodies
+// covers: field ErrorResponse message
 #[test]
 fn errors_are_dockerds_word_for_word() {
     let engine = Engine::isolated();

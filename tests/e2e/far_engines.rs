@@ -48,6 +48,7 @@ fn fake_ssh(scratch: &Scratch, program: &str, command: &Command) -> String {
     format!("{}:/usr/bin:/bin", scratch.join("near").display())
 }
 
+// covers: value host-scheme -H / contexts ssh://
 #[test]
 fn ssh_reaches_an_engine_through_either_program() {
     let engine = Engine::isolated();

@@ -6,7 +6,6 @@ use rustix::process::Signal;
 use testkit::http::{self, Request};
 use testkit::{DEADLINE, Engine, Faults, eventually};
 
-// covers: daemon signal SIGUSR2
 #[test]
 fn an_upgrade_refuses_nobody() {
     let mut engine = Engine::ours();

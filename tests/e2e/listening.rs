@@ -22,6 +22,7 @@ fn one_engine_listens_on_several_sockets() {
     engine.get("/_ping").expect(200);
 }
 
+// covers: value host-scheme -H / contexts fd://
 #[test]
 fn a_socket_of_systemd_is_used() {
     let scratch = Scratch::create();
@@ -61,6 +62,8 @@ pub(crate) fn certificates(scratch: &Scratch) -> String {
     folder.to_str().unwrap_or_default().to_owned()
 }
 
+// covers: value client-env docker DOCKER_CERT_PATH
+// covers: value client-env docker DOCKER_TLS_VERIFY
 // covers: daemon flag --tlsverify
 // covers: daemon flag --tlscacert
 // covers: daemon flag --tlscert
@@ -95,6 +98,21 @@ fn tcp_is_for_those_with_a_certificate() {
         assert_ne!(command::run(&mut program).code, 0, "without a certificate nobody gets in");
     }
     assert_eq!(http::call(engine.socket(), &Request::new("GET", "/_ping")).unwrap().text(), "OK");
+}
+
+// covers: field SystemInfo Warnings[]
+#[test]
+fn an_open_address_is_warned_of() {
+    let engine = Engine::planned(|plan, _| {
+        let socket = format!("unix://{}", plan.socket.display());
+        plan.arg("-H").arg(socket).arg("-H").arg("tcp://127.0.0.1:0").arg("--tls=false")
+    });
+    let warnings =
+        engine.request_unchecked(&Request::new("GET", "/info")).expect(200).json()["Warnings"].clone();
+    let told = warnings.as_array().into_iter().flatten().any(|warning| {
+        warning.as_str().is_some_and(|text| text.contains("API is accessible on tcp://127.0.0.1:0"))
+    });
+    assert!(told, "{warnings}");
 }
 
 #[test]

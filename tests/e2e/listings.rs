@@ -47,6 +47,18 @@ fn a_verbose_df_is_told_alike_by_both_clients() {
     }
 }
 
+// covers: field ImagesDiskUsage ActiveCount
+// covers: field ImagesDiskUsage TotalCount
+// covers: field ImagesDiskUsage Reclaimable
+// covers: field ImagesDiskUsage TotalSize
+// covers: field ImagesDiskUsage Items
+// covers: field ImagesDiskUsage Items[]
+// covers: field ContainersDiskUsage ActiveCount
+// covers: field ContainersDiskUsage TotalCount
+// covers: field ContainersDiskUsage Reclaimable
+// covers: field ContainersDiskUsage TotalSize
+// covers: field ContainersDiskUsage Items
+// covers: field ContainersDiskUsage Items[]
 // covers: api GET /system/df ?verbose
 #[test]
 fn the_newest_df_lists_items_when_asked() {
@@ -62,7 +74,20 @@ fn the_newest_df_lists_items_when_asked() {
         assert_eq!(json!(items.len()), long[usage]["TotalCount"]);
         assert!(items.iter().all(|item| item[key].is_array()), "{long}");
     }
-    assert!(long["ContainersUsage"]["TotalSize"].as_u64() >= Some(100_000), "{long}");
+    let container = &long["ContainersUsage"];
+    assert!(container["TotalSize"].as_u64() >= Some(100_000), "{long}");
+    assert_eq!(
+        (&container["ActiveCount"], &container["Reclaimable"]),
+        (&json!(0), &container["TotalSize"]),
+        "it ended"
+    );
+    // The image is in use by the container, ended or not.
+    let image = &long["ImagesUsage"];
+    assert_eq!(
+        (&image["TotalCount"], &image["ActiveCount"], &image["Reclaimable"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    assert!(image["TotalSize"].as_u64() >= Some(100_000), "{long}");
     assert!(
         long["ContainersUsage"]["Items"][0]["Names"][0].as_str().is_some_and(|n| n.ends_with(&name)),
         "{long}"

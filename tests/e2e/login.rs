@@ -58,6 +58,9 @@ fn login(engine: &Engine, server: &str, password: &str) -> testkit::http::Reply 
 }
 
 // covers: api POST /auth
+// covers: field AuthConfig username
+// covers: field AuthConfig password
+// covers: field AuthConfig serveraddress
 #[test]
 fn the_registry_decides_whether_credentials_are_right() {
     let engine = Engine::isolated();

@@ -51,6 +51,24 @@ fn info_has_the_recorded_shape_in_every_version() {
     }
 }
 
+// refuses: field SystemInfo ProductLicense because there is no licence to sell; dockerd's builds leave it out too
+// refuses: field SystemInfo NRI because no containerd is there whose NRI plugins could be told of
+// refuses: field NRIInfo Info because no containerd is there whose NRI plugins could be told of
+// refuses: field NRIInfo Info[] because no containerd is there whose NRI plugins could be told of
+// refuses: field NRIInfo Info[][] because no containerd is there whose NRI plugins could be told of
+// refuses: field PluginsInfo Authorization[] because authorization plugins are refused by name
+#[test]
+fn info_claims_nothing_that_is_not_there() {
+    let engine = Engine::ours();
+    for version in ["1.40", "1.51", "1.53"] {
+        let info =
+            engine.request_unchecked(&Request::new("GET", &format!("/v{version}/info"))).expect(200).json();
+        let keys = info.as_object().expect("an object");
+        assert!(!keys.contains_key("ProductLicense") && !keys.contains_key("NRI"), "{info}");
+        assert!(info["Plugins"]["Authorization"].is_null(), "{info}");
+    }
+}
+
 #[test]
 fn info_tells_the_machines_facts() {
     let engine = Engine::isolated();

@@ -30,6 +30,8 @@ fn reload(engine: &mut Engine, keys: &Value) -> Value {
 // covers: daemon reloadable insecure-registries
 // covers: daemon reloadable registry-mirrors
 // covers: daemon reloadable features
+// covers: value event-type events daemon
+// covers: value event-action events reload
 // covers: daemon config-key max-concurrent-downloads
 // covers: daemon config-key max-concurrent-uploads
 // covers: daemon config-key max-download-attempts

@@ -14,16 +14,21 @@ fn assert_told(info: &Value) {
         "Debug": info["Debug"], "Experimental": info["ExperimentalBuild"], "Labels": info["Labels"],
         "LoggingDriver": info["LoggingDriver"], "Http": info["HttpProxy"], "Https": info["HttpsProxy"],
         "No": info["NoProxy"], "Mirrors": registry["Mirrors"],
+        "Hub": registry["IndexConfigs"]["docker.io"]["Mirrors"],
         "Secure": registry["IndexConfigs"]["insecure.example:5000"]["Secure"],
     });
     let wanted = json!({
         "Debug": true, "Experimental": true, "Labels": ["a=1", "b=2"], "LoggingDriver": "none",
         "Http": "http://proxy.example:1", "Https": "http://proxy.example:2", "No": "localhost,.example",
-        "Mirrors": ["https://mirror.example/"], "Secure": false,
+        "Mirrors": ["https://mirror.example/"], "Hub": ["https://mirror.example/"], "Secure": false,
     });
     assert_eq!(told, wanted);
 }
 
+// covers: field SystemInfo Labels[]
+// covers: field SystemVersion Experimental
+// covers: field IndexInfo Mirrors[]
+// covers: field RegistryServiceConfig Mirrors[]
 // covers: daemon flag --debug
 // covers: daemon flag --experimental
 // covers: daemon flag --label
@@ -51,6 +56,8 @@ fn flags_are_told_back() {
         flags.into_iter().fold(plan, Plan::arg)
     });
     assert_told(&engine.request_unchecked(&Request::new("GET", "/v1.51/info")).expect(200).json());
+    let version = engine.request_unchecked(&Request::new("GET", "/v1.51/version")).expect(200).json();
+    assert_eq!(version["Experimental"], true);
 }
 
 // covers: daemon config-key experimental

@@ -127,6 +127,8 @@ fn logs_are_rotated_as_the_default_options_say() {
 // covers: daemon config-key runtimes
 // covers: daemon config-key runtimes.*.path
 // covers: daemon config-key runtimes.*.runtimeArgs
+// covers: field Runtime runtimeArgs
+// covers: field Runtime runtimeArgs[]
 // covers: daemon config-key default-runtime
 #[test]
 fn registered_runtimes_are_listed_and_the_default_is_meant() {

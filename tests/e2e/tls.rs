@@ -7,6 +7,7 @@ use testkit::command::{self, Output};
 use testkit::daemon::Plan;
 use testkit::{Engine, Scratch};
 
+use crate::client_settings::proxy;
 use crate::listening::certificates;
 
 /// An address of this machine that nobody listens on just now.
@@ -32,6 +33,7 @@ fn both(engine: &Engine, host: &str, flags: &[&str]) -> [Output; 2] {
     })
 }
 
+// covers: value client-env docker DOCKER_TLS
 // covers: cli docker --tls
 // covers: cli docker --tlsverify
 // covers: cli docker --tlscacert
@@ -61,6 +63,11 @@ fn the_clients_flags_name_certificates() {
         assert_eq!(output.ok(), "linux");
     }
     let wrong = [format!("--tlscert={stranger}/client.pem"), format!("--tlskey={stranger}/client-key.pem")];
+    for mut client in [engine.ketch_command(), engine.docker_command()] {
+        client.env("DOCKER_HOST", &host).env("DOCKER_TLS", "1");
+        client.env("DOCKER_CERT_PATH", engine.scratch().join("pki/client"));
+        assert_eq!(command::run(client.args(["version", "--format", "{{.Server.Os}}"])).ok(), "linux");
+    }
     let attempts: [&[&str]; 4] = [
         &["--tlsverify", &wrong_ca, &certificate, &key],
         &["--tlsverify", &ca, &wrong[0], &wrong[1]],
@@ -144,5 +151,25 @@ fn encryption_alone_can_be_asked_for() {
             assert_eq!(output.code, 1, "plain text got through: {output:?}");
         }
         assert!(engine.log().contains("open to everybody"), "{}", engine.log());
+    }
+}
+
+// covers: value client-env docker HTTPS_PROXY
+#[test]
+fn tls_goes_through_the_proxy() {
+    let host = free_host();
+    let engine = engine(&host, |plan, _, folder| {
+        plan.arg("--tls")
+            .arg(format!("--tlscert={folder}/server.pem"))
+            .arg(format!("--tlskey={folder}/server-key.pem"))
+    });
+    let (proxy, asked) = proxy(&host);
+    for mut client in [engine.ketch_command(), engine.docker_command()] {
+        // docker reads its own certificate files even where it needs none.
+        client.env("DOCKER_CERT_PATH", engine.scratch().join("pki/client")).env("HTTPS_PROXY", &proxy);
+        client.env("DOCKER_HOST", "tcp://engine.invalid:2376").env("DOCKER_TLS", "1");
+        assert_eq!(command::run(client.args(["version", "--format", "{{.Server.Os}}"])).ok(), "linux");
+        let head = asked.try_iter().last().expect("the proxy was asked");
+        assert!(head.starts_with("CONNECT engine.invalid:2376 "), "{head}");
     }
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::body::{self, Refused};
 use crate::error::Error;
-use crate::query::Query;
 use crate::version::ApiVersion;
+use serving::query::Query;
 
 /// Everything a handler may look at.
 pub(crate) struct Call {

@@ -56,6 +56,12 @@ impl Error {
     }
 }
 
+impl From<serving::query::QueryError> for Error {
+    fn from(error: serving::query::QueryError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
 impl From<engine::Error> for Error {
     fn from(error: engine::Error) -> Self {
         let mut message = diag::chain(&error);

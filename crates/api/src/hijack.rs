@@ -2,12 +2,14 @@
 
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::body;
+use crate::escape::Escape;
 use crate::reply::{self, Reply};
 
 /// Docker's frames of standard output and error.
@@ -28,35 +30,112 @@ pub(crate) fn switching(content_type: &'static str) -> Reply {
     reply
 }
 
-/// Joins the client's connection, once it is ours, with the container's streams.
-pub(crate) async fn join(request: Request<Incoming>, shim: UnixStream, mut closing: watch::Receiver<bool>) {
-    let client = match hyper::upgrade::on(request).await {
+/// One frame of the multiplexed stream: 1 is standard output, 2 standard error.
+pub(crate) fn frame(stream: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = (bytes.len() as u32).to_be_bytes();
+    [&[stream, 0, 0, 0][..], &length, bytes].concat()
+}
+
+/// What a connection that is taken over carries.
+pub(crate) enum Source {
+    /// A container's streams.
+    Streams(UnixStream),
+    /// All there is to say, after which it ends.
+    Said(Vec<u8>),
+}
+
+/// Joins the client's connection, once it is ours, with what it is for. Returns whether the client left by `escape`.
+pub(crate) async fn join(
+    upgrading: OnUpgrade,
+    source: Source,
+    escape: Option<Escape>,
+    mut closing: watch::Receiver<bool>,
+) -> bool {
+    let mut client = match upgrading.await {
         Ok(upgraded) => TokioIo::new(upgraded),
-        Err(error) => return tracing::debug!(%error, "a client left before its stream began"),
+        Err(error) => {
+            tracing::debug!(%error, "a client left before its stream began");
+            return false;
+        }
     };
-    tokio::select! {
-        () = pump(client, shim) => {}
-        // An engine that ends leaves the container's streams to the next one.
-        _ = closing.wait_for(|closing| *closing) => {}
+    match source {
+        Source::Said(text) => {
+            let _ = client.write_all(&text).await;
+            let _ = client.shutdown().await;
+            false
+        }
+        Source::Streams(shim) => tokio::select! {
+            escaped = pump(client, shim, escape) => escaped,
+            // An engine that ends leaves the container's streams to the next one.
+            _ = closing.wait_for(|closing| *closing) => false,
+        },
     }
 }
 
 /// Both ways until the container's side ends. The client may close its half (end of input) and still read on.
-async fn pump(client: impl AsyncRead + AsyncWrite, shim: UnixStream) {
+async fn pump(client: impl AsyncRead + AsyncWrite, shim: UnixStream, mut escape: Option<Escape>) -> bool {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_shim, mut to_shim) = shim.into_split();
     let input = async {
-        let _ = tokio::io::copy(&mut from_client, &mut to_shim).await;
-        let _ = to_shim.shutdown().await;
-        // Input has ended; the output decides when all is over.
-        std::future::pending::<()>().await;
+        let escaped = match &mut escape {
+            Some(escape) => watched(&mut from_client, &mut to_shim, escape).await,
+            None => {
+                let _ = tokio::io::copy(&mut from_client, &mut to_shim).await;
+                false
+            }
+        };
+        if !escaped {
+            let _ = to_shim.shutdown().await;
+            // Input has ended; the output decides when all is over.
+            std::future::pending::<()>().await;
+        }
     };
     let output = async {
         let _ = tokio::io::copy(&mut from_shim, &mut to_client).await;
-        let _ = to_client.shutdown().await;
     };
-    tokio::select! {
-        () = input => {}
-        () = output => {}
+    let escaped = tokio::select! {
+        () = input => true,
+        () = output => false,
+    };
+    let _ = to_client.shutdown().await;
+    escaped
+}
+
+/// Copies what is typed until its end or the escape keys; whether it was those.
+async fn watched(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    escape: &mut Escape,
+) -> bool {
+    let (mut typed, mut passed) = ([0; 4096], Vec::new());
+    while let Ok(count @ 1..) = from.read(&mut typed).await {
+        let escaped = escape.feed(&typed[..count], &mut passed);
+        if to.write_all(&passed).await.is_err() || escaped {
+            return escaped;
+        }
+        passed.clear();
     }
+    false
+}
+
+/// For clients that didn't ask to upgrade: the output as a body.
+pub(crate) fn output_only(
+    source: impl Future<Output = Option<Source>> + Send + 'static,
+    content_type: &'static str,
+) -> Reply {
+    let (sender, body) = body::streamed();
+    tokio::spawn(async move {
+        let mut stream = match source.await {
+            None => return,
+            Some(Source::Said(text)) => return drop(sender.send(text.into()).await),
+            Some(Source::Streams(stream)) => stream,
+        };
+        let mut buffer = vec![0; 32 * 1024];
+        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+            if sender.send(bytes::Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
+                return;
+            }
+        }
+    });
+    reply::with_type(StatusCode::OK, content_type, body)
 }

@@ -1,16 +1,15 @@
 //! The Docker Engine API over HTTP: routes, versions, streams. It knows HTTP and nothing of namespaces.
 //!
-//! Every request goes the same way: [`serve`] bounds the connection, [`version`] takes the version off the path,
+//! Every request goes the same way: `serving` bounds the connection, [`serve`] takes the request, [`version`] takes the version off the path,
 //! [`routes`] finds the entry, the entry's handler asks the engine, and the reply is shaped for the version asked for.
 
 mod body;
 mod call;
-mod connections;
 mod containers;
 mod error;
+mod escape;
 mod hijack;
 mod images;
-mod query;
 mod reply;
 mod routes;
 mod serve;
@@ -20,5 +19,5 @@ mod time;
 mod version;
 
 pub use routes::dump as dump_routes;
-pub use serve::{Api, Drain, Stream};
+pub use serve::Api;
 pub use version::{ApiVersion, MAXIMUM, MINIMUM, OLDEST};

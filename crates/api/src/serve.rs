@@ -1,151 +1,46 @@
-//! One connection: bounded in headers, in idle time and in number.
+//! Requests of the Engine API, one after the other: the version off the path, the route, the handler.
 //!
-//! HTTP/1.1 with upgrades, and HTTP/2 with prior knowledge, as dockerd's listener has it. A request that may change
-//! something runs in a task of its own, so that a client that hangs up never leaves a change half done.
+//! A request that may change something runs in a task of its own, so that a client that hangs up never leaves a change
+//! half done.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::Engine;
 use http::{HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
+use serving::{Answer, Drain, Limits, Peer, Server};
 use tokio::sync::watch;
 
+use crate::body::Body;
 use crate::call::Call;
-use crate::connections::{Connections, Member};
 use crate::error::Error;
-use crate::query::{self, Plus, Query};
 use crate::reply::{self, Reply};
 use crate::routes::{self, Fate, Found};
 use crate::version::{self, ApiVersion, MAXIMUM};
-
-/// A head must arrive within this.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-/// All headers of a request together. Registry credentials are the longest that are real.
-const MAX_HEAD: usize = 128 * 1024;
-const MAX_HEADERS: usize = 256;
-/// How many connections there may be at once. The longest idle one makes room for a new one.
-const MAX_CONNECTIONS: usize = 2048;
-
-/// Anything that bytes come and go through.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
+use serving::query::{self, Plus, Query};
 
 /// The API of one engine, for any number of listeners.
 #[derive(Debug, Clone)]
 pub struct Api {
     engine: Arc<Engine>,
     oldest: ApiVersion,
-    connections: Arc<Connections>,
     closing: watch::Receiver<bool>,
-    finishing: watch::Receiver<bool>,
-}
-
-/// The switch that ends an [`Api`]'s streams.
-#[derive(Debug)]
-pub struct Drain {
-    /// Ends streams.
-    closing: watch::Sender<bool>,
-    /// Ends connections, each after what it is sending.
-    finishing: watch::Sender<bool>,
-    connections: Arc<Connections>,
-}
-
-impl Drain {
-    /// Ends streams that would go on for ever and waits, at most this long, until no request is under way.
-    pub async fn drain(&self, patience: Duration) {
-        self.closing.send_replace(true);
-        let quiet = async {
-            self.connections.quiet().await;
-            // The last replies may still be in a buffer of ours.
-            self.finishing.send_replace(true);
-            self.connections.empty().await;
-        };
-        let _ = tokio::time::timeout(patience, quiet).await;
-    }
-
-    /// How many requests are under way.
-    pub fn busy(&self) -> usize {
-        self.connections.busy()
-    }
-
-    /// How many requests have begun so far: it changes whenever there was a client.
-    pub fn served(&self) -> u64 {
-        self.connections.served()
-    }
 }
 
 impl Api {
-    /// Serves `engine` to clients of version `oldest` and later.
-    pub fn new(engine: Arc<Engine>, oldest: ApiVersion) -> (Self, Drain) {
-        let connections = Arc::new(Connections::new(MAX_CONNECTIONS));
-        let drain = Drain {
-            closing: watch::Sender::new(false),
-            finishing: watch::Sender::new(false),
-            connections: connections.clone(),
-        };
-        let (closing, finishing) = (drain.closing.subscribe(), drain.finishing.subscribe());
-        (Self { engine, oldest, connections, closing, finishing }, drain)
+    /// Serves `engine` to clients of version `oldest` and later. The headers' limit is the usual one: registry
+    /// credentials are the longest that are real.
+    pub fn server(engine: Arc<Engine>, oldest: ApiVersion) -> (Server<Self>, Drain) {
+        let drain = Drain::new(Limits::USUAL);
+        let api = Self { engine, oldest, closing: drain.closing() };
+        (drain.server(api), drain)
     }
+}
 
-    /// Serves one connection until it ends, is evicted, or the engine drains. It counts from this call on, before the
-    /// future is first polled, so that no drain overlooks it.
-    pub fn connection<S: Stream>(&self, stream: S) -> impl Future<Output = ()> + Send + use<S> {
-        let member = self.connections.join();
-        let api = self.clone();
-        async move {
-            match member {
-                Some(member) => api.converse(stream, member).await,
-                None => {
-                    tracing::warn!("every one of {MAX_CONNECTIONS} connections is busy; one more is refused");
-                }
-            }
-        }
-    }
+impl Answer for Api {
+    type Body = Body;
 
-    async fn converse(mut self, stream: impl Stream, member: Member) {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .max_buf_size(MAX_HEAD)
-            .max_headers(MAX_HEADERS);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(256)
-            .max_header_list_size(MAX_HEAD as u32)
-            .keep_alive_interval(Some(Duration::from_secs(60)));
-        let service = service_fn({
-            let (api, member) = (self.clone(), member.clone());
-            move |request| {
-                let (api, member) = (api.clone(), member.clone());
-                async move { Ok::<_, Infallible>(api.answer(request, &member).await) }
-            }
-        });
-        let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let mut serving = std::pin::pin!(serving);
-        let result = tokio::select! {
-            result = serving.as_mut() => result,
-            () = said(&mut self.finishing) => {
-                serving.as_mut().graceful_shutdown();
-                serving.await
-            }
-            () = member.evicted() => return,
-        };
-        if let Err(error) = result {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    }
-
-    async fn answer(&self, request: Request<Incoming>, member: &Member) -> Reply {
-        let _busy = member.busy();
+    async fn answer(&self, request: Request<Incoming>, _: &Peer) -> Reply {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
         let mut reply = match self.dispatch(request).await {
@@ -161,7 +56,9 @@ impl Api {
         self.sign(&mut reply);
         reply
     }
+}
 
+impl Api {
     /// The headers that every reply of dockerd has.
     fn sign(&self, reply: &mut Reply) {
         let headers = reply.headers_mut();
@@ -241,11 +138,6 @@ impl Api {
         }
         Ok(version)
     }
-}
-
-/// Waits until a switch is on.
-async fn said(switch: &mut watch::Receiver<bool>) {
-    let _ = switch.wait_for(|on| *on).await;
 }
 
 /// The path without empty, `.` and `..` components, if it has any.

@@ -12,6 +12,7 @@ use flags::{Invocation, Matches};
 
 use crate::commands;
 use crate::error::{Error, Outcome};
+use crate::headers;
 use crate::tree::Action;
 use crate::ui::{self, Sink};
 
@@ -141,7 +142,11 @@ impl Call {
     /// The engine that is meant.
     pub(crate) fn endpoint(&self) -> Result<Endpoint, Error> {
         let dir = self.config_dir();
-        Ok(resolve::endpoint(&self.wanted(), self.config(), &dir, &resolve::process_env)?)
+        let endpoint = resolve::endpoint(&self.wanted(), self.config(), &dir, &resolve::process_env)?;
+        Ok(match headers::of_environment(&resolve::process_env)? {
+            Some(headers) => Endpoint { headers, ..endpoint },
+            None => endpoint,
+        })
     }
 
     /// The engine that is meant when no context is chosen.

@@ -27,6 +27,9 @@ pub(crate) enum Error {
     /// A registry that was asked without an engine.
     #[error(transparent)]
     Registry(#[from] distribution::Error),
+    /// The private registry.
+    #[error(transparent)]
+    PrivateRegistry(#[from] registry::Error),
     /// docker's sentence for something that this command can't do.
     #[error("{0}")]
     Usage(String),

@@ -12,6 +12,7 @@ mod call;
 mod commands;
 mod dump;
 mod error;
+mod headers;
 mod listing;
 mod messages;
 mod plugins;

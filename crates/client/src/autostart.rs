@@ -146,6 +146,7 @@ mod tests {
             builtin: true,
             api_version: None,
             headers: Vec::new(),
+            proxies: dial::Proxies::default(),
         }
     }
 

@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use dial::Origin;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::resolve::Endpoint;
 use crate::{Error, Host, ssh, tls};
@@ -27,9 +28,9 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Io, Error> {
             Ok(Box::new(stream))
         }
         Host::Tcp { name, port, .. } => {
-            let dialled = tokio::time::timeout(PATIENCE, dial::connect(name, *port)).await;
-            let stream = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            let stream = stream.map_err(|e| refused(endpoint, e))?;
+            let dialled = tokio::time::timeout(PATIENCE, dial_tcp(endpoint, name, *port)).await;
+            let stream =
+                dialled.unwrap_or_else(|_| Err(refused(endpoint, io::ErrorKind::TimedOut.into())))?;
             match &endpoint.tls {
                 Some(files) => tls::wrap(stream, name, files, &endpoint.address).await,
                 None => Ok(Box::new(stream)),
@@ -41,6 +42,27 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Io, Error> {
             Ok(Box::new(stream))
         }
     }
+}
+
+/// To the engine's host, or through the proxy that the environment names for it. docker sends plain requests to a proxy
+/// as they are; a tunnel serves them and the streams of `attach` and `exec` alike.
+async fn dial_tcp(endpoint: &Endpoint, name: &str, port: u16) -> Result<TcpStream, Error> {
+    let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+    let origin = Origin { tls: endpoint.tls.is_some(), host, port };
+    let unusable =
+        |proxy: String, reason: String| Error::Proxy { host: endpoint.address.clone(), proxy, reason };
+    let found =
+        endpoint.proxies.find(&origin).map_err(|e| unusable("in the environment".into(), e.to_string()))?;
+    let Some(proxy) = found else {
+        return dial::connect(name, port).await.map_err(|e| refused(endpoint, e));
+    };
+    let at = proxy.origin.authority();
+    if proxy.origin.tls {
+        return Err(unusable(at, "a proxy is reached by http:// only".into()));
+    }
+    let stream = dial::connect(proxy.origin.bare_host(), proxy.origin.port).await;
+    let stream = stream.map_err(|e| unusable(at.clone(), e.to_string()))?;
+    dial::tunnel(&origin, &proxy, stream).await.map_err(|e| unusable(at, e.to_string()))
 }
 
 fn refused(endpoint: &Endpoint, source: io::Error) -> Error {

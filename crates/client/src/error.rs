@@ -24,6 +24,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The way to the engine leads through a proxy, and ends there.
+    #[error("cannot reach {host} through the proxy {proxy}: {reason}")]
+    Proxy {
+        /// The address as it was given.
+        host: String,
+        /// The proxy's.
+        proxy: String,
+        /// The first line of its answer, or what is wrong with it.
+        reason: String,
+    },
     /// The socket may not be opened.
     #[error("permission denied while trying to connect to the Docker daemon socket at {host}")]
     Denied {
@@ -210,6 +220,7 @@ impl diag::Explain for Error {
             Self::NoContext(_) | Self::NoCurrentContext(..) => {
                 Some("`context ls` lists those there are".into())
             }
+            Self::Proxy { .. } => Some("NO_PROXY names the hosts that are reached directly".into()),
             _ => None,
         }
     }

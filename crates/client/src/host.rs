@@ -9,7 +9,7 @@ use crate::Error;
 pub enum Host {
     /// `unix:///run/docker.sock`
     Unix(PathBuf),
-    /// `tcp://host:port/path`; also `http` and `https`.
+    /// `tcp://host:port/path`
     Tcp {
         /// Name or address, without brackets.
         name: String,
@@ -39,10 +39,10 @@ impl Host {
         match scheme {
             "unix" if rest.is_empty() => Err(invalid()),
             "unix" => Ok(Self::Unix(rest.into())),
-            "tcp" | "http" | "https" => {
+            "tcp" => {
                 let (authority, path) = split_path(rest);
                 let (name, port) = split_port(authority).ok_or_else(invalid)?;
-                let port = port.unwrap_or(if tls || scheme == "https" { 2376 } else { 2375 });
+                let port = port.unwrap_or(if tls { 2376 } else { 2375 });
                 let path = path.trim_end_matches('/').to_owned();
                 Ok(Self::Tcp { name: default_name(name), port, path })
             }
@@ -50,6 +50,11 @@ impl Host {
             "npipe" => Err(Error::HostUnsupported {
                 host: text.to_owned(),
                 reason: "named pipes exist on Windows only; use unix://, tcp:// or ssh://",
+            }),
+            // docker takes neither: with `https` read as `tcp` a user would believe in a TLS that isn't there.
+            "http" | "https" => Err(Error::HostUnsupported {
+                host: text.to_owned(),
+                reason: "invalid bind address format: write tcp://, with --tls or --tlsverify for HTTPS",
             }),
             "fd" => Err(Error::HostUnsupported {
                 host: text.to_owned(),

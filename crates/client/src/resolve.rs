@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use dial::Proxies;
+
 use crate::config::Config;
 use crate::context::{DEFAULT, Store};
 use crate::{Error, Host};
@@ -51,6 +53,8 @@ pub struct Endpoint {
     pub api_version: Option<String>,
     /// Headers from the configuration.
     pub headers: Vec<(String, String)>,
+    /// Proxies between here and a tcp engine.
+    pub proxies: Proxies,
 }
 
 /// The environment, as a function, so that tests have their own.
@@ -108,7 +112,8 @@ pub fn endpoint(wanted: &Wanted, config: &Config, dir: &Path, env: Env) -> Resul
     };
     let api_version = env("DOCKER_API_VERSION").map(|version| check_version(&version)).transpose()?;
     let host = Host::parse(&normal(&address), tls.is_some())?;
-    Ok(Endpoint { context, address, host, tls, builtin, api_version, headers: config.headers() })
+    let (headers, proxies) = (config.headers(), Proxies::of_environment(env));
+    Ok(Endpoint { context, address, host, tls, builtin, api_version, headers, proxies })
 }
 
 /// An address without scheme is tcp's, as for docker.

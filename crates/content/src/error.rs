@@ -10,7 +10,7 @@ pub enum Error {
     #[error("no such blob: {0}")]
     NotFound(Digest),
     #[error("blob {0} is being received already")]
-    Busy(Digest),
+    Busy(String),
     #[error("the content of {expected} arrived as {found}")]
     Mismatch { expected: Digest, found: Digest },
     #[error("content is larger than the {limit} bytes that were announced or are accepted")]

@@ -54,17 +54,17 @@ impl Ingest {
         Ok(Self { store, file, place, hasher: Hasher::new(algorithm), size: 0, limit })
     }
 
-    pub(crate) fn resume(store: Store, digest: &Digest, limit: u64) -> Result<Self, Error> {
-        let path = store.root.join(PARTIAL).join(format!("{}-{}", digest.algorithm().name(), digest.hex()));
+    pub(crate) fn resume(store: Store, name: &str, algorithm: Algorithm, limit: u64) -> Result<Self, Error> {
+        let path = store.root.join(PARTIAL).join(name);
         let failed = |source| Error::Write { path: path.clone(), source };
         let opened = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = opened.map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Busy(digest.clone())),
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy(name.to_owned())),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let hasher = Hasher::new(digest.algorithm());
+        let hasher = Hasher::new(algorithm);
         let mut ingest = Self { store, file, place: Place::Partial(path), hasher, size: 0, limit };
         ingest.reread()?;
         Ok(ingest)
@@ -95,6 +95,25 @@ impl Ingest {
         self.hasher = Hasher::new(self.hasher.algorithm());
         self.size = 0;
         Ok(())
+    }
+
+    /// Hashes what was taken so far by another algorithm, and all that comes.
+    pub fn rehash(&mut self, algorithm: Algorithm) -> Result<(), Error> {
+        if algorithm == self.hasher.algorithm() {
+            return Ok(());
+        }
+        self.file.seek(SeekFrom::Start(0)).map_err(|source| self.write_error(source))?;
+        self.hasher = Hasher::new(algorithm);
+        self.size = 0;
+        self.reread()
+    }
+
+    /// Forgets all of it, for good.
+    pub fn abandon(self) -> Result<(), Error> {
+        match &self.place {
+            Place::Partial(path) => fs::remove_file(path).map_err(|source| self.write_error(source)),
+            Place::Temporary(_) => Ok(()),
+        }
     }
 
     /// Takes the next bytes.
@@ -140,6 +159,12 @@ impl Ingest {
 
     fn publish(self, digest: Digest) -> Result<Blob, Error> {
         let target = self.store.path(&digest);
+        // The same bytes are there already, perhaps under more names than ours: theirs stay.
+        if self.store.find(&digest)?.is_some_and(|blob| blob.size == self.size) {
+            let size = self.size;
+            self.abandon()?;
+            return Ok(Blob { digest, size });
+        }
         // The bytes must be down before the name is: after a power cut a name promises its content.
         self.file.sync_all().map_err(|source| self.write_error(source))?;
         let Self { place, size, .. } = self;

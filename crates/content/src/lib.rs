@@ -36,6 +36,40 @@ pub struct Blob {
     pub size: u64,
 }
 
+/// The name of a blob on its way in, in the form of a UUID: a safe file name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Session(String);
+
+impl Session {
+    /// From 16 random bytes.
+    pub fn new(random: [u8; 16]) -> Self {
+        let mut bytes = random;
+        // Version 4, variant 1.
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        let hex = hex::encode(bytes);
+        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+        Self(parts.join("-"))
+    }
+
+    /// The text of one that was minted before.
+    pub fn parse(text: &str) -> Option<Self> {
+        let dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+        let right = text.len() == 36
+            && text.bytes().enumerate().all(|(at, byte)| match byte {
+                b'-' => dash(at),
+                b'0'..=b'9' | b'a'..=b'f' => !dash(at),
+                _ => false,
+            });
+        right.then(|| Self(text.to_owned()))
+    }
+
+    /// The UUID.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The blobs of one data root. Cheap to clone; safe to use from many threads, since every change is one `rename` or
 /// `unlink`.
 #[derive(Debug, Clone)]
@@ -78,7 +112,49 @@ impl Store {
     /// Begins to receive the blob of this name, or goes on where an earlier attempt ended: [`Ingest::size`] tells.
     /// Blocking: what is there is hashed again.
     pub fn resume(&self, digest: &Digest, limit: u64) -> Result<Ingest, Error> {
-        Ingest::resume(self.clone(), digest, limit)
+        let name = format!("{}-{}", digest.algorithm().name(), digest.hex());
+        Ingest::resume(self.clone(), &name, digest.algorithm(), limit)
+    }
+
+    /// The same for a blob whose digest isn't known before its end: the name is the caller's, from a session that it
+    /// minted, and nobody else's.
+    pub fn resume_session(&self, name: &Session, algorithm: Algorithm, limit: u64) -> Result<Ingest, Error> {
+        Ingest::resume(self.clone(), name.as_str(), algorithm, limit)
+    }
+
+    /// When a session last received something; none if it has received nothing.
+    pub fn session_age(&self, name: &Session) -> Option<Duration> {
+        let meta = fs::metadata(self.root.join(PARTIAL).join(name.as_str())).ok()?;
+        Some(SystemTime::now().duration_since(meta.modified().ok()?).unwrap_or_default())
+    }
+
+    /// Gives a blob another name, of the caller's, on the same file system: no bytes are copied. It counts as written
+    /// now. False if it isn't here.
+    pub fn link(&self, digest: &Digest, to: &Path) -> Result<bool, Error> {
+        let from = self.path(digest);
+        let linked = File::options().write(true).open(&from).and_then(|file| {
+            file.set_modified(SystemTime::now())?;
+            fs::hard_link(&from, to)
+        });
+        match linked {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(false),
+            Err(source) => Err(Error::Write { path: to.to_owned(), source }),
+        }
+    }
+
+    /// How many names a blob has, ours included, and for how long it has had its last.
+    pub fn names(&self, digest: &Digest) -> Result<Option<(u64, Duration)>, Error> {
+        use std::os::unix::fs::MetadataExt as _;
+        match fs::metadata(self.path(digest)) {
+            Ok(meta) => {
+                let age = meta.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+                Ok(Some((meta.nlink(), age.unwrap_or_default())))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Read { digest: digest.clone(), source }),
+        }
     }
 
     /// Begins to receive a blob of at most `limit` bytes, to be named by this kind of digest.

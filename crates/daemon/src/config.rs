@@ -271,14 +271,18 @@ fn build(given: Given) -> Result<Config, Error> {
     let run_dir = absolute(&read.path("exec-root", &default_run_dir()))?;
     let data_root = absolute(&read.path("data-root", &default_data_root()))?;
     let live = live(&read)?;
-    let settings = settings(&read, data_root, run_dir.clone())?;
+    let mut settings = settings(&read, data_root, run_dir.clone())?;
     let mut hosts = read.list("hosts");
     if hosts.is_empty() {
         hosts.push(format!("unix://{}", run_dir.join("ketch.sock").display()));
     }
+    let tls = tls(&read);
+    if tls.mode != TlsMode::Verified {
+        settings.open_hosts = hosts.iter().filter(|host| host.starts_with("tcp://")).cloned().collect();
+    }
     Ok(Config {
         hosts,
-        tls: tls(&read),
+        tls,
         group: read.find("group").and_then(Value::as_str).map(str::to_owned),
         pidfile: read.path("pidfile", &run_dir.join("ketch.pid")),
         log: log(&read, live.debug)?,
@@ -334,6 +338,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         https_proxy: proxy("proxies.https-proxy", "HTTPS_PROXY"),
         no_proxy: proxy("proxies.no-proxy", "NO_PROXY"),
         experimental: read.flag("experimental", false),
+        open_hosts: Vec::new(),
     })
 }
 

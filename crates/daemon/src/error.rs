@@ -37,10 +37,8 @@ pub(crate) enum Error {
     NoActivation,
     #[error("{host} would let everybody who reaches it be root on this machine")]
     Plaintext { host: String },
-    #[error("cannot use {} for TLS", path.display())]
-    Tls { path: PathBuf, source: io::Error },
-    #[error("cannot set up TLS")]
-    TlsSetup { source: rustls::Error },
+    #[error(transparent)]
+    Tls(#[from] serving::TlsError),
     #[error("group {0} not found")]
     NoGroup(String),
     #[error("process with PID {pid} is still running")]

@@ -32,7 +32,7 @@ pub fn main(program: &str, words: Vec<OsString>) -> i32 {
     match ::flags::parse(program, &flags::COMMAND, &words) {
         Ok(Outcome::Run(invocation)) => start(&invocation.matches, words),
         Ok(Outcome::Help(_)) => {
-            let page = Page { path: program, width: 80, extra: &[], defaults: &[] };
+            let page = Page { path: program, width: 80, extra: &[], defaults: &[], groups_only: false };
             print(&page.render(&flags::COMMAND));
             0
         }

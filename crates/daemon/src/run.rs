@@ -4,15 +4,15 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Api, Drain};
+use api::Api;
 use diag::Explain as _;
 use engine::Engine;
 use flags::Matches;
+use serving::{Drain, Server, Tls};
 use state::DataRoot;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -23,8 +23,6 @@ use crate::pidfile::PidFile;
 use crate::settings::RELOADABLE;
 use crate::{notify, tls};
 
-/// A TLS handshake takes no longer than this.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long a successor waits for requests under way.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 const SIGTERM: i32 = 15;
@@ -36,7 +34,7 @@ struct Daemon {
     arguments: Vec<OsString>,
     engine: Arc<Engine>,
     listeners: Vec<Listener>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Tls>>,
     level: LevelHandle,
 }
 
@@ -56,7 +54,7 @@ pub(crate) async fn run(config: Config, matches: Matches, arguments: Vec<OsStrin
     create_run_dir(&config)?;
     // Open before the engine is ready: clients that come early wait in the queue instead of being refused.
     let listeners = listen::open(&config, sockets)?;
-    let tls = tls::acceptor(&config.tls)?;
+    let tls = tls::load(&config.tls)?;
     let engine = Engine::open(config.settings.clone(), config.live.clone(), root).await?;
     let mut daemon = Daemon { config, matches, arguments, engine, listeners, tls, level };
     daemon.serve().await?;
@@ -111,7 +109,7 @@ impl Daemon {
     async fn serve(&mut self) -> Result<(), Error> {
         let mut signals = Signals::catch()?;
         loop {
-            let (api, drain) = Api::new(self.engine.clone(), self.config.oldest_api);
+            let (api, drain) = Api::server(self.engine.clone(), self.config.oldest_api);
             let mut accepting = self.accept(&api)?;
             for listener in &self.listeners {
                 tracing::info!("API listen on {}", listener.shown());
@@ -136,7 +134,7 @@ impl Daemon {
         }
     }
 
-    fn accept(&self, api: &Api) -> Result<JoinSet<()>, Error> {
+    fn accept(&self, api: &Server<Api>) -> Result<JoinSet<()>, Error> {
         let mut tasks = JoinSet::new();
         for listener in &self.listeners {
             let failed = |source| Error::Listen { host: listener.host.clone(), source };
@@ -144,12 +142,12 @@ impl Daemon {
                 Socket::Unix(socket, _) => {
                     let socket =
                         UnixListener::from_std(socket.try_clone().map_err(failed)?).map_err(failed)?;
-                    tasks.spawn(accept_unix(socket, api.clone()));
+                    tasks.spawn(serving::accept_unix(socket, api.clone()));
                 }
                 Socket::Tcp(socket) => {
                     let socket =
                         TcpListener::from_std(socket.try_clone().map_err(failed)?).map_err(failed)?;
-                    tasks.spawn(accept_tcp(socket, api.clone(), self.tls.clone()));
+                    tasks.spawn(serving::accept_tcp(socket, api.clone(), self.tls.clone()));
                 }
             }
         }
@@ -261,45 +259,4 @@ async fn idle(timeout: Option<Duration>, engine: &Engine, drain: &Drain) {
             return;
         }
     }
-}
-
-async fn accept_unix(listener: UnixListener, api: Api) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(api.connection(stream));
-            }
-            Err(error) => pause_after(&error).await,
-        }
-    }
-}
-
-async fn accept_tcp(listener: TcpListener, api: Api, tls: Option<TlsAcceptor>) {
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                pause_after(&error).await;
-                continue;
-            }
-        };
-        let _ = stream.set_nodelay(true);
-        let (api, Some(tls)) = (api.clone(), tls.clone()) else {
-            tokio::spawn(api.connection(stream));
-            continue;
-        };
-        tokio::spawn(async move {
-            match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-                Ok(Ok(stream)) => api.connection(stream).await,
-                Ok(Err(error)) => tracing::info!(%error, "TLS handshake failed"),
-                Err(_) => tracing::info!("TLS handshake took too long"),
-            }
-        });
-    }
-}
-
-/// No descriptor left, or the like: trying again at once would spin.
-async fn pause_after(error: &std::io::Error) {
-    tracing::warn!(%error, "cannot accept a connection");
-    tokio::time::sleep(Duration::from_millis(50)).await;
 }

@@ -1,8 +1,12 @@
 //! Opening byte streams to hosts as a client: names without libc's resolver, connections to the first address that
-//! answers, and TLS that doesn't verify, for those who asked for that. Which host, which authorities and what an error
+//! answers, proxies in between, and TLS that doesn't verify, for those who asked for that. Which host, which authorities and what an error
 //! means to a person is the callers' business.
 
 mod names;
+mod network;
+mod origin;
+mod proxy;
+mod secret;
 mod unverified;
 
 use std::io;
@@ -12,6 +16,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 pub use names::lookup;
+pub use network::Network;
+pub use origin::Origin;
+pub use proxy::{Proxies, Proxy, Refused, Unreadable, tunnel};
+pub use secret::Secret;
 pub use unverified::Unverified;
 
 /// One address of a host that doesn't answer holds up the next one for so long.

@@ -7,11 +7,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::credentials::Secret;
 use crate::redirect;
 use crate::transport::{Transport, full};
-use crate::url::{Origin, Url, encode};
+use crate::url::{Url, encode};
 use crate::{Credentials, Error, repository};
+use dial::{Origin, Secret};
 
 /// No token service's answer is longer.
 const LIMIT: usize = 1 << 20;

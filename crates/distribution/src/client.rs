@@ -58,6 +58,22 @@ impl Client {
         self.first(reference, access, credentials, |repository| Box::pin(async move { Ok(repository) })).await
     }
 
+    /// Sends JSON to an address that the administrator wrote; the status of the answer.
+    pub async fn post(&self, url: &str, headers: http::HeaderMap, body: bytes::Bytes) -> Result<u16, Error> {
+        let url = crate::url::Url::parse(url)?;
+        let mut request = http::Request::new(crate::transport::full(body));
+        *request.method_mut() = http::Method::POST;
+        *request.headers_mut() = headers;
+        let response = self.transport.send(&url, request).await?;
+        let status = response.status().as_u16();
+        // Read to its end, the connection serves the next one.
+        let _ = self
+            .transport
+            .collect(&url.origin.authority(), "the answer", response.into_body(), 64 << 10)
+            .await;
+        Ok(status)
+    }
+
     /// The tags of the reference's repository.
     pub async fn tags(
         &self,

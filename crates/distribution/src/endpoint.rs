@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::config::Network;
 use crate::tls::Trust;
-use crate::url::{Origin, Url};
+use crate::url::{self, Url};
 use crate::{Config, Error};
+use dial::{Network, Origin};
 
 /// What references call Docker Hub.
 pub(crate) const HUB: &str = "docker.io";
@@ -34,15 +34,15 @@ pub(crate) async fn endpoints(config: &Config, domain: &str, writing: bool) -> R
                 list.push(Endpoint { origin, prefix, mirror: true });
             }
         }
-        let origin = Origin::parse(HUB_REGISTRY, true)?;
+        let origin = url::origin(HUB_REGISTRY, true)?;
         list.push(Endpoint { origin, prefix: String::new(), mirror: false });
         return Ok(list);
     }
-    let secure = Origin::parse(domain, true)?;
+    let secure = url::origin(domain, true)?;
     let trust = trust(config, &secure).await;
     list.push(Endpoint { origin: secure, prefix: String::new(), mirror: false });
     if trust == Trust::Unverified {
-        let origin = Origin::parse(domain, false)?;
+        let origin = url::origin(domain, false)?;
         list.push(Endpoint { origin, prefix: String::new(), mirror: false });
     }
     Ok(list)

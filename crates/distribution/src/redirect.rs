@@ -4,9 +4,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 
 use crate::Error;
-use crate::credentials::Secret;
 use crate::transport::{Transport, empty};
 use crate::url::Url;
+use dial::Secret;
 
 /// A registry sends to its storage once; more than a few hops are a loop.
 pub(crate) const MOST: usize = 10;

@@ -123,8 +123,31 @@ impl Repository {
         }
     }
 
+    /// What a tag means now, without fetching it; none if the registry doesn't say.
+    pub async fn current(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
+        let url = self.url(&format!("manifests/{}", reference.tag().unwrap_or("latest")));
+        let answer = self.ask(&Method::HEAD, &url, &headers).await;
+        let answer = answer.map_err(|error| self.missing(error, reference))?;
+        let said = answer.response.headers().get("docker-content-digest");
+        Ok(said.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok()))
+    }
+
+    /// The size of a blob, if the registry has it.
+    pub async fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        match self.ask(&Method::HEAD, &self.url(&format!("blobs/{digest}")), &HeaderMap::new()).await {
+            Ok(answer) => {
+                let said = answer.response.headers().get(header::CONTENT_LENGTH);
+                Ok(said.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok()))
+            }
+            Err(Error::Status { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The document that a reference names.
-    pub(crate) async fn manifest(&self, reference: &Reference) -> Result<Document, Error> {
+    pub async fn manifest(&self, reference: &Reference) -> Result<Document, Error> {
         retrying(self.attempts(), || self.manifest_once(reference)).await
     }
 

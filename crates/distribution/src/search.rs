@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::endpoint::{self, Endpoint, HUB};
 use crate::redirect;
-use crate::url::{Origin, Url};
+use crate::url::{self, Url};
 use crate::{Client, Credentials, Error};
 
 /// No page of a hundred repositories is longer.
@@ -42,7 +42,7 @@ impl Client {
         let endpoints = match domain {
             HUB => {
                 vec![Endpoint {
-                    origin: Origin::parse(HUB_SEARCH, true)?,
+                    origin: url::origin(HUB_SEARCH, true)?,
                     prefix: String::new(),
                     mirror: false,
                 }]

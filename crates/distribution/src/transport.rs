@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use dial::{Origin, Proxy, Refused};
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
@@ -14,12 +15,11 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use crate::proxy::{self, Proxy};
 use crate::tls::{self, Trust};
-use crate::url::{Origin, Url};
+use crate::url::Url;
 use crate::{Config, Error, endpoint};
 
 pub(crate) type Sent = BoxBody<Bytes, io::Error>;
@@ -85,7 +85,7 @@ impl Transport {
     }
 
     async fn send_slowly(&self, url: &Url, mut request: Request<Sent>) -> Result<Response<Incoming>, Error> {
-        let proxy = proxy::find(&self.config.proxies, &url.origin)?;
+        let proxy = self.config.proxies.find(&url.origin).map_err(|_| unreadable_proxy())?;
         let headers = request.headers_mut();
         let text = |value: &str| {
             HeaderValue::from_str(value)
@@ -211,27 +211,14 @@ impl Transport {
 }
 
 /// Asks a proxy for a connection to the origin.
-async fn tunnel(origin: &Origin, proxy: &Proxy, mut io: Io) -> Result<Io, Error> {
-    const LIMIT: usize = 16 << 10;
-    let failed = |source| Error::Unreachable { host: proxy.origin.authority(), source };
-    let to = format!("{}:{}", origin.host, origin.port);
-    let authorization = proxy.authorization.as_ref();
-    let authorization =
-        authorization.map(|text| format!("Proxy-Authorization: {}\r\n", text.reveal())).unwrap_or_default();
-    let asked = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{authorization}\r\n");
-    io.write_all(asked.as_bytes()).await.map_err(failed)?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") && head.len() < LIMIT {
-        head.push(io.read_u8().await.map_err(failed)?);
-    }
-    let text = String::from_utf8_lossy(&head);
-    let line = text.lines().next().unwrap_or_default();
-    match line.split(' ').nth(1) {
-        Some("200") => Ok(io),
-        _ => Err(Error::Proxy {
-            host: origin.authority(),
-            proxy: proxy.origin.authority(),
-            said: line.chars().take(200).collect(),
-        }),
-    }
+async fn tunnel(origin: &Origin, proxy: &Proxy, io: Io) -> Result<Io, Error> {
+    let proxy_host = proxy.origin.authority();
+    dial::tunnel(origin, proxy, io).await.map_err(|refused| match refused {
+        Refused::Io(source) => Error::Unreachable { host: proxy_host, source },
+        Refused::Said(said) => Error::Proxy { host: origin.authority(), proxy: proxy_host, said },
+    })
+}
+
+fn unreadable_proxy() -> Error {
+    Error::Address { what: "the proxy's address", value: "[redacted]".into() }
 }

@@ -2,46 +2,15 @@
 
 use std::fmt;
 
+use dial::Origin;
 use http::Uri;
 
 use crate::Error;
 
-/// Whom credentials are for: nobody else may have them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Origin {
-    pub(crate) tls: bool,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
-impl Origin {
-    /// `host` or `host:port`, as a reference's domain or a `Host` header has it.
-    pub(crate) fn parse(authority: &str, tls: bool) -> Result<Self, Error> {
-        let wrong = || Error::Address { what: "a registry's name", value: authority.to_owned() };
-        let authority: http::uri::Authority = authority.parse().map_err(|_| wrong())?;
-        if authority.as_str().contains('@') || authority.host().is_empty() {
-            return Err(wrong());
-        }
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { tls, host: authority.host().to_ascii_lowercase(), port })
-    }
-
-    /// As a `Host` header and a person have it.
-    pub(crate) fn authority(&self) -> String {
-        match (self.tls, self.port) {
-            (true, 443) | (false, 80) => self.host.clone(),
-            (_, port) => format!("{}:{port}", self.host),
-        }
-    }
-
-    /// The host without the brackets of an IPv6 address.
-    pub(crate) fn bare_host(&self) -> &str {
-        self.host.trim_start_matches('[').trim_end_matches(']')
-    }
-
-    fn scheme(&self) -> &'static str {
-        if self.tls { "https" } else { "http" }
-    }
+/// `host` or `host:port`, as a reference's domain has it.
+pub(crate) fn origin(authority: &str, tls: bool) -> Result<Origin, Error> {
+    Origin::parse(authority, tls)
+        .ok_or_else(|| Error::Address { what: "a registry's name", value: authority.to_owned() })
 }
 
 /// An absolute address.
@@ -68,7 +37,7 @@ impl Url {
         };
         let authority = uri.authority().ok_or_else(wrong)?;
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        Ok(Self::new(Origin::parse(authority.as_str(), tls)?, target))
+        Ok(Self::new(origin(authority.as_str(), tls)?, target))
     }
 
     /// What a `Location` means that came from here.
@@ -133,12 +102,5 @@ mod tests {
         for wrong in ["https://user:pass@r.example/", "https://", "http://a b/"] {
             assert!(here.join(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn an_origin_has_a_port_whether_it_is_written_or_not() {
-        assert_eq!(Origin::parse("A.example", true).unwrap(), Origin::parse("a.example:443", true).unwrap());
-        assert_ne!(Origin::parse("a.example", false).unwrap(), Origin::parse("a.example", true).unwrap());
-        assert_eq!(Origin::parse("[::1]:5000", false).unwrap().bare_host(), "::1");
     }
 }

@@ -49,6 +49,18 @@ pub enum Error {
     ImageNamed { image: String },
     #[error("container {0} is not running")]
     NotRunning(String),
+    #[error("No such exec instance: {0}")]
+    NoSuchExec(String),
+    #[error("exec command {0} is already running")]
+    ExecRunning(String),
+    #[error("exec command {0} has already run")]
+    ExecEnded(String),
+    #[error(
+        "{0} processes that joined containers are remembered already; those that ended are forgotten after five minutes"
+    )]
+    TooManyExecs(usize),
+    #[error("exec failed: {message}")]
+    Exec { message: String, kind: shim::protocol::FailureKind },
     #[error("cannot kill container: {0}: container is not running")]
     KillNotRunning(String),
     #[error("removal of container {0} is already in progress")]
@@ -119,9 +131,11 @@ pub enum Error {
 impl Explain for Error {
     fn class(&self) -> Class {
         match self {
-            Self::NoSuchContainer(_) | Self::NoSuchImage(_) | Self::NothingToPush(_) | Self::NoSuchTag(_) => {
-                Class::NotFound
-            }
+            Self::NoSuchContainer(_)
+            | Self::NoSuchExec(_)
+            | Self::NoSuchImage(_)
+            | Self::NothingToPush(_)
+            | Self::NoSuchTag(_) => Class::NotFound,
             Self::NameTaken { .. }
             | Self::RemoveRunning { .. }
             | Self::ImageInUse { .. }
@@ -129,6 +143,9 @@ impl Explain for Error {
             | Self::ImageStopped { .. }
             | Self::ImageNamed { .. }
             | Self::NotRunning(_)
+            | Self::ExecRunning(_)
+            | Self::ExecEnded(_)
+            | Self::TooManyExecs(_)
             | Self::KillNotRunning(_)
             | Self::RemovalInProgress(_)
             | Self::MarkedForRemoval(_) => Class::Conflict,
@@ -147,7 +164,7 @@ impl Explain for Error {
             Self::ShuttingDown => Class::Unavailable,
             // 400, as dockerd answers when the program is missing or can't be executed; the client makes 127 or 126
             // of it.
-            Self::Start { kind, .. } => match kind {
+            Self::Start { kind, .. } | Self::Exec { kind, .. } => match kind {
                 shim::protocol::FailureKind::NotFound | shim::protocol::FailureKind::NotExecutable => {
                     Class::Invalid
                 }

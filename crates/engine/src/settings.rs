@@ -34,6 +34,8 @@ pub struct Settings {
     pub https_proxy: String,
     pub no_proxy: String,
     pub experimental: bool,
+    /// TCP addresses at which nobody is asked who they are; `info` warns of them.
+    pub open_hosts: Vec<String>,
 }
 
 /// What a reload may change.

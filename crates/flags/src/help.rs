@@ -16,6 +16,8 @@ pub struct Page<'a> {
     pub extra: &'a [(String, String)],
     /// Defaults that are only known when the program runs, by flag.
     pub defaults: &'a [(&'a str, String)],
+    /// Leave out the commands that a group has too (docker's `DOCKER_HIDE_LEGACY_COMMANDS`).
+    pub groups_only: bool,
 }
 
 impl Page<'_> {
@@ -77,7 +79,8 @@ impl Page<'_> {
             ("Management Commands", groups + &extra),
             ("Commands", rows(&mut shown().filter(|c| !is_common(c) && c.subcommands.is_empty()))),
         ];
-        for (title, list) in sections.iter().filter(|(_, list)| !list.is_empty()) {
+        let hidden = |title: &str| title == "Commands" && root && self.groups_only;
+        for (title, list) in sections.iter().filter(|(title, list)| !list.is_empty() && !hidden(title)) {
             let _ = write!(page, "\n\n{title}:{list}");
         }
     }

@@ -131,7 +131,8 @@ fn errors_are_pflags_in_dockers_layout() {
 
 #[test]
 fn help_is_laid_out_in_columns() {
-    let page = Page { path: "docker run", width: 80, extra: &[], defaults: &[] }.render(&RUN);
+    let page =
+        Page { path: "docker run", width: 80, extra: &[], defaults: &[], groups_only: false }.render(&RUN);
     assert_eq!(
         page,
         "Usage:  docker run [OPTIONS] IMAGE

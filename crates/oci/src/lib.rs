@@ -8,4 +8,4 @@ pub mod image;
 mod reference;
 
 pub use digest::{Algorithm, Digest, DigestError, Hasher, MAX_DIGEST};
-pub use reference::{Reference, ReferenceError};
+pub use reference::{Reference, ReferenceError, is_repository, is_tag};

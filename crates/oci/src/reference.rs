@@ -240,7 +240,13 @@ fn is_path_component(text: &str) -> bool {
         .all(|gap| matches!(gap, b"." | b"_" | b"__") || gap.iter().all(|b| *b == b'-'))
 }
 
-fn is_tag(text: &str) -> bool {
+/// Whether this may be the name of a repository within its registry: `library/nginx`.
+pub fn is_repository(path: &str) -> bool {
+    path.len() <= MAX_PATH && path.split('/').all(is_path_component)
+}
+
+/// Whether this may be a tag.
+pub fn is_tag(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     text.len() <= MAX_TAG
         && text.bytes().next().is_some_and(word)

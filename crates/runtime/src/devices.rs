@@ -107,7 +107,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens one and puts its slave at `/dev/console`, both from descriptors: a name in `/dev/pts` is never looked up.
+    /// Opens one; a name in `/dev/pts` is never looked up.
     pub(crate) fn open(root: &Root<'_>, owner: u32) -> Result<Self, Error> {
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let master = root
@@ -124,11 +124,16 @@ impl Terminal {
         let slave = ioctl_tiocgptpeer(&master, flags).doing("open the terminal's slave")?;
         rustix::fs::fchown(&slave, Some(Uid::from_raw(owner)), None)
             .doing("give the terminal to the container's user")?;
+        Ok(Self { master, slave })
+    }
+
+    /// Puts its slave at `/dev/console`.
+    pub(crate) fn at_console(self, root: &Root<'_>) -> Result<Self, Error> {
         let flags =
             OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-        let console = open_tree(&slave, "", flags).doing("copy the terminal's mount")?;
+        let console = open_tree(&self.slave, "", flags).doing("copy the terminal's mount")?;
         let target = root.ensure_file(Path::new("/dev/console"))?;
         attach(console.as_fd(), target.as_fd(), Path::new("/dev/console"))?;
-        Ok(Self { master, slave })
+        Ok(self)
     }
 }

@@ -8,6 +8,8 @@
 //!   │◄──────────────────────────── Console(fd)? Ready | Failed ── waits
 //! start ──────────────────────────────────────────────── Exec ──► execve
 //!   │◄──────────────────────────────── end of channel | Failed
+//! join ──── clone3 ───────────────────────────────────────────► guest: joins process 1's cgroup, namespaces and root,
+//!   │                                                             and goes on as init does from the limits on (`entry`)
 //! ```
 //!
 //! Invariants: no path is resolved inside the container's tree but beneath its root's descriptor; every write to
@@ -20,10 +22,12 @@ mod cgroups;
 mod create;
 mod credentials;
 mod devices;
+mod entry;
 mod error;
 mod handshake;
 mod home;
 mod init;
+mod join;
 mod masks;
 mod mounts;
 mod namespaces;
@@ -32,8 +36,11 @@ mod program;
 mod root;
 mod seccomp;
 mod supported;
+mod waiting;
 
 pub use cgroups::Cgroup;
 pub use create::{Created, Request, Stdio, create};
 pub use error::Error;
+pub use join::{Joining, join};
 pub use seccomp::{Filter, compile as compile_seccomp};
+pub use waiting::Waiting;

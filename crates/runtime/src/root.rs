@@ -26,6 +26,11 @@ impl<'a> Root<'a> {
         Ok(Self(fd))
     }
 
+    /// The root of a container that we are in already.
+    pub(crate) fn entered(fd: BorrowedFd<'a>) -> Self {
+        Self(fd)
+    }
+
     /// Makes it `/` and takes everything else out of sight.
     pub(crate) fn pivot(&self) -> Result<(), Error> {
         fchdir(self.0).doing("enter the root file system")?;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::log::Stream;
 use crate::outbox::Outbox;
 use crate::protocol::{self, MAX_FRAME, ToShim};
+use crate::task::Key;
 
 /// What goes over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) struct Attachment {
 
 pub(crate) struct Connection {
     socket: UnixStream,
+    /// Which process it is about.
+    pub(crate) task: Key,
     pub(crate) mode: Mode,
     inbox: Vec<u8>,
     outbox: Outbox,
@@ -46,7 +49,15 @@ impl Connection {
     pub(crate) fn new(socket: UnixStream, spool_folder: &Path) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let outbox = Outbox::new(spool_folder);
-        Ok(Self { socket, mode: Mode::Control, inbox: Vec::new(), outbox, finishing: false, gone: false })
+        Ok(Self {
+            socket,
+            task: Key::INIT,
+            mode: Mode::Control,
+            inbox: Vec::new(),
+            outbox,
+            finishing: false,
+            gone: false,
+        })
     }
 
     pub(crate) fn attachment(&self) -> Option<Attachment> {
@@ -139,6 +150,10 @@ impl Connection {
                     break;
                 }
             }
+        }
+        if self.inbox.is_empty() {
+            // A large message must not stay as memory.
+            self.inbox = Vec::new();
         }
         debug_assert!(self.inbox.len() <= MAX_FRAME + 4 + buffer.len());
         requests

@@ -23,6 +23,7 @@ pub mod protocol;
 mod serve;
 mod start;
 mod streams;
+mod task;
 
 pub use config::{JsonFile, Launch, LogConfig, Stdin};
 pub use error::Error;

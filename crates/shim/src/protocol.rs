@@ -23,14 +23,18 @@
 
 use std::io::{self, Read, Write};
 
+use oci_spec::runtime::Process;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// No message is larger; a peer that announces more is hung up on.
-pub const MAX_FRAME: usize = 64 * 1024;
+use crate::Stdin;
+
+/// No message is larger; a peer that announces more is hung up on. Room for all arguments and variables that the kernel
+/// takes with one `execve`.
+pub const MAX_FRAME: usize = 4 << 20;
 
 /// From the engine. Anything out of turn is answered with [`FromShim::Refused`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToShim {
     /// Let the created process run the container's program.
@@ -39,12 +43,32 @@ pub enum ToShim {
     Signal { signal: i32 },
     /// Change the terminal's size.
     Resize { rows: u16, columns: u16 },
-    /// Turn this connection into the container's standard streams.
-    Attach { stdin: bool, stdout: bool, stderr: bool },
+    /// Change the terminal's size of a process that joined the container. Answered with a [`FromShim::Hello`].
+    ResizeExec { exec: String, rows: u16, columns: u16 },
+    /// Turn this connection into the standard streams of the container, or of the process that joined it under this name.
+    Attach {
+        #[serde(default)]
+        exec: Option<String>,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+    },
+    /// Make a process that joins the running container, and let this connection be about it: `Created` or `Failed`, then
+    /// `Start`, `Signal`, `Resize`, and `Exited`.
+    Join(Box<Guest>),
     /// Ask for a [`FromShim::Hello`].
     Status,
     /// The engine has read the exit; the shim may leave.
     Release,
+}
+
+/// A process that joins a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Guest {
+    /// What to attach to it by.
+    pub id: String,
+    pub process: Process,
+    pub stdin: Stdin,
 }
 
 /// From the shim.
@@ -168,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_announced_as_huge_is_refused_before_it_is_read() {
-        assert!(decode::<ToShim>(&[0, 1, 0, 1]).is_err());
+        assert!(decode::<ToShim>(&[0, 0x40, 0, 1]).is_err());
         assert!(receive::<ToShim>(&[0xff, 0xff, 0xff, 0xff][..]).is_err());
     }
 }

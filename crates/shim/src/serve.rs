@@ -8,18 +8,20 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::connection::{Attachment, Connection, Mode};
-use crate::exit;
-use crate::log::{Log, Stream, now};
+use crate::log::{Log, Stream};
 use crate::outbox::PATIENCE;
-use crate::protocol::{Exit, FromShim, ShimState, ToShim};
+use crate::protocol::{Exit, FailureKind, FromShim, Guest, ShimState, ToShim};
 use crate::start::failure;
 use crate::streams::Streams;
-use crate::{Launch, Stdin};
+use crate::task::{Key, Task};
+use crate::{Launch, exit};
 
 /// More at once are not let in: each may hold a file and some memory.
 const MAX_CONNECTIONS: usize = 256;
 /// How long processes that outlived process 1 are waited for after they were killed.
 const LEFTOVERS: Duration = Duration::from_secs(2);
+/// Processes that joined the container and have not ended.
+const MAX_GUESTS: usize = 512;
 const CHUNK: usize = 64 * 1024;
 
 /// One container.
@@ -27,11 +29,12 @@ pub(crate) struct Shim {
     id: String,
     run_dir: PathBuf,
     container_dir: PathBuf,
-    stdin: Stdin,
-    created: runtime::Created,
-    state: ShimState,
-    streams: Streams,
-    log: Log,
+    /// What every process of the container is confined by.
+    seccomp: Option<runtime::Filter>,
+    cgroup: runtime::Cgroup,
+    /// Process 1 first, for as long as the shim lives; then those that joined it and have not ended.
+    tasks: Vec<Task>,
+    next_key: u32,
     connections: Vec<Connection>,
     buffer: Vec<u8>,
     /// When to leave at the latest, once the container is over and nobody waits for us.
@@ -41,24 +44,23 @@ pub(crate) struct Shim {
 /// What a descriptor in the poll set stands for.
 #[derive(Debug, Clone, Copy)]
 enum Source {
-    Process,
     Listener,
-    Output(Stream),
-    Input,
+    Process(Key),
+    Output(Key, Stream),
+    Input(Key),
     Connection(usize),
 }
 
 impl Shim {
-    pub(crate) fn new(launch: &Launch, created: runtime::Created, streams: Streams, log: Log) -> Self {
+    pub(crate) fn new(launch: Launch, cgroup: runtime::Cgroup, init: Task) -> Self {
         Self {
-            id: launch.id.clone(),
-            run_dir: launch.run_dir.clone(),
-            container_dir: launch.container_dir.clone(),
-            stdin: launch.stdin,
-            state: ShimState::Created { pid: created.pid },
-            created,
-            streams,
-            log,
+            id: launch.id,
+            run_dir: launch.run_dir,
+            container_dir: launch.container_dir,
+            seccomp: launch.seccomp,
+            cgroup,
+            tasks: vec![init],
+            next_key: 1,
             connections: Vec::new(),
             buffer: vec![0; CHUNK],
             leave_at: None,
@@ -67,8 +69,10 @@ impl Shim {
 
     /// Serves until the container is over and those who should know do. Returns the exit code of the shim itself.
     pub(crate) fn serve(mut self, first: UnixStream, listener: &UnixListener) -> i32 {
-        if let Ok(mut connection) = Connection::new(first, &self.container_dir) {
-            connection.tell(&FromShim::Created { pid: self.created.pid });
+        if let (Ok(mut connection), ShimState::Created { pid }) =
+            (Connection::new(first, &self.container_dir), &self.init().state)
+        {
+            connection.tell(&FromShim::Created { pid: *pid });
             self.connections.push(connection);
         }
         while !self.is_done() {
@@ -83,9 +87,22 @@ impl Shim {
         0
     }
 
+    /// Process 1. It is never taken out of the list.
+    fn init(&self) -> &Task {
+        &self.tasks[0]
+    }
+
+    fn task(&self, key: Key) -> Option<&Task> {
+        self.tasks.iter().find(|task| task.key == key)
+    }
+
+    fn task_mut(&mut self, key: Key) -> Option<&mut Task> {
+        self.tasks.iter_mut().find(|task| task.key == key)
+    }
+
     /// Over, everything sent, and nobody connected who might still ask.
     fn is_done(&self) -> bool {
-        matches!(self.state, ShimState::Exited(_))
+        self.init().is_over()
             && (self.connections.is_empty() || self.leave_at.is_some_and(|at| Instant::now() >= at))
     }
 
@@ -96,17 +113,18 @@ impl Shim {
             sources.push(source);
             fds.push(fd);
         };
-        if !matches!(self.state, ShimState::Exited(_)) {
-            add(Source::Process, PollFd::new(&self.created.pidfd, PollFlags::IN));
-        }
-        // While a client can't take more, the container waits, as it would for a full pipe.
-        if !self.connections.iter().any(Connection::is_full) {
-            for (stream, fd) in self.streams.outputs() {
-                add(Source::Output(stream), PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let pidfds: Vec<_> = self.tasks.iter().map(|task| (task, task.pidfd())).collect();
+        for (task, pidfd) in pidfds.iter().filter(|(task, _)| !task.is_over()) {
+            add(Source::Process(task.key), PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN));
+            // While a client can't take more, the process waits, as it would for a full pipe.
+            if !self.connections.iter().any(|c| c.task == task.key && c.is_full()) {
+                for (stream, fd) in task.streams.outputs() {
+                    add(Source::Output(task.key, stream), PollFd::from_borrowed_fd(fd, PollFlags::IN));
+                }
             }
-        }
-        if let Some(fd) = self.streams.pending_input() {
-            add(Source::Input, PollFd::from_borrowed_fd(fd, PollFlags::OUT));
+            if let Some(fd) = task.streams.pending_input() {
+                add(Source::Input(task.key), PollFd::from_borrowed_fd(fd, PollFlags::OUT));
+            }
         }
         for (index, connection) in self.connections.iter().enumerate() {
             add(Source::Connection(index), PollFd::new(connection, self.interest(connection)));
@@ -122,7 +140,9 @@ impl Shim {
     fn interest(&self, connection: &Connection) -> PollFlags {
         let reads = match connection.mode {
             Mode::Control => true,
-            Mode::Attached(attachment) => attachment.stdin && self.streams.takes_input(),
+            Mode::Attached(attachment) => {
+                attachment.stdin && self.task(connection.task).is_some_and(|t| t.streams.takes_input())
+            }
         };
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::IN, reads);
@@ -136,10 +156,11 @@ impl Shim {
 
     fn handle(&mut self, source: Source, flags: PollFlags, listener: &UnixListener) {
         match source {
-            Source::Process => self.process_ended(),
             Source::Listener => self.accept(listener),
-            Source::Output(stream) => drop(self.pump(stream)),
-            Source::Input => self.streams.flush_input(),
+            Source::Process(Key::INIT) => self.container_ended(),
+            Source::Process(key) => self.guest_ended(key),
+            Source::Output(key, stream) => drop(self.pump(key, stream)),
+            Source::Input(key) => self.task_mut(key).into_iter().for_each(|t| t.streams.flush_input()),
             Source::Connection(index) => self.connection_ready(index, flags),
         }
     }
@@ -150,27 +171,20 @@ impl Shim {
             return;
         }
         if let Ok(mut connection) = Connection::new(socket, &self.container_dir) {
-            connection.tell(&FromShim::Hello { id: self.id.clone(), state: self.state.clone() });
+            connection.tell(&FromShim::Hello { id: self.id.clone(), state: self.init().state.clone() });
             self.connections.push(connection);
         }
     }
 
     /// Reads once from an output and passes it on; whether there may be more.
-    fn pump(&mut self, stream: Stream) -> bool {
+    fn pump(&mut self, key: Key, stream: Stream) -> bool {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let count = self.streams.read(stream, &mut buffer);
-        match count {
-            Some(0) => self.log.end(stream),
-            Some(count) => {
-                self.log.write(stream, &buffer[..count]);
-                for connection in &mut self.connections {
-                    connection.output(stream, &buffer[..count]);
-                }
-            }
-            None => {}
+        let count = self.task_mut(key).and_then(|task| task.read(stream, &mut buffer)).unwrap_or(0);
+        for connection in self.connections.iter_mut().filter(|c| c.task == key && count > 0) {
+            connection.output(stream, &buffer[..count]);
         }
         self.buffer = buffer;
-        count.is_some_and(|count| count > 0)
+        count > 0
     }
 
     fn connection_ready(&mut self, index: usize, flags: PollFlags) {
@@ -195,78 +209,112 @@ impl Shim {
 
     fn client_input(&mut self, index: usize) {
         let mut buffer = std::mem::take(&mut self.buffer);
+        let key = self.connections[index].task;
         match self.connections[index].read(&mut buffer) {
             Some(0) => self.client_input_ended(index),
-            Some(count) => self.streams.feed(&buffer[..count]),
+            Some(count) => self.task_mut(key).into_iter().for_each(|t| t.streams.feed(&buffer[..count])),
             None => {}
         }
         self.buffer = buffer;
     }
 
     fn client_input_ended(&mut self, index: usize) {
+        let key = self.connections[index].task;
         if let Mode::Attached(attachment) = &mut self.connections[index].mode {
             attachment.stdin = false;
         }
-        if self.stdin == Stdin::Once {
-            self.streams.end_input();
-        }
+        self.task_mut(key).into_iter().for_each(Task::input_went);
     }
 
     fn request(&mut self, index: usize, request: ToShim) {
-        let reply = match (request, &self.state) {
-            (ToShim::Status, state) => Some(FromShim::Hello { id: self.id.clone(), state: state.clone() }),
-            (ToShim::Start, ShimState::Created { pid }) => {
-                let pid = *pid;
-                Some(self.start(pid))
-            }
-            (ToShim::Signal { signal }, ShimState::Created { .. } | ShimState::Running { .. }) => {
-                let sent = sys::send_signal(&self.created.pidfd, signal);
-                sent.err().map(|e| refused(&format!("cannot send signal {signal}: {e}")))
-            }
-            (ToShim::Resize { rows, columns }, ShimState::Created { .. } | ShimState::Running { .. }) => {
-                let resized = self.streams.resize(rows, columns);
-                resized.err().map(|e| refused(&format!("cannot resize the terminal: {e}")))
-            }
-            (
-                ToShim::Attach { stdin, stdout, stderr },
-                ShimState::Created { .. } | ShimState::Running { .. },
-            ) => {
-                self.attach(index, stdin, stdout, stderr);
-                None
-            }
-            (ToShim::Release, ShimState::Exited(_)) => {
+        let key = self.connections[index].task;
+        let reply = match (request, self.tasks.iter().position(|task| task.key == key)) {
+            (ToShim::Release, _) if self.init().is_over() => {
                 self.release();
                 None
             }
-            (request, state) => Some(refused(&format!("{request:?} is not possible in state {state:?}"))),
+            (ToShim::Join(guest), _) => Some(self.join(index, &guest)),
+            (ToShim::Attach { exec, stdin, stdout, stderr }, _) => {
+                self.attach(index, exec.as_deref(), Attachment { stdin, stdout, stderr, raw: false })
+            }
+            (ToShim::ResizeExec { exec, rows, columns }, _) => {
+                let task = self.tasks.iter_mut().find(|task| task.name == exec);
+                let reply = task.map(|task| {
+                    let refused = task.obey(ToShim::Resize { rows, columns });
+                    refused.unwrap_or_else(|| FromShim::Hello { id: exec, state: task.state.clone() })
+                });
+                Some(reply.unwrap_or_else(|| refused("it has ended")))
+            }
+            (request, Some(at)) => self.tasks[at].obey(request),
+            // What joined the container has ended, and its exit was told.
+            (request, None) => Some(refused(&format!("{request:?} is not possible any more"))),
         };
         if let Some(reply) = reply {
             self.connections[index].tell(&reply);
         }
     }
 
-    fn start(&mut self, pid: i32) -> FromShim {
-        match self.created.start() {
-            Ok(()) => {
-                self.state = ShimState::Running { pid };
-                // All that making a container took is needed no more; what is left is one small loop.
-                sys::forget_program_pages();
-                FromShim::Started
+    /// A process that joins the container; this connection is about it from here on.
+    fn join(&mut self, index: usize, guest: &Guest) -> FromShim {
+        if !matches!(self.init().state, ShimState::Running { .. })
+            || self.connections[index].task != Key::INIT
+        {
+            return refused("a process joins a container that runs, one on each connection");
+        }
+        if self.tasks.len() > MAX_GUESTS {
+            return refused(&format!("more than {MAX_GUESTS} processes have joined the container"));
+        }
+        let key = Key(self.next_key);
+        match self.make_guest(key, guest) {
+            Ok(task) => {
+                let ShimState::Created { pid } = task.state else { return refused("it has ended already") };
+                self.next_key += 1;
+                self.tasks.push(task);
+                self.connections[index].task = key;
+                FromShim::Created { pid }
             }
-            // Init has ended itself; its exit comes through the process' descriptor.
-            Err(error) => failure(&error),
+            Err(failure) => failure,
         }
     }
 
-    fn attach(&mut self, index: usize, stdin: bool, stdout: bool, stderr: bool) {
-        let raw = self.streams.is_terminal();
-        let stdin = stdin && self.streams.has_input();
-        self.connections[index].tell(&FromShim::Attached);
-        self.connections[index].mode = Mode::Attached(Attachment { stdin, stdout, stderr, raw });
-        let rest = self.connections[index].take_rest();
+    fn make_guest(&self, key: Key, guest: &Guest) -> Result<Task, FromShim> {
+        let failed = |step: &str, error: std::io::Error| FromShim::Failed {
+            step: step.to_owned(),
+            message: error.to_string(),
+            kind: FailureKind::Setup,
+        };
+        let terminal = guest.process.terminal() == Some(true);
+        let made = Streams::make(terminal, guest.stdin);
+        let (streams, stdio) = made.map_err(|e| failed("make the standard streams", e))?;
+        let init = self.init().pidfd();
+        let joined = runtime::join(runtime::Joining {
+            process: &guest.process,
+            seccomp: self.seccomp.as_ref(),
+            init: init.as_fd(),
+            cgroup: &self.cgroup,
+            stdio,
+        });
+        let process = joined.map_err(|error| failure(&error))?;
+        Task::new(key, &guest.id, process, (streams, guest.stdin), Log::None)
+            .map_err(|e| failed("take the terminal", e))
+    }
+
+    fn attach(&mut self, index: usize, exec: Option<&str>, wanted: Attachment) -> Option<FromShim> {
+        let named = |task: &&Task| exec.map_or(task.key == Key::INIT, |exec| task.name == exec);
+        let Some(task) = self.tasks.iter_mut().find(|task| named(&&**task)).filter(|task| !task.is_over())
+        else {
+            return Some(refused("what is to be attached to has ended"));
+        };
+        let stdin = wanted.stdin && task.streams.has_input();
+        let connection = &mut self.connections[index];
+        connection.tell(&FromShim::Attached);
+        connection.task = task.key;
+        connection.mode = Mode::Attached(Attachment { stdin, raw: task.streams.is_terminal(), ..wanted });
+        let rest = connection.take_rest();
         if stdin && !rest.is_empty() {
-            self.streams.feed(&rest);
+            task.streams.feed(&rest);
         }
+        None
     }
 
     /// Whoever read the exit lets us go; clients get what they have yet to read, within reason.
@@ -277,34 +325,43 @@ impl Shim {
         self.leave_at = Some(Instant::now() + PATIENCE);
     }
 
-    fn process_ended(&mut self) {
-        let status = sys::wait_for(&self.created.pidfd).ok();
-        let started = matches!(self.state, ShimState::Running { .. });
+    fn container_ended(&mut self) {
+        let mut exit = self.init().reap();
         // Without a process namespace of its own it may have left others behind.
-        let _ = self.created.cgroup.kill(LEFTOVERS);
-        self.drain();
-        let signal = status.as_ref().and_then(|s| s.terminating_signal());
-        let code = status.and_then(|s| s.exit_status());
-        let exit = Exit {
-            code: code.or(signal.map(|s| 128 + s)).unwrap_or(255),
-            signal,
-            oom_killed: self.created.cgroup.oom_killed(),
-            at: now(),
-        };
+        let _ = self.cgroup.kill(LEFTOVERS);
+        exit.oom_killed = self.cgroup.oom_killed();
+        for key in self.tasks.iter().skip(1).map(|task| task.key).collect::<Vec<_>>() {
+            self.guest_ended(key);
+        }
+        self.drain(Key::INIT);
         // Nothing of the container's is left in there; if the kernel takes its time, the engine removes it later.
-        let _ = self.created.cgroup.delete();
+        let _ = self.cgroup.delete();
         // A container that never ran has no exit: its failure was told to who asked for the start.
+        let started = self.init().was_started();
         if started {
             self.record(&exit);
         }
-        self.state = ShimState::Exited(exit.clone());
-        for connection in &mut self.connections {
+        self.end(Key::INIT, exit, started);
+    }
+
+    /// One that joined the container has ended. Others that it left behind are the container's; what they write from here
+    /// on goes nowhere.
+    fn guest_ended(&mut self, key: Key) {
+        let Some(task) = self.task(key).filter(|task| !task.is_over()) else { return };
+        let (exit, started) = (task.reap(), task.was_started());
+        self.drain(key);
+        self.end(key, exit, started);
+    }
+
+    /// Tells the end of a process to those who are connected to it.
+    fn end(&mut self, key: Key, exit: Exit, started: bool) {
+        for connection in self.connections.iter_mut().filter(|connection| connection.task == key) {
             match connection.mode {
                 Mode::Control if started => connection.tell(&FromShim::Exited(exit.clone())),
-                Mode::Control => connection.finish(),
-                Mode::Attached(_) => connection.finish(),
+                Mode::Control | Mode::Attached(_) => connection.finish(),
             }
         }
+        self.task_mut(key).into_iter().for_each(|task| task.state = ShimState::Exited(exit.clone()));
     }
 
     /// On disk before anybody is told. A disk that takes nothing can't be waited for: those who are connected are told
@@ -313,35 +370,47 @@ impl Shim {
         let _ = exit::write(&self.container_dir, exit);
     }
 
-    /// Everything that the container wrote is in the pipes by now, because all its processes are gone.
-    fn drain(&mut self) {
+    /// Everything that a process wrote before it ended is in its pipes by now.
+    fn drain(&mut self, key: Key) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            while self.pump(stream) {}
+            while self.pump(key, stream) {}
         }
-        for stream in self.streams.close() {
-            self.log.end(stream);
-        }
+        self.task_mut(key).into_iter().for_each(Task::close);
     }
 
     fn drop_gone(&mut self) {
         let late = Instant::now();
-        let mut attached_input_went = false;
+        let mut inputs_gone = Vec::new();
+        let mut controls_gone = Vec::new();
         self.connections.retain_mut(|connection| {
             connection.gone |= connection.deadline().is_some_and(|at| at <= late);
-            attached_input_went |= connection.gone && connection.attachment().is_some_and(|a| a.stdin);
+            match connection.mode {
+                Mode::Attached(attachment) if connection.gone && attachment.stdin => {
+                    inputs_gone.push(connection.task);
+                }
+                Mode::Control if connection.gone => controls_gone.push(connection.task),
+                _ => {}
+            }
             !connection.gone
         });
-        if attached_input_went && self.stdin == Stdin::Once {
-            self.streams.end_input();
+        for task in &mut self.tasks {
+            if inputs_gone.contains(&task.key) {
+                task.input_went();
+            }
+            // Whoever had it made has gone before it wanted it to run, and nobody else can.
+            if task.key != Key::INIT && controls_gone.contains(&task.key) && !task.was_started() {
+                task.abandon();
+            }
         }
+        self.tasks.retain(|task| task.key == Key::INIT || !task.is_over());
         // Nobody listens any more: what is on disk is what the next engine reads.
         let heard = self.connections.iter().any(|connection| connection.mode == Mode::Control);
-        if matches!(self.state, ShimState::Exited(_)) && !heard && self.leave_at.is_none() {
+        if self.init().is_over() && !heard && self.leave_at.is_none() {
             self.leave_at = Some(late + PATIENCE);
         }
     }
 }
 
-fn refused(message: &str) -> FromShim {
+pub(crate) fn refused(message: &str) -> FromShim {
     FromShim::Refused { message: message.to_owned() }
 }

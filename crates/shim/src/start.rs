@@ -14,6 +14,7 @@ use crate::log::Log;
 use crate::protocol::{self, FailureKind, FromShim};
 use crate::serve::Shim;
 use crate::streams::Streams;
+use crate::task::{Key, Task};
 
 /// The role `ketch shim <id>`: returns the process' exit code when the container is over. Only [`crate::launch`] starts
 /// it in the right way; by hand it says so.
@@ -29,7 +30,7 @@ pub fn main(_args: &[String]) -> i32 {
         Ok(launch) => launch,
         Err(error) => return told("read the container's description", error),
     };
-    match create(&launch, &root) {
+    match create(launch, &root) {
         Ok((shim, listener)) => shim.serve(control, &listener),
         Err(Failure::Io(step, error)) => told(step, error),
         Err(Failure::Runtime(error)) => {
@@ -61,15 +62,15 @@ fn read(config: File) -> io::Result<Launch> {
     Ok(serde_json::from_slice(&text)?)
 }
 
-fn create(launch: &Launch, root: &OwnedFd) -> Result<(Shim, UnixListener), Failure> {
+fn create(launch: Launch, root: &OwnedFd) -> Result<(Shim, UnixListener), Failure> {
     let failed = |step| move |error| Failure::Io(step, error);
     // Init is a copy of this process: hidden from the container it is in already before it hides itself.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| Failure::Io("hide memory", e.into()))?;
-    let listener = listen(launch).map_err(failed("listen for later engines"))?;
+    let listener = listen(&launch).map_err(failed("listen for later engines"))?;
     let log = Log::open(&launch.log).map_err(failed("open the log"))?;
     let terminal = launch.spec.process().as_ref().and_then(|p| p.terminal()) == Some(true);
-    let made = if terminal { Streams::for_terminal() } else { Streams::pipes(launch.stdin) };
-    let (mut streams, stdio) = made.map_err(failed("make the standard streams"))?;
+    let made = Streams::make(terminal, launch.stdin);
+    let (streams, stdio) = made.map_err(failed("make the standard streams"))?;
     let request = runtime::Request {
         id: &launch.id,
         spec: &launch.spec,
@@ -77,14 +78,13 @@ fn create(launch: &Launch, root: &OwnedFd) -> Result<(Shim, UnixListener), Failu
         root: root.as_fd(),
         stdio,
     };
-    let mut created = runtime::create(request).map_err(Failure::Runtime)?;
-    if let Some(master) = created.console.take() {
-        streams.set_terminal(master, launch.stdin).map_err(failed("take the terminal"))?;
-    }
+    let runtime::Created { process, cgroup } = runtime::create(request).map_err(Failure::Runtime)?;
+    let init = Task::new(Key::INIT, &launch.id, process, (streams, launch.stdin), log);
+    let init = init.map_err(failed("take the terminal"))?;
     // After the clone, so that the container doesn't inherit it: rather anything is killed for memory than the process
     // that knows how the container ended. Fails where we are not root over ourselves, which is no reason to stop.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
-    Ok((Shim::new(launch, created, streams, log), listener))
+    Ok((Shim::new(launch, cgroup, init), listener))
 }
 
 fn listen(launch: &Launch) -> io::Result<UnixListener> {

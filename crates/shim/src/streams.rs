@@ -29,8 +29,13 @@ struct Input {
 }
 
 impl Streams {
+    /// What a process gets, and our ends of it.
+    pub(crate) fn make(terminal: bool, stdin: Stdin) -> io::Result<(Self, runtime::Stdio)> {
+        if terminal { Self::for_terminal() } else { Self::pipes(stdin) }
+    }
+
     /// Pipes for a container without a terminal, and the ends that its process gets.
-    pub(crate) fn pipes(stdin: Stdin) -> io::Result<(Self, runtime::Stdio)> {
+    fn pipes(stdin: Stdin) -> io::Result<(Self, runtime::Stdio)> {
         let (stdout, child_stdout): (PipeReader, PipeWriter) = io::pipe()?;
         let (stderr, child_stderr) = io::pipe()?;
         let mut streams = Self::default();
@@ -52,7 +57,7 @@ impl Streams {
     }
 
     /// For a container whose process opens a terminal, which replaces what it is given here.
-    pub(crate) fn for_terminal() -> io::Result<(Self, runtime::Stdio)> {
+    fn for_terminal() -> io::Result<(Self, runtime::Stdio)> {
         let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
         let stdio = runtime::Stdio { stdin: null()?, stdout: null()?, stderr: null()? };
         Ok((Self { terminal: true, ..Self::default() }, stdio))

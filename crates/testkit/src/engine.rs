@@ -104,6 +104,12 @@ impl Engine {
             .expect("only an isolated engine of ours has a process")
     }
 
+    /// Where an engine of ours keeps everything.
+    #[track_caller]
+    pub fn data_root(&self) -> &Path {
+        &self.own.as_ref().expect("only an isolated engine of ours has a data root to look into").plan.root
+    }
+
     /// `kill -9` to the engine, and a new one on the same data.
     #[track_caller]
     pub fn crash_and_restart(&mut self) {

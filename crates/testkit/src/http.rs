@@ -5,6 +5,8 @@
 //! body), a test writes itself on [`connect`]'s stream.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -146,9 +148,23 @@ pub fn connect(socket: &Path) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
+/// The same to a TCP address. To what reads and writes, one socket is like another.
+pub fn connect_tcp(address: SocketAddr) -> io::Result<UnixStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    let stream = UnixStream::from(OwnedFd::from(stream));
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
 /// Sends a request and reads the head of the answer.
 pub fn open(socket: &Path, request: &Request) -> io::Result<Exchange> {
-    let mut stream = connect(socket)?;
+    open_on(connect(socket)?, request)
+}
+
+/// The same on a connection that is there.
+pub fn open_on(mut stream: UnixStream, request: &Request) -> io::Result<Exchange> {
     stream.write_all(request.head().as_bytes())?;
     // An engine that refuses a request early closes while we still write: its answer says more than our broken pipe.
     let sent = stream.write_all(&request.body);

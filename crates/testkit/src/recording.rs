@@ -179,6 +179,15 @@ pub struct Recordings {
     folder: PathBuf,
 }
 
+/// A difference that is ours on purpose.
+#[derive(Debug)]
+pub struct Allowed {
+    /// `GET /info`, or `case <name>`.
+    pub route: String,
+    pub path: String,
+    pub reason: String,
+}
+
 impl Recordings {
     /// The ones that are committed with this workspace.
     pub fn committed() -> Self {
@@ -263,15 +272,26 @@ impl Recordings {
 
     /// The differences that are ours on purpose, as (route or `case <name>`, path).
     pub fn allowed(&self) -> anyhow::Result<Vec<(String, String)>> {
+        Ok(self.allowed_with_reasons()?.into_iter().map(|row| (row.route, row.path)).collect())
+    }
+
+    pub fn allowed_with_reasons(&self) -> anyhow::Result<Vec<Allowed>> {
         let text = fs::read_to_string(self.folder.join("allowed.tsv"))?;
         let rows = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(|line| {
-            let mut columns = line.split('\t');
-            match (columns.next(), columns.next(), columns.next()) {
-                (Some(route), Some(path), Some(_reason)) => Ok((route.to_owned(), path.to_owned())),
-                _ => anyhow::bail!("allowed.tsv needs route, path and reason: {line:?}"),
-            }
+            let columns: Vec<String> = line.split('\t').map(str::to_owned).collect();
+            let [route, path, reason] = <[String; 3]>::try_from(columns)
+                .map_err(|_| anyhow::anyhow!("allowed.tsv needs route, path and reason: {line:?}"))?;
+            Ok(Allowed { route, path, reason })
         });
         rows.collect()
+    }
+
+    /// The written shapes of a version's successful JSON answers; the older version's where they still hold.
+    pub fn shapes(&self, version: &str, route: &str) -> anyhow::Result<Vec<Value>> {
+        let answers = self.document(version, &file_name(route))?.unwrap_or_default();
+        let bodies = answers.as_object().into_iter().flatten().map(|(_, answer)| &answer["body"]);
+        let bodies = bodies.flat_map(|body| [&body["json"], &body["stream"]]);
+        Ok(bodies.filter(|shape| !shape.is_null()).cloned().collect())
     }
 }
 

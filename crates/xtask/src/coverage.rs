@@ -3,6 +3,10 @@
 //! `coverage/*.tsv` list the expectations. The binary tells its own commands (`ketch __tree`), routes (`__routes`) and
 //! daemon options (`__daemon`). A row is *done* only if the binary says so and a test names it in a line
 //! `// covers: <row>`; *refused* with the reason that the binary gives; otherwise *missing*.
+//!
+//! Of values, fields, instructions and keys (`coverage/more.tsv`) the binary has no list: there the tests decide, by
+//! `// covers: <row>` or `// refuses: <row> because <reason>`, and a row goes with the command or route it belongs to
+//! where that one is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,6 +16,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::check::rust_files;
+use crate::fields;
 use crate::page;
 use crate::process::{self, workspace};
 
@@ -48,7 +53,16 @@ const NO_SETTING: &[&str] = &[
 type Claims = BTreeMap<String, State>;
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let rows = rows(&claims()?, &covered()?)?;
+    let marks = Marks::read()?;
+    let rows = rows(&claims()?, &marks)?;
+    marks.all_name_a_row(&rows)?;
+    if let [option, area] = arguments
+        && option == "--missing"
+    {
+        let missing = rows.iter().filter(|row| row.area == *area && row.state == State::Missing);
+        missing.for_each(|row| println!("{}", row.name));
+        return Ok(());
+    }
     let text = page::render(&rows);
     let path = workspace().join("docs/compatibility.md");
     if arguments.iter().any(|argument| argument == "--check") {
@@ -121,8 +135,11 @@ fn claim_aliases(claims: &mut Claims, aliases: &[(String, String)]) {
     }
 }
 
-/// A key inside a setting that is refused is refused with it.
-fn refused_with_parent(claims: &Claims, name: &str) -> Option<State> {
+/// A key inside a setting that is refused is refused with it, and so is what belongs to a refused command or route.
+fn refused_with(claims: &Claims, name: &str, parent: &str) -> Option<State> {
+    if let Some(State::Refused(reason)) = claims.get(parent) {
+        return Some(State::Refused(reason.clone()));
+    }
     let mut key =
         name.strip_prefix("daemon config-key ").or_else(|| name.strip_prefix("daemon reloadable "))?;
     loop {
@@ -157,26 +174,55 @@ fn claim(row: &Value) -> State {
     }
 }
 
-/// Every row that a test names.
-fn covered() -> anyhow::Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
-    for path in rust_files(&workspace())? {
-        let source = fs::read_to_string(path)?;
-        let marked = source.lines().filter_map(|line| line.trim_start().strip_prefix("// covers: "));
-        names.extend(marked.map(|name| name.trim().to_owned()));
-    }
-    Ok(names)
+/// What the tests say.
+struct Marks {
+    covered: BTreeSet<String>,
+    refused: BTreeMap<String, String>,
+    recorded: BTreeMap<String, State>,
 }
 
-fn rows(claims: &Claims, covered: &BTreeSet<String>) -> anyhow::Result<Vec<Row>> {
+impl Marks {
+    fn read() -> anyhow::Result<Self> {
+        let mut marks =
+            Self { covered: BTreeSet::new(), refused: BTreeMap::new(), recorded: fields::recorded()? };
+        for path in rust_files(&workspace())? {
+            let source = fs::read_to_string(path)?;
+            for line in source.lines().map(str::trim) {
+                marks.covered.extend(line.strip_prefix("// covers: ").map(str::to_owned));
+                let refusal = line.strip_prefix("// refuses: ").and_then(|rest| rest.split_once(" because "));
+                marks.refused.extend(refusal.map(|(row, reason)| (row.to_owned(), reason.to_owned())));
+            }
+        }
+        Ok(marks)
+    }
+
+    fn told(&self, name: &str) -> Option<State> {
+        if self.covered.contains(name) {
+            return Some(State::Done);
+        }
+        let refused = self.refused.get(name).map(|reason| State::Refused(reason.clone()));
+        refused.or_else(|| self.recorded.get(name).cloned())
+    }
+
+    /// A mark that names nothing proves nothing: most likely it is misspelt.
+    fn all_name_a_row(&self, rows: &[Row]) -> anyhow::Result<()> {
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        let marks = self.covered.iter().chain(self.refused.keys());
+        let unknown: Vec<&String> = marks.filter(|mark| !names.contains(mark.as_str())).collect();
+        ensure!(unknown.is_empty(), "tests name rows that coverage/ does not have: {unknown:#?}");
+        Ok(())
+    }
+}
+
+fn rows(claims: &Claims, marks: &Marks) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (area, name) in expectations()? {
+    for Expectation { area, name, parent } in expectations()? {
+        let told = is_told_by_tests_alone(&name).then(|| marks.told(&name)).flatten();
         let state = match claims.get(&name) {
-            Some(State::Done) if covered.contains(&name) => State::Done,
+            Some(State::Done) if marks.covered.contains(&name) => State::Done,
             Some(State::Done) => State::Untested,
             Some(State::Refused(reason)) => State::Refused(reason.clone()),
-            None if is_told_by_tests_alone(&name) && covered.contains(&name) => State::Done,
-            _ => refused_with_parent(claims, &name).unwrap_or(State::Missing),
+            _ => told.or_else(|| refused_with(claims, &name, &parent)).unwrap_or(State::Missing),
         };
         rows.push(Row { area, name, state });
     }
@@ -189,25 +235,33 @@ pub(crate) fn is_told_by_tests_alone(name: &str) -> bool {
     matches!(kind, "value" | "field" | "dockerfile" | "compose" | "registry" | "buildkit")
 }
 
-/// The rows of coverage/*.tsv as (area, name).
-fn expectations() -> anyhow::Result<Vec<(String, String)>> {
+/// A row of coverage/*.tsv.
+struct Expectation {
+    area: String,
+    name: String,
+    /// The row with which it is refused; empty if there is none.
+    parent: String,
+}
+
+fn expectations() -> anyhow::Result<Vec<Expectation>> {
     let mut list = Vec::new();
+    let mut push = |area: &String, name: String, parent: &str| {
+        list.push(Expectation { area: area.clone(), name, parent: parent.to_owned() });
+    };
     for (file, mark) in [("api", "?"), ("cli", "")] {
         for columns in table(file)? {
             let [area, name, parts] = &columns[..] else { anyhow::bail!("coverage/{file}.tsv: {columns:?}") };
-            list.push((area.clone(), format!("{file} {name}")));
-            list.extend(
-                parts.split_whitespace().map(|part| (area.clone(), format!("{file} {name} {mark}{part}"))),
-            );
+            push(area, format!("{file} {name}"), "");
+            parts.split_whitespace().for_each(|part| push(area, format!("{file} {name} {mark}{part}"), ""));
         }
     }
     for columns in table("more")? {
-        let [area, name] = &columns[..] else { anyhow::bail!("coverage/more.tsv: {columns:?}") };
-        list.push((area.clone(), name.clone()));
+        let [area, name, parent] = &columns[..] else { anyhow::bail!("coverage/more.tsv: {columns:?}") };
+        push(area, name.clone(), parent);
     }
     for columns in table("daemon")? {
         let [area, kind, name] = &columns[..] else { anyhow::bail!("coverage/daemon.tsv: {columns:?}") };
-        list.push((area.clone(), format!("daemon {kind} {name}")));
+        push(area, format!("daemon {kind} {name}"), "");
     }
     Ok(list)
 }

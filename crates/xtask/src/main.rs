@@ -3,6 +3,7 @@
 mod check;
 mod clients;
 mod coverage;
+mod fields;
 mod page;
 mod process;
 mod record;
@@ -14,7 +15,10 @@ use std::process::ExitCode;
 const VERBS: &[(&str, &str)] = &[
     ("test", "install what the tests need, build, and run every check and test"),
     ("check", "crate arrows, paths in ARCHITECTURE.md, unsafe, licences, file lengths"),
-    ("coverage", "write docs/compatibility.md from the built binary; --check fails when it is not so"),
+    (
+        "coverage",
+        "write docs/compatibility.md from the built binary; --check fails when it is not so; --missing <area>",
+    ),
     ("clients", "fetch the real docker, compose, buildx, skopeo and docker-py into the cache"),
     ("record", "ask a real dockerd and write tests/recordings: --host unix://…"),
     ("replies", "ask a real dockerd and the docker CLI and write tests/replayed: --host unix://…"),

@@ -2,12 +2,11 @@
 
 use engine::containers::Streams;
 use http::StatusCode;
-use tokio::io::AsyncReadExt;
 
-use crate::body;
 use crate::call::Call;
 use crate::error::Error;
-use crate::hijack;
+use crate::escape::Escape;
+use crate::hijack::{self, Source};
 use crate::reply::{self, Reply};
 
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
@@ -21,43 +20,31 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
         stderr: call.query.flag("stderr"),
     };
     let terminal = handle.view().container.config.tty;
+    let keys = call.query.get("detachKeys");
+    let escape = Escape::read(keys)?;
+    let escape = Some(escape).filter(|_| terminal && streams.stdin);
     // Before 1.42 both kinds of stream were called raw.
     let content_type = if terminal || call.before(42) { hijack::RAW } else { hijack::MULTIPLEXED };
     let shim = match call.query.flag("stream") {
         true => Some(handle.attach(streams).await?),
         false => None,
     };
-    if !hijack::wants_upgrade(&call.request) {
-        return Ok(output_only(shim, content_type));
-    }
-    let (request, closing) = (call.request, call.closing);
-    tokio::spawn(async move {
+    let source = async move {
         // The container may be started later; until then the client holds a silent connection.
-        if let Some(shim) = shim
-            && let Ok(Ok(stream)) = shim.await
-        {
-            hijack::join(request, stream, closing).await;
+        let stream = shim?.await.ok()?.ok()?;
+        Some(Source::Streams(stream))
+    };
+    if !hijack::wants_upgrade(&call.request) {
+        return Ok(hijack::output_only(source, content_type));
+    }
+    let (upgrading, closing, engine) = (hyper::upgrade::on(call.request), call.closing, call.engine);
+    tokio::spawn(async move {
+        let Some(source) = source.await else { return };
+        if hijack::join(upgrading, source, escape, closing).await {
+            engine.containers.detached(&handle);
         }
     });
     Ok(hijack::switching(content_type))
-}
-
-type Shim = tokio::sync::oneshot::Receiver<Result<tokio::net::UnixStream, engine::Error>>;
-
-/// For clients that didn't ask to upgrade: the output as a body.
-fn output_only(shim: Option<Shim>, content_type: &'static str) -> Reply {
-    let (sender, body) = body::streamed();
-    tokio::spawn(async move {
-        let Some(shim) = shim else { return };
-        let Ok(Ok(mut stream)) = shim.await else { return };
-        let mut buffer = vec![0; 32 * 1024];
-        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-            if sender.send(bytes::Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
-                return;
-            }
-        }
-    });
-    reply::with_type(StatusCode::OK, content_type, body)
 }
 
 pub(crate) async fn resize(call: Call) -> Result<Reply, Error> {

@@ -35,6 +35,7 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
     let has_log = started && container.host.log_config.r#type == "json-file";
     let log_path = if has_log { places.log().display().to_string() } else { String::new() };
     let command = container.command();
+    let execs = call.engine.containers.execs_of(&container.id);
     let fields = json!({
         "Id": container.id,
         "Created": time::rfc3339(container.created),
@@ -53,7 +54,7 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": null,
+        "ExecIDs": Some(execs).filter(|execs| !execs.is_empty()),
         "HostConfig": host_config(call, container),
         "GraphDriver": { "Data": { "ID": container.id }, "Name": call.engine.storage_driver },
         "Mounts": [],

@@ -259,7 +259,14 @@ fn security(engine: &Engine) -> Vec<String> {
 }
 
 fn warnings(engine: &Engine) -> Option<Vec<String>> {
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = engine
+        .settings
+        .open_hosts
+        .iter()
+        .map(|host| {
+            format!("WARNING: API is accessible on {host} without client certificates: whoever reaches it is root on this machine")
+        })
+        .collect();
     if engine.settings.seccomp_name != "builtin" {
         warnings.push("WARNING: daemon is not using the default seccomp profile".to_owned());
     }

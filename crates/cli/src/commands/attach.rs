@@ -46,9 +46,10 @@ pub(crate) async fn connect(
 }
 
 /// Carries the session to its end, with signals and the terminal's size beside it.
+/// `what` is the path of the container or exec.
 pub(crate) async fn carry(
     engine: &Engine,
-    id: &str,
+    what: &str,
     connection: Hijacked,
     how: Carried,
 ) -> Result<End, Error> {
@@ -56,14 +57,14 @@ pub(crate) async fn carry(
     let plan = Plan { stdin: attached.stdin, tty, detach_keys: keys };
     let proxied = async {
         match caught {
-            Some(caught) => signals::pass(caught, engine, id).await,
+            Some(caught) => signals::pass(caught, engine, what).await,
             None => std::future::pending().await,
         }
     };
     let sized = async {
         if tty && ui::out_is_terminal() {
             // Without the terminal's size the session is less pretty, not over.
-            let _ = terminal::follow_size(engine, id).await;
+            let _ = terminal::follow_size(engine, what).await;
         }
         std::future::pending::<()>().await;
     };
@@ -97,6 +98,11 @@ pub(crate) async fn exit_code_from(mut answer: Body) -> Outcome {
     each::exit_code_of(&value)
 }
 
+/// A container's path in the API.
+pub(crate) fn path_of(container: &str) -> String {
+    format!("/containers/{}", encode(container))
+}
+
 /// `attach`.
 pub(crate) fn attach(call: &Call) -> Outcome {
     let flags = call.flags();
@@ -125,7 +131,7 @@ pub(crate) fn attach(call: &Call) -> Outcome {
         let caught = (flags.bool("sig-proxy") && !tty).then(signals::catch).transpose()?;
         let connection = connect(&engine, name, attached, flags.find("detach-keys")).await?;
         let raw = if tty && stdin { terminal::Raw::enter()? } else { None };
-        let end = carry(&engine, name, connection, Carried { attached, tty, keys, caught }).await;
+        let end = carry(&engine, &path_of(name), connection, Carried { attached, tty, keys, caught }).await;
         drop(raw);
         if was_detached(end?) {
             return Ok(0);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use client::resolve::process_env;
 use flags::Page;
 
 use crate::call::Call;
@@ -29,8 +30,10 @@ pub(crate) fn help(call: &Call) -> Outcome {
 pub(crate) fn print(path: &str, command: &Command, config_dir: &Path, sink: Sink) -> Result<(), Error> {
     let width = ui::width();
     if path.contains(' ') {
-        return sink.write(&Page { path, width, extra: &[], defaults: &[] }.render(command));
+        return sink
+            .write(&Page { path, width, extra: &[], defaults: &[], groups_only: false }.render(command));
     }
+    let groups_only = process_env("DOCKER_HIDE_LEGACY_COMMANDS").is_some();
     let extra = plugins::summaries(config_dir);
     let file = |name: &str| config_dir.join(name).to_string_lossy().into_owned();
     let defaults = [
@@ -39,7 +42,7 @@ pub(crate) fn print(path: &str, command: &Command, config_dir: &Path, sink: Sink
         ("tlscert", file("cert.pem")),
         ("tlskey", file("key.pem")),
     ];
-    let page = Page { path, width, extra: &extra, defaults: &defaults }.render(command);
+    let page = Page { path, width, extra: &extra, defaults: &defaults, groups_only }.render(command);
     sink.write(&format!(
         "{page}\nFor more help on how to use Docker, head to https://docs.docker.com/go/guides/\n"
     ))

@@ -77,7 +77,9 @@ async fn run_attached(call: &Call, engine: &Engine, id: &str, attached: Attached
         }
         return Err(as_run_error(call, error));
     }
-    let carried = attach::carry(engine, id, connection, Carried { attached, tty, keys, caught }).await;
+    let carried =
+        attach::carry(engine, &attach::path_of(id), connection, Carried { attached, tty, keys, caught })
+            .await;
     drop(raw);
     if attach::was_detached(carried?) {
         return Ok(0);

@@ -69,7 +69,9 @@ async fn start_attached(
     let ended = engine.stream(Method::POST, &path, None).await?;
     let raw = if tty && attached.stdin { terminal::Raw::enter()? } else { None };
     engine.call(Method::POST, &start_path(id), None).await?;
-    let end = attach::carry(engine, id, connection, Carried { attached, tty, keys, caught }).await;
+    let end =
+        attach::carry(engine, &attach::path_of(id), connection, Carried { attached, tty, keys, caught })
+            .await;
     drop(raw);
     if attach::was_detached(end?) {
         return Ok(0);

@@ -1,6 +1,6 @@
 //! Signals of the client's, passed to the container (`--sig-proxy`).
 
-use client::{Engine, encode};
+use client::Engine;
 use http::Method;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -21,10 +21,10 @@ pub(crate) fn catch() -> Result<Caught, Error> {
 }
 
 /// Passes them on, without end.
-pub(crate) async fn pass(mut caught: Caught, engine: &Engine, id: &str) {
+pub(crate) async fn pass(mut caught: Caught, engine: &Engine, what: &str) {
     loop {
         let name = next(&mut caught).await;
-        let path = format!("/containers/{}/kill?signal={name}", encode(id));
+        let path = format!("{what}/kill?signal={name}");
         // The container may be gone already: then its exit is about to be seen.
         let _ = engine.call(Method::POST, &path, None).await;
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use client::{Engine, encode};
+use client::Engine;
 use http::Method;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,14 +32,18 @@ impl Drop for Raw {
     }
 }
 
+/// Rows and columns of the terminal that we write to.
+pub(crate) fn size() -> Option<[u16; 2]> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some([size.ws_row, size.ws_col])
+}
+
 /// Gives the container the size of this terminal, now and whenever it changes; ends with the connection.
-pub(crate) async fn follow_size(engine: &Engine, id: &str) -> Result<(), Error> {
+pub(crate) async fn follow_size(engine: &Engine, what: &str) -> Result<(), Error> {
     let mut changes = signal(SignalKind::window_change()).map_err(|e| Error::Io("watch the terminal", e))?;
     loop {
-        if let Ok(size) = tcgetwinsize(io::stdout())
-            && size.ws_col > 0
-        {
-            let path = format!("/containers/{}/resize?h={}&w={}", encode(id), size.ws_row, size.ws_col);
+        if let Some([rows, columns]) = size() {
+            let path = format!("{what}/resize?h={rows}&w={columns}");
             // A container that is just ending can't be resized, which is no reason to stop showing it.
             let _ = engine.call(Method::POST, &path, None).await;
         }

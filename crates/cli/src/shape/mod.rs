@@ -144,13 +144,7 @@ fn process(flags: &Matches, attached: Attached, detach: bool, config: &mut Objec
         // An empty one clears the image's; the API says that with one empty word.
         config.put("Entrypoint", vec![entrypoint]);
     }
-    let mut env = Vec::new();
-    for path in flags.list("env-file") {
-        env.extend(pairs_of_file(&path, Environment::Inherited)?);
-    }
-    for pair in flags.list("env") {
-        env.extend(inherited(&pair)?);
-    }
+    let env = environment(flags)?;
     if !env.is_empty() {
         config.put("Env", env);
     }
@@ -163,6 +157,18 @@ fn process(flags: &Matches, attached: Attached, detach: bool, config: &mut Objec
         config.put("Labels", labels);
     }
     Ok(())
+}
+
+/// `--env-file` and `--env`.
+pub(crate) fn environment(flags: &Matches) -> Result<Vec<String>, Error> {
+    let mut env = Vec::new();
+    for path in flags.list("env-file") {
+        env.extend(pairs_of_file(&path, Environment::Inherited)?);
+    }
+    for pair in flags.list("env") {
+        env.extend(inherited(&pair)?);
+    }
+    Ok(env)
 }
 
 fn key_value(pair: &str) -> (String, Value) {

@@ -2,7 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{attach, containers, inspect, logs, run, start};
+use crate::commands::{attach, containers, exec, inspect, logs, run, start};
 
 use super::{Action, Command, GROUP, LEAF, NO_CHECKPOINTS, WINDOWS, kinds};
 
@@ -309,7 +309,7 @@ pub(crate) static CONTAINER_EXEC: Command = Command {
     args: Args::AtLeast(2),
     stop_at_positional: true,
     common: 2,
-    action: Action::NotYet,
+    action: Action::Run(exec::exec),
     ..LEAF
 };
 

@@ -15,6 +15,7 @@ mod kinds;
 mod manifest;
 mod network;
 mod plugin;
+mod private_registry;
 mod registry;
 mod root;
 mod swarm;

@@ -4,7 +4,7 @@ use flags::{Flag, Kind};
 
 use super::{
     Command, GROUP, builder, buildx, checkpoint, compose, container, context, global, image, manifest,
-    network, plugin, registry, swarm, swarm_service, system, trust, volume,
+    network, plugin, private_registry, registry, swarm, swarm_service, system, trust, volume,
 };
 
 const FLAGS: &[Flag] = &[
@@ -67,6 +67,7 @@ pub(crate) static ROOT: Command = Command {
         &container::PS,
         &image::IMAGE_PULL,
         &image::IMAGE_PUSH,
+        &private_registry::REGISTRY,
         &container::CONTAINER_RENAME,
         &container::CONTAINER_RESTART,
         &container::RM,

@@ -49,7 +49,7 @@ fn help_pages_are_dockers() {
         {
             return;
         }
-        let ours = Page { path, width: 80, extra: &[], defaults: &[] }.render(command);
+        let ours = Page { path, width: 80, extra: &[], defaults: &[], groups_only: false }.render(command);
         let different = DIFFERENT.iter().any(|(name, _)| *name == path);
         match (ours.trim() == *page, different) {
             (true, false) => right += 1,

@@ -201,7 +201,7 @@ impl Actor {
 
     async fn open_streams(&self, streams: Streams) -> Result<UnixStream, Error> {
         let places = self.shared.places(&self.container().id);
-        attach::open(places.volatile, &self.container().id, streams).await
+        attach::open(places.volatile, &self.container().id, None, streams).await
     }
 
     async fn heard(&mut self, message: Option<FromShim>) {

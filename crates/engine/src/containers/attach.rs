@@ -17,15 +17,23 @@ pub struct Streams {
     pub stderr: bool,
 }
 
-/// Opens a connection of its own to the shim and turns it into a byte stream.
-pub(super) async fn open(run_dir: PathBuf, id: &str, streams: Streams) -> Result<UnixStream, Error> {
+/// Opens a connection of its own to the shim and turns it into the byte stream of the container, or of a process that
+/// joined it.
+pub(super) async fn open(
+    run_dir: PathBuf,
+    id: &str,
+    exec: Option<&str>,
+    streams: Streams,
+) -> Result<UnixStream, Error> {
     let lost = |_| Error::ShimLost(id.to_owned());
     let connect = tokio::task::spawn_blocking(move || shim::connect(&run_dir)).await;
     let connected = connect.map_err(|error| lost(io::Error::other(error)))?;
     let mut stream =
         connected.map_err(|_| Error::ShimLost(id.to_owned())).and_then(|s| link::adopt(s).map_err(lost))?;
     let Streams { stdin, stdout, stderr } = streams;
-    link::send(&mut stream, &ToShim::Attach { stdin, stdout, stderr }).await.map_err(lost)?;
+    link::send(&mut stream, &ToShim::Attach { exec: exec.map(str::to_owned), stdin, stdout, stderr })
+        .await
+        .map_err(lost)?;
     loop {
         match link::receive::<FromShim>(&mut stream).await.map_err(lost)? {
             FromShim::Hello { .. } => {}

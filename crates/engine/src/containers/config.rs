@@ -233,6 +233,7 @@ const HOST_DONE: &[&str] = &[
     "AutoRemove",
     "ConsoleSize",
     "Annotations",
+    "Privileged",
     "ReadonlyRootfs",
     "ShmSize",
     "Runtime",

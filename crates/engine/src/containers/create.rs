@@ -268,7 +268,8 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
     if host.shm_size == 0 {
         host.shm_size = if settings.default_shm_size > 0 { settings.default_shm_size } else { DEFAULT_SHM };
     }
-    let own = |list: &[&str]| Some(list.iter().map(|&path| path.to_owned()).collect());
+    let hidden = !host.privileged;
+    let own = |list: &[&str]| hidden.then(|| list.iter().map(|&path| path.to_owned()).collect());
     host.masked_paths = host.masked_paths.or_else(|| own(spec::MASKED_PATHS));
     host.readonly_paths = host.readonly_paths.or_else(|| own(spec::READONLY_PATHS));
     host.oom_kill_disable = host.oom_kill_disable.or(Some(false));

@@ -8,6 +8,8 @@ mod actor;
 mod attach;
 pub mod config;
 mod create;
+mod devices;
+mod exec;
 mod handle;
 mod link;
 pub mod logs;
@@ -26,6 +28,7 @@ use oci::Digest;
 
 pub use attach::Streams;
 pub use create::Created;
+pub use exec::{Exec, ExecConfig, ExecState};
 pub use handle::{Handle, View, WaitFor};
 pub use record::{Container, Places};
 
@@ -67,6 +70,7 @@ pub struct Containers {
     shared: Arc<Shared>,
     images: Arc<Images>,
     index: Arc<Index>,
+    execs: exec::Execs,
 }
 
 /// Handles by id and ids by name. Locked for a look-up or an insertion, never across anything that waits.
@@ -116,7 +120,7 @@ impl Containers {
     /// Takes up the containers that are recorded: those that run are found again through their shims.
     pub fn open(shared: Arc<Shared>, images: Arc<Images>) -> Result<Self, Error> {
         let records: Vec<Container> = shared.db.read(|tx| tx.list())?;
-        let containers = Self { shared, images, index: Arc::default() };
+        let containers = Self { shared, images, index: Arc::default(), execs: exec::Execs::default() };
         containers.sweep(&records);
         for record in records {
             containers.index.claim(&record.name, &record.id)?;

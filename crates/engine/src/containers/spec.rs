@@ -9,8 +9,9 @@ use oci_spec::runtime as rt;
 use runtime::Filter;
 
 use super::config::HostConfig;
+use super::exec::ExecConfig;
 use super::record::{Container, Places};
-use super::user;
+use super::{devices, user};
 use crate::Error;
 use crate::security::{Filters, Seccomp, SecurityOptions};
 use crate::settings::Settings;
@@ -99,6 +100,46 @@ fn process(container: &Container, root: BorrowedFd<'_>, settings: &Settings) -> 
     Ok(process)
 }
 
+/// A process that joins the container: what the container's own first one may, or less, but for what is asked for it.
+pub(super) fn guest(
+    container: &Container,
+    exec: &ExecConfig,
+    size: Option<[u32; 2]>,
+    root: BorrowedFd<'_>,
+    settings: &Settings,
+) -> Result<rt::Process, Error> {
+    let mut like = container.clone();
+    like.config.tty = exec.tty;
+    like.config.env = Some(merged(like.config.env.take(), exec.env.as_deref().unwrap_or_default()));
+    if !exec.user.is_empty() {
+        like.config.user.clone_from(&exec.user);
+    }
+    if !exec.working_dir.is_empty() {
+        like.config.working_dir.clone_from(&exec.working_dir);
+    }
+    like.host.privileged |= exec.privileged;
+    like.host.console_size = size.unwrap_or_default();
+    let mut process = process(&like, root, settings)?;
+    process.set_args(Some(exec.command().to_vec()));
+    Ok(process)
+}
+
+/// Variables with later ones in the place of earlier ones of the same name; a name alone takes one away.
+fn merged(base: Option<Vec<String>>, more: &[String]) -> Vec<String> {
+    fn name(entry: &str) -> &str {
+        entry.split('=').next().unwrap_or_default()
+    }
+    let mut env = base.unwrap_or_default();
+    for entry in more {
+        match env.iter().position(|known| name(known) == name(entry)) {
+            Some(at) if entry.contains('=') => env[at].clone_from(entry),
+            Some(at) => drop(env.remove(at)),
+            None => env.push(entry.clone()),
+        }
+    }
+    env
+}
+
 /// What the container's processes may call; nothing where that is everything. It isn't in the specification: the runtime
 /// gets it compiled.
 pub(super) fn filter(host: &HostConfig, filters: &Filters) -> Result<Option<Arc<Filter>>, Error> {
@@ -141,8 +182,13 @@ fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
     };
     let (add_all, added) = parse(&host.cap_add)?;
     let (drop_all, dropped) = parse(&host.cap_drop)?;
+    // Whoever asks for everything gets it, whatever else was said: as docker has it.
+    let (add_all, drop_all, dropped) = match host.privileged {
+        true => (true, false, Vec::new()),
+        false => (add_all, drop_all, dropped),
+    };
     let base: Vec<rt::Capability> = match (add_all, drop_all) {
-        (true, _) => (0..=40).filter_map(capability_by_number).collect(),
+        (true, _) => every_capability(),
         (false, true) => Vec::new(),
         (false, false) => CAPABILITIES.to_vec(),
     };
@@ -163,6 +209,12 @@ fn capability(name: &str) -> Result<rt::Capability, Error> {
     let bare = name.strip_prefix("CAP_").unwrap_or(name);
     // `oci-spec` parses names without the prefix only.
     bare.parse().map_err(|_| Error::Invalid(format!("invalid CapAdd: unknown capability: \"CAP_{bare}\"")))
+}
+
+/// All that this engine may give: an engine in a container has less than the kernel knows.
+fn every_capability() -> Vec<rt::Capability> {
+    let own = rustix::thread::capabilities(None).map_or(u64::MAX, |sets| sets.permitted.bits());
+    (0..=40).filter(|number| own & (1 << number) != 0).filter_map(capability_by_number).collect()
 }
 
 fn capability_by_number(number: u32) -> Option<rt::Capability> {
@@ -193,6 +245,8 @@ fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> rt::Mount 
 }
 
 fn mounts(container: &Container, places: &Places) -> Vec<rt::Mount> {
+    // A privileged container administers the machine.
+    let access = if container.host.privileged { "rw" } else { "ro" };
     let shm_size = format!("size={}", container.host.shm_size);
     let mut mounts = vec![
         mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
@@ -203,8 +257,8 @@ fn mounts(container: &Container, places: &Places) -> Vec<rt::Mount> {
             "devpts",
             &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
-        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
-        mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro", "nosuid", "noexec", "nodev"]),
+        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"]),
         mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm_size]),
     ];
@@ -238,6 +292,7 @@ fn linux(container: &Container, settings: &Settings) -> rt::Linux {
     let mut linux = rt::Linux::default();
     linux
         .set_namespaces(Some(namespaces.collect()))
+        .set_devices(host.privileged.then(devices::of_host))
         .set_masked_paths(paths(&host.masked_paths))
         .set_readonly_paths(paths(&host.readonly_paths))
         .set_cgroups_path(Some(format!("{}/{}", settings.cgroup_parent, container.id).into()))
@@ -293,8 +348,9 @@ mod tests {
         let changed = bounding(&["CAP_SYS_ADMIN", "bpf"], &["kill", "CAP_MKNOD"]);
         assert_eq!(changed.len(), 14);
         assert!(changed.contains(&rt::Capability::Bpf) && !changed.contains(&rt::Capability::Kill));
-        assert_eq!(bounding(&["ALL"], &[]).len(), 41);
-        assert_eq!(bounding(&["ALL"], &["SYS_ADMIN"]).len(), 40);
+        let all = every_capability().len();
+        assert_eq!(bounding(&["ALL"], &[]).len(), all);
+        assert_eq!(bounding(&["ALL"], &["KILL"]).len(), all - 1);
         assert_eq!(bounding(&["KILL"], &["ALL"]), HashSet::from([rt::Capability::Kill]));
     }
 }

@@ -10,7 +10,7 @@ mod limits;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -42,8 +42,9 @@ pub(crate) struct Entrance {
 }
 
 impl Entrance {
-    pub(crate) fn unified(&self) -> Option<BorrowedFd<'_>> {
-        self.unified.as_ref().map(AsFd::as_fd)
+    /// The directory on v2, for the caller of `clone3`.
+    pub(crate) fn unified_copy(&self) -> Result<Option<OwnedFd>, Error> {
+        self.unified.as_ref().map(OwnedFd::try_clone).transpose().doing("open the cgroup twice")
     }
 
     /// In init.

@@ -162,7 +162,7 @@ impl Running {
 
     pub(crate) fn attach(&self, stdin: bool) -> UnixStream {
         let (stream, _) = self.connect();
-        send(&stream, &ToShim::Attach { stdin, stdout: true, stderr: true }).unwrap();
+        send(&stream, &ToShim::Attach { exec: None, stdin, stdout: true, stderr: true }).unwrap();
         assert_eq!(receive::<FromShim>(&stream).unwrap(), FromShim::Attached);
         stream
     }

@@ -1,41 +1,105 @@
 //! Whether a request goes through a proxy, by the rules of Go's `http.ProxyFromEnvironment`.
 
+use std::io;
 use std::net::IpAddr;
 
 use base64::Engine as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::config::{Network, Proxies};
-use crate::credentials::Secret;
-use crate::url::{Origin, Url};
-use crate::{Error, url};
+use crate::{Network, Origin, Secret};
+
+/// The proxies of outgoing requests; an empty text is none.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    /// For `http`.
+    pub http: String,
+    /// For `https`.
+    pub https: String,
+    /// Comma-separated hosts that are reached directly.
+    pub none: String,
+}
 
 /// A proxy and what it wants to be told.
 #[derive(Debug, Clone)]
-pub(crate) struct Proxy {
-    pub(crate) origin: Origin,
-    pub(crate) authorization: Option<Secret>,
+pub struct Proxy {
+    /// Where it listens.
+    pub origin: Origin,
+    /// The value of `Proxy-Authorization`.
+    pub authorization: Option<Secret>,
 }
 
-/// The proxy for this origin, if it is not reached directly.
-pub(crate) fn find(proxies: &Proxies, origin: &Origin) -> Result<Option<Proxy>, Error> {
-    let text = if origin.tls { &proxies.https } else { &proxies.http };
-    if text.is_empty() || is_direct(&proxies.none, origin) {
-        return Ok(None);
+/// The proxy's address can't be read. What it says isn't repeated: there may be a password in it.
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy's address is not http://host:port")]
+pub struct Unreadable;
+
+/// A proxy didn't give the connection that it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The connection to the proxy broke.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The first line of its answer.
+    #[error("{0}")]
+    Said(String),
+}
+
+impl Proxies {
+    /// The proxies of the environment, in upper or lower case.
+    pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let read =
+            |name: &str| variable(name).or_else(|| variable(&name.to_ascii_lowercase())).unwrap_or_default();
+        Self { http: read("HTTP_PROXY"), https: read("HTTPS_PROXY"), none: read("NO_PROXY") }
     }
-    parse(text).map(Some)
+
+    /// The proxy for this origin, if it is not reached directly.
+    pub fn find(&self, origin: &Origin) -> Result<Option<Proxy>, Unreadable> {
+        let text = if origin.tls { &self.https } else { &self.http };
+        if text.is_empty() || is_direct(&self.none, origin) {
+            return Ok(None);
+        }
+        parse(text).map(Some)
+    }
 }
 
-fn parse(text: &str) -> Result<Proxy, Error> {
-    let wrong = || Error::Address { what: "the proxy's address", value: "[redacted]".into() };
-    let absolute = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let (scheme, rest) = absolute.split_once("://").ok_or_else(wrong)?;
+/// Asks a proxy, over an open connection, for a connection to the origin.
+pub async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
+    origin: &Origin,
+    proxy: &Proxy,
+    mut stream: S,
+) -> Result<S, Refused> {
+    const LIMIT: usize = 16 << 10;
+    let to = format!("{}:{}", origin.host, origin.port);
+    let authorization = proxy.authorization.as_ref();
+    let authorization =
+        authorization.map(|text| format!("Proxy-Authorization: {}\r\n", text.reveal())).unwrap_or_default();
+    let asked = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{authorization}\r\n");
+    stream.write_all(asked.as_bytes()).await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && head.len() < LIMIT {
+        head.push(stream.read_u8().await?);
+    }
+    let text = String::from_utf8_lossy(&head);
+    let line = text.lines().next().unwrap_or_default();
+    match line.split(' ').nth(1) {
+        Some("200") => Ok(stream),
+        _ => Err(Refused::Said(line.chars().take(200).collect())),
+    }
+}
+
+fn parse(text: &str) -> Result<Proxy, Unreadable> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+    let tls = match scheme {
+        "https" => true,
+        "http" => false,
+        _ => return Err(Unreadable),
+    };
     let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
     let (user, authority) = match authority.rsplit_once('@') {
         Some((user, authority)) => (Some(user), authority),
         None => (None, authority),
     };
-    let origin = url::Url::parse(&format!("{scheme}://{authority}/")).map_err(|_| wrong())?;
-    let Url { origin, .. } = origin;
+    let origin = Origin::parse(authority, tls).ok_or(Unreadable)?;
     let authorization = user.map(|user| {
         let user = decode(user);
         Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user)))
@@ -88,7 +152,7 @@ mod tests {
     use super::*;
 
     fn through(proxies: &Proxies, host: &str) -> bool {
-        find(proxies, &Origin::parse(host, true).unwrap()).unwrap().is_some()
+        proxies.find(&Origin::parse(host, true).unwrap()).unwrap().is_some()
     }
 
     #[test]

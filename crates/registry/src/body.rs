@@ -1,0 +1,299 @@
+//! Bodies: read in batches that are worth a trip to the disk, sent in pieces that don't fill the memory.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use content::Ingest;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::error::Problem;
+use crate::manifest::MAX_MANIFEST;
+
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// What a transfer takes at once while there is room for it.
+const LARGE: usize = 256 << 10;
+/// What it takes otherwise.
+const SMALL: usize = 16 << 10;
+/// How many transfers may take large pieces.
+const ROOM: usize = 48;
+/// What came is written after this, even if it is little.
+const IDLE_FLUSH: Duration = Duration::from_secs(1);
+/// A client may be silent for so long in the middle of a body,
+const SILENCE: Duration = Duration::from_secs(60);
+/// and after that long its body has to have come at this pace.
+const PACE_AFTER: Duration = Duration::from_secs(300);
+const PACE: u64 = 1024;
+
+/// Memory for transfers, shared by all of them.
+#[derive(Clone)]
+pub(crate) struct Room(Arc<Semaphore>);
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(ROOM)))
+    }
+
+    /// The size of the next piece; a large one is counted until the permit goes.
+    fn take(&self) -> (usize, Option<OwnedSemaphorePermit>) {
+        match self.0.clone().try_acquire_owned() {
+            Ok(permit) => (LARGE, Some(permit)),
+            Err(_) => (SMALL, None),
+        }
+    }
+}
+
+pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Part of a file.
+pub(crate) fn file(file: File, range: Range<u64>, room: Room) -> Body {
+    FileBody { file: Arc::new(file), range, room, reading: None }.boxed_unsync()
+}
+
+/// One piece is read while the one before is sent.
+struct FileBody {
+    file: Arc<File>,
+    /// What isn't being read yet.
+    range: Range<u64>,
+    room: Room,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+/// A piece that gives its room back when it is sent.
+struct Piece {
+    bytes: Vec<u8>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl FileBody {
+    fn read_ahead(&mut self) {
+        if self.range.is_empty() {
+            return;
+        }
+        let (size, permit) = self.room.take();
+        let start = self.range.start;
+        let size = size.min(usize::try_from(self.range.end - start).unwrap_or(usize::MAX));
+        self.range.start += size as u64;
+        let file = self.file.clone();
+        self.reading = Some(tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; size];
+            file.read_exact_at(&mut bytes, start)?;
+            Ok(Bytes::from_owner(Piece { bytes, _permit: permit }))
+        }));
+    }
+}
+
+impl hyper::body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.reading.is_none() {
+            self.read_ahead();
+        }
+        let Some(reading) = self.reading.as_mut() else { return Poll::Ready(None) };
+        let read = ready!(Pin::new(reading).poll(cx)).unwrap_or_else(|error| Err(io::Error::other(error)));
+        self.reading = None;
+        if read.is_ok() {
+            self.read_ahead();
+        } else {
+            self.range.start = self.range.end;
+        }
+        Poll::Ready(Some(read.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.reading.is_none() && self.range.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Only right before the first read, which is when it is asked for.
+        match self.reading {
+            None => SizeHint::with_exact(self.range.end - self.range.start),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A request's body, whose sender has to keep going.
+struct Incomings {
+    body: Incoming,
+    begun: Instant,
+    received: u64,
+    quiet_since: Instant,
+}
+
+enum Next {
+    Bytes(Bytes),
+    /// Nothing came for a moment.
+    Pause,
+    End,
+}
+
+impl Incomings {
+    fn new(body: Incoming) -> Self {
+        let now = Instant::now();
+        Self { body, begun: now, received: 0, quiet_since: now }
+    }
+
+    async fn next(&mut self) -> Result<Next, Problem> {
+        let Ok(frame) = tokio::time::timeout(IDLE_FLUSH, self.body.frame()).await else {
+            return match self.quiet_since.elapsed() > SILENCE || self.is_too_slow() {
+                true => Err(too_slow()),
+                false => Ok(Next::Pause),
+            };
+        };
+        self.quiet_since = Instant::now();
+        let Some(frame) = frame else { return Ok(Next::End) };
+        let frame = frame.map_err(|error| Problem::upload_invalid(diag::chain(&error)))?;
+        let bytes = frame.into_data().unwrap_or_default();
+        self.received += bytes.len() as u64;
+        if self.is_too_slow() {
+            return Err(too_slow());
+        }
+        Ok(Next::Bytes(bytes))
+    }
+
+    fn is_too_slow(&self) -> bool {
+        let elapsed = self.begun.elapsed();
+        elapsed > PACE_AFTER && self.received / elapsed.as_secs() < PACE
+    }
+}
+
+fn too_slow() -> Problem {
+    Problem::new(http::StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID", "the body came too slowly")
+}
+
+/// Writes a body to an upload. What came before an interruption stays: the client may ask how much that was.
+pub(crate) async fn receive(
+    ingest: Ingest,
+    body: Incoming,
+    room: &Room,
+) -> (Option<Ingest>, Result<(), Problem>) {
+    let mut incoming = Incomings::new(body);
+    let mut writer = Writer::Idle(ingest);
+    let mut batch = Batch::new(room);
+    loop {
+        let next = incoming.next().await;
+        let (flush, ended) = match next {
+            Ok(Next::Bytes(bytes)) => {
+                batch.push(bytes);
+                (batch.is_full(), None)
+            }
+            Ok(Next::Pause) => (!batch.pieces.is_empty(), None),
+            Ok(Next::End) => (true, Some(Ok(()))),
+            Err(problem) => (true, Some(Err(problem))),
+        };
+        if !flush {
+            continue;
+        }
+        // One batch is written while the next one is received.
+        let ingest = match writer.settle().await {
+            Ok(ingest) => ingest,
+            Err((ingest, problem)) => return (ingest, Err(problem)),
+        };
+        let full = std::mem::replace(&mut batch, Batch::new(room));
+        writer = Writer::Busy(tokio::task::spawn_blocking(move || full.write(ingest)));
+        if let Some(result) = ended {
+            return match writer.settle().await {
+                Ok(ingest) => (Some(ingest), result),
+                Err((ingest, problem)) => (ingest, Err(problem)),
+            };
+        }
+    }
+}
+
+/// Who has the upload.
+enum Writer {
+    Idle(Ingest),
+    Busy(JoinHandle<(Ingest, Result<(), content::Error>)>),
+}
+
+impl Writer {
+    async fn settle(self) -> Result<Ingest, (Option<Ingest>, Problem)> {
+        match self {
+            Self::Idle(ingest) => Ok(ingest),
+            Self::Busy(handle) => match handle.await {
+                Ok((ingest, Ok(()))) => Ok(ingest),
+                Ok((ingest, Err(error))) => Err((Some(ingest), error.into())),
+                Err(error) => Err((None, Problem::internal(&error.to_string()))),
+            },
+        }
+    }
+}
+
+/// What came and isn't written yet.
+struct Batch {
+    pieces: Vec<Bytes>,
+    length: usize,
+    size: usize,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Batch {
+    fn new(room: &Room) -> Self {
+        let (size, permit) = room.take();
+        Self { pieces: Vec::new(), length: 0, size, _permit: permit }
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        self.length += bytes.len();
+        self.pieces.push(bytes);
+    }
+
+    fn is_full(&self) -> bool {
+        self.length >= self.size
+    }
+
+    fn write(self, mut ingest: Ingest) -> (Ingest, Result<(), content::Error>) {
+        let result = self.pieces.iter().try_for_each(|piece| ingest.push(piece));
+        (ingest, result)
+    }
+}
+
+/// Reads a small body whole.
+pub(crate) async fn collect(body: Incoming, limit: usize, code: &'static str) -> Result<Bytes, Problem> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Problem::too_large(code, limit as u64));
+    }
+    let mut incoming = Incomings::new(body);
+    let mut collected = Vec::new();
+    loop {
+        match incoming.next().await? {
+            Next::Bytes(bytes) if collected.len() + bytes.len() > limit => {
+                return Err(Problem::too_large(code, limit as u64));
+            }
+            Next::Bytes(bytes) => collected.extend_from_slice(&bytes),
+            Next::Pause => {}
+            Next::End => return Ok(collected.into()),
+        }
+    }
+}
+
+/// A manifest's body.
+pub(crate) async fn manifest(body: Incoming) -> Result<Bytes, Problem> {
+    collect(body, MAX_MANIFEST, "MANIFEST_INVALID").await
+}

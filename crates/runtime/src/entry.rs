@@ -1,0 +1,128 @@
+//! The last steps into a container, alike for its first process and for every one that joins it later: limits, streams,
+//! user, capabilities, the program. What a process may do is decided here and nowhere else.
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use oci_spec::runtime::Process;
+use rustix::fs::{FileType, Mode, Uid, fchown, fstat};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+use crate::create::Stdio;
+use crate::credentials::{self, Last, Sets};
+use crate::devices::Terminal;
+use crate::error::{Doing, Fault};
+use crate::handshake::{Channel, FromInit, ToInit};
+use crate::program::Program;
+use crate::{Error, Filter};
+
+/// What a process needs once it is inside.
+pub(crate) struct Entry<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) sets: Sets,
+    pub(crate) seccomp: Option<&'a Filter>,
+    pub(crate) stdio: Stdio,
+    pub(crate) channel: Channel,
+}
+
+impl Entry<'_> {
+    /// The first thing in a new process: nothing in the container may look into us or take our descriptors until we are
+    /// its program.
+    pub(crate) fn hide(&self) -> Result<(), Error> {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).doing("hide init's memory")?;
+        rustix::process::setsid().doing("make a session")?;
+        rustix::process::umask(Mode::empty());
+        Ok(())
+    }
+
+    /// Everything that is left once namespaces, root and cgroup are the container's.
+    pub(crate) fn become_program(&self, terminal: Option<Terminal>, home: &str) -> Result<Infallible, Error> {
+        credentials::limit(self.process.rlimits().as_deref().unwrap_or_default())?;
+        let _ = sys::join_new_session_keyring();
+        self.standard_streams(terminal)?;
+        let last = Last::of(self.process, self.seccomp.is_some());
+        credentials::become_user(self.process, self.sets, last)?;
+        self.working_directory()?;
+        let program = Program::find(self.process, home)?;
+        rustix::process::umask(Mode::from_raw_mode(self.process.user().umask().unwrap_or(0o022)));
+        self.wait_for_start()?;
+        sys::restore_default_signals();
+        sys::set_cloexec_from(3).doing("mark descriptors to be closed")?;
+        self.filter_calls(last)?;
+        Err(program.execute())
+    }
+
+    /// Says why it could not be, and ends.
+    pub(crate) fn fail(&self, error: Error) -> ! {
+        // If nobody hears it, the caller sees the channel close.
+        let _ = self.channel.send(&FromInit::Failed(Fault::from(error)), None);
+        sys::exit_now(1)
+    }
+
+    /// The last thing before the program: the profile is about the program and need not allow what we did until here.
+    fn filter_calls(&self, last: Last) -> Result<(), Error> {
+        let Some(filter) = self.seccomp else { return Ok(()) };
+        last.arm(self.sets)?;
+        filter.load()?;
+        last.disarm(self.sets)
+    }
+
+    /// Puts the streams at 0, 1 and 2 and gives them to the container's user, who could not reopen them otherwise.
+    fn standard_streams(&self, terminal: Option<Terminal>) -> Result<(), Error> {
+        if let Some(Terminal { master, slave }) = terminal {
+            if let Some(size) = self.process.console_size() {
+                let window = rustix::termios::Winsize {
+                    ws_row: size.height().min(u64::from(u16::MAX)) as u16,
+                    ws_col: size.width().min(u64::from(u16::MAX)) as u16,
+                    ws_xpixel: 0,
+                    ws_ypixel: 0,
+                };
+                rustix::termios::tcsetwinsize(&slave, window).doing("set the terminal's size")?;
+            }
+            rustix::process::ioctl_tiocsctty(&slave).doing("take the terminal as controlling terminal")?;
+            redirect([slave.as_fd(); 3])?;
+            return self
+                .channel
+                .send(&FromInit::Console, Some(master.as_fd()))
+                .doing("hand the terminal over");
+        }
+        let uid = Uid::from_raw(self.process.user().uid());
+        let streams = [self.stdio.stdin.as_fd(), self.stdio.stdout.as_fd(), self.stdio.stderr.as_fd()];
+        for stream in streams {
+            let stat = fstat(stream).doing("look at a standard stream")?;
+            // The host's /dev/null stays the host's.
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && stat.st_uid != uid.as_raw() {
+                fchown(stream, Some(uid), None).doing("give a standard stream to the container's user")?;
+            }
+        }
+        redirect(streams)
+    }
+
+    /// As the container's user, who must be allowed to be there; and it must be a place in the container.
+    fn working_directory(&self) -> Result<(), Error> {
+        let cwd = self.process.cwd();
+        rustix::process::chdir(cwd).doing(&format!("change to the working directory {}", cwd.display()))?;
+        let reached = rustix::process::getcwd(Vec::new()).doing("verify the working directory")?;
+        // The kernel writes `(unreachable)` before a directory outside of our root.
+        if !reached.as_bytes().starts_with(b"/") {
+            let why = format!("({}) is outside of the container", cwd.display());
+            return Err(Error::Invalid { field: "process.cwd", why });
+        }
+        Ok(())
+    }
+
+    fn wait_for_start(&self) -> Result<(), Error> {
+        self.channel.send(&FromInit::Ready, None).doing("report that init is ready")?;
+        match self.channel.receive::<ToInit>().doing("wait for the start")? {
+            Some((ToInit::Exec, _)) => Ok(()),
+            // Whoever made us has gone before it wanted us to run.
+            None => sys::exit_now(1),
+        }
+    }
+}
+
+fn redirect(streams: [BorrowedFd<'_>; 3]) -> Result<(), Error> {
+    rustix::stdio::dup2_stdin(streams[0]).doing("set standard input")?;
+    rustix::stdio::dup2_stdout(streams[1]).doing("set standard output")?;
+    rustix::stdio::dup2_stderr(streams[2]).doing("set standard error")
+}

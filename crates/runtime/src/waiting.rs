@@ -1,0 +1,87 @@
+//! A process that is set up inside a container and waits to become its program.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use sys::{Cloned, Namespaces};
+
+use crate::Error;
+use crate::error::Doing;
+use crate::handshake::{Channel, FromInit, ToInit};
+
+/// Our child: somebody must wait for it.
+pub struct Waiting {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+    /// The terminal's master, where one was asked for.
+    pub console: Option<OwnedFd>,
+    channel: Channel,
+}
+
+impl Waiting {
+    /// Clones this process. `make` gets the child's end of the channel and says what the child has and does; the parent
+    /// drops its copies of all that, or the closing of the streams would never be seen.
+    pub(crate) fn clone_into<C: Enter>(
+        namespaces: Namespaces,
+        cgroup: Option<BorrowedFd<'_>>,
+        make: impl FnOnce(Channel) -> C,
+    ) -> Result<Self, Error> {
+        let (ours, theirs) = Channel::pair().doing("make a channel to the new process")?;
+        let child = make(theirs);
+        match sys::clone3(namespaces, cgroup).doing("create a process in the container")? {
+            Cloned::Child => {
+                drop(ours);
+                child.enter()
+            }
+            Cloned::Parent { pid, pidfd } => {
+                drop(child);
+                match wait_until_ready(&ours) {
+                    Ok(console) => Ok(Self { pid, pidfd, console, channel: ours }),
+                    Err(error) => {
+                        end(pidfd.as_fd());
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets it become the program and returns when it has.
+    pub fn start(&mut self) -> Result<(), Error> {
+        let gone = |e: io::Error| match e.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::InitLost,
+            _ => Error::Setup { doing: "tell init to start".into(), source: e },
+        };
+        self.channel.send(&ToInit::Exec, None).map_err(gone)?;
+        match self.channel.receive::<FromInit>().doing("hear from init")? {
+            None => Ok(()),
+            Some((FromInit::Failed(fault), _)) => Err(fault.into()),
+            Some(_) => Err(Error::InitLost),
+        }
+    }
+}
+
+/// What a new process does.
+pub(crate) trait Enter {
+    /// Never returns: it becomes the program, or says why not and ends.
+    fn enter(&self) -> !;
+}
+
+fn wait_until_ready(channel: &Channel) -> Result<Option<OwnedFd>, Error> {
+    let mut console = None;
+    loop {
+        match channel.receive::<FromInit>().doing("hear from init")? {
+            Some((FromInit::Console, fd)) => console = fd,
+            Some((FromInit::Ready, _)) => return Ok(console),
+            Some((FromInit::Failed(fault), _)) => return Err(fault.into()),
+            None => return Err(Error::InitLost),
+        }
+    }
+}
+
+/// Ends a child for good, with everything in its process namespace.
+fn end(pidfd: BorrowedFd<'_>) {
+    // It may have ended already; in any case it is reaped here.
+    let _ = sys::send_signal(pidfd, 9);
+    let _ = sys::wait_for(pidfd);
+}

@@ -1,0 +1,233 @@
+//! One registry's process and a client for it.
+
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+use testkit::http::{self, Reply, Request};
+use testkit::{DEADLINE, Scratch, eventually};
+
+use super::OCI_MANIFEST;
+
+/// Some bytes and their digest.
+#[derive(Debug, Clone)]
+pub(super) struct Blob {
+    pub(super) bytes: Vec<u8>,
+    pub(super) digest: String,
+}
+
+impl Blob {
+    pub(super) fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        let digest = oci::Digest::sha256(&bytes).to_string();
+        Self { bytes, digest }
+    }
+
+    /// A manifest of one config and these layers.
+    pub(super) fn manifest(config: &Blob, layers: &[Blob], more: Value) -> Self {
+        let pointer = |kind: &str, blob: &Blob| json!({"mediaType": kind, "digest": blob.digest, "size": blob.bytes.len()});
+        let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
+        let mut document = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": pointer("application/vnd.oci.image.config.v1+json", config),
+            "layers": layers.iter().map(|blob| pointer(layer, blob)).collect::<Vec<_>>(),
+        });
+        for (key, value) in more.as_object().unwrap() {
+            document[key] = value.clone();
+        }
+        Self::new(document.to_string())
+    }
+}
+
+/// A running registry.
+pub(super) struct Private {
+    child: Option<Child>,
+    pub(super) address: SocketAddr,
+    pub(super) debug: Option<SocketAddr>,
+    pub(super) scratch: Scratch,
+    log: Arc<Mutex<String>>,
+    config: String,
+}
+
+impl Private {
+    pub(super) fn start() -> Self {
+        Self::with("{}")
+    }
+
+    /// With this configuration; root and address are added.
+    pub(super) fn with(config: &str) -> Self {
+        Self::with_files(config, |_| {})
+    }
+
+    /// The same with files that the configuration names: `@` in it is the scratch folder.
+    pub(super) fn with_files(config: &str, files: impl FnOnce(&Scratch)) -> Self {
+        let scratch = Scratch::create();
+        files(&scratch);
+        let config = config.replace('@', &scratch.path().display().to_string());
+        let mut registry = Self {
+            child: None,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            debug: None,
+            scratch,
+            log: Arc::default(),
+            config,
+        };
+        registry.run();
+        registry
+    }
+
+    /// Starts the process, for the first time or again.
+    pub(super) fn run(&mut self) {
+        let config = self.scratch.write("config.yml", &self.config);
+        self.log.lock().unwrap().clear();
+        let root = self.scratch.join("root");
+        let mut child = Command::new(testkit::command::ketch_binary())
+            .args(["registry", "serve", "--addr", "127.0.0.1:0", "--debug-addr", "127.0.0.1:0", "--root"])
+            .arg(&root)
+            .arg("--config")
+            .arg(config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = child.stderr.take().unwrap();
+        let log = self.log.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                log.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        self.child = Some(child);
+        self.address = self.listening("the registry listens");
+        self.debug = Some(self.listening("metrics and health are there as well"));
+    }
+
+    /// Starts it again with another configuration.
+    pub(super) fn reconfigure(&mut self, config: &str) {
+        self.config = config.replace('@', &self.scratch.path().display().to_string());
+        self.run();
+    }
+
+    fn listening(&self, message: &str) -> SocketAddr {
+        eventually(DEADLINE, || {
+            let log = self.log();
+            let line = log.lines().find(|line| line.contains(message));
+            let address =
+                line.and_then(|line| line.split("address=").nth(1)?.split(' ').next()?.parse().ok());
+            address.ok_or(log)
+        })
+    }
+
+    pub(super) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(super) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(self.child.as_ref().unwrap())
+    }
+
+    /// Ends it at once, in the middle of whatever it does.
+    pub(super) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub(super) fn wait(&mut self) -> Option<i32> {
+        self.child.take().unwrap().wait().unwrap().code()
+    }
+
+    /// Runs `ketch registry …` on the same content.
+    pub(super) fn command(&self, words: &[&str]) -> String {
+        let output = Command::new(testkit::command::ketch_binary())
+            .arg("registry")
+            .args(words)
+            .arg("--config")
+            .arg(self.scratch.join("config.yml"))
+            .arg("--root")
+            .arg(self.scratch.join("root"))
+            .output()
+            .unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{words:?}: {out}{err}");
+        out.into_owned()
+    }
+
+    pub(super) fn send(&self, request: &Request) -> Reply {
+        http::open_on(http::connect_tcp(self.address).unwrap(), request).unwrap().finish().unwrap()
+    }
+
+    pub(super) fn get(&self, path: &str) -> Reply {
+        self.send(&Request::new("GET", path))
+    }
+
+    pub(super) fn ask(&self, method: &str, path: &str) -> Reply {
+        self.send(&Request::new(method, path))
+    }
+
+    /// Where an upload to this repository goes on.
+    pub(super) fn begin(&self, name: &str) -> String {
+        let reply = self.ask("POST", &format!("/v2/{name}/blobs/uploads/")).expect(202);
+        reply.header("location").unwrap().to_owned()
+    }
+
+    pub(super) fn push_blob(&self, name: &str, blob: &Blob) {
+        let place = self.begin(name);
+        let request = Request::new("PUT", &format!("{place}?digest={}", blob.digest));
+        self.send(&request.body(blob.bytes.clone())).expect(201);
+    }
+
+    pub(super) fn put_manifest(&self, name: &str, target: &str, blob: &Blob, kind: &str) -> Reply {
+        let request = Request::new("PUT", &format!("/v2/{name}/manifests/{target}"));
+        self.send(&request.header("Content-Type", kind).body(blob.bytes.clone()))
+    }
+
+    /// An image of one layer under a tag: its manifest.
+    pub(super) fn push_image(&self, name: &str, tag: &str, content: &str) -> Blob {
+        let (config, layer) = (Blob::new("{}"), Blob::new(content));
+        self.push_blob(name, &config);
+        self.push_blob(name, &layer);
+        let manifest = Blob::manifest(&config, &[layer], json!({}));
+        self.put_manifest(name, tag, &manifest, OCI_MANIFEST).expect(201);
+        manifest
+    }
+
+    pub(super) fn tags(&self, name: &str) -> Value {
+        self.get(&format!("/v2/{name}/tags/list")).expect(200).json()["tags"].clone()
+    }
+
+    pub(super) fn metrics(&self) -> String {
+        let stream = http::connect_tcp(self.debug.unwrap()).unwrap();
+        http::open_on(stream, &Request::new("GET", "/metrics")).unwrap().finish().unwrap().expect(200).text()
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+        self.scratch.remove();
+    }
+}
+
+/// The first code of an error's body.
+pub(super) fn code(reply: &Reply) -> String {
+    reply.json()["errors"][0]["code"].as_str().unwrap().to_owned()
+}
+
+/// Everything that comes until the other side closes.
+pub(super) fn rest(stream: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
