@@ -106,7 +106,15 @@ fn a_name_has_an_image_for_each_platform() {
     assert_eq!(call(&engine, "GET", "/images/json?all=1").json().as_array().map(Vec::len), Some(3));
 
     // One goes, then all that are left.
-    call(&engine, "DELETE", &format!("/images/many:1?platforms={}", platform("riscv64"))).expect(200);
+    call(&engine, "POST", "/images/many:1/tag?repo=kept&tag=1").expect(201);
+    for name in ["many:1", "kept:1"] {
+        let query = format!("platform={}", platform("riscv64"));
+        assert_eq!(architecture(&engine, name, &query), "riscv64");
+        let path = format!("/images/{name}?platforms={}", platform("riscv64"));
+        call(&engine, "DELETE", &path).expect(200);
+        call(&engine, "GET", &format!("/images/{name}/json?{query}")).expect(404);
+    }
+    call(&engine, "DELETE", "/images/kept:1").expect(200);
     let image = call(&engine, "GET", "/images/many:1/json?manifests=1").expect(200).json();
     assert_eq!(manifests(&image).len(), 2);
     call(&engine, "POST", "/images/many:1/tag?repo=other&tag=1").expect(201);
@@ -186,4 +194,17 @@ fn a_container_is_of_the_platform_that_was_asked_for() {
     let words = create(&format!("linux/{there}")).expect(404).message();
     assert!(words.contains("does not match the specified platform"), "{words}");
     create(&format!("linux/{here}")).expect(201);
+
+    let tar = images::archive_of(&[("a", engine.name("foreign").as_bytes())]);
+    let foreign = engine.name("foreign");
+    let path =
+        format!("/images/create?fromSrc=-&repo={foreign}&tag=1&platform=linux/{there}&changes=CMD%20x");
+    let request = Request::new("POST", &path).header("Content-Type", "application/x-tar");
+    engine.request_unchecked(&request.body(tar)).expect(200);
+    let body = json!({"Image": format!("{foreign}:1"), "HostConfig": {"NetworkMode": "none"}});
+    let path = format!("/containers/create?name={}", engine.name("f"));
+    let created = engine.request_unchecked(&Request::new("POST", &path).json(&body)).expect(201).json();
+    let warning = created["Warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.starts_with("The requested image's platform (linux/"), "{created}");
+    assert!(warning.ends_with("and no specific platform was requested"), "{warning}");
 }

@@ -184,6 +184,17 @@ fn put(layout: &Path, document: &Value) -> Value {
     json!({"mediaType": document["mediaType"], "digest": digest, "size": bytes.len()})
 }
 
+// dockerd calls a program for xz, if there is one.
+#[test]
+fn what_an_archive_is_packed_with_is_told_to_who_still_sends() {
+    let engine = Engine::ours();
+    let mut archive = b"\xfd7zXZ\0".to_vec();
+    archive.resize(8 << 20, 1);
+    let path = engine.scratch().write("a.tar.xz", archive);
+    let output = engine.docker(["load", "-i", &path.display().to_string()]);
+    assert!(output.stderr.contains("compressed with xz, which is not supported"), "{}", output.stderr);
+}
+
 // dockerd's graph drivers want docker's own list beside the layout.
 // covers: api POST /images/load
 // covers: api POST /images/load ?platform

@@ -87,6 +87,22 @@ impl BlockingReader {
     }
 }
 
+/// What of a body is still read after it turned out to be wrong.
+const MAX_DRAINED: u64 = 1 << 30;
+
+impl BlockingReader {
+    /// Lets `work` read. If it fails, the rest of the body is read all the same: a client that is cut off while it
+    /// sends would tell its user of a broken pipe, not of what is wrong.
+    pub(crate) fn lend<T, E>(mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let result = work(&mut self);
+        if result.is_err() {
+            // What can't be read needn't be.
+            let _ = io::copy(&mut io::Read::take(self, MAX_DRAINED), &mut io::sink());
+        }
+        result
+    }
+}
+
 impl io::Read for BlockingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {

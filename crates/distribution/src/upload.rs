@@ -229,3 +229,86 @@ impl hyper::body::Body for FileBody {
         SizeHint::with_exact(self.left)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oci::Reference;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{Client, Config, Proxies};
+
+    /// Answers each request by its method; nothing is silence.
+    async fn registry(answer: fn(&str) -> Option<&'static str>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        head.push(stream.read_u8().await?);
+                        // It speaks no TLS.
+                        if head[0] == 0x16 {
+                            return Ok(());
+                        }
+                    }
+                    match answer(&String::from_utf8_lossy(&head)) {
+                        Some(said) => stream.write_all(said.as_bytes()).await,
+                        // Takes all and says nothing.
+                        None => tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop),
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    async fn repository(address: &str) -> Repository {
+        let config = Config {
+            mirrors: Vec::new(),
+            insecure: vec![address.to_owned()],
+            proxies: Proxies::default(),
+            certificates: "/nonexistent".into(),
+            attempts: 1,
+            patience: Duration::from_millis(200),
+            user_agent: "test".into(),
+            plain_http: false,
+        };
+        let reference = Reference::parse(&format!("{address}/a:1")).unwrap();
+        Client::new(config).repository(&reference, Access::Push, None).await.unwrap()
+    }
+
+    const FINE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+    const BEGUN: &str =
+        "HTTP/1.1 202 x\r\nConnection: close\r\nContent-Length: 0\r\nLocation: /upload?a=b\r\n\r\n";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_registry_that_takes_all_and_says_nothing_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = Store::open(folder.path()).unwrap();
+        let blob = content.put(&vec![1; 1 << 20]).unwrap();
+        let address = registry(|head| match head.split(' ').next() {
+            Some("GET") => Some(FINE),
+            Some("POST") => Some(BEGUN),
+            _ => None,
+        })
+        .await;
+        let repository = repository(&address).await;
+        let error = repository.send_blob(&content, &blob.digest, &|_| {}).await.unwrap_err();
+        assert!(matches!(error, Error::Silent { .. }), "{error}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_registry_that_refuses_has_the_last_word() {
+        const DENIED: &str = "HTTP/1.1 403 x\r\nConnection: close\r\nContent-Length: 77\r\n\r\n\
+             {\"errors\":[{\"code\":\"DENIED\",\"message\":\"requested access is denied to this\"}]} ";
+        let address = registry(|head| Some(if head.starts_with("GET") { FINE } else { DENIED })).await;
+        let manifest = Bytes::from_static(b"{}");
+        let put = repository(&address).await.put_manifest("1", "application/json", &manifest).await;
+        assert_eq!(put.unwrap_err().to_string(), "denied: requested access is denied to this");
+    }
+}

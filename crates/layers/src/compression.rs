@@ -4,6 +4,9 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// What is told apart to be refused by name.
+const UNREADABLE: &[(&[u8], &str, &str)] =
+    &[(&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz", "unxz"), (b"BZh", "bzip2", "bunzip2")];
 /// A zstd frame may ask for a window of any size; this is what `zstd --ultra --long=27` writes.
 const ZSTD_WINDOW_LOG: u32 = 27;
 /// No real layer shrinks more than this: what inflates further is a bomb. Deflate itself ends at 1032.
@@ -35,7 +38,13 @@ pub fn decompress<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> 
     let mut packed = BufReader::with_capacity(256 * 1024, packed);
     let compression = Compression::of(packed.fill_buf()?);
     if compression == Compression::None {
-        return Ok(Box::new(packed));
+        return match UNREADABLE.iter().find(|(magic, ..)| packed.buffer().starts_with(magic)) {
+            Some((_, name, undo)) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("it is compressed with {name}, which is not supported: undo it with `{undo}` first"),
+            )),
+            None => Ok(Box::new(packed)),
+        };
     }
     let taken = std::rc::Rc::new(std::cell::Cell::new(0));
     let counted = BufReader::with_capacity(128 * 1024, Counted { inner: packed, taken: taken.clone() });
@@ -122,6 +131,12 @@ mod tests {
         assert_eq!(read(&gzip(&text)).unwrap(), text);
         assert_eq!(read(&zstd::encode_all(&text[..], 1).unwrap()).unwrap(), text);
         assert_eq!(read(b"").unwrap(), b"");
+    }
+
+    #[test]
+    fn what_is_not_read_is_refused_by_name() {
+        assert!(read(b"\xfd7zXZ\0...").unwrap_err().to_string().contains("unxz"));
+        assert!(read(b"BZh91AY").unwrap_err().to_string().contains("bunzip2"));
     }
 
     #[test]

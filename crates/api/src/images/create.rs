@@ -49,7 +49,8 @@ async fn import(call: Call) -> Result<Reply, Error> {
     let (engine, since) = (call.engine.clone(), SystemTime::now());
     if source == "-" {
         let tar = BlockingReader::new(call.request.into_body());
-        let imported = tokio::task::spawn_blocking(move || engine.images.import(tar, import)).await;
+        let imported =
+            tokio::task::spawn_blocking(move || tar.lend(|tar| engine.images.import(tar, import))).await;
         let id = imported.map_err(|error| {
             Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot import an image: {error}"))
         })??;

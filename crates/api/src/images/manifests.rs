@@ -20,7 +20,10 @@ fn summary(call: &Call, image: &Image) -> Option<Value> {
     let users = call.engine.containers.list();
     let users = users.iter().filter(|view| view.container.image == image.id);
     let containers: Vec<&str> = users.map(|view| view.container.id.as_str()).collect();
-    let content = manifest.size + manifest.layers.iter().map(|layer| layer.size).sum::<u64>();
+    // A layer that came uncompressed is there once, as it is unpacked.
+    let received = manifest.layers.iter().zip(&image.config.rootfs.diff_ids);
+    let received = received.filter(|(layer, diff_id)| layer.digest != **diff_id).map(|(layer, _)| layer.size);
+    let content = manifest.size + received.sum::<u64>();
     let platform = json!(image.config.platform);
     let descriptor = json!({
         "mediaType": manifest.media_type,

@@ -35,6 +35,7 @@ pub(super) fn create(
 ) -> Result<(Container, Vec<String>), Error> {
     let wanted = request.platform.as_deref().map(images::Wanted::parse).transpose()?;
     let image = images.get_on(&request.config.image, wanted.as_ref())?;
+    let warnings = foreign(&image).filter(|_| wanted.is_none()).into_iter().collect();
     let id = crate::id::container_id();
     let config = merge(request.config, &image, &id)?;
     let host = settle(request.host, &shared.settings, &shared.live.load().default_runtime)?;
@@ -52,13 +53,27 @@ pub(super) fn create(
         state: State::Created,
     };
     match establish(&container, shared) {
-        Ok(()) => Ok((container, Vec::new())),
+        Ok(()) => Ok((container, warnings)),
         Err(error) => {
             index.release(&container.name);
             discard(&shared.places(&container.id));
             Err(error)
         }
     }
+}
+
+/// dockerd's warning about an image that this host may not be able to run.
+fn foreign(image: &Image) -> Option<String> {
+    let host = images::Wanted::host();
+    let fits = host.rank(&image.config.platform).is_some();
+    let says_nothing = image.config.platform.architecture.is_empty();
+    (!fits && !says_nothing).then(|| {
+        format!(
+            "The requested image's platform ({}) does not match the detected host platform ({host}) and no specific \
+             platform was requested",
+            image.platform()
+        )
+    })
 }
 
 /// The folders first, the record last: what a crash leaves without a record is swept at the next start.

@@ -5,6 +5,7 @@
 //! bytes, and forgotten again: what stays is the blob's name ([`Packed`]), so that the registry can be asked first.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use oci::image::{Descriptor, media_type};
 use oci::{Algorithm, Digest};
@@ -79,12 +80,13 @@ impl Images {
         })
     }
 
-    /// Makes sure that the blob of a pushed layer is in the content store for as long as the pin lives. Blocking.
-    pub(super) fn pack(&self, image: &Image, index: usize) -> Result<(Descriptor, Pin), Error> {
+    /// Makes sure that the blob of a pushed layer is in the content store for as long as it is lent. Blocking.
+    pub(super) fn pack(self: &Arc<Self>, image: &Image, index: usize) -> Result<(Descriptor, Lent), Error> {
+        let lend = |pin| Lent { images: self.clone(), pin: Some(pin) };
         if let Some(known) = self.known_blob(image, index)? {
-            let pin = self.pins.pin(&known.digest);
+            let lent = lend(self.pins.pin(&known.digest));
             if self.content.find(&known.digest)?.is_some() {
-                return Ok((known, pin));
+                return Ok((known, lent));
             }
         }
         let (tar, _) = self.tar_of(image, index)?;
@@ -92,22 +94,32 @@ impl Images {
         layers::compress(tar, &mut ingest).map_err(|source| Error::ReadLayer { source })?;
         ingest.sync()?;
         let (blob, pin) = self.pins.making(|| ingest.finish(), |blob| &blob.digest)?;
+        let lent = lend(pin);
         let packed =
             Packed { diff_id: image.diff_id(index).clone(), digest: blob.digest.clone(), size: blob.size };
         self.db.write(Durability::Process, |tx| tx.put(&packed).map_err(Error::from))?;
-        Ok((packed.descriptor(), pin))
+        Ok((packed.descriptor(), lent))
     }
 
     /// The layer is gone, and so is what it would become.
     pub(super) fn forget_packed(&self, diff_id: &Digest) -> Result<(), Error> {
         self.db.write(Durability::Process, |tx| tx.delete::<Packed>(diff_id.as_str()).map_err(Error::from))
     }
+}
 
-    /// Lets go of a packed blob that nothing else needs. Blocking.
-    pub(super) fn unpack_done(&self, pin: Pin) -> Result<(), Error> {
-        let digest = pin.digest().clone();
-        drop(pin);
-        self.release_blobs(std::iter::once(&digest))
+/// A blob that stays until this goes; then it is removed, unless an image came with it.
+#[derive(Debug)]
+pub(super) struct Lent {
+    images: Arc<Images>,
+    pin: Option<Pin>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(digest) = self.pin.take().map(|pin| pin.digest().clone()) else { return };
+        if let Err(error) = self.images.release_blobs(std::iter::once(&digest)) {
+            tracing::warn!(error = diag::chain(&error), "a packed layer stays until the next start");
+        }
     }
 }
 

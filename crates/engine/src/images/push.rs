@@ -235,20 +235,18 @@ impl Images {
             }
         }
         let (this, packing) = (self.clone(), image.clone());
-        let (layer, pin) = blocking(move || this.pack(&packing, index)).await?;
+        let (layer, _lent) = blocking(move || this.pack(&packing, index)).await?;
         let meter = progress.meter(short, "Pushing", layer.size);
         let show = |bytes| meter.at(bytes);
-        let sent = match outgoing.repository.has_blob(&layer.digest).await {
-            Ok(true) => Ok("Layer already exists"),
-            Ok(false) => {
-                let sent = outgoing.repository.send_blob(&self.content, &layer.digest, &show).await;
-                sent.map(|()| "Pushed")
+        // Only now is it known what a layer that was never packed is called.
+        let outcome = match outgoing.repository.has_blob(&layer.digest).await? {
+            true => "Layer already exists",
+            false => {
+                outgoing.repository.send_blob(&self.content, &layer.digest, &show).await?;
+                "Pushed"
             }
-            Err(error) => Err(error),
         };
-        let this = self.clone();
-        blocking(move || this.unpack_done(pin)).await?;
-        progress.milestone(short, sent?).await;
+        progress.milestone(short, outcome).await;
         outgoing.given.lock().await.insert(layer.digest.clone());
         Ok(layer)
     }

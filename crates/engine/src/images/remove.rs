@@ -104,10 +104,10 @@ impl Images {
             .iter()
             .map(|wanted| found.on(typed, Some(wanted)).map(|image| image.id.clone()))
             .collect::<Result<_, _>>()?;
-        if found.name.is_none() || going.len() == found.all.len() {
+        let Some(name) = found.name.as_deref().filter(|_| going.len() < found.all.len()) else {
             drop(changing);
             return self.remove(typed, force, users);
-        }
+        };
         let mut removed = Vec::new();
         for image in found.all.iter().filter(|image| going.contains(&image.id)) {
             if let Some((container, running)) = users.container_of(&image.id)
@@ -119,9 +119,22 @@ impl Images {
                     false => Error::ImageStopped { image, container },
                 });
             }
-            removed.extend(self.delete(image)?);
+            removed.extend(self.detach(name, image)?);
         }
         Ok(removed)
+    }
+
+    /// Takes one of several images away from a name, and removes it if it has no other.
+    fn detach(&self, name: &str, image: &Image) -> Result<Vec<Removed>, Error> {
+        let rest = self.catalogue().tags.get(name).and_then(|tag| tag.without(&image.id));
+        if let Some(rest) = rest {
+            self.db.write(Durability::Power, |tx| rest.write(tx).map_err(Error::from))?;
+            self.publish()?;
+        }
+        match self.names_of(&image.id).iter().all(|name| name.contains('@')) {
+            true => self.delete(image),
+            false => Ok(Vec::new()),
+        }
     }
 
     fn names_of(&self, id: &Digest) -> Vec<String> {
