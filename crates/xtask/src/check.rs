@@ -14,10 +14,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ketch", &["api", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
     // faces
     ("demo", &[]),
-    ("cli", &["about", "client", "diag", "flags", "oci", "sys"]),
+    ("cli", &["about", "client", "diag", "flags", "oci", "registry", "sys"]),
     ("client", &["diag", "dial", "sys"]),
-    ("daemon", &["about", "api", "diag", "engine", "flags", "state", "sys"]),
-    ("api", &["about", "diag", "engine", "oci"]),
+    ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
+    ("api", &["about", "diag", "engine", "oci", "serving"]),
+    ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving"]),
     // decides
     ("engine", &["content", "diag", "distribution", "layers", "oci", "runtime", "shim", "state", "sys"]),
     // stores and drivers
@@ -29,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("state", &["diag", "oci", "sys"]),
     // ground
     ("dial", &[]),
+    ("serving", &[]),
     ("flags", &["diag"]),
     ("oci", &["diag"]),
     ("sys", &["diag"]),
