@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::{Value, json};
-use testkit::http::{self, Request};
+use testkit::http;
 use testkit::{DEADLINE, eventually};
 
 use super::{Blob, OCI_INDEX, OCI_MANIFEST, Private};
