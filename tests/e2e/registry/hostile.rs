@@ -125,7 +125,6 @@ fn an_upload_is_one_request_at_a_time() {
 }
 
 /// A client that goes in the middle finds what it had sent.
-// covers: registry client-behaviour pull/push resume and retry
 #[test]
 fn an_interrupted_upload_goes_on_where_it_ended() {
     let mut registry = Private::start();

@@ -250,8 +250,8 @@ fn users_of_a_repository_are_warned() {
 // covers: registry config-key http http.headers.X-Content-Type-Options
 // covers: registry config-key tags tags
 // covers: registry config-key tags tags.maxtags
-// covers: registry config-key log log.level
 // covers: registry config-key log log.formatter
+// covers: registry config-key log log.accesslog.disabled
 // covers: registry statement api API
 #[test]
 fn answers_are_as_configured() {

@@ -49,7 +49,6 @@ fn subject(registry: &Private) -> String {
     run("sh", &["-c", &script])
 }
 
-// covers: registry docker-registry behaviour TLS and automatic certificates
 // covers: registry config-key http http.tls
 // covers: registry config-key http http.tls.certificate
 // covers: registry config-key http http.tls.key
