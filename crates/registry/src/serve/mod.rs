@@ -124,9 +124,9 @@ impl Service {
             return reply;
         }
         if route == Route::Token {
-            return registry.auth.token(&parts.method, query, &parts.headers, body).await;
+            return Box::pin(registry.auth.token(&parts.method, query, &parts.headers, body)).await;
         }
-        let caller = registry.auth.caller(&parts.headers, peer).await?;
+        let caller = Box::pin(registry.auth.caller(&parts.headers, peer)).await?;
         let origin = origin(&parts, &caller, peer);
         let (route, namespace) = registry.in_namespace(route, &query);
         let (method, headers) = (parts.method, parts.headers);
@@ -140,16 +140,17 @@ impl Service {
     }
 
     async fn answer_call(route: Route, call: Call) -> Result<Reply, Problem> {
+        // Each in a box: a connection has room for the largest answer, and most have none under way.
         match route {
             Route::Base => call.base(),
-            Route::Catalog => call.catalog().await,
+            Route::Catalog => Box::pin(call.catalog()).await,
             Route::Extensions(name) => call.extensions(name.as_ref()),
-            Route::Tags(name) => call.tags(name).await,
-            Route::Manifest(name, target) => call.manifest(name, &target).await,
-            Route::Blob(name, digest) => call.blob(name, digest).await,
-            Route::Uploads(name) => call.begin_upload(name).await,
-            Route::Upload(name, session) => call.upload(name, session).await,
-            Route::Referrers(name, digest) => call.referrers(name, digest).await,
+            Route::Tags(name) => Box::pin(call.tags(name)).await,
+            Route::Manifest(name, target) => Box::pin(call.manifest(name, &target)).await,
+            Route::Blob(name, digest) => Box::pin(call.blob(name, digest)).await,
+            Route::Uploads(name) => Box::pin(call.begin_upload(name)).await,
+            Route::Upload(name, session) => Box::pin(call.upload(name, session)).await,
+            Route::Referrers(name, digest) => Box::pin(call.referrers(name, digest)).await,
             Route::Health | Route::Token => Err(Problem::not_found()),
         }
     }
