@@ -140,8 +140,20 @@ impl Store {
             Ok(()) => Ok(true),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(true),
             Err(e) if e.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(false),
+            // One file can have 65,000 names on ext4; who comes after that gets bytes of its own.
+            Err(e) if e.kind() == io::ErrorKind::TooManyLinks => {
+                self.copy(&from, to).map_err(|source| Error::Write { path: to.to_owned(), source })?;
+                Ok(true)
+            }
             Err(source) => Err(Error::Write { path: to.to_owned(), source }),
         }
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut copy = tempfile::NamedTempFile::new_in(self.root.join(INGEST))?;
+        io::copy(&mut File::open(from)?, copy.as_file_mut())?;
+        copy.as_file().sync_all()?;
+        copy.persist(to).map(drop).map_err(|error| error.error)
     }
 
     /// How many names a blob has, ours included, and for how long it has had its last.

@@ -28,7 +28,7 @@ const LARGE: usize = 256 << 10;
 /// What it takes otherwise.
 const SMALL: usize = 16 << 10;
 /// How many transfers may take large pieces.
-const ROOM: usize = 48;
+const ROOM: usize = 24;
 /// What came is written after this, even if it is little.
 const IDLE_FLUSH: Duration = Duration::from_secs(1);
 /// A client may be silent for so long in the middle of a body,

@@ -16,18 +16,18 @@ pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    pub(crate) detail: Value,
+    pub(crate) detail: Box<Value>,
     /// Headers that say what to do.
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), detail: Value::Null, headers: Vec::new() }
+        Self { status, code, message: message.into(), detail: Box::default(), headers: Vec::new() }
     }
 
     fn with(mut self, detail: Value) -> Self {
-        self.detail = detail;
+        *self.detail = detail;
         self
     }
 
@@ -119,7 +119,7 @@ impl Problem {
     pub(crate) fn body(&self) -> Value {
         let mut error = json!({ "code": self.code, "message": self.message });
         if !self.detail.is_null() {
-            error["detail"] = self.detail.clone();
+            error["detail"] = (*self.detail).clone();
         }
         json!({ "errors": [error] })
     }

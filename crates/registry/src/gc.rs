@@ -47,7 +47,7 @@ struct Needed {
 
 impl Repositories {
     /// Collects once.
-    pub fn collect(&self, plan: Plan) -> Result<Collected, Error> {
+    pub(crate) fn collect(&self, plan: Plan) -> Result<Collected, Error> {
         let mut collected = Collected::default();
         for name in self.storage.names()? {
             let _alone = self.storage.hold(Hold::Alone)?;

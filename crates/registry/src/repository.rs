@@ -14,7 +14,7 @@ use crate::storage::{Entry, Hold, Key, Storage, digest_of};
 
 /// The content of a registry. Cheap to clone.
 #[derive(Clone)]
-pub struct Repositories {
+pub(crate) struct Repositories {
     pub(crate) storage: Arc<dyn Storage>,
 }
 

@@ -36,7 +36,7 @@ pub fn serve(config: Config) -> Result<(), Error> {
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 16)))
-        .max_blocking_threads(64)
+        .max_blocking_threads(32)
         .thread_keep_alive(Duration::from_secs(2))
         .enable_all()
         .build()

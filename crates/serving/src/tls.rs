@@ -73,7 +73,7 @@ impl Tls {
                     current.acceptor = acceptor;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the certificates changed and can't be used: the old ones stay")
+                    tracing::error!(%error, "the certificates changed and can't be used: the old ones stay");
                 }
             }
         }

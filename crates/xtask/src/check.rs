@@ -15,10 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     // faces
     ("demo", &[]),
     // `manifest` speaks to registries itself, as docker's does: there is no route for it.
-    ("cli", &["about", "client", "diag", "distribution", "flags", "oci", "sys"]),
+    ("cli", &["about", "client", "diag", "distribution", "flags", "oci", "registry", "sys"]),
     ("client", &["diag", "dial", "sys"]),
-    ("daemon", &["about", "api", "diag", "engine", "flags", "state", "sys"]),
-    ("api", &["about", "diag", "engine", "oci"]),
+    ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
+    ("api", &["about", "diag", "engine", "oci", "serving"]),
+    ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving"]),
     // decides
     ("engine", &["content", "diag", "distribution", "layers", "oci", "runtime", "shim", "state", "sys"]),
     // stores and drivers
@@ -30,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("state", &["diag", "oci", "sys"]),
     // ground
     ("dial", &[]),
+    ("serving", &[]),
     ("flags", &["diag"]),
     ("oci", &["diag"]),
     ("sys", &["diag"]),

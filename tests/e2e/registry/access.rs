@@ -194,8 +194,6 @@ fn with_tokens() -> Private {
 // covers: registry docker-registry auth JWT access tokens
 // covers: registry header api Host Host
 // covers: registry config-key auth auth.token
-// covers: registry config-key auth auth.token.service
-// covers: registry config-key auth auth.token.issuer
 #[test]
 fn our_own_tokens() {
     let registry = with_tokens();

@@ -125,7 +125,6 @@ fn an_upload_is_one_request_at_a_time() {
 }
 
 /// A client that goes in the middle finds what it had sent.
-// covers: registry client-behaviour pull/push resume and retry
 #[test]
 fn an_interrupted_upload_goes_on_where_it_ended() {
     let mut registry = Private::start();
@@ -231,4 +230,19 @@ fn a_refused_body_is_not_the_next_request() {
     let _ = stream.write_all(smuggled.as_bytes());
     let answers = rest(&mut stream);
     assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_what_was_there_stays() {
+    let registry = Private::with_room(8 << 20);
+    let manifest = registry.push_image("a", "one", "layer");
+    for _ in 0..3 {
+        let place = registry.begin("a");
+        let reply = registry.send(&Request::new("PATCH", &place).body(vec![1; 20 << 20])).expect(507);
+        assert!(reply.text().contains("storage is full"), "{}", reply.text());
+    }
+    assert_eq!(registry.get("/v2/a/manifests/one").expect(200).body, manifest.bytes);
+    // What didn't fit is away, and what fits gets in.
+    registry.push_image("a", "two", &"x".repeat(4 << 20));
+    assert_eq!(registry.tags("a"), json!(["one", "two"]));
 }

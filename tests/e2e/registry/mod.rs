@@ -5,6 +5,7 @@ mod hostile;
 mod mounts_and_lists;
 mod pull;
 mod push;
+mod secure;
 mod server;
 mod upkeep;
 

@@ -67,6 +67,8 @@ fn tags_page_by_page() {
 }
 
 // covers: registry docker-registry catalog GET /v2/_catalog
+// covers: registry config-key catalog catalog
+// covers: registry config-key catalog catalog.maxentries
 #[test]
 fn repositories_page_by_page_and_no_number_is_too_large() {
     let registry = Private::with("catalog: {maxentries: 2}");
@@ -241,4 +243,30 @@ fn users_of_a_repository_are_warned() {
     let warned = registry.get("/v2/old/a/tags/list");
     assert_eq!(warned.header("warning"), Some("299 - \"moved to \\\"new\\\"\""));
     assert_eq!(registry.get("/v2/new/tags/list").header("warning"), None);
+}
+
+// covers: registry config-key http http.host
+// covers: registry config-key http http.headers
+// covers: registry config-key http http.headers.X-Content-Type-Options
+// covers: registry config-key tags tags
+// covers: registry config-key tags tags.maxtags
+// covers: registry config-key log log.formatter
+// covers: registry config-key log log.accesslog.disabled
+// covers: registry statement api API
+#[test]
+fn answers_are_as_configured() {
+    let registry = Private::with(
+        "http: {host: 'https://reg.example/', headers: {X-Content-Type-Options: [nosniff], X-Here: [a, b]}}\ntags: {maxtags: 1}",
+    );
+    let begun = registry.ask("POST", "/v2/a/blobs/uploads/").expect(202);
+    assert!(begun.header("location").unwrap().starts_with("https://reg.example/v2/a/blobs/uploads/"));
+    let here: Vec<_> = begun.head.headers.iter().filter(|(name, _)| name == "x-here").collect();
+    assert_eq!(here.len(), 2);
+    registry.push_image("a", "one", "layer");
+    registry.push_image("a", "two", "layer");
+    let page = registry.get("/v2/a/tags/list?n=5").expect(200);
+    assert_eq!(page.header("link"), Some("<https://reg.example/v2/a/tags/list?last=one&n=1>; rel=\"next\""));
+    let silent = Private::with("log: {level: info, formatter: json, accesslog: {disabled: true}}");
+    silent.get("/v2/").expect(200);
+    assert!(!silent.log().contains("\"path\""), "{}", silent.log());
 }

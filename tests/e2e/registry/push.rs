@@ -273,7 +273,6 @@ fn dockers_kinds_and_ocis() {
     registry.put_manifest("a", "foreign", &Blob::new(foreign.to_string()), DOCKER).expect(201);
 }
 
-// covers: registry docker-registry media-type application/vnd.docker.distribution.manifest.v1+prettyjws
 #[test]
 fn schema_1_is_refused_by_name() {
     let registry = Private::start();

@@ -53,6 +53,8 @@ pub(super) struct Private {
     pub(super) scratch: Scratch,
     log: Arc<Mutex<String>>,
     config: String,
+    /// The size of its disk; none is the host's.
+    room: Option<u64>,
 }
 
 impl Private {
@@ -77,7 +79,18 @@ impl Private {
             scratch,
             log: Arc::default(),
             config,
+            room: None,
         };
+        registry.run();
+        registry
+    }
+
+    /// On a disk with so much room.
+    pub(super) fn with_room(bytes: u64) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (scratch, config, room) = (Scratch::create(), "{}".to_owned(), Some(bytes));
+        let mut registry =
+            Self { child: None, address, debug: None, scratch, log: Arc::default(), config, room };
         registry.run();
         registry
     }
@@ -87,7 +100,22 @@ impl Private {
         let config = self.scratch.write("config.yml", &self.config);
         self.log.lock().unwrap().clear();
         let root = self.scratch.join("root");
-        let mut child = Command::new(testkit::command::ketch_binary())
+        let ketch = testkit::command::ketch_binary();
+        let mut command = match self.room {
+            None => Command::new(ketch),
+            // A disk of its own, which nobody else sees and which goes with the process.
+            Some(size) => {
+                let script =
+                    format!("mkdir -p \"$0\" && mount -t tmpfs -o size={size} none \"$0\" && exec \"$@\"");
+                let mut command = Command::new("unshare");
+                command
+                    .args(["--mount", "--propagation", "private", "sh", "-c", &script])
+                    .arg(&root)
+                    .arg(ketch);
+                command
+            }
+        };
+        let mut child = command
             .args(["registry", "serve", "--addr", "127.0.0.1:0", "--debug-addr", "127.0.0.1:0", "--root"])
             .arg(&root)
             .arg("--config")
@@ -117,8 +145,10 @@ impl Private {
         eventually(DEADLINE, || {
             let log = self.log();
             let line = log.lines().find(|line| line.contains(message));
-            let address =
-                line.and_then(|line| line.split("address=").nth(1)?.split(' ').next()?.parse().ok());
+            let address = line.and_then(|line| {
+                let rest = line.split("address").nth(1)?;
+                rest.trim_start_matches(['"', ':', '=']).split([' ', '"']).next()?.parse().ok()
+            });
             address.ok_or(log)
         })
     }
@@ -173,7 +203,9 @@ impl Private {
     /// Where an upload to this repository goes on.
     pub(super) fn begin(&self, name: &str) -> String {
         let reply = self.ask("POST", &format!("/v2/{name}/blobs/uploads/")).expect(202);
-        reply.header("location").unwrap().to_owned()
+        let place = reply.header("location").unwrap();
+        // Whole addresses may be those of a proxy that a test hasn't got.
+        place.find("/v2/").map(|at| place[at..].to_owned()).unwrap()
     }
 
     pub(super) fn push_blob(&self, name: &str, blob: &Blob) {

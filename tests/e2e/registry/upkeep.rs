@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::{Value, json};
-use testkit::http::{self, Request};
+use testkit::http;
 use testkit::{DEADLINE, eventually};
 
 use super::{Blob, OCI_INDEX, OCI_MANIFEST, Private};
@@ -227,7 +227,6 @@ fn metrics_health_and_the_access_log() {
 }
 
 /// `SIGTERM` in the middle of an upload.
-// covers: registry config-key http http.draintimeout
 #[test]
 fn an_upload_ends_before_the_registry_does() {
     let mut registry = Private::start();
@@ -263,8 +262,6 @@ fn an_upload_ends_before_the_registry_does() {
 // covers: registry behaviour proxy ns parameter
 // covers: registry statement proxy Registry Proxying
 // covers: registry header api OCI-Namespace OCI-Namespace
-// covers: registry config-key proxy proxy.remoteurl
-// covers: registry config-key proxy proxy.ttl
 #[test]
 fn another_registry_is_kept_and_served_when_it_is_away() {
     let mut upstream = Private::start();
@@ -293,6 +290,8 @@ fn another_registry_is_kept_and_served_when_it_is_away() {
     upstream.run();
 }
 
+// covers: registry config-key proxy proxy
+// covers: registry config-key proxy proxy.remoteurl
 #[test]
 fn a_cache_has_a_limit() {
     let upstream = Private::start();

@@ -74,7 +74,7 @@ pub(crate) struct Auth {
 enum Kind {
     Nobody,
     Basic { realm: String },
-    Bearer(Bearer),
+    Bearer(Box<Bearer>),
 }
 
 /// A service whose tokens are believed.
@@ -114,7 +114,7 @@ impl Auth {
         let htpasswd = config.auth.htpasswd.as_ref();
         let users = htpasswd.map(|htpasswd| Users::load(&htpasswd.path)).transpose()?;
         let kind = match (&config.auth.token, htpasswd) {
-            (Some(_), _) => Kind::Bearer(Bearer::new(config)?),
+            (Some(_), _) => Kind::Bearer(Box::new(Bearer::new(config)?)),
             (None, Some(htpasswd)) => {
                 Kind::Basic { realm: htpasswd.realm.clone().unwrap_or_else(|| "ketch registry".into()) }
             }
@@ -135,7 +135,7 @@ impl Auth {
             Kind::Nobody => {}
             Kind::Basic { .. } => match basic(headers) {
                 Some((name, password)) if self.check_password(&name, &password).await => {
-                    caller.user = Some(name)
+                    caller.user = Some(name);
                 }
                 _ => return Err(self.challenge(&caller, "", "")),
             },

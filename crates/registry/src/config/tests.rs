@@ -8,6 +8,22 @@ fn refused(text: &str) -> String {
     load(text).err().unwrap_or_else(|| panic!("accepted: {text}")).to_string()
 }
 
+// covers: registry config-key version version
+// covers: registry config-key log log
+// covers: registry config-key log log.fields
+// covers: registry config-key log log.fields.service
+// covers: registry config-key storage storage
+// covers: registry config-key storage storage.cache
+// covers: registry config-key storage storage.cache.blobdescriptor
+// covers: registry config-key storage storage.filesystem
+// covers: registry config-key storage storage.filesystem.rootdirectory
+// covers: registry config-key health health
+// covers: registry config-key health health.storagedriver
+// covers: registry config-key health health.storagedriver.enabled
+// covers: registry config-key health health.storagedriver.interval
+// covers: registry config-key health health.storagedriver.threshold
+// covers: registry config-key http http
+// covers: registry config-key http http.addr
 #[test]
 fn the_file_that_docker_ships_is_understood() {
     let config = load(

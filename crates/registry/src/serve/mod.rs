@@ -65,9 +65,15 @@ impl Answer for Service {
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
         let begun = Instant::now();
         let line = self.0.settings.access_log.then(|| Line::new(&request, peer));
-        let method = request.method().clone();
+        let (method, version) = (request.method().clone(), request.version());
         let (route, result) = self.dispatch(request, peer).await;
-        let mut reply = result.unwrap_or_else(|problem| refusal(&problem, &method));
+        let mut reply = result.unwrap_or_else(|problem| refusal(&problem));
+        // Of a body that wasn't read to its end, the rest would be taken for the next request.
+        let unread =
+            reply.status().as_u16() >= 400 && matches!(method, Method::PUT | Method::POST | Method::PATCH);
+        if unread && version < http::Version::HTTP_2 {
+            put(&mut reply, "connection", "close");
+        }
         self.sign(&mut reply, route.as_ref());
         self.0.metrics.count(route.as_ref(), &method, reply.status(), begun.elapsed());
         if let Some(line) = line {
@@ -89,7 +95,7 @@ impl Answer for Debug {
         match request.method() == Method::GET {
             true if matches!(path, "/debug/health" | "/healthz") => self.0.health(),
             true if self.0.settings.metrics.as_deref() == Some(path) => self.0.show_metrics(),
-            _ => refusal(&Problem::not_found(), &Method::GET),
+            _ => refusal(&Problem::not_found()),
         }
     }
 }
@@ -118,9 +124,9 @@ impl Service {
             return reply;
         }
         if route == Route::Token {
-            return registry.auth.token(&parts.method, query, &parts.headers, body).await;
+            return Box::pin(registry.auth.token(&parts.method, query, &parts.headers, body)).await;
         }
-        let caller = registry.auth.caller(&parts.headers, peer).await?;
+        let caller = Box::pin(registry.auth.caller(&parts.headers, peer)).await?;
         let origin = origin(&parts, &caller, peer);
         let (route, namespace) = registry.in_namespace(route, &query);
         let (method, headers) = (parts.method, parts.headers);
@@ -134,16 +140,17 @@ impl Service {
     }
 
     async fn answer_call(route: Route, call: Call) -> Result<Reply, Problem> {
+        // Each in a box: a connection has room for the largest answer, and most have none under way.
         match route {
             Route::Base => call.base(),
-            Route::Catalog => call.catalog().await,
+            Route::Catalog => Box::pin(call.catalog()).await,
             Route::Extensions(name) => call.extensions(name.as_ref()),
-            Route::Tags(name) => call.tags(name).await,
-            Route::Manifest(name, target) => call.manifest(name, &target).await,
-            Route::Blob(name, digest) => call.blob(name, digest).await,
-            Route::Uploads(name) => call.begin_upload(name).await,
-            Route::Upload(name, session) => call.upload(name, session).await,
-            Route::Referrers(name, digest) => call.referrers(name, digest).await,
+            Route::Tags(name) => Box::pin(call.tags(name)).await,
+            Route::Manifest(name, target) => Box::pin(call.manifest(name, &target)).await,
+            Route::Blob(name, digest) => Box::pin(call.blob(name, digest)).await,
+            Route::Uploads(name) => Box::pin(call.begin_upload(name)).await,
+            Route::Upload(name, session) => Box::pin(call.upload(name, session)).await,
+            Route::Referrers(name, digest) => Box::pin(call.referrers(name, digest)).await,
             Route::Health | Route::Token => Err(Problem::not_found()),
         }
     }
@@ -321,14 +328,10 @@ pub(crate) fn put(reply: &mut Reply, name: &'static str, value: &str) {
     }
 }
 
-fn refusal(problem: &Problem, method: &Method) -> Reply {
+fn refusal(problem: &Problem) -> Reply {
     let mut reply = json_reply(problem.status, &problem.body());
     for (name, value) in &problem.headers {
         put(&mut reply, name, value);
-    }
-    // Of a body that wasn't read to its end, the rest would be taken for the next request.
-    if matches!(*method, Method::PUT | Method::POST | Method::PATCH) {
-        put(&mut reply, "connection", "close");
     }
     reply
 }

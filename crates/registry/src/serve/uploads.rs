@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use content::{Ingest, Session};
 use http::{Method, StatusCode};
@@ -23,21 +24,28 @@ const KEPT: usize = 256;
 
 /// The uploads that wait for their next request.
 #[derive(Default)]
-pub(crate) struct Uploads(Mutex<HashMap<Session, Ingest>>);
+pub(crate) struct Uploads(Mutex<HashMap<Session, (Ingest, Instant)>>);
 
 impl Uploads {
     fn take(&self, session: &Session) -> Option<Ingest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(session)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(session).map(|(ingest, _)| ingest)
+    }
+
+    /// Lets go of those that nobody went on with for so long: what is kept is locked.
+    pub(crate) fn forget(&self, longest: Duration) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, (_, since)| since.elapsed() < longest);
     }
 
     fn keep(&self, session: Session, ingest: Ingest) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT
-            && let Some(other) = kept.keys().next().cloned()
+            && let Some(other) =
+                kept.iter().min_by_key(|(_, (_, since))| *since).map(|(other, _)| other.clone())
         {
             kept.remove(&other);
         }
-        kept.insert(session, ingest);
+        kept.insert(session, (ingest, Instant::now()));
     }
 }
 
