@@ -45,12 +45,13 @@ async fn import(call: Call) -> Result<Reply, Error> {
     if source.is_empty() {
         return Err(Error::invalid("neither fromImage nor fromSrc says what to create an image from"));
     }
-    let import = what_to_import(&call, &source)?;
+    let import = what_to_import(&call, &source);
     let (engine, since) = (call.engine.clone(), SystemTime::now());
     if source == "-" {
         let tar = BlockingReader::new(call.request.into_body());
-        let imported =
-            tokio::task::spawn_blocking(move || tar.lend(|tar| engine.images.import(tar, import))).await;
+        // Also where the request itself is wrong: its body is on the way already.
+        let work = move |tar: &mut BlockingReader| Ok::<_, Error>(engine.images.import(tar, import?)?);
+        let imported = tokio::task::spawn_blocking(move || tar.lend(work)).await;
         let id = imported.map_err(|error| {
             Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot import an image: {error}"))
         })??;
@@ -58,6 +59,7 @@ async fn import(call: Call) -> Result<Reply, Error> {
         let line = format!("{}\r\n", json!({ "status": id }));
         return Ok(reply::with_type(StatusCode::OK, "application/json", body::full(line)));
     }
+    let import = import?;
     let address = if source.contains("://") { source } else { format!("http://{source}") };
     progress::stream(|progress| async move {
         let imported = engine.images.import_from(&engine.web(), &address, import, &progress).await;
