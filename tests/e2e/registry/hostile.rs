@@ -1,7 +1,5 @@
 //! Strangers: names in every wrong shape, bodies without end, clients that stay, processes that die.
 
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
-
 use std::io::Write;
 use std::thread;
 

@@ -1,7 +1,5 @@
 //! Mounts, lists and removals.
 
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
-
 use serde_json::json;
 
 use super::server::code;

@@ -1,7 +1,5 @@
 //! What is served: manifests and blobs, whole, in part, or not again.
 
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
-
 use serde_json::json;
 use testkit::http::Request;
 

@@ -1,7 +1,5 @@
 //! What is accepted: uploads in every form, and manifests when everything they need is there.
 
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
-
 use serde_json::json;
 use testkit::http::{Reply, Request};
 

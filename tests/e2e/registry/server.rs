@@ -29,6 +29,7 @@ impl Blob {
     }
 
     /// A manifest of one config and these layers.
+    #[expect(clippy::needless_pass_by_value, reason = "every caller makes it for this call")]
     pub(super) fn manifest(config: &Blob, layers: &[Blob], more: Value) -> Self {
         let pointer = |kind: &str, blob: &Blob| json!({"mediaType": kind, "digest": blob.digest, "size": blob.bytes.len()});
         let layer = "application/vnd.oci.image.layer.v1.tar+gzip";

@@ -122,8 +122,11 @@ fn abandoned_uploads_are_purged() {
     });
 }
 
+/// Heads and bodies of requests.
+type Received = Arc<Mutex<Vec<(String, Value)>>>;
+
 /// A server that keeps what it is sent. The first answers are refusals.
-fn endpoint(refusals: usize) -> (String, Arc<Mutex<Vec<(String, Value)>>>) {
+fn endpoint(refusals: usize) -> (String, Received) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let got = Arc::new(Mutex::new(Vec::new()));
