@@ -103,8 +103,7 @@ fn store(engine: &Engine) -> BTreeMap<PathBuf, u64> {
         list(&engine.data_root().join(folder), &mut files);
     }
     let root = engine.data_root();
-    let relative =
-        |(path, size): (PathBuf, u64)| (path.strip_prefix(&root).unwrap_or(&path).to_owned(), size);
+    let relative = |(path, size): (PathBuf, u64)| (path.strip_prefix(root).unwrap_or(&path).to_owned(), size);
     files.into_iter().map(relative).filter(|(path, _)| !path.starts_with("blobs/partial")).collect()
 }
 
@@ -169,7 +168,7 @@ fn a_crash_loses_and_leaves_nothing_of_images() {
             for (subject, belief) in subjects.iter().zip(&mut beliefs) {
                 scope.spawn(|| disturb(&socket, subject, belief, &stop));
             }
-            thread::sleep(Duration::from_micros(faults.below(80_000)));
+            faults.moment(Duration::from_millis(80));
             stop.store(true, Ordering::Relaxed);
             engine.daemon().kill();
         });
@@ -179,7 +178,7 @@ fn a_crash_loses_and_leaves_nothing_of_images() {
             let listed = is_listed(&engine, subject);
             match beliefs[number] {
                 Belief::Here => {
-                    assert!(listed, "round {round}: {} was acknowledged and is gone", subject.name)
+                    assert!(listed, "round {round}: {} was acknowledged and is gone", subject.name);
                 }
                 Belief::Gone => assert!(!listed, "round {round}: {} was removed and is back", subject.name),
                 Belief::Open => {}

@@ -1,6 +1,6 @@
 //! How often a test that breaks things does so: a tenth of the full number, or what `KETCH_FAULTS` says in percent.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The count for one fault loop, and a small generator whose seed is printed, so that a failure can be repeated with
 /// `KETCH_SEED`.
@@ -20,6 +20,16 @@ impl Faults {
         let count = (full * percent / 100).max(1);
         println!("faults: {count} of {full}, KETCH_SEED={seed}");
         Self { count, state: seed | 1 }
+    }
+
+    /// Lets a random time pass that is shorter than `longest`: when the fault comes is the fault, and nothing waits for it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the moment is random on purpose, and no condition is waited for"
+    )]
+    pub fn moment(&mut self, longest: Duration) {
+        let nanoseconds = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+        std::thread::sleep(Duration::from_nanos(self.below(nanoseconds)));
     }
 
     /// A number below `bound` (xorshift: repeatable, nothing more is asked of it).
