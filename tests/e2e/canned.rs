@@ -113,6 +113,17 @@ fn remarks_about_a_push_stand_at_its_end() {
     assert!(wrong.contains("Invalid platform linux//: ") && wrong.ends_with("exit code 1\n"), "{wrong}");
 }
 
+// covers: value format-field docker search .Name
+// covers: value format-method registry.searchContext .Name
+// covers: value format-field docker search .Description
+// covers: value format-method registry.searchContext .Description
+// covers: value format-field docker search .StarCount
+// covers: value format-method registry.searchContext .StarCount
+// covers: value format-field docker search .IsOfficial
+// covers: value format-method registry.searchContext .IsOfficial
+// covers: value filter docker search stars
+// covers: value filter docker search is-automated
+// covers: value filter docker search is-official
 // covers: cli docker search
 // covers: cli docker search --filter
 // covers: cli docker search --format
@@ -131,7 +142,17 @@ fn found_images_are_shown_alike() {
         &["search", "nginx"][..],
         &["search", "--no-trunc", "--limit", "5", "nginx"],
         &["search", "--filter", "is-official=true", "--format", "json", "nginx"],
-        &["search", "--format", "{{.Name}}: {{.StarCount}} {{.IsOfficial}}", "nginx"],
+        &["search", "--format", "{{.Name}}: {{.StarCount}} {{.IsOfficial}} {{.Description}}", "nginx"],
+        &[
+            "search",
+            "--filter",
+            "stars=3",
+            "--filter",
+            "is-automated=false",
+            "--format",
+            "{{.Name}}",
+            "nginx",
+        ],
         &["search", "--format", "table {{.Name}}\\t{{.IsOfficial}}", "nginx"],
     ] {
         assert!(printed(&replay, words).contains("nginx"), "{words:?}");

@@ -24,6 +24,7 @@ mod far_engines;
 mod handover;
 mod image_crashes;
 mod image_limits;
+mod image_words;
 mod images_cli;
 mod import;
 mod leak_check;

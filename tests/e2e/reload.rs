@@ -145,6 +145,14 @@ fn flags_are_in_force_beside_the_file() {
     });
 }
 
+// covers: value storage-driver dockerd --storage-driver overlay2
+// refuses: value storage-driver dockerd --storage-driver btrfs because layers are kept as indexed tars (erofs) or directories (overlay)
+// refuses: value storage-driver dockerd --storage-driver copy because layers are kept as indexed tars (erofs) or directories (overlay)
+// refuses: value storage-driver dockerd --storage-driver fuse-overlayfs because layers are kept as indexed tars (erofs) or directories (overlay)
+// refuses: value storage-driver dockerd --storage-driver overlayutils because layers are kept as indexed tars (erofs) or directories (overlay)
+// refuses: value storage-driver dockerd --storage-driver vfs because layers are kept as indexed tars (erofs) or directories (overlay)
+// refuses: value storage-driver dockerd --storage-driver windows because layers are kept as indexed tars (erofs) or directories (overlay)
+// refuses: value storage-driver dockerd --storage-driver zfs because layers are kept as indexed tars (erofs) or directories (overlay)
 // covers: daemon flag --storage-driver
 // covers: daemon config-key storage-driver
 #[test]
@@ -158,10 +166,11 @@ fn the_storage_driver_is_the_one_that_was_asked_for() {
         }
     }
     let scratch = Scratch::create();
-    let told = testkit::command::run(
-        &mut Plan::below(&scratch).arg("--storage-driver=zfs").arg("--validate").command(),
-    );
-    assert!(told.code == 1 && told.stderr.contains("zfs"), "{told:?}");
+    for other in ["btrfs", "copy", "fuse-overlayfs", "overlayutils", "vfs", "windows", "zfs"] {
+        let plan = Plan::below(&scratch).arg(format!("--storage-driver={other}")).arg("--validate");
+        let told = testkit::command::run(&mut plan.command());
+        assert!(told.code == 1 && told.stderr.contains(other), "{told:?}");
+    }
     scratch.remove();
 }
 

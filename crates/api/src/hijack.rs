@@ -1,5 +1,8 @@
 //! Taking a connection over for raw bytes, as attach, exec and BuildKit's sessions do.
 
+use std::sync::Arc;
+
+use engine::containers::Exec;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -40,6 +43,9 @@ pub(crate) fn frame(stream: u8, bytes: &[u8]) -> Vec<u8> {
 pub(crate) enum Source {
     /// A container's streams.
     Streams(UnixStream),
+    /// The streams of a process that joined one. Who sees their end asks for the exit code next: so they end for the client
+    /// when that is known, and not before.
+    Process(UnixStream, Arc<Exec>),
     /// All there is to say, after which it ends.
     Said(Vec<u8>),
 }
@@ -58,22 +64,29 @@ pub(crate) async fn join(
             return false;
         }
     };
-    match source {
+    let (shim, process) = match source {
         Source::Said(text) => {
             let _ = client.write_all(&text).await;
             let _ = client.shutdown().await;
-            false
+            return false;
         }
-        Source::Streams(shim) => tokio::select! {
-            escaped = pump(client, shim, escape) => escaped,
-            // An engine that ends leaves the container's streams to the next one.
-            _ = closing.wait_for(|closing| *closing) => false,
-        },
+        Source::Streams(shim) => (shim, None),
+        Source::Process(shim, process) => (shim, Some(process)),
+    };
+    tokio::select! {
+        escaped = pump(client, shim, escape, process) => escaped,
+        // An engine that ends leaves the container's streams to the next one.
+        _ = closing.wait_for(|closing| *closing) => false,
     }
 }
 
 /// Both ways until the container's side ends. The client may close its half (end of input) and still read on.
-async fn pump(client: impl AsyncRead + AsyncWrite, shim: UnixStream, mut escape: Option<Escape>) -> bool {
+async fn pump(
+    client: impl AsyncRead + AsyncWrite,
+    shim: UnixStream,
+    mut escape: Option<Escape>,
+    process: Option<Arc<Exec>>,
+) -> bool {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_shim, mut to_shim) = shim.into_split();
     let input = async {
@@ -92,6 +105,9 @@ async fn pump(client: impl AsyncRead + AsyncWrite, shim: UnixStream, mut escape:
     };
     let output = async {
         let _ = tokio::io::copy(&mut from_shim, &mut to_client).await;
+        if let Some(process) = process {
+            process.ended().await;
+        }
     };
     let escaped = tokio::select! {
         () = input => true,
@@ -125,16 +141,20 @@ pub(crate) fn output_only(
 ) -> Reply {
     let (sender, body) = body::streamed();
     tokio::spawn(async move {
-        let mut stream = match source.await {
+        let (mut stream, process) = match source.await {
             None => return,
             Some(Source::Said(text)) => return drop(sender.send(text.into()).await),
-            Some(Source::Streams(stream)) => stream,
+            Some(Source::Streams(stream)) => (stream, None),
+            Some(Source::Process(stream, process)) => (stream, Some(process)),
         };
         let mut buffer = vec![0; 32 * 1024];
         while let Ok(count @ 1..) = stream.read(&mut buffer).await {
             if sender.send(bytes::Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
                 return;
             }
+        }
+        if let Some(process) = process {
+            process.ended().await;
         }
     });
     reply::with_type(StatusCode::OK, content_type, body)

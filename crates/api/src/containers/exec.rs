@@ -89,7 +89,8 @@ pub(crate) async fn start(call: Call) -> Result<Reply, Error> {
     }
     let started = engine.containers.start_exec(&exec, start.console_size, Some(wanted(&exec))).await;
     let source = match started {
-        Ok(stream) => stream.map_or(Source::Said(Vec::new()), Source::Streams),
+        Ok(None) => Source::Said(Vec::new()),
+        Ok(Some(stream)) => Source::Process(stream, exec.clone()),
         // As dockerd does: its stream has begun by then, and the failure comes in it.
         Err(error @ (engine::Error::Exec { .. } | engine::Error::ShimLost(_))) => {
             Source::Said(failure(&error, terminal))

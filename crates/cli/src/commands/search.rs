@@ -28,6 +28,12 @@ pub(crate) fn search(call: &Call) -> Outcome {
     let flags = call.flags();
     let term = call.args().first().map_or("", String::as_str);
     let limit = flags.int("limit");
+    if flags.list("filter").iter().any(|filter| filter.starts_with("is-automated=")) {
+        ui::err(
+            "WARNING: the \"is-automated\" filter is deprecated, and searching for \"is-automated=true\" will not yield any \
+             results in future.",
+        );
+    }
     let query = [
         Some(format!("term={}", encode(term))),
         (limit > 0).then(|| format!("limit={limit}")),

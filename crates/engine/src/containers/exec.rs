@@ -81,6 +81,11 @@ impl Exec {
         *self.state.borrow()
     }
 
+    /// Waits until it has ended, or could not run.
+    pub async fn ended(&self) {
+        let _ = self.state.subscribe().wait_for(|state| matches!(state, ExecState::Ended { .. })).await;
+    }
+
     fn is_forgettable(&self) -> bool {
         !matches!(self.state(), ExecState::Starting | ExecState::Running { .. })
             && self.created.elapsed() > KEPT
