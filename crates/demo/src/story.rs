@@ -19,8 +19,8 @@ pub(crate) enum Error {
     Io { doing: &'static str, source: io::Error },
     #[error("`ketch {command}` ended with {code}: {stderr}")]
     Command { command: String, code: i32, stderr: String },
-    #[error("the engine did not become ready; its log says:\n{log}")]
-    NotReady { log: String },
+    #[error("the {what} did not become ready; its log says:\n{log}")]
+    NotReady { what: &'static str, log: String },
     #[error("{0}")]
     Wrong(String),
 }
@@ -48,8 +48,12 @@ pub(crate) fn tell() -> Result<(), Error> {
     let look = stage.ketch(&["run", "--rm", "--network", "none", image::NAME, "look"])?;
     expect(&look, "I am process 1 ")?;
 
+    travel(&mut stage)?;
+
     say("\nA container that works while its engine is killed:");
     stage.ketch(&["run", "-d", "--name", "counter", "--network", "none", image::NAME, "count"])?;
+    let guest = stage.ketch(&["exec", "counter", "/ketch", "__demo", "look"])?;
+    expect(&guest, "I am process ")?;
     stage.kill_engine()?;
     say("$ kill -9 ENGINE    (the container runs on)");
     stage.start_engine()?;
@@ -68,6 +72,21 @@ pub(crate) fn tell() -> Result<(), Error> {
     Ok(())
 }
 
+/// The image goes to a private registry and comes back from it.
+fn travel(stage: &mut Stage) -> Result<(), Error> {
+    say("\nThe image travels through a registry, which is this executable too:");
+    let address = stage.start_registry()?;
+    say(&format!("$ ketch registry serve --addr {address} &"));
+    let far = format!("{address}/demo:1");
+    stage.ketch(&["tag", image::NAME, &far])?;
+    stage.ketch(&["push", "--quiet", &far])?;
+    stage.ketch(&["rmi", &far, image::NAME])?;
+    stage.ketch(&["pull", "--quiet", &far])?;
+    stage.ketch(&["tag", &far, image::NAME])?;
+    stage.quietly(&["rmi", &far])?;
+    Ok(())
+}
+
 fn expect(output: &str, wanted: &str) -> Result<(), Error> {
     match output.contains(wanted) {
         true => Ok(()),
@@ -75,11 +94,25 @@ fn expect(output: &str, wanted: &str) -> Result<(), Error> {
     }
 }
 
-/// A scratch folder with an engine in it.
+/// Asks again and again for as long as a process may take to be ready.
+fn wait_until<T>(ready: impl Fn() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    while began.elapsed() < READY_TIME {
+        if let Some(found) = ready() {
+            return Some(found);
+        }
+        let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+        let _ = rustix::event::poll(&mut [], Some(&pause));
+    }
+    None
+}
+
+/// A scratch folder with an engine and a registry in it.
 struct Stage {
     scratch: TempDir,
     executable: PathBuf,
     engine: Option<Child>,
+    registry: Option<Child>,
 }
 
 impl Stage {
@@ -87,7 +120,7 @@ impl Stage {
         let scratch = tempfile::Builder::new().prefix("ketch-demo-").tempdir();
         let executable = std::env::current_exe().map_err(io("find this executable"))?;
         let scratch = scratch.map_err(io("make a scratch folder"))?;
-        let mut stage = Self { scratch, executable, engine: None };
+        let mut stage = Self { scratch, executable, engine: None, registry: None };
         stage.start_engine()?;
         Ok(stage)
     }
@@ -121,16 +154,29 @@ impl Stage {
     }
 
     fn wait_until_ready(&self) -> Result<(), Error> {
-        let began = Instant::now();
         let socket = self.path("ketch.sock");
-        while began.elapsed() < READY_TIME {
-            if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
-                return Ok(());
-            }
-            let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
-            rustix::event::poll(&mut [], Some(&pause)).map_err(|e| io("wait")(e.into()))?;
-        }
-        Err(Error::NotReady { log: std::fs::read_to_string(self.path("log")).unwrap_or_default() })
+        let log = || std::fs::read_to_string(self.path("log")).unwrap_or_default();
+        wait_until(|| std::os::unix::net::UnixStream::connect(&socket).ok())
+            .map(drop)
+            .ok_or_else(|| Error::NotReady { what: "engine", log: log() })
+    }
+
+    /// Starts a registry on a port that was free, and returns where it listens.
+    fn start_registry(&mut self) -> Result<String, Error> {
+        let log = std::fs::File::create(self.path("registry.log")).map_err(io("write the registry's log"))?;
+        let child = Command::new(&self.executable)
+            .args(["registry", "serve", "--addr", "127.0.0.1:0", "--root"])
+            .arg(self.path("registry"))
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.registry = Some(child.map_err(io("start the registry"))?);
+        let log = || std::fs::read_to_string(self.path("registry.log")).unwrap_or_default();
+        let address = |log: String| {
+            let line = log.lines().find(|line| line.contains("the registry listens"))?.to_owned();
+            Some(line.split("address=").nth(1)?.split(' ').next()?.to_owned())
+        };
+        wait_until(|| address(log())).ok_or_else(|| Error::NotReady { what: "registry", log: log() })
     }
 
     fn kill_engine(&mut self) -> Result<(), Error> {
@@ -172,10 +218,10 @@ impl Drop for Stage {
     fn drop(&mut self) {
         // Also after a failure half way: whatever container is left goes with its engine.
         let _ = self.quietly(&["rm", "-f", "counter"]);
-        if let Some(engine) = &mut self.engine {
-            let pid = rustix::process::Pid::from_child(engine);
+        for child in [&mut self.engine, &mut self.registry].into_iter().flatten() {
+            let pid = rustix::process::Pid::from_child(child);
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            let _ = engine.wait();
+            let _ = child.wait();
         }
         remove_cgroups(Path::new("/sys/fs/cgroup"), &format!("ketch-demo-{}", std::process::id()));
     }
