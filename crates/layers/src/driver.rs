@@ -1,6 +1,6 @@
 //! What a way of keeping layers has to be able to do.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use crate::Error;
@@ -15,6 +15,9 @@ pub trait Driver: Send + Sync {
 
     /// Reads a layer's uncompressed tar to its very last byte and keeps its content in `folder`.
     fn unpack(&self, tar: &mut dyn Read, folder: BorrowedFd<'_>, limits: &Limits) -> Result<(), Error>;
+
+    /// Puts what [`Driver::unpack`] wrote on disk.
+    fn sync(&self, folder: BorrowedFd<'_>) -> io::Result<()>;
 
     /// Whether the tar itself stays in the folder, to be read again.
     fn keeps_tars(&self) -> bool;

@@ -1,6 +1,6 @@
 //! The `overlay` driver: a layer is a directory, unpacked. Works on every kernel and file system that overlayfs does.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, mkdirat};
@@ -27,6 +27,11 @@ impl Driver for Directories {
         })?;
         let root = open_child(folder, CONTENT)?;
         Unpacker::new(Disk::new(root.as_fd(), limits), limits).unpack(tar)?.finish()
+    }
+
+    /// One sync for a layer's thousands of files. It waits for everything that others have yet to write, too.
+    fn sync(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(folder)?)
     }
 
     fn keeps_tars(&self) -> bool {

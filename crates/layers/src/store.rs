@@ -106,11 +106,11 @@ impl LayerStore {
         if let Some(expected) = expected.filter(|expected| **expected != layer.diff_id) {
             return Err(Error::Mismatch { expected: expected.clone(), found: layer.diff_id });
         }
-        // One sync for a layer's thousands of files; a name below `layers/` promises that its content is on disk.
-        rustix::fs::syncfs(&opened).map_err(|e| Error::Store {
+        // A name below `layers/` promises that its content is on disk.
+        self.driver.sync(opened.as_fd()).map_err(|source| Error::Store {
             doing: "sync",
             path: folder.path().to_owned(),
-            source: e.into(),
+            source,
         })?;
         Ok(Unpacked { store: self, folder, layer })
     }

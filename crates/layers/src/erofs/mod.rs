@@ -64,7 +64,24 @@ impl Driver for IndexedTars {
         io::copy(&mut tee, &mut io::sink()).map_err(|source| Error::ReadTar { source })?;
         let blocks = tee.finish().map_err(write)?;
         let index = format::image(&tree, blocks)?;
-        tree.side.sync().and_then(|()| create(folder, INDEX)?.write_all(&index)).map_err(write)
+        create(folder, INDEX).and_then(|mut file| file.write_all(&index)).map_err(write)
+    }
+
+    fn sync(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        for name in [TAR, SIDE, INDEX] {
+            match open(folder, name) {
+                Ok(file) => File::from(file).sync_all()?,
+                // Most layers have nothing beside their tar.
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(rustix::fs::fsync(openat(
+            folder,
+            ".",
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?)?)
     }
 
     fn keeps_tars(&self) -> bool {
@@ -124,7 +141,7 @@ struct Tee<'a> {
 }
 
 impl Tee<'_> {
-    /// Puts the copy on disk and returns how many blocks it has.
+    /// Ends the copy and returns how many blocks it has.
     fn finish(self) -> io::Result<u64> {
         let file = self.copy.into_inner().map_err(io::IntoInnerError::into_error)?;
         let blocks = self.position.div_ceil(BLOCK);
@@ -132,7 +149,6 @@ impl Tee<'_> {
         if self.position != blocks * BLOCK {
             file.set_len(blocks * BLOCK)?;
         }
-        file.sync_data()?;
         Ok(blocks)
     }
 }

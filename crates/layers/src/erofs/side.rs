@@ -27,10 +27,6 @@ impl Side {
         self.end / BLOCK
     }
 
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), File::sync_all)
-    }
-
     /// Writes a file's content at the next block and returns where it is and how long.
     pub(super) fn append(&mut self, content: &mut dyn Read, place: &Place) -> Result<(u64, u64), Error> {
         let failed = |source: io::Error| place.failed("write", source);
