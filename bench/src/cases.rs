@@ -1,5 +1,6 @@
 //! What is measured. Each case runs the work once and returns one sample.
 
+use std::cell::OnceCell;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use testkit::daemon::{Daemon, Plan};
 use testkit::http::{self, Request};
 use testkit::{Engine, Scratch, images};
 
+use crate::images::{Corpus, Kind, Work, sample};
 use crate::stats::milliseconds;
 
 type Sample = fn(&Bench) -> anyhow::Result<f64>;
@@ -55,20 +57,97 @@ pub(crate) const CASES: &[Case] = &[
         ours: |bench| timed(&mut bench.ketch(RUN)),
         theirs: Some(|bench| timed(&mut bench.docker(RUN))),
     },
+    Case {
+        name: "exec",
+        what: "`exec` of true",
+        unit: "ms",
+        rounds: 20,
+        ours: |bench| timed(&mut bench.ketch(EXEC)),
+        theirs: Some(|bench| timed(&mut bench.docker(EXEC))),
+    },
+    Case {
+        name: "ps",
+        what: "`ps`",
+        unit: "ms",
+        rounds: 20,
+        ours: |bench| timed(&mut bench.ketch(&["ps"])),
+        theirs: Some(|bench| timed(&mut bench.docker(&["ps"]))),
+    },
+    Case {
+        name: "pull-large",
+        what: "`pull`, one layer of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Large),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Large)),
+    },
+    Case {
+        name: "pull-many",
+        what: "`pull`, 50,000 small files",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Many),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Many)),
+    },
+    Case {
+        name: "push-large",
+        what: "`push`, one layer of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| sample(bench, Bench::ketch, Work::Push, Kind::Large),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Push, Kind::Large)),
+    },
+    Case {
+        name: "load-large",
+        what: "`load`, one layer of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Large),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Large)),
+    },
+    Case {
+        name: "load-many",
+        what: "`load`, 50,000 small files",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Many),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Many)),
+    },
+    Case {
+        name: "save-large",
+        what: "`save`, one layer of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| sample(bench, Bench::ketch, Work::Save, Kind::Large),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Save, Kind::Large)),
+    },
+    Case {
+        name: "rmi-many",
+        what: "`rmi`, 50,000 small files",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| sample(bench, Bench::ketch, Work::Remove, Kind::Many),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Remove, Kind::Many)),
+    },
 ];
 
 const TAG: &str = "ketch-bench:1";
+/// A container that sleeps in each engine, for `exec`.
+const SLEEPER: &str = "ketch-bench-sleeper";
+const EXEC: &[&str] = &["exec", SLEEPER, "true"];
 const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];
 
 /// Our engine, idle, and the peer if there is one; both have the image.
 pub(crate) struct Bench {
     engine: Engine,
     peer: Option<String>,
+    /// Made when the first case needs it.
+    corpus: OnceCell<Corpus>,
 }
 
 impl Bench {
     pub(crate) fn start(peer: Option<String>) -> anyhow::Result<Self> {
-        let bench = Self { engine: Engine::ours(), peer };
+        let bench = Self { engine: Engine::ours(), peer, corpus: OnceCell::new() };
         let archive = images::busybox(TAG)?;
         let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
         for socket in sockets.chain([bench.engine.socket().to_path_buf()]) {
@@ -76,20 +155,35 @@ impl Bench {
             let reply = http::call(&socket, &load.body(archive.clone()))?;
             ensure!(reply.status() == 200, "{}: {}", socket.display(), reply.text());
         }
+        let start = ["run", "--detach", "--network", "none", "--name", SLEEPER, TAG, "sleep", "100000"];
+        timed(&mut bench.ketch(&start))?;
+        if bench.peer().is_some() {
+            timed(&mut bench.docker(&start))?;
+        }
         Ok(bench)
+    }
+
+    pub(crate) fn corpus(&self) -> anyhow::Result<&Corpus> {
+        match self.corpus.get() {
+            Some(corpus) => Ok(corpus),
+            None => {
+                let corpus = Corpus::make()?;
+                Ok(self.corpus.get_or_init(|| corpus))
+            }
+        }
     }
 
     pub(crate) fn peer(&self) -> Option<&str> {
         self.peer.as_deref()
     }
 
-    fn ketch(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn ketch(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(ketch_binary());
         command.env("DOCKER_HOST", format!("unix://{}", self.engine.socket().display())).args(arguments);
         command
     }
 
-    fn docker(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn docker(&self, arguments: &[&str]) -> Command {
         let mut command = client("docker");
         command.env("DOCKER_HOST", self.peer().unwrap_or_default()).args(arguments);
         command
@@ -99,9 +193,11 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         if let Some(host) = self.peer() {
-            let remove = Request::new("DELETE", &format!("/images/{TAG}"));
-            // The peer keeps the image when it can't be reached any more; nothing else depends on it.
-            let _ = http::call(host.trim_start_matches("unix://").as_ref(), &remove);
+            // The peer keeps them when it can't be reached any more; nothing else depends on it.
+            for path in [format!("/containers/{SLEEPER}?force=1"), format!("/images/{TAG}")] {
+                let remove = Request::new("DELETE", &path);
+                let _ = http::call(host.trim_start_matches("unix://").as_ref(), &remove);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! (or `KETCH_BENCH_PEER`) only Ketch is measured. The peer's client is the one that `cargo xtask clients` fetched.
 
 mod cases;
+mod images;
 mod stats;
 
 use std::fmt::Write as _;

@@ -26,11 +26,17 @@ const TEMPLATES: &[&str] = &[
     "/containers/{id}/wait",
     "/containers/{id}/kill",
     "/containers/{id}/logs",
+    "/containers/{id}/exec",
     "/containers/{id}",
+    "/exec/{id}/json",
+    "/exec/{id}/start",
     "/images/{name}/json",
+    "/images/{name}/history",
+    "/images/{name}/tag",
     "/images/{name}",
 ];
-const FIXED: &[&str] = &["/containers/json", "/containers/create", "/images/json", "/images/load"];
+const FIXED: &[&str] =
+    &["/containers/json", "/containers/create", "/images/json", "/images/load", "/images/prune"];
 
 /// `GET` and `/v1.44/containers/abc/json?size=1` → `GET /containers/{id}/json`.
 pub fn route(method: &str, path: &str) -> String {

@@ -67,6 +67,34 @@ impl Pass<'_> {
         self.call(load)?;
         self.get(&format!("/images/json?filters={{%22reference%22:[%22{}%22]}}", self.name))?;
         self.get(&format!("/images/{}:1/json", self.name))?;
+        self.get(&format!("/images/{}:1/history", self.name))?;
+        self.full_image()
+    }
+
+    /// An image whose config says everything that one can say.
+    fn full_image(&mut self) -> anyhow::Result<()> {
+        let name = format!("{}-full", self.name);
+        let mut layer = images::Layer::default();
+        layer.file("file", name.as_bytes())?;
+        let config = json!({
+            "Cmd": ["c"], "Entrypoint": ["/e"], "Env": ["A=b"], "ExposedPorts": {"80/tcp": {}}, "Labels": {"l": "v"},
+            "OnBuild": ["RUN x"], "Shell": ["/s", "-c"], "StopSignal": "SIGINT", "User": "1:2", "Volumes": {"/v": {}},
+            "WorkingDir": "/w",
+            "Healthcheck": {"Test": ["CMD", "t"], "Interval": 30_000_000_000_u64, "Timeout": 1_000_000_000, "Retries": 3},
+        });
+        let archive = images::archive(&format!("{name}:1"), &layer.finish()?, &config)?;
+        let load =
+            Request::new("POST", "/images/load").header("Content-Type", "application/x-tar").body(archive);
+        self.call(load)?;
+        self.get(&format!("/images/{name}:1/json"))?;
+        self.get(&format!("/images/{name}:1/history"))?;
+        self.post(&format!("/images/{name}:1/tag?repo={name}&tag=2"), &Value::Null)?;
+        self.get(&format!("/images/json?filters={{%22reference%22:[%22{name}%22]}}"))?;
+        self.delete(&format!("/images/{name}:2"))?;
+        self.delete(&format!("/images/{name}:1"))?;
+        self.delete(&format!("/images/{name}:1"))?;
+        // A label that nothing has: asked for, and nothing is removed.
+        self.post(&format!("/images/prune?filters={{%22label%22:[%22{name}%22]}}"), &Value::Null)?;
         Ok(())
     }
 
@@ -102,11 +130,29 @@ impl Pass<'_> {
         self.get(&format!("/containers/{name}/json"))?;
         self.get(&format!("/containers/json?filters={{%22name%22:[%22{name}%22]}}"))?;
         self.delete(&format!("/containers/{name}"))?;
+        self.exec(name)?;
         self.post(&format!("/containers/{name}/kill"), &Value::Null)?;
         self.post(&format!("/containers/{name}/wait"), &Value::Null)?;
         self.delete(&format!("/containers/{name}"))?;
         Ok(())
     }
+
+    fn exec(&mut self, name: &str) -> anyhow::Result<()> {
+        let create = format!("/containers/{name}/exec");
+        let working = json!({"Cmd": ["sleep", "600"], "User": "1", "AttachStdout": true});
+        for config in [working, json!({"Cmd": ["no-such-program"]})] {
+            let id = id_in(&self.post(&create, &config)?);
+            self.get(&format!("/exec/{id}/json"))?;
+            self.post(&format!("/exec/{id}/start"), &json!({"Detach": true}))?;
+            self.get(&format!("/exec/{id}/json"))?;
+        }
+        self.get(&format!("/containers/{name}/json"))?;
+        Ok(())
+    }
+}
+
+fn id_in(reply: &Reply) -> String {
+    reply.json()["Id"].as_str().unwrap_or_default().to_owned()
 }
 
 fn now() -> u64 {
