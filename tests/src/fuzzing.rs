@@ -11,7 +11,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("daemon_json", daemon::fuzz_config_file),
     ("digest", digest),
     ("flag_values", flag_values),
+    ("image_changes", image_changes),
     ("layer_tar", layer_tar),
+    ("manifest", distribution::fuzz_manifest),
     ("reference", reference),
     ("shim_frames", shim_frames),
 ];
@@ -49,6 +51,17 @@ fn flag_values(bytes: &[u8]) {
     let _ = flags::go::parse_bytes(text);
     let _ = flags::go::split_csv(text);
     let _ = flags::go::quote(text);
+}
+
+/// Dockerfile instructions for an image's configuration: what they make of it can be written and read again.
+fn image_changes(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut config = oci::image::ContainerConfig::default();
+    let changes: Vec<String> = text.split('\0').map(str::to_owned).collect();
+    if engine::images::changes::apply(&mut config, &changes).is_ok() {
+        let written = serde_json::to_vec(&config).unwrap_or_default();
+        assert_eq!(serde_json::from_slice::<oci::image::ContainerConfig>(&written).ok(), Some(config));
+    }
 }
 
 /// A layer from a stranger, kept by either driver in a folder of its own: nothing may appear beside that folder, both

@@ -35,6 +35,7 @@ pub use describe::Description;
 pub use dial::{Proxies, Secret};
 pub use download::Download;
 pub use error::Error;
+pub use manifest::fuzz as fuzz_manifest;
 pub use manifest::{Document, MAX_MANIFEST, Parsed, Resolved, Single};
 pub use platform::Wanted;
 pub use repository::{Access, Repository};

@@ -53,6 +53,20 @@ pub struct Document {
     pub parsed: Parsed,
 }
 
+/// Reads a stranger's document as each type that it may be announced as, for the fuzzer: whatever the type, it is the same
+/// kind of document or none, and its digest is that of its bytes.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let kinds = ["", "text/plain", media_type::OCI_INDEX, media_type::DOCKER_LIST, media_type::OCI_MANIFEST];
+    let read = kinds.iter().filter_map(|kind| {
+        read("host", "name", Bytes::copy_from_slice(bytes), kind, None).ok()
+    });
+    let documents: Vec<Document> = read.collect();
+    let is_index = |document: &Document| matches!(document.parsed, Parsed::Index(_));
+    assert!(documents.windows(2).all(|pair| is_index(&pair[0]) == is_index(&pair[1])));
+    assert!(documents.iter().all(|document| document.digest == Digest::sha256(bytes)));
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Shape {
