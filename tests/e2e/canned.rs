@@ -213,6 +213,21 @@ fn the_tree_of_images_is_dockers() {
     }
 }
 
+// covers: value client-env docker NO_COLOR
+#[test]
+fn colours_can_be_refused() {
+    let replay = with_images(&json!([image('d', &["a:1"], 1)]));
+    for (value, coloured) in [("", true), ("1", false)] {
+        let mut command = Command::new(ketch_binary());
+        command.env_clear().env("HOME", "/nonexistent").env("TERM", "xterm").env("NO_COLOR", value);
+        let command = command.env("DOCKER_HOST", replay.host()).args(["images", "--tree"]);
+        let mut terminal = Terminal::start(command, 40, 120);
+        terminal.wait();
+        assert_eq!(terminal.shown().contains('\u{1b}'), coloured, "{}", terminal.shown());
+        assert!(terminal.shown().contains("a:1"), "{}", terminal.shown());
+    }
+}
+
 // covers: value client-env docker DOCKER_DEFAULT_PLATFORM
 #[test]
 fn the_variable_of_the_platform_is_believed() {

@@ -248,6 +248,7 @@ fn images_are_listed_alike() {
     engine.docker(["rmi", &far]).ok();
 }
 
+// covers: value client-config config.json auths
 // covers: cli docker push
 // covers: cli docker push --all-tags
 // covers: cli docker push --quiet

@@ -48,6 +48,11 @@ impl Sink {
         }
     }
 
+    /// Whether colours are wanted there: on a terminal, unless `NO_COLOR` says otherwise (https://no-color.org).
+    pub(crate) fn is_coloured(self) -> bool {
+        self.is_terminal() && client::resolve::process_env("NO_COLOR").is_none()
+    }
+
     /// The columns of that terminal.
     pub(crate) fn columns(self) -> Option<usize> {
         let size = match self {

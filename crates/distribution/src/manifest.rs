@@ -58,9 +58,8 @@ pub struct Document {
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
     let kinds = ["", "text/plain", media_type::OCI_INDEX, media_type::DOCKER_LIST, media_type::OCI_MANIFEST];
-    let read = kinds.iter().filter_map(|kind| {
-        read("host", "name", Bytes::copy_from_slice(bytes), kind, None).ok()
-    });
+    let read =
+        kinds.iter().filter_map(|kind| read("host", "name", Bytes::copy_from_slice(bytes), kind, None).ok());
     let documents: Vec<Document> = read.collect();
     let is_index = |document: &Document| matches!(document.parsed, Parsed::Index(_));
     assert!(documents.windows(2).all(|pair| is_index(&pair[0]) == is_index(&pair[1])));

@@ -118,5 +118,12 @@ fn make_private() -> Result<(), Error> {
         recursive: true,
         ..MountAttributes::default()
     };
-    sys::set_mount_attributes(host.as_fd(), change).doing("make the mount namespace private")
+    sys::set_mount_attributes(host.as_fd(), change).map_err(|source| match source.raw_os_error() {
+        // A root that is not a mount: neither could it be left behind by `pivot_root`.
+        Some(number) if number == rustix::io::Errno::INVAL.raw_os_error() => Error::Invalid {
+            field: "root",
+            why: "can't be changed in a chroot: the engine's own root directory must be a mount (use pivot_root)".into(),
+        },
+        _ => Error::Setup { doing: "make the mount namespace private".into(), source },
+    })
 }

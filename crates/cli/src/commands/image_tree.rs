@@ -77,7 +77,7 @@ pub(crate) fn tree(list: &Value, unnamed: bool) -> String {
     let mut images: Vec<&Value> = list.as_array().into_iter().flatten().collect();
     images.sort_by_key(|image| std::cmp::Reverse(image["Created"].as_i64().unwrap_or_default()));
     let images: Vec<Image> = images.into_iter().filter_map(|item| image(item, unnamed)).collect();
-    Page { coloured: Sink::Output.is_terminal(), width: columns.max(20) }.render(&images)
+    Page { coloured: Sink::Output.is_coloured(), width: columns.max(20) }.render(&images)
 }
 
 fn image(item: &Value, unnamed: bool) -> Option<Image> {
