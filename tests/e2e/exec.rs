@@ -329,3 +329,65 @@ fn a_client_that_vanishes_leaves_nothing_to_hold_the_container() {
     let output = engine.ketch(["exec", &name, "ps"]).ok();
     assert_eq!(output.matches("sleep 1000").count(), 2, "{output}");
 }
+
+/// How many descriptors the process has open.
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process").count()
+}
+
+/// The shim of the only container of an engine of ours.
+fn shim(engine: &mut Engine) -> u32 {
+    let parent = engine.daemon().pid().to_string();
+    let children =
+        std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    let all = std::fs::read_dir(format!("/proc/{parent}/task")).expect("threads").flatten();
+    let of_threads =
+        all.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    let children = of_threads.fold(children, |all, more| format!("{all} {more}"));
+    let pids = children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok());
+    let name = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    pids.into_iter().find(|pid| name(pid).trim() == "ketch-shim").expect("a shim")
+}
+
+#[test]
+fn clients_that_vanish_leave_no_descriptor_behind() {
+    let mut engine = Engine::ours();
+    let name = sleeper(&engine);
+    let (daemon, shim) = (engine.daemon().pid(), shim(&mut engine));
+    let upgrade = |request: Request| request.header("Connection", "Upgrade").header("Upgrade", "tcp");
+    let attach = format!("/containers/{name}/attach?stream=1&stdin=1&stdout=1&stderr=1");
+    let abort = |number: u64| {
+        let request = match number % 2 {
+            // Silent: nothing will ever be written that could fail.
+            0 => upgrade(Request::new("POST", &attach)),
+            _ => {
+                let config = json!({"Cmd": ["true"], "AttachStdout": true});
+                let created =
+                    unchecked(&engine, "POST", &format!("/containers/{name}/exec"), &config).expect(201);
+                let id = created.json()["Id"].as_str().expect("an id").to_owned();
+                upgrade(Request::new("POST", &format!("/exec/{id}/start")).json(&json!({})))
+            }
+        };
+        drop(engine.stream(&request));
+    };
+    // What is opened once and kept is opened now.
+    (0..4).for_each(abort);
+    let settled = || {
+        eventually(DEADLINE, || {
+            let before = (descriptors(daemon), descriptors(shim));
+            std::thread::yield_now();
+            let idle = engine.request_unchecked(&Request::new("GET", &format!("/containers/{name}/json")));
+            match (idle.json()["ExecIDs"].is_null(), (descriptors(daemon), descriptors(shim)) == before) {
+                (true, true) => Ok(before),
+                other => Err(format!("{other:?} {before:?}")),
+            }
+        })
+    };
+    let (engine_before, shim_before) = settled();
+    (0..testkit::Faults::of(1000).count).for_each(abort);
+    eventually(DEADLINE, || match (descriptors(daemon), descriptors(shim)) {
+        // One or two connections may be on their way.
+        (engine, shim) if engine <= engine_before + 2 && shim <= shim_before + 1 => Ok(()),
+        now => Err(format!("{now:?}, before: {:?}", (engine_before, shim_before))),
+    });
+}

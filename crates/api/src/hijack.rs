@@ -6,7 +6,7 @@ use engine::containers::Exec;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use serving::HangUp;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
@@ -57,8 +57,8 @@ pub(crate) async fn join(
     escape: Option<Escape>,
     mut closing: watch::Receiver<bool>,
 ) -> bool {
-    let mut client = match upgrading.await {
-        Ok(upgraded) => TokioIo::new(upgraded),
+    let (mut client, hang_up) = match upgrading.await {
+        Ok(upgraded) => serving::take(upgraded),
         Err(error) => {
             tracing::debug!(%error, "a client left before its stream began");
             return false;
@@ -74,7 +74,7 @@ pub(crate) async fn join(
         Source::Process(shim, process) => (shim, Some(process)),
     };
     tokio::select! {
-        escaped = pump(client, shim, escape, process) => escaped,
+        escaped = pump(client, hang_up, shim, escape, process) => escaped,
         // An engine that ends leaves the container's streams to the next one.
         _ = closing.wait_for(|closing| *closing) => false,
     }
@@ -83,6 +83,7 @@ pub(crate) async fn join(
 /// Both ways until the container's side ends. The client may close its half (end of input) and still read on.
 async fn pump(
     client: impl AsyncRead + AsyncWrite,
+    hang_up: Option<HangUp>,
     shim: UnixStream,
     mut escape: Option<Escape>,
     process: Option<Arc<Exec>>,
@@ -99,9 +100,13 @@ async fn pump(
         };
         if !escaped {
             let _ = to_shim.shutdown().await;
-            // Input has ended; the output decides when all is over.
-            std::future::pending::<()>().await;
+            // Input has ended. The output decides when all is over, unless nobody is there to hear it.
+            match hang_up {
+                Some(hang_up) => hang_up.wait().await,
+                None => std::future::pending().await,
+            }
         }
+        escaped
     };
     let output = async {
         let _ = tokio::io::copy(&mut from_shim, &mut to_client).await;
@@ -110,7 +115,7 @@ async fn pump(
         }
     };
     let escaped = tokio::select! {
-        () = input => true,
+        escaped = input => escaped,
         () = output => false,
     };
     let _ = to_client.shutdown().await;

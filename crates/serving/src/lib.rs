@@ -7,6 +7,7 @@ mod accept;
 mod connections;
 mod patient;
 pub mod query;
+mod taken;
 mod tls;
 
 use std::convert::Infallible;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 pub use accept::{accept_tcp, accept_unix};
 use connections::{Busy, Connections, Member};
 use patient::Patient;
+pub use taken::{HangUp, take};
 pub use tls::{Tls, TlsError, TlsFiles, Verify};
 
 /// Anything that bytes come and go through.

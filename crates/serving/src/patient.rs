@@ -22,6 +22,10 @@ impl<S> Patient<S> {
         Self { stream, patience, deadline: None, waiting: false }
     }
 
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     fn judge<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let Some(patience) = self.patience else { return poll };
         if poll.is_ready() {
