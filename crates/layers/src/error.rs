@@ -19,6 +19,8 @@ pub enum Error {
     Unpack { doing: &'static str, name: String, source: io::Error },
     #[error("cannot {doing} {}", printable(.name))]
     Pack { doing: &'static str, name: String, source: io::Error },
+    #[error("cannot overwrite {found} {name:?} with {by} {into:?}")]
+    Overwrite { found: &'static str, name: String, by: &'static str, into: String },
     #[error("cannot write a tar")]
     WriteTar { source: io::Error },
     #[error("the layer has more than {limit} {of}")]
@@ -48,7 +50,7 @@ impl Explain for Error {
             }
             Self::NoErofs => Class::Unavailable,
             Self::Limit { .. } => Class::TooLarge,
-            Self::Pack { .. } | Self::WriteTar { .. } => Class::Internal,
+            Self::Pack { .. } | Self::Overwrite { .. } | Self::WriteTar { .. } => Class::Internal,
             Self::Unpack { .. } | Self::Store { .. } | Self::Mount { .. } => Class::Internal,
         }
     }

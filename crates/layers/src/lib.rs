@@ -33,3 +33,4 @@ pub use mount::Strategy;
 pub use overlay::Directories;
 pub use pack::{Change, Kind, changes, pack_changes, pack_file, pack_tree};
 pub use store::{Layer, LayerStore, Unpacked};
+pub use unpack::{Extract, Overwrite, Owner, extract};

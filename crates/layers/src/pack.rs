@@ -13,7 +13,7 @@
 //! | a file named `.wh.…` | refused: it would mean something else | as it is |
 
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::{Error, Limits};
 
@@ -56,11 +56,9 @@ pub fn pack_tree(
 }
 
 /// Writes one file, which isn't a directory, under a name of the caller's choice.
-pub fn pack_file(parent: BorrowedFd<'_>, file: &[u8], name: &[u8], out: &mut dyn Write) -> Result<(), Error> {
+pub fn pack_file(file: OwnedFd, name: &[u8], out: &mut dyn Write) -> Result<(), Error> {
     let mut writer = Writer::new(out);
-    if let Some(node) = Node::open(parent, file, name)? {
-        writer.node(name, &node)?;
-    }
+    writer.node(name, &Node::of(file, name)?.ready(name)?)?;
     writer.finish()
 }
 

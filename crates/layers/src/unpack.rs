@@ -19,10 +19,12 @@ use crate::{Error, Limits};
 
 mod attributes;
 mod disk;
+mod extract;
 mod place;
 
 pub(crate) use attributes::{Attributes, OPAQUE, Times};
 pub(crate) use disk::Disk;
+pub use extract::{Extract, Overwrite, Owner, extract};
 pub(crate) use place::Place;
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -73,8 +75,18 @@ pub(crate) trait Target {
     fn opaque(&mut self, place: &Place) -> Result<(), Error>;
 }
 
+/// What the names in a tar mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// `.wh.NAME` deletes.
+    Layer,
+    /// Names are names.
+    Plain,
+}
+
 pub(crate) struct Unpacker<'a, T> {
     target: T,
+    meaning: Meaning,
     limits: &'a Limits,
     entries: u64,
     bytes: u64,
@@ -82,7 +94,12 @@ pub(crate) struct Unpacker<'a, T> {
 
 impl<'a, T: Target> Unpacker<'a, T> {
     pub(crate) fn new(target: T, limits: &'a Limits) -> Self {
-        Self { target, limits, entries: 0, bytes: 0 }
+        Self { target, meaning: Meaning::Layer, limits, entries: 0, bytes: 0 }
+    }
+
+    /// The same for a tar that is no layer.
+    pub(crate) fn plain(target: T, limits: &'a Limits) -> Self {
+        Self { meaning: Meaning::Plain, ..Self::new(target, limits) }
     }
 
     /// Reads the tar up to its end-of-archive mark and gives the target back.
@@ -115,6 +132,9 @@ impl<'a, T: Target> Unpacker<'a, T> {
                 _ => Err(place.refuse("would replace the root directory")),
             };
         };
+        if self.meaning == Meaning::Plain {
+            return self.node(kind, &place, attributes, entry);
+        }
         if single == OPAQUE_MARK {
             return self.target.opaque(&place);
         }

@@ -104,7 +104,8 @@ fn look(root: &OwnedFd) -> BTreeMap<PathBuf, String> {
         let mut value = [0; 100];
         let note = rustix::fs::lgetxattr(&full, "user.note", &mut value).map(|n| value[..n].to_vec()).ok();
         let time = (!top).then(|| (meta.mtime(), meta.mtime_nsec()));
-        let same = (!kind.is_dir()).then(|| first.entry((meta.dev(), meta.ino())).or_insert_with(|| path.clone()).clone());
+        let same = (!kind.is_dir())
+            .then(|| first.entry((meta.dev(), meta.ino())).or_insert_with(|| path.clone()).clone());
         let device = if kind.is_char_device() { meta.rdev() } else { 0 };
         let facts = (meta.mode(), meta.uid(), meta.gid(), time, device, note, same);
         seen.insert(path, format!("{facts:?} {content:?}"));

@@ -30,10 +30,14 @@ impl Node {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::STALE) => return Ok(None),
             other => other.map_err(|e| Error::pack("open", shown, e))?,
         };
-        let node = Self::of(fd, shown)?;
-        match node.kind() {
-            FileType::RegularFile | FileType::Directory => node.readable(shown).map(Some),
-            _ => Ok(Some(node)),
+        Self::of(fd, shown)?.ready(shown).map(Some)
+    }
+
+    /// Opened for reading, if it is something to be read.
+    pub(super) fn ready(self, shown: &[u8]) -> Result<Self, Error> {
+        match self.kind() {
+            FileType::RegularFile | FileType::Directory => self.readable(shown),
+            _ => Ok(self),
         }
     }
 

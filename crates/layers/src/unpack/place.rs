@@ -67,7 +67,7 @@ impl Place {
         self.components[..parents].join(&b'/')
     }
 
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         String::from_utf8_lossy(&self.path()).into_owned()
     }
 
