@@ -21,11 +21,13 @@ mod changes;
 mod header;
 mod node;
 mod walk;
+mod written;
 
 pub use changes::{Change, Kind, changes};
 use header::Writer;
 use node::Node;
 use walk::{Step, Visitor, walk};
+pub use written::Written;
 
 /// Writes a container's changes to the layers below as a layer. `own` says which names in `upper` are not the container's doing.
 pub fn pack_changes(

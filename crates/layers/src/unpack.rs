@@ -84,9 +84,13 @@ pub(crate) enum Meaning {
     Plain,
 }
 
+/// A name's first component, and what it becomes.
+type Rename<'a> = Option<&'a (String, String)>;
+
 pub(crate) struct Unpacker<'a, T> {
     target: T,
     meaning: Meaning,
+    rename: Rename<'a>,
     limits: &'a Limits,
     entries: u64,
     bytes: u64,
@@ -94,12 +98,12 @@ pub(crate) struct Unpacker<'a, T> {
 
 impl<'a, T: Target> Unpacker<'a, T> {
     pub(crate) fn new(target: T, limits: &'a Limits) -> Self {
-        Self { target, meaning: Meaning::Layer, limits, entries: 0, bytes: 0 }
+        Self { target, meaning: Meaning::Layer, rename: None, limits, entries: 0, bytes: 0 }
     }
 
     /// The same for a tar that is no layer.
-    pub(crate) fn plain(target: T, limits: &'a Limits) -> Self {
-        Self { meaning: Meaning::Plain, ..Self::new(target, limits) }
+    pub(crate) fn plain(target: T, rename: Rename<'a>, limits: &'a Limits) -> Self {
+        Self { meaning: Meaning::Plain, rename, ..Self::new(target, limits) }
     }
 
     /// Reads the tar up to its end-of-archive mark and gives the target back.
@@ -124,7 +128,7 @@ impl<'a, T: Target> Unpacker<'a, T> {
             return Ok(());
         }
         self.count(entry.size())?;
-        let place = Place::read(&entry.path_bytes(), self.limits)?;
+        let place = self.place(&entry.path_bytes())?;
         let attributes = Attributes::read(entry, &place)?;
         let Some(single) = place.name() else {
             return match kind {
@@ -146,6 +150,14 @@ impl<'a, T: Target> Unpacker<'a, T> {
             Some(hidden) => self.target.whiteout(&place, hidden),
             None => self.node(kind, &place, attributes, entry),
         }
+    }
+
+    fn place(&self, name: &[u8]) -> Result<Place, Error> {
+        let place = Place::read(name, self.limits)?;
+        Ok(match self.rename {
+            Some((from, to)) => place.renamed(from.as_bytes(), to.as_bytes()),
+            None => place,
+        })
     }
 
     fn count(&mut self, size: u64) -> Result<(), Error> {
@@ -182,7 +194,7 @@ impl<'a, T: Target> Unpacker<'a, T> {
                 self.target.symlink(place, attributes, target)
             }
             EntryType::Link => {
-                let original = Place::read(&link_target(entry, place)?, self.limits)?;
+                let original = self.place(&link_target(entry, place)?)?;
                 self.target.hard_link(place, &original)
             }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {

@@ -1,7 +1,6 @@
 //! An image of another one and one more layer.
 
-use std::io::{self, Read, Write};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::io::Write;
 
 use content::Blob;
 use oci::image::{ContainerConfig, Descriptor, History, ImageConfig};
@@ -29,7 +28,9 @@ impl Images {
         layer: impl FnOnce(&mut dyn Write) -> Result<(), layers::Error> + Send + 'static,
     ) -> Result<Digest, Error> {
         let base = self.get(new.base.as_str())?;
-        let (blob, pins) = self.take_layer(Written::by(layer)?)?;
+        let written = layers::Written::by(layer);
+        let tar = written.map_err(|source| Error::System { doing: "make a pipe for a layer", source })?;
+        let (blob, pins) = self.take_layer(tar)?;
         let recorded = self.record_child(new, &base, &blob);
         drop(pins);
         if recorded.is_err() {
@@ -79,46 +80,6 @@ fn descriptors(base: &Image) -> Vec<Descriptor> {
             let blobs = ids.iter().zip(&base.layer_sizes);
             let blobs = blobs.map(|(id, size)| Blob { digest: id.clone(), size: *size });
             blobs.map(|blob| manifest::layer(&blob, layers::Compression::None)).collect()
-        }
-    }
-}
-
-/// What somebody writes on a thread of his own. It ends with an error if he failed: half of it is nothing.
-struct Written {
-    pipe: io::PipeReader,
-    ended: Receiver<Result<(), layers::Error>>,
-    heard: bool,
-}
-
-impl Written {
-    fn by(
-        work: impl FnOnce(&mut dyn Write) -> Result<(), layers::Error> + Send + 'static,
-    ) -> Result<Self, Error> {
-        let failed = |source| Error::System { doing: "make a pipe for a layer", source };
-        let (pipe, writer) = io::pipe().map_err(failed)?;
-        let (end, ended) = sync_channel(1);
-        let write = move || {
-            let mut out = io::BufWriter::with_capacity(64 * 1024, writer);
-            let _ = end.send(work(&mut out));
-        };
-        std::thread::Builder::new().name("layer".into()).spawn(write).map_err(failed)?;
-        Ok(Self { pipe, ended, heard: false })
-    }
-}
-
-impl Read for Written {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.pipe.read(buffer)? {
-            0 if self.heard => Ok(0),
-            0 => match self.ended.recv() {
-                Ok(Ok(())) => {
-                    self.heard = true;
-                    Ok(0)
-                }
-                Ok(Err(error)) => Err(io::Error::other(error)),
-                Err(_) => Err(io::Error::other("its writer went without a word")),
-            },
-            count => Ok(count),
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Overwrite {
 pub struct Extract {
     pub owner: Owner,
     pub overwrite: Overwrite,
+    /// What the names' first component is, and what it is to be. `.` is before every name.
+    pub rename: Option<(String, String)>,
     /// What the directory is called, for errors.
     pub shown: String,
 }
@@ -40,7 +42,7 @@ pub struct Extract {
 /// Extracts a tar, uncompressed, into a directory.
 pub fn extract(tar: impl Read, into: BorrowedFd<'_>, how: &Extract, limits: &Limits) -> Result<(), Error> {
     let target = Extracting { disk: Disk::new(into, limits), how };
-    Unpacker::plain(target, limits).unpack(tar)?.disk.finish()
+    Unpacker::plain(target, how.rename.as_ref(), limits).unpack(tar)?.disk.finish()
 }
 
 struct Extracting<'a> {
