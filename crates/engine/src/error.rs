@@ -47,6 +47,13 @@ pub enum Error {
         "conflict: unable to delete {image} (must be forced) - image is referenced in multiple repositories"
     )]
     ImageNamed { image: String },
+    #[error("Could not find the file {path} in container {container}")]
+    NoSuchFile { path: String, container: String },
+    /// The kernel's word on a path in a container, as Go would say it.
+    #[error("{0}")]
+    Path(String),
+    #[error("files are being copied into container {0}: start it when that is done")]
+    BeingWritten(String),
     #[error("container {0} is not running")]
     NotRunning(String),
     #[error("No such exec instance: {0}")]
@@ -133,6 +140,7 @@ impl Explain for Error {
         match self {
             Self::NoSuchContainer(_)
             | Self::NoSuchExec(_)
+            | Self::NoSuchFile { .. }
             | Self::NoSuchImage(_)
             | Self::NothingToPush(_)
             | Self::NoSuchTag(_) => Class::NotFound,
@@ -143,6 +151,7 @@ impl Explain for Error {
             | Self::ImageStopped { .. }
             | Self::ImageNamed { .. }
             | Self::NotRunning(_)
+            | Self::BeingWritten(_)
             | Self::ExecRunning(_)
             | Self::ExecEnded(_)
             | Self::TooManyExecs(_)
@@ -177,9 +186,11 @@ impl Explain for Error {
             Self::OtherPlatform { .. } | Self::ArchivePlatform { .. } => Class::NotFound,
             Self::Layer { source, .. } => source.class(),
             Self::Registry(error) => error.class(),
-            Self::ShimLost(_) | Self::File { .. } | Self::System { .. } | Self::ImageConfig { .. } => {
-                Class::Internal
-            }
+            Self::Path(_)
+            | Self::ShimLost(_)
+            | Self::File { .. }
+            | Self::System { .. }
+            | Self::ImageConfig { .. } => Class::Internal,
             Self::State(error) => error.class(),
             Self::Content(error) => error.class(),
             Self::Layers(error) => error.class(),

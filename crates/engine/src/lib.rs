@@ -68,6 +68,7 @@ impl Engine {
             images: images.clone(),
             events: events.clone(),
             filters: Filters::new(&host, settings.seccomp.clone()),
+            writers: containers::Writers::default(),
         };
         let containers = Containers::open(Arc::new(shared), images.clone())?;
         containers.settled().await;

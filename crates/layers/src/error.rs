@@ -17,6 +17,12 @@ pub enum Error {
     Entry { name: String, why: &'static str },
     #[error("cannot {doing} {} from the layer's tar", printable(.name))]
     Unpack { doing: &'static str, name: String, source: io::Error },
+    #[error("cannot {doing} {}", printable(.name))]
+    Pack { doing: &'static str, name: String, source: io::Error },
+    #[error("cannot overwrite {found} {name:?} with {by} {into:?}")]
+    Overwrite { found: &'static str, name: String, by: &'static str, into: String },
+    #[error("cannot write a tar")]
+    WriteTar { source: io::Error },
     #[error("the layer has more than {limit} {of}")]
     Limit { of: &'static str, limit: u64 },
     #[error("the layer cannot be indexed: {what}")]
@@ -29,6 +35,12 @@ pub enum Error {
     Mount { step: String, source: io::Error },
 }
 
+impl Error {
+    pub(crate) fn pack(doing: &'static str, name: &[u8], source: impl Into<io::Error>) -> Self {
+        Self::Pack { doing, name: String::from_utf8_lossy(name).into_owned(), source: source.into() }
+    }
+}
+
 impl Explain for Error {
     fn class(&self) -> Class {
         match self {
@@ -38,6 +50,7 @@ impl Explain for Error {
             }
             Self::NoErofs => Class::Unavailable,
             Self::Limit { .. } => Class::TooLarge,
+            Self::Pack { .. } | Self::Overwrite { .. } | Self::WriteTar { .. } => Class::Internal,
             Self::Unpack { .. } | Self::Store { .. } | Self::Mount { .. } => Class::Internal,
         }
     }

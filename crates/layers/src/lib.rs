@@ -21,6 +21,7 @@ mod erofs;
 mod error;
 mod mount;
 mod overlay;
+mod pack;
 mod store;
 mod unpack;
 
@@ -30,4 +31,6 @@ pub use erofs::IndexedTars;
 pub use error::Error;
 pub use mount::Strategy;
 pub use overlay::Directories;
+pub use pack::{Change, Kind, Written, changes, pack_changes, pack_file, pack_tree};
 pub use store::{Layer, LayerStore, Unpacked};
+pub use unpack::{Extract, Overwrite, Owner, extract};

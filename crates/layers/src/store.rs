@@ -122,6 +122,11 @@ impl LayerStore {
         made.map_err(|source| Error::Store { doing: "create a folder in", path: parent, source })
     }
 
+    /// What a stranger's archive may ask of this host.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     fn ready(&self) -> MutexGuard<'_, HashMap<Digest, Arc<OwnedFd>>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -205,6 +210,14 @@ impl LayerStore {
         // Without an upper directory overlayfs wants two lower ones; nothing is below everything.
         let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
         lowers.extend(self.lowers(layers)?);
+        Overlay { lowers: &lowers, writable: None }.mount(self.strategy)
+    }
+
+    /// What a container's root is at this moment, for reading: the layers with the changes on top, which may go on.
+    pub fn mount_seen(&self, layers: &[Digest], upper: &Path) -> Result<OwnedFd, Error> {
+        let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
+        lowers.extend(self.lowers(layers)?);
+        lowers.push(Arc::new(open_folder(upper)?));
         Overlay { lowers: &lowers, writable: None }.mount(self.strategy)
     }
 

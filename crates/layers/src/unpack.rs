@@ -19,10 +19,12 @@ use crate::{Error, Limits};
 
 mod attributes;
 mod disk;
+mod extract;
 mod place;
 
 pub(crate) use attributes::{Attributes, OPAQUE, Times};
 pub(crate) use disk::Disk;
+pub use extract::{Extract, Overwrite, Owner, extract};
 pub(crate) use place::Place;
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -73,8 +75,22 @@ pub(crate) trait Target {
     fn opaque(&mut self, place: &Place) -> Result<(), Error>;
 }
 
+/// What the names in a tar mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// `.wh.NAME` deletes.
+    Layer,
+    /// Names are names.
+    Plain,
+}
+
+/// A name's first component, and what it becomes.
+type Rename<'a> = Option<&'a (String, String)>;
+
 pub(crate) struct Unpacker<'a, T> {
     target: T,
+    meaning: Meaning,
+    rename: Rename<'a>,
     limits: &'a Limits,
     entries: u64,
     bytes: u64,
@@ -82,7 +98,12 @@ pub(crate) struct Unpacker<'a, T> {
 
 impl<'a, T: Target> Unpacker<'a, T> {
     pub(crate) fn new(target: T, limits: &'a Limits) -> Self {
-        Self { target, limits, entries: 0, bytes: 0 }
+        Self { target, meaning: Meaning::Layer, rename: None, limits, entries: 0, bytes: 0 }
+    }
+
+    /// The same for a tar that is no layer.
+    pub(crate) fn plain(target: T, rename: Rename<'a>, limits: &'a Limits) -> Self {
+        Self { meaning: Meaning::Plain, rename, ..Self::new(target, limits) }
     }
 
     /// Reads the tar up to its end-of-archive mark and gives the target back.
@@ -107,7 +128,7 @@ impl<'a, T: Target> Unpacker<'a, T> {
             return Ok(());
         }
         self.count(entry.size())?;
-        let place = Place::read(&entry.path_bytes(), self.limits)?;
+        let place = self.place(&entry.path_bytes())?;
         let attributes = Attributes::read(entry, &place)?;
         let Some(single) = place.name() else {
             return match kind {
@@ -115,6 +136,9 @@ impl<'a, T: Target> Unpacker<'a, T> {
                 _ => Err(place.refuse("would replace the root directory")),
             };
         };
+        if self.meaning == Meaning::Plain {
+            return self.node(kind, &place, attributes, entry);
+        }
         if single == OPAQUE_MARK {
             return self.target.opaque(&place);
         }
@@ -126,6 +150,14 @@ impl<'a, T: Target> Unpacker<'a, T> {
             Some(hidden) => self.target.whiteout(&place, hidden),
             None => self.node(kind, &place, attributes, entry),
         }
+    }
+
+    fn place(&self, name: &[u8]) -> Result<Place, Error> {
+        let place = Place::read(name, self.limits)?;
+        Ok(match self.rename {
+            Some((from, to)) => place.renamed(from.as_bytes(), to.as_bytes()),
+            None => place,
+        })
     }
 
     fn count(&mut self, size: u64) -> Result<(), Error> {
@@ -162,7 +194,7 @@ impl<'a, T: Target> Unpacker<'a, T> {
                 self.target.symlink(place, attributes, target)
             }
             EntryType::Link => {
-                let original = Place::read(&link_target(entry, place)?, self.limits)?;
+                let original = self.place(&link_target(entry, place)?)?;
                 self.target.hard_link(place, &original)
             }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {

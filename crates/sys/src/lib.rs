@@ -16,7 +16,7 @@ pub use bpf::attach_device_program;
 pub use clone::{Cloned, Namespaces, clone3};
 pub use fdpass::{receive_with_fd, send_with_fd};
 pub use mount::{
-    MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, set_mount_attributes,
+    MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, set_mount_attributes,
 };
 pub use process::{
     become_user, exec_at, exec_path, exit_now, forget_program_pages, inherited, join_new_session_keyring,

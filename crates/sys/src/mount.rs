@@ -1,7 +1,7 @@
 //! `mount_setattr`, which `rustix` lacks: attributes of a mount or of a whole tree in one step.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// How mounts below a mount are shared with its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,3 +63,23 @@ pub const NO_SUID: u64 = libc::MOUNT_ATTR_NOSUID;
 pub const NO_DEVICES: u64 = libc::MOUNT_ATTR_NODEV;
 /// Nothing can be executed.
 pub const NO_EXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
+
+/// A mount as it is in the mount namespace of a process, without what is mounted on it: detached, for this process
+/// alone. Takes a thread of its own, because only whoever is in a namespace may copy its mounts.
+pub fn bare_mount(pidfd: BorrowedFd<'_>, mount: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    use rustix::mount::{OpenTreeFlags, open_tree};
+    use rustix::thread::{ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces, unshare_unsafe};
+    let copy = || {
+        // SAFETY: only `FILES` could take descriptors from other threads; this is the working directory, which the
+        // kernel wants unshared from those who change namespaces, on a thread that ends here.
+        unsafe { unshare_unsafe(UnshareFlags::FS) }?;
+        move_into_thread_name_spaces(pidfd, ThreadNameSpaceType::MOUNT)?;
+        let flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        Ok(open_tree(mount, c"", flags)?)
+    };
+    std::thread::scope(|scope| match scope.spawn(copy).join() {
+        Ok(copied) => copied,
+        Err(_) => Err(io::Error::other("the thread that copies a mount failed")),
+    })
+}

@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // faces
     ("demo", &[]),
     // `manifest` speaks to registries itself, as docker's does: there is no route for it.
-    ("cli", &["about", "client", "diag", "distribution", "flags", "oci", "registry", "sys"]),
+    // And `cp` packs and unpacks the very tars that the engine does.
+    ("cli", &["about", "client", "diag", "distribution", "flags", "layers", "oci", "registry", "sys"]),
     ("client", &["diag", "dial", "sys"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
     ("api", &["about", "diag", "engine", "oci", "serving"]),

@@ -70,17 +70,7 @@ async fn import(call: Call) -> Result<Reply, Error> {
 }
 
 fn what_to_import(call: &Call, source: &str) -> Result<Import, Error> {
-    let invalid = |error| Error::from(engine::Error::InvalidReference(error));
-    let name = match (call.query.get("repo"), call.query.get("tag")) {
-        ("", _) => None,
-        (repository, tag) => {
-            let named = Reference::parse_as_typed(repository).map_err(invalid)?;
-            if named.digest().is_some() {
-                return Err(Error::invalid("cannot import digest reference"));
-            }
-            Some(if tag.is_empty() { named } else { named.with_tag(tag).map_err(invalid)? })
-        }
-    };
+    let name = super::commit::name(call.query.get("repo"), call.query.get("tag"))?;
     let wanted = Some(call.query.get("platform")).filter(|text| !text.is_empty());
     let platform = Import::platform(wanted)?;
     let changes: Vec<String> = call.query.all("changes").map(str::to_owned).collect();

@@ -1,5 +1,6 @@
 //! `/images/*`: one endpoint, one file.
 
+pub(crate) mod commit;
 pub(crate) mod create;
 pub(crate) mod distribution;
 pub(crate) mod history;

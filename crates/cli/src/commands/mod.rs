@@ -3,12 +3,14 @@
 pub(crate) mod attach;
 pub(crate) mod containers;
 pub(crate) mod context;
+pub(crate) mod cp;
 pub(crate) mod detach;
 pub(crate) mod df;
 pub(crate) mod dial_stdio;
 pub(crate) mod each;
 pub(crate) mod events;
 pub(crate) mod exec;
+pub(crate) mod files;
 pub(crate) mod filters;
 pub(crate) mod help;
 pub(crate) mod history;

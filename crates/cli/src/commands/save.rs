@@ -21,13 +21,18 @@ pub(crate) fn save(call: &Call) -> Outcome {
     query.extend(call.args().iter().map(|name| Some(format!("names={}", encode(name)))));
     let path = filters::with_query("/images/get", &query);
     let file = match flags.find("output").filter(|path| !path.is_empty()) {
-        Some(path) => Some(Unfinished::create(Path::new(path))?),
+        Some(path) => Some(Unfinished::create(Path::new(path), "failed to save image")?),
         None if ui::out_is_terminal() => {
             let message = "cowardly refusing to save to a terminal. Use the -o flag or redirect";
             return Err(Error::Usage(message.into()));
         }
         None => None,
     };
+    fetch(call, path, file)
+}
+
+/// Gets an archive into a file or to the output.
+pub(super) fn fetch(call: &Call, path: String, file: Option<Unfinished>) -> Outcome {
     call.with_engine(|engine| async move {
         let work = async {
             let body = engine.stream(Method::GET, &path, None).await?;
@@ -52,15 +57,16 @@ async fn copy(mut body: Body, mut to: impl FnMut(&[u8]) -> Result<(), Error>) ->
 }
 
 /// A file under another name, until it is whole. Dropped before, it is gone.
-struct Unfinished {
+pub(super) struct Unfinished {
     path: PathBuf,
     temporary: PathBuf,
     file: File,
 }
 
 impl Unfinished {
-    fn create(path: &Path) -> Result<Self, Error> {
-        let failed = |why: String| Error::Usage(format!("failed to save image: {why}"));
+    /// `doing` begins what is said when it can't be.
+    pub(super) fn create(path: &Path, doing: &str) -> Result<Self, Error> {
+        let failed = |why: String| Error::Usage(format!("{doing}: {why}"));
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         match fs::symlink_metadata(&path).map(|found| found.file_type()) {
             Ok(kind) if kind.is_dir() => return Err(failed("cannot write to a directory".into())),

@@ -2,7 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{attach, containers, exec, inspect, logs, run, start};
+use crate::commands::{attach, containers, cp, exec, files, inspect, logs, run, start};
 
 use super::{Action, Command, GROUP, LEAF, NO_CHECKPOINTS, WINDOWS, kinds};
 
@@ -235,7 +235,7 @@ pub(crate) static CONTAINER_COMMIT: Command = Command {
     also: "container commit, commit",
     flags: &[CONTAINER_COMMIT_FLAGS],
     args: Args::Range(1, 2),
-    action: Action::NotYet,
+    action: Action::Run(files::commit),
     ..LEAF
 };
 
@@ -258,7 +258,7 @@ container source to stdout.",
     also: "container cp, cp",
     flags: &[CONTAINER_CP_FLAGS],
     args: Args::Exact(2),
-    action: Action::NotYet,
+    action: Action::Run(cp::cp),
     ..LEAF
 };
 
@@ -284,7 +284,7 @@ pub(crate) static CONTAINER_DIFF: Command = Command {
     short: "Inspect changes to files or directories on a container's filesystem",
     also: "container diff, diff",
     args: Args::Exact(1),
-    action: Action::NotYet,
+    action: Action::Run(files::diff),
     ..LEAF
 };
 
@@ -323,7 +323,7 @@ pub(crate) static CONTAINER_EXPORT: Command = Command {
     also: "container export, export",
     flags: &[CONTAINER_EXPORT_FLAGS],
     args: Args::Exact(1),
-    action: Action::NotYet,
+    action: Action::Run(files::export),
     ..LEAF
 };
 

@@ -94,6 +94,8 @@ impl Actor {
             State::Removing => return Err(Error::MarkedForRemoval("started")),
             State::Created | State::Exited { .. } => {}
         }
+        // A root has one mount that is written to.
+        let _writing = self.shared.writers.try_write(&self.container().id)?;
         self.advance(Event::Start)?;
         match self.launch().await {
             Ok(()) => Ok(()),

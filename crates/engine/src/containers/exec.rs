@@ -345,7 +345,7 @@ fn describe(
 
 /// The root that a process sees. Its number may have been given to another one: so it must be alive, as the same, after
 /// the root was opened.
-fn root_of(pid: i32) -> std::io::Result<OwnedFd> {
+pub(super) fn root_of(pid: i32) -> std::io::Result<OwnedFd> {
     let pid = Pid::from_raw(pid).ok_or(std::io::ErrorKind::NotFound)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
     let path = format!("/proc/{}/root", pid.as_raw_nonzero());

@@ -10,6 +10,7 @@ pub mod config;
 mod create;
 mod devices;
 mod exec;
+mod files;
 mod handle;
 mod link;
 pub mod logs;
@@ -29,7 +30,10 @@ use oci::Digest;
 pub use attach::Streams;
 pub use create::Created;
 pub use exec::{Exec, ExecConfig, ExecState};
+pub(crate) use files::Writers;
+pub use files::{Archive, Commit, Export, PathStat, Put, Writing};
 pub use handle::{Handle, View, WaitFor};
+pub use layers::Change;
 pub use record::{Container, Places};
 
 use crate::Error;
@@ -48,6 +52,7 @@ pub struct Shared {
     pub(crate) images: Arc<Images>,
     pub(crate) events: Arc<Events>,
     pub(crate) filters: Filters,
+    pub(crate) writers: Writers,
 }
 
 impl Shared {

@@ -7,6 +7,7 @@ use content::Blob;
 use oci::image::{ContainerConfig, History, ImageConfig, Platform, RootFs};
 use oci::{Algorithm, Digest, Reference};
 
+use super::pins::Pin;
 use super::progress::{Meter, Progress};
 use super::{Image, Images, Naming, Wanted, blocking, manifest};
 use crate::Error;
@@ -39,6 +40,19 @@ impl Images {
     pub fn import(&self, tar: impl Read, import: Import) -> Result<Digest, Error> {
         let unreadable = |source| Error::ReadLayer { source };
         let tar = layers::decompress(tar).map_err(unreadable)?;
+        let (blob, pins) = self.take_layer(tar)?;
+        let recorded = self.record_import(import, &blob);
+        drop(pins);
+        if recorded.is_err() {
+            self.release_blobs(std::iter::once(&blob.digest))?;
+            self.release_layers(std::slice::from_ref(&blob.digest))?;
+        }
+        recorded
+    }
+
+    /// Takes in a layer that no image has yet. It stays for as long as the pins live.
+    pub(super) fn take_layer(&self, tar: impl Read) -> Result<(Blob, Vec<Pin>), Error> {
+        let unreadable = |source| Error::ReadLayer { source };
         let mut pins = Vec::new();
         let layer = match self.layers.keeps_tars() {
             true => {
@@ -58,14 +72,7 @@ impl Images {
                 self.layers.apply(self.content.get(&blob.digest)?, Some(&blob.digest))?
             }
         };
-        let blob = Blob { digest: layer.diff_id.clone(), size: layer.tar_size };
-        let recorded = self.record_import(import, &blob);
-        drop(pins);
-        if recorded.is_err() {
-            self.release_blobs(std::iter::once(&blob.digest))?;
-            self.release_layers(std::slice::from_ref(&blob.digest))?;
-        }
-        recorded
+        Ok((Blob { digest: layer.diff_id, size: layer.tar_size }, pins))
     }
 
     fn record_import(&self, import: Import, layer: &Blob) -> Result<Digest, Error> {

@@ -6,6 +6,7 @@
 mod archive;
 mod catalogue;
 pub mod changes;
+mod commit;
 mod flight;
 mod import;
 mod layer;
@@ -31,6 +32,7 @@ use oci::{Digest, Reference};
 use state::{Db, Durability, Tx};
 
 pub use catalogue::{Catalogue, Found};
+pub use commit::NewImage;
 pub use distribution::{Credentials, Wanted};
 use flight::Flights;
 pub use import::Import;

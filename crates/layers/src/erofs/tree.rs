@@ -218,8 +218,14 @@ impl Target for Tree {
         let parent = self.parent(place);
         match self.child(parent, hidden) {
             None => {
-                let nobody =
-                    Attributes { uid: 0, gid: 0, mode: 0, times: Times::default(), xattrs: Vec::new() };
+                let nobody = Attributes {
+                    uid: 0,
+                    gid: 0,
+                    owned: true,
+                    mode: 0,
+                    times: Times::default(),
+                    xattrs: Vec::new(),
+                };
                 self.put(parent, hidden.to_vec(), node(nobody, Kind::Whiteout));
             }
             Some(id) if matches!(self.nodes[id].kind, Kind::Directory(_)) => self.set_opaque(id),

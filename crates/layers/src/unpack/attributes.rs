@@ -1,9 +1,9 @@
 //! Owner, mode, times and extended attributes of an entry, from its header and its PAX records.
 
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::place::Place;
@@ -25,6 +25,8 @@ pub(crate) struct Times {
 pub(crate) struct Attributes {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    /// Whether the owner is set at all; without, this is somebody's own tree and he may be anybody.
+    pub(crate) owned: bool,
     pub(crate) mode: u32,
     pub(crate) times: Times,
     pub(crate) xattrs: Vec<(String, Vec<u8>)>,
@@ -61,19 +63,22 @@ impl Attributes {
                 _ => xattrs.extend(xattr(key, record.value_bytes())),
             }
         }
-        Ok(Self { uid: id(uid, place)?, gid: id(gid, place)?, mode, times, xattrs })
+        Ok(Self { uid: id(uid, place)?, gid: id(gid, place)?, owned: true, mode, times, xattrs })
     }
 
     /// Everything but the times, on an open file or directory.
     pub(super) fn apply_to(&self, file: BorrowedFd<'_>, place: &Place) -> Result<(), Error> {
-        rustix::fs::fchown(file, Some(self.owner()), Some(self.group()))
-            .map_err(|e| place.failed("chown", e))?;
+        if self.owned {
+            rustix::fs::fchown(file, Some(self.owner()), Some(self.group()))
+                .map_err(|e| place.failed("chown", e))?;
+        }
         // After the owner, which clears the set-user-id bit.
         rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode)).map_err(|e| place.failed("chmod", e))?;
         for (name, value) in &self.xattrs {
             match rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()) {
                 // The file system has no such attributes; Docker goes on as well.
                 Ok(()) | Err(Errno::OPNOTSUPP) => {}
+                Err(Errno::PERM) if !self.owned => {}
                 Err(e) => return Err(place.failed("set an extended attribute of", e)),
             }
         }
@@ -83,8 +88,10 @@ impl Attributes {
     /// Owner and times of a symlink; it has no mode.
     pub(super) fn apply_to_link(&self, parent: BorrowedFd<'_>, place: &Place) -> Result<(), Error> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        rustix::fs::chownat(parent, place.single(), Some(self.owner()), Some(self.group()), flags)
-            .map_err(|e| place.failed("chown", e))?;
+        if self.owned {
+            rustix::fs::chownat(parent, place.single(), Some(self.owner()), Some(self.group()), flags)
+                .map_err(|e| place.failed("chown", e))?;
+        }
         rustix::fs::utimensat(parent, place.single(), &self.times.both(), flags)
             .map_err(|e| place.failed("set the times of", e))
     }
@@ -92,8 +99,12 @@ impl Attributes {
     /// The same and the mode, of a device or FIFO that was just made there: opening one may block or do things.
     pub(super) fn apply_to_node(&self, parent: BorrowedFd<'_>, place: &Place) -> Result<(), Error> {
         self.apply_to_link(parent, place)?;
-        rustix::fs::chmodat(parent, place.single(), Mode::from_raw_mode(self.mode), AtFlags::empty())
-            .map_err(|e| place.failed("chmod", e))
+        // By a descriptor: in a live container the name may stand for a link by now, and the kernel would follow it.
+        let look = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let node = rustix::fs::openat(parent, place.single(), look, Mode::empty())
+            .map_err(|e| place.failed("open", e))?;
+        let itself = format!("/proc/self/fd/{}", node.as_raw_fd());
+        rustix::fs::chmod(itself, Mode::from_raw_mode(self.mode)).map_err(|e| place.failed("chmod", e))
     }
 
     fn owner(&self) -> Uid {

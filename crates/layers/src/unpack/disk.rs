@@ -16,7 +16,7 @@ use crate::{Error, Limits};
 
 /// A layer's directory, while it is being filled.
 pub(crate) struct Disk<'a> {
-    tree: Tree<'a>,
+    pub(super) tree: Tree<'a>,
     limits: &'a Limits,
     /// Directories' times, set at the very end because every entry made in a directory changes them.
     folder_times: BTreeMap<Vec<u8>, Times>,

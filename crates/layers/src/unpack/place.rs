@@ -43,6 +43,16 @@ impl Place {
         Ok(Self { components })
     }
 
+    /// With another first component.
+    pub(super) fn renamed(mut self, from: &[u8], to: &[u8]) -> Self {
+        match self.components.first_mut() {
+            _ if matches!(from, b"." | b"/") => self.components.insert(0, to.to_vec()),
+            Some(first) if first == from => *first = to.to_vec(),
+            _ => {}
+        }
+        self
+    }
+
     /// The last component; nothing for the root itself.
     pub(crate) fn name(&self) -> Option<&[u8]> {
         self.components.last().map(Vec::as_slice)
@@ -67,7 +77,7 @@ impl Place {
         self.components[..parents].join(&b'/')
     }
 
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         String::from_utf8_lossy(&self.path()).into_owned()
     }
 

@@ -1,0 +1,281 @@
+//! `cp`: files between a container and this host, always as a tar.
+//!
+//! What goes where is decided by docker's rules ([`names`]), with what is here ([`local`]) and what the engine says is
+//! there.
+
+use std::io::{self, Read, Write as _};
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use client::{Engine, encode};
+use http::Method;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::load::streamed;
+use super::units;
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+use crate::ui;
+
+mod local;
+mod names;
+
+use names::{Source, Target, place};
+
+const STAT: &str = "x-docker-container-path-stat";
+const DIRECTORY: u64 = 1 << 31;
+const SYMLINK: u64 = 1 << 27;
+const DEVICE: u64 = 1 << 26;
+const IRREGULAR: u64 = 1 << 19;
+
+/// What the flags and arguments say.
+struct Copy {
+    container: String,
+    source: String,
+    target: String,
+    follow: bool,
+    archive: bool,
+    quiet: bool,
+}
+
+/// `cp`, `container cp`.
+pub(crate) fn cp(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let [source, target] = call.args() else { return Ok(1) };
+    let refused = |text: &str| Err(Error::Usage(text.into()));
+    if source.is_empty() {
+        return refused("source can not be empty");
+    }
+    if target.is_empty() {
+        return refused("destination can not be empty");
+    }
+    let ((from, source), (to, target)) = (split(source), split(target));
+    let copy = |container: &str| Copy {
+        container: container.to_owned(),
+        source: source.to_owned(),
+        target: target.to_owned(),
+        follow: flags.bool("follow-link"),
+        archive: flags.bool("archive"),
+        quiet: if flags.changed("quiet") { flags.bool("quiet") } else { !ui::Sink::Errors.is_terminal() },
+    };
+    match (from, to) {
+        ("", "") => refused("must specify at least one container source"),
+        (from, "") => out_of(call, copy(from)),
+        ("", to) => into(call, copy(to)),
+        _ => refused("copying between containers is not supported"),
+    }
+}
+
+/// `CONTAINER:PATH`, or a path here: one from the root, and one that begins with a dot, may have colons.
+fn split(argument: &str) -> (&str, &str) {
+    match argument.split_once(':') {
+        Some((container, path)) if !argument.starts_with('/') && !container.starts_with('.') => {
+            (container, path)
+        }
+        _ => ("", argument),
+    }
+}
+
+/// What the engine says is at a path.
+struct Seen {
+    mode: u64,
+    link: String,
+}
+
+impl Seen {
+    fn is_link(&self) -> bool {
+        self.mode & SYMLINK != 0
+    }
+
+    fn is_directory(&self) -> bool {
+        self.mode & DIRECTORY != 0
+    }
+}
+
+fn archive_path(copy: &Copy, path: &str) -> String {
+    format!("/containers/{}/archive?path={}", encode(&copy.container), encode(path))
+}
+
+async fn look(engine: &Engine, copy: &Copy, path: &str) -> Result<Seen, Error> {
+    let answer = engine.stream(Method::HEAD, &archive_path(copy, path), None).await?;
+    seen(&answer.headers)
+}
+
+fn seen(headers: &http::HeaderMap) -> Result<Seen, Error> {
+    let unknown = || Error::Usage("unable to decode container path stat header".into());
+    let packed = headers.get(STAT).ok_or_else(unknown)?;
+    let text = base64::engine::general_purpose::STANDARD.decode(packed).map_err(|_| unknown())?;
+    let stat: Value = serde_json::from_slice(&text).map_err(|_| unknown())?;
+    let link = stat["linkTarget"].as_str().unwrap_or_default().to_owned();
+    Ok(Seen { mode: stat["mode"].as_u64().unwrap_or_default(), link })
+}
+
+/// A link's target from the root, where the engine didn't say so.
+fn absolute(link: &str, path: &str) -> String {
+    match link.starts_with('/') {
+        true => link.to_owned(),
+        false => names::join(&names::split(path).0, link),
+    }
+}
+
+fn out_of(call: &Call, copy: Copy) -> Outcome {
+    let to_output = copy.target == "-";
+    let target = if to_output { String::new() } else { names::from_here(&copy.target)? };
+    if !to_output {
+        local::check_output(&target)?;
+    }
+    call.with_engine(|engine| async move {
+        let (mut path, mut rebased) = (copy.source.clone(), None);
+        if copy.follow
+            && let Ok(there) = look(&engine, &copy, &path).await
+            && there.is_link()
+        {
+            (path, rebased) = names::rebased(&copy.source, &absolute(&there.link, &copy.source));
+        }
+        let mut body = engine.stream(Method::GET, &archive_path(&copy, &path), None).await?;
+        let there = seen(&body.headers)?;
+        if to_output {
+            while let Some(bytes) = body.next().await? {
+                ui::out_bytes(&bytes)?;
+            }
+            return Ok(0);
+        }
+        let source = Source { is_directory: there.is_directory(), rebased, path };
+        let plan = local::target(&target).and_then(|known| place(&source, &known))?;
+        let (sender, receiver) = mpsc::channel(4);
+        let writing = tokio::task::spawn_blocking(move || local::extract(Pieces::new(receiver), &plan));
+        let mut size = 0;
+        let mut broken = None;
+        loop {
+            match body.next().await {
+                Ok(Some(bytes)) => {
+                    size += bytes.len();
+                    if sender.send(Ok(bytes)).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    let _ = sender.send(Err(io::Error::other("the archive broke off"))).await;
+                    broken = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(sender);
+        let written = writing.await.map_err(|e| Error::Usage(e.to_string()))?;
+        if let Some(error) = broken {
+            return Err(error.into());
+        }
+        written?;
+        say(&copy, size as f64, &target);
+        Ok(0)
+    })
+}
+
+fn into(call: &Call, copy: Copy) -> Outcome {
+    let from_input = copy.source == "-";
+    let source = if from_input { String::new() } else { names::from_here(&copy.source)? };
+    call.with_engine(|engine| async move {
+        let mut path = copy.target.clone();
+        let mut there = look(&engine, &copy, &path).await.ok();
+        if let Some(link) = there.as_ref().filter(|there| there.is_link()) {
+            path = absolute(&link.link, &copy.target);
+            there = look(&engine, &copy, &path).await.ok();
+        }
+        let shown = format!("{}:{}", copy.container, copy.target);
+        if there.as_ref().is_some_and(|there| there.mode & (DEVICE | IRREGULAR) != 0) {
+            let message = format!("destination \"{shown}\" must be a directory or a regular file");
+            return Err(Error::Usage(message));
+        }
+        let is_directory = there.as_ref().map(Seen::is_directory);
+        let (folder, content): (String, Box<dyn Read + Send>) = match from_input {
+            true if is_directory == Some(true) => (path, Box::new(io::stdin())),
+            true => return Err(Error::Usage(format!("destination \"{shown}\" must be a directory"))),
+            false => {
+                let source = local::source(&source, copy.follow)?;
+                let plan = place(&source, &Target { path, is_directory })?;
+                (plan.folder.clone(), Box::new(local::pack(&source, &plan)?))
+            }
+        };
+        let counted = Counted::default();
+        let content = Box::new(Metered { inner: content, counted: counted.clone() });
+        let mut request = archive_path(&copy, &folder) + "&noOverwriteDirNonDir=true";
+        if copy.archive {
+            request.push_str("&copyUIDGID=true");
+        }
+        let mut answer = engine.stream_from(Method::PUT, &request, streamed(content)).await?;
+        while answer.next().await?.is_some() {}
+        say(&copy, counted.get() as f64, &shown);
+        Ok(0)
+    })
+}
+
+fn say(copy: &Copy, size: f64, to: &str) {
+    if !copy.quiet {
+        ui::err(&diag::printable(&format!("Successfully copied {} to {to}", units::size(size, 3))));
+    }
+}
+
+/// A body for code that reads blockingly.
+struct Pieces {
+    receiver: mpsc::Receiver<io::Result<bytes::Bytes>>,
+    rest: bytes::Bytes,
+}
+
+impl Pieces {
+    fn new(receiver: mpsc::Receiver<io::Result<bytes::Bytes>>) -> Self {
+        Self { receiver, rest: bytes::Bytes::new() }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, mut buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.receiver.blocking_recv() {
+                None => return Ok(0),
+                Some(piece) => self.rest = piece?,
+            }
+        }
+        let count = self.rest.len().min(buffer.len());
+        buffer.write_all(&self.rest.split_to(count))?;
+        Ok(count)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Counted(std::sync::Arc<std::sync::atomic::AtomicU64>);
+
+impl Counted {
+    fn get(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+struct Metered {
+    inner: Box<dyn Read + Send>,
+    counted: Counted,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.counted.0.fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// Where a copy goes and what it is called there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Plan {
+    folder: String,
+    /// What the archive's first component is, and what it is to be.
+    rename: Option<(String, String)>,
+}
+
+impl Plan {
+    fn folder(&self) -> PathBuf {
+        PathBuf::from(&self.folder)
+    }
+}

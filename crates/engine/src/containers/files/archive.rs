@@ -1,0 +1,115 @@
+//! `cp`: a part of a root as a tar, and a tar into a root.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use layers::{Extract, Overwrite, Owner};
+use rustix::fs::FileType;
+
+use super::path::Wanted;
+use super::{PathStat, Writing};
+use crate::Error;
+use crate::containers::exec::root_of;
+use crate::containers::{Containers, Handle, Shared, user};
+
+/// What is at a path, to be written as a tar.
+#[derive(Debug)]
+pub struct Archive {
+    pub stat: PathStat,
+    found: OwnedFd,
+    name: String,
+    limits: layers::Limits,
+    /// The mount that it is in stays as long as this.
+    _root: OwnedFd,
+}
+
+impl Archive {
+    /// Writes it. Blocking.
+    pub fn write(self, out: &mut dyn Write) -> Result<(), Error> {
+        let kind = rustix::fs::fstat(&self.found).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        match kind {
+            Ok(FileType::Directory) => {
+                layers::pack_tree(self.found.as_fd(), self.name.as_bytes(), out, &self.limits)?;
+            }
+            _ => layers::pack_file(self.found, self.name.as_bytes(), out)?,
+        }
+        Ok(())
+    }
+}
+
+/// How a tar is put into a container.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// As the client calls the container.
+    pub container: String,
+    pub path: String,
+    /// A directory and something else don't replace each other.
+    pub same_kind: bool,
+    /// Everything becomes the user's that the container runs as.
+    pub own: bool,
+}
+
+impl Containers {
+    /// What is at a path of a container that a client calls `name`. Blocking.
+    pub fn stat(&self, handle: &Handle, name: &str, path: &str) -> Result<PathStat, Error> {
+        self.find(handle, name, path).map(|archive| archive.stat)
+    }
+
+    /// The same with what is needed to archive it. Blocking.
+    pub fn archive(&self, handle: &Handle, name: &str, path: &str) -> Result<Archive, Error> {
+        let found = self.find(handle, name, path)?;
+        self.shared.emit(&handle.view().container, "archive-path", &[]);
+        Ok(found)
+    }
+
+    fn find(&self, handle: &Handle, name: &str, path: &str) -> Result<Archive, Error> {
+        let wanted = Wanted::read(path)?;
+        let root = self.shared.visible(&handle.view().container)?;
+        let found = wanted.open(root.as_fd(), name)?;
+        let stat = wanted.stat(root.as_fd(), &found)?;
+        let limits = self.shared.layers.limits().clone();
+        Ok(Archive { stat, found, name: wanted.base().to_owned(), limits, _root: root })
+    }
+
+    /// Waits for the right to write to the root, if it is one that nobody else has.
+    pub async fn writing(&self, handle: &Handle) -> Writing {
+        self.shared.writers.write(handle.id()).await
+    }
+
+    /// Extracts a tar into a directory of the container. Blocking.
+    pub fn put(&self, handle: &Handle, put: &Put, writing: Writing, tar: impl Read) -> Result<(), Error> {
+        let container = &handle.view().container;
+        let wanted = Wanted::read(&put.path)?;
+        // In a running container there is one mount for everybody, and the next start needn't wait.
+        let (root, _writing) = match container.state.live().and_then(|live| root_of(live.pid).ok()) {
+            Some(root) => (root, None),
+            None => (self.shared.writable(container)?, Some(writing)),
+        };
+        let folder = wanted.open_directory(root.as_fd(), &put.container)?;
+        if container.host.readonly_rootfs {
+            return Err(Error::Invalid("container rootfs is marked read-only".into()));
+        }
+        let owner = match put.own && !container.config.user.is_empty() {
+            true => {
+                let user = user::resolve(&container.config.user, root.as_fd())?;
+                Owner::All { uid: user.uid, gid: user.gid }
+            }
+            false => Owner::Archive,
+        };
+        let overwrite = if put.same_kind { Overwrite::SameKind } else { Overwrite::Anything };
+        let how = Extract { owner, overwrite, rename: None, shown: put.path.clone() };
+        let unreadable = |source| Error::Layers(layers::Error::ReadTar { source });
+        let tar = layers::decompress(tar).map_err(unreadable)?;
+        layers::extract(tar, folder.as_fd(), &how, self.shared.layers.limits())?;
+        self.shared.emit(container, "extract-to-dir", &[]);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// A mount of the root that can be written to; for whoever has the right to, while nothing runs in it.
+    fn writable(&self, container: &crate::containers::Container) -> Result<OwnedFd, Error> {
+        let places = self.places(&container.id);
+        Ok(self.layers.mount_root(&container.layers, &places.upper(), &places.work())?)
+    }
+}

@@ -1,0 +1,136 @@
+//! One file, directory or other thing in a tree, by a descriptor that is it and nothing else.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::Error;
+use crate::unpack::OPAQUE;
+
+/// What is opened to be looked at only: opening a device or a FIFO for more would do things.
+const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+/// The kernel's own limit of a list of names and of a value.
+const MAX_XATTR: usize = 64 * 1024;
+
+pub(super) struct Node {
+    /// Readable if it is a file or a directory.
+    fd: OwnedFd,
+    stat: Stat,
+}
+
+impl Node {
+    /// What has this single name in a directory; nothing if it is gone meanwhile. `shown` is for errors.
+    pub(super) fn open(parent: BorrowedFd<'_>, name: &[u8], shown: &[u8]) -> Result<Option<Self>, Error> {
+        let fd = match rustix::fs::openat(parent, OsStr::from_bytes(name), LOOK, Mode::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::STALE) => return Ok(None),
+            other => other.map_err(|e| Error::pack("open", shown, e))?,
+        };
+        Self::of(fd, shown)?.ready(shown).map(Some)
+    }
+
+    /// Opened for reading, if it is something to be read.
+    pub(super) fn ready(self, shown: &[u8]) -> Result<Self, Error> {
+        match self.kind() {
+            FileType::RegularFile | FileType::Directory => self.readable(shown),
+            _ => Ok(self),
+        }
+    }
+
+    /// What an open descriptor is.
+    pub(super) fn of(fd: OwnedFd, shown: &[u8]) -> Result<Self, Error> {
+        let stat = rustix::fs::fstat(&fd).map_err(|e| Error::pack("look at", shown, e))?;
+        Ok(Self { fd, stat })
+    }
+
+    /// The same inode, whatever the name stands for by now.
+    fn readable(self, shown: &[u8]) -> Result<Self, Error> {
+        let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let fd = rustix::fs::open(path, READ, Mode::empty()).map_err(|e| Error::pack("open", shown, e))?;
+        Ok(Self { fd, ..self })
+    }
+
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    pub(super) fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    pub(super) fn kind(&self) -> FileType {
+        FileType::from_raw_mode(self.stat.st_mode)
+    }
+
+    pub(super) fn is_directory(&self) -> bool {
+        self.kind() == FileType::Directory
+    }
+
+    /// overlayfs' mark of something deleted.
+    pub(super) fn is_whiteout(&self) -> bool {
+        self.kind() == FileType::CharacterDevice && self.stat.st_rdev == 0
+    }
+
+    pub(super) fn overlay_opaque(&self) -> bool {
+        let mut value = [0; 8];
+        matches!(rustix::fs::fgetxattr(&self.fd, OPAQUE, &mut value), Ok(1)) && value[0] == b'y'
+    }
+
+    /// A symlink's target.
+    pub(super) fn target(&self, shown: &[u8]) -> Result<Vec<u8>, Error> {
+        let target = rustix::fs::readlinkat(&self.fd, "", Vec::new());
+        Ok(target.map_err(|e| Error::pack("read the link", shown, e))?.into_bytes())
+    }
+
+    /// The extended attributes that mean something elsewhere, sorted. Only files and directories have any.
+    pub(super) fn xattrs(&self, shown: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+        if !matches!(self.kind(), FileType::RegularFile | FileType::Directory) {
+            return Ok(Vec::new());
+        }
+        let mut names = vec![0_u8; MAX_XATTR];
+        let length = match rustix::fs::flistxattr(&self.fd, &mut names) {
+            Ok(length) => length,
+            Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+            Err(e) => return Err(Error::pack("list the extended attributes of", shown, e)),
+        };
+        let mut found = Vec::new();
+        for name in names[..length].split(|byte| *byte == 0).filter(|name| travels(name)) {
+            let mut value = vec![0_u8; MAX_XATTR];
+            match rustix::fs::fgetxattr(&self.fd, OsStr::from_bytes(name), &mut value) {
+                Ok(length) => found.push((name.to_vec(), value[..length].to_vec())),
+                // Removed meanwhile.
+                Err(Errno::NODATA) => {}
+                Err(e) => return Err(Error::pack("read an extended attribute of", shown, e)),
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The names in a directory, sorted.
+    pub(super) fn names(&self, shown: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let failed = |e: io::Error| Error::pack("list", shown, e);
+        let mut names = Vec::new();
+        let listing = rustix::fs::Dir::read_from(self.fd.as_fd()).map_err(|e| failed(e.into()))?;
+        for entry in listing {
+            let entry = entry.map_err(|e| failed(e.into()))?;
+            let name = entry.file_name().to_bytes();
+            if !matches!(name, b"." | b"..") {
+                names.push(name.to_vec());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Overlayfs' own attributes and the host's labels stay here; a name with `=` can't be written in a tar.
+fn travels(name: &[u8]) -> bool {
+    let own = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
+    let label = name.starts_with(b"security.") && name != b"security.capability";
+    !name.is_empty() && !own && !label && !name.contains(&b'=')
+}
