@@ -27,6 +27,7 @@ mod image_limits;
 mod images_cli;
 mod import;
 mod leak_check;
+mod life;
 mod listening;
 mod listings;
 mod login;

@@ -2,7 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{attach, containers, exec, inspect, logs, run, start};
+use crate::commands::{attach, containers, exec, inspect, logs, port, prune, rename, run, start};
 
 use super::{Action, Command, GROUP, LEAF, NO_CHECKPOINTS, WINDOWS, kinds};
 
@@ -431,7 +431,7 @@ pub(crate) static CONTAINER_PORT: Command = Command {
     short: "List port mappings or a specific mapping for the container",
     also: "container port, port",
     args: Args::Range(1, 2),
-    action: Action::NotYet,
+    action: Action::Run(port::port),
     ..LEAF
 };
 
@@ -446,7 +446,7 @@ pub(crate) static CONTAINER_PRUNE: Command = Command {
     short: "Remove all stopped containers",
     flags: &[CONTAINER_PRUNE_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(prune::containers),
     ..LEAF
 };
 
@@ -456,7 +456,7 @@ pub(crate) static CONTAINER_RENAME: Command = Command {
     short: "Rename a container",
     also: "container rename, rename",
     args: Args::Exact(2),
-    action: Action::NotYet,
+    action: Action::Run(rename::rename),
     ..LEAF
 };
 

@@ -31,6 +31,7 @@ use oci::{Digest, Reference};
 use state::{Db, Durability, Tx};
 
 pub use catalogue::{Catalogue, Found};
+pub(crate) use changes::duration;
 pub use distribution::{Credentials, Wanted};
 use flight::Flights;
 pub use import::Import;
