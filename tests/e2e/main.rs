@@ -42,6 +42,7 @@ mod registry;
 mod registry_faults;
 mod reload;
 mod replayed;
+mod restarting;
 mod rmi;
 mod save_load;
 mod seccomp;

@@ -101,7 +101,7 @@ static ROUTES: &[Route] = &[
     route!("POST" "/containers/{id}/restart" ["signal" "t"] containers::stop::restart),
     route!("GET" "/containers/{id}/stats"),
     route!("GET" "/containers/{id}/top"),
-    route!("POST" "/containers/{id}/update"),
+    route!("POST" "/containers/{id}/update" [] containers::update::post),
     route!("POST" "/containers/{id}/exec" [] containers::exec::create),
     route!("GET" "/exec/{id}/json" [] containers::exec::inspect),
     route!("POST" "/exec/{id}/resize" ["h" "w"] containers::exec::resize),

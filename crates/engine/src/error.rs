@@ -55,6 +55,8 @@ pub enum Error {
     Rename(#[source] Box<Error>),
     #[error("Cannot update container {id}: {why}")]
     Update { id: String, why: String },
+    #[error("Cannot update container {id}: {why}")]
+    UpdateFailed { id: String, why: String },
     #[error("the shim of container {id} refused: {message}")]
     ShimRefused { id: String, message: String },
     #[error(
@@ -214,7 +216,7 @@ impl Explain for Error {
             Self::Layer { source, .. } | Self::Rename(source) => source.class(),
             Self::Registry(error) => error.class(),
             // 500, as dockerd.
-            Self::NotPaused(_) | Self::ShimRefused { .. } => Class::Internal,
+            Self::NotPaused(_) | Self::UpdateFailed { .. } | Self::ShimRefused { .. } => Class::Internal,
             Self::ShimLost(_) | Self::File { .. } | Self::System { .. } | Self::ImageConfig { .. } => {
                 Class::Internal
             }

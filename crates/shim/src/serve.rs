@@ -381,7 +381,7 @@ impl Shim {
         if started {
             self.record(&exit);
         }
-        self.end(Key::INIT, exit, started);
+        self.end(Key::INIT, &exit, started);
     }
 
     /// One that joined the container has ended. Others that it left behind are the container's; what they write from here
@@ -390,11 +390,11 @@ impl Shim {
         let Some(task) = self.task(key).filter(|task| !task.is_over()) else { return };
         let (exit, started) = (task.reap(), task.was_started());
         self.drain(key);
-        self.end(key, exit, started);
+        self.end(key, &exit, started);
     }
 
     /// Tells the end of a process to those who are connected to it.
-    fn end(&mut self, key: Key, exit: Exit, started: bool) {
+    fn end(&mut self, key: Key, exit: &Exit, started: bool) {
         for connection in self.connections.iter_mut().filter(|connection| connection.task == key) {
             match connection.mode {
                 Mode::Control if started => connection.tell(&FromShim::Exited(exit.clone())),

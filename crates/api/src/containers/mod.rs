@@ -13,4 +13,5 @@ pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod start;
 pub(crate) mod stop;
+pub(crate) mod update;
 pub(crate) mod wait;

@@ -34,4 +34,5 @@ pub(crate) mod service;
 pub(crate) mod start;
 pub(crate) mod tag;
 pub(crate) mod units;
+pub(crate) mod update;
 pub(crate) mod version;

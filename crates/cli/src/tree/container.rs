@@ -2,7 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{attach, containers, exec, inspect, logs, port, prune, rename, run, start};
+use crate::commands::{attach, containers, exec, inspect, logs, port, prune, rename, run, start, update};
 
 use super::{Action, Command, GROUP, LEAF, NO_CHECKPOINTS, WINDOWS, kinds};
 
@@ -608,7 +608,7 @@ pub(crate) static CONTAINER_UPDATE: Command = Command {
     also: "container update, update",
     flags: &[CONTAINER_UPDATE_FLAGS],
     args: Args::AtLeast(1),
-    action: Action::NotYet,
+    action: Action::Run(update::update),
     ..LEAF
 };
 

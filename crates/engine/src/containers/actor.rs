@@ -5,6 +5,7 @@
 
 mod pause;
 mod signal;
+mod update;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -102,6 +103,7 @@ impl Actor {
             Command::Pause(reply) => drop(reply.send(self.pause().await)),
             Command::Unpause(reply) => drop(reply.send(self.unpause().await)),
             Command::Rename(asked, reply) => drop(reply.send(self.rename(&asked))),
+            Command::Update(update, reply) => drop(reply.send(self.update(&update).await)),
             Command::Restarted(reply) => {
                 self.shared.emit(self.container(), "restart", &[]);
                 drop(reply.send(Ok(())));

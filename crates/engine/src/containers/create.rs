@@ -12,7 +12,7 @@ use ::state::Durability;
 use super::config::{self, Config, Create, HostConfig};
 use super::record::{Container, Past, Places};
 use super::state::State;
-use super::{Index, Shared, restart, spec};
+use super::{Index, Shared, resources, restart, spec};
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::settings::{BUILT_IN_RUNTIME, Settings};
@@ -271,6 +271,7 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
     if host.shm_size == 0 {
         host.shm_size = if settings.default_shm_size > 0 { settings.default_shm_size } else { DEFAULT_SHM };
     }
+    resources::settle(&mut host)?;
     let hidden = !host.privileged;
     let own = |list: &[&str]| hidden.then(|| list.iter().map(|&path| path.to_owned()).collect());
     host.masked_paths = host.masked_paths.or_else(|| own(spec::MASKED_PATHS));

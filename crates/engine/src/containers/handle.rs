@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::attach::Streams;
 use super::record::Container;
+use super::resources::Update;
 use super::state::Exit;
 use crate::Error;
 use crate::images::Force;
@@ -59,6 +60,7 @@ pub(super) enum Command {
     Pause(Reply<()>),
     Unpause(Reply<()>),
     Rename(String, Reply<()>),
+    Update(Box<Update>, Reply<()>),
     /// It was stopped and started on somebody's wish: to be told.
     Restarted(Reply<()>),
     Resize {
@@ -121,6 +123,11 @@ impl Handle {
     /// Gives it another name.
     pub async fn rename(&self, name: &str) -> Result<(), Error> {
         self.ask(|reply| Command::Rename(name.to_owned(), reply)).await
+    }
+
+    /// Changes its limits and its restart policy.
+    pub async fn update(&self, update: Update) -> Result<(), Error> {
+        self.ask(|reply| Command::Update(Box::new(update), reply)).await
     }
 
     /// Stops it where it runs, and starts it.

@@ -15,6 +15,7 @@ mod link;
 pub mod logs;
 mod prune;
 mod record;
+mod resources;
 mod restart;
 mod spec;
 pub mod state;
@@ -34,6 +35,7 @@ pub use exec::{Exec, ExecConfig, ExecState};
 pub use handle::{Handle, Purpose, View, WaitFor};
 pub use prune::{PRUNE_KEYS, Pruned};
 pub use record::{Container, Places};
+pub use resources::Update;
 
 use crate::Error;
 use crate::events::{Events, Kind};

@@ -24,7 +24,10 @@ impl Actor {
         self.shared.emit(self.container(), "kill", &[("signal", signal.to_string())]);
         // What is held still can't end, nor hear the signal.
         if ends && matches!(self.container().state, State::Paused(_)) {
-            self.unpause().await?;
+            // It may have ended already: some kernels let what is held still be killed.
+            if let Err(error) = self.unpause().await {
+                tracing::debug!(error = diag::chain(&error), "a signalled container can't be let go on");
+            }
         }
         Ok(())
     }
