@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::Api;
 use diag::Explain as _;
 use engine::Engine;
+use engine::containers::Purpose;
 use flags::Matches;
 use serving::{Drain, Server, Tls};
 use state::DataRoot;
@@ -229,7 +230,7 @@ impl Daemon {
                 // A container that asked for more time, or for as long as it takes, gets it here as well.
                 let seconds = config.stop_timeout.map_or(live.shutdown_timeout.into(), i64::from);
                 let patience = u64::try_from(seconds).ok().map(Duration::from_secs);
-                stopping.spawn(async move { handle.stop(signal, patience).await });
+                stopping.spawn(async move { handle.stop(signal, patience, Purpose::Shutdown).await });
             }
         }
         while stopping.join_next().await.is_some() {}

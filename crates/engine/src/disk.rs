@@ -51,7 +51,7 @@ pub fn measure(engine: &Engine) -> Usage {
     let mut usage = Usage::default();
     for view in engine.containers.list() {
         let container = &view.container;
-        let size = disk_usage(&engine.containers.places(&container.id).upper());
+        let size = written_below(&engine.containers.places(&container.id).upper());
         *usage.users.entry(container.image.clone()).or_default() += 1;
         usage.containers.size += size;
         match container.state.is_active() {
@@ -92,7 +92,7 @@ fn layers_of(image: &Image) -> impl Iterator<Item = (&Digest, u64)> {
 }
 
 /// What `du` says: blocks, each file once however many names it has. What can't be read counts nothing.
-fn disk_usage(root: &Path) -> u64 {
+pub(crate) fn written_below(root: &Path) -> u64 {
     let mut seen = HashSet::new();
     let mut waiting = vec![root.to_owned()];
     let mut bytes = 0;
@@ -123,6 +123,6 @@ mod tests {
         std::fs::hard_link(&file, dir.path().join("b")).unwrap();
         std::fs::File::create(dir.path().join("sparse")).unwrap().set_len(1 << 30).unwrap();
         std::os::unix::fs::symlink("/", dir.path().join("link")).unwrap();
-        assert_eq!(disk_usage(dir.path()), 8192);
+        assert_eq!(written_below(dir.path()), 8192);
     }
 }

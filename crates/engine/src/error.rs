@@ -28,9 +28,37 @@ pub enum Error {
     #[error("{0}")]
     Filter(#[from] crate::filters::Error),
     #[error(
-        "cannot remove container \"/{name}\": container is {state}: stop the container before removing or force remove"
+        "cannot remove container \"{name}\": container is {state}: stop the container before removing or force remove"
     )]
     RemoveRunning { name: String, state: &'static str },
+    #[error("cannot remove container \"{0}\": container is paused and must be unpaused first")]
+    RemovePaused(String),
+    #[error("Container {0} is already paused")]
+    AlreadyPaused(String),
+    #[error("Container {0} is not paused")]
+    NotPaused(String),
+    #[error("Container {name} is paused, unpause the container before {what}")]
+    PausedFor { name: String, what: &'static str },
+    #[error("container {0} is paused, unpause the container before attach")]
+    AttachPaused(String),
+    #[error("container {0} is restarting, wait until the container is running")]
+    AttachRestarting(String),
+    #[error("cannot start a paused container, try unpause instead")]
+    StartPaused,
+    #[error("Container {0} is restarting, wait until the container is running")]
+    IsRestarting(String),
+    #[error("Neither old nor new names may be empty")]
+    EmptyName,
+    #[error("Renaming a container with the same name as its current name")]
+    SameName,
+    #[error("Error when allocating new name")]
+    Rename(#[source] Box<Error>),
+    #[error("Cannot update container {id}: {why}")]
+    Update { id: String, why: String },
+    #[error("Cannot update container {id}: {why}")]
+    UpdateFailed { id: String, why: String },
+    #[error("the shim of container {id} refused: {message}")]
+    ShimRefused { id: String, message: String },
     #[error(
         "conflict: unable to remove repository reference \"{reference}\" (must force) - container {container} is using its referenced image {image}"
     )]
@@ -150,6 +178,14 @@ impl Explain for Error {
             | Self::ImageRunning { .. }
             | Self::ImageStopped { .. }
             | Self::ImageNamed { .. }
+            | Self::RemovePaused(_)
+            | Self::AlreadyPaused(_)
+            | Self::PausedFor { .. }
+            | Self::AttachPaused(_)
+            | Self::AttachRestarting(_)
+            | Self::StartPaused
+            | Self::IsRestarting(_)
+            | Self::Update { .. }
             | Self::NotRunning(_)
             | Self::BeingWritten(_)
             | Self::ExecRunning(_)
@@ -162,6 +198,8 @@ impl Explain for Error {
             | Self::InvalidName(_)
             | Self::InvalidReference(_)
             | Self::EmptyConfig
+            | Self::EmptyName
+            | Self::SameName
             | Self::NoCommand
             | Self::Filter(_)
             | Self::InvalidSignal(_)
@@ -184,8 +222,10 @@ impl Explain for Error {
             }
             Self::RemovedMeanwhile(_) => Class::Conflict,
             Self::OtherPlatform { .. } | Self::ArchivePlatform { .. } => Class::NotFound,
-            Self::Layer { source, .. } => source.class(),
+            Self::Layer { source, .. } | Self::Rename(source) => source.class(),
             Self::Registry(error) => error.class(),
+            // 500, as dockerd.
+            Self::NotPaused(_) | Self::UpdateFailed { .. } | Self::ShimRefused { .. } => Class::Internal,
             Self::Path(_)
             | Self::ShimLost(_)
             | Self::File { .. }

@@ -2,6 +2,7 @@
 //! `{"label":{"a=b":true}}`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -16,6 +17,8 @@ pub enum Error {
     BadValue { key: String, value: String },
     #[error("failed to parse value as time or duration: {0:?}")]
     BadTime(String),
+    #[error("more than one until filter specified")]
+    SeveralTimes,
 }
 
 /// Keys with the values that were asked for. An absent key lets everything through.
@@ -89,6 +92,27 @@ impl Filters {
         }
         Ok(wanted)
     }
+}
+
+/// The time before which things have to be that a pruning removes: a time, or how long ago (`24h`, `1h30m`).
+pub(crate) fn until(filters: &Filters) -> Result<Option<SystemTime>, Error> {
+    let mut given = filters.values("until");
+    let Some(text) = given.next() else { return Ok(None) };
+    if given.next().is_some() {
+        return Err(Error::SeveralTimes);
+    }
+    let wrong = || Error::BadTime(text.to_owned());
+    if let Some(age) = crate::images::duration(text) {
+        return Ok(Some(SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)));
+    }
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(Some(at.into()));
+    }
+    if let Ok(at) = text.parse::<jiff::civil::DateTime>() {
+        let zoned = at.to_zoned(jiff::tz::TimeZone::system());
+        return zoned.map(|at| Some(at.timestamp().into())).map_err(|_| wrong());
+    }
+    crate::events::parse_time(text).map_err(|_| wrong())
 }
 
 fn values_of(values: Value) -> Result<BTreeSet<String>, Error> {

@@ -23,7 +23,7 @@
 
 use std::io::{self, Read, Write};
 
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{LinuxResources, Process};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,10 @@ pub enum ToShim {
         stdout: bool,
         stderr: bool,
     },
+    /// Hold all processes of the container still, or let them go on. Answered with a [`FromShim::Hello`].
+    Freeze { frozen: bool },
+    /// Change the container's limits. Answered with a [`FromShim::Hello`].
+    Limit(Box<LinuxResources>),
     /// Make a process that joins the running container, and let this connection be about it: `Created` or `Failed`, then
     /// `Start`, `Signal`, `Resize`, and `Exited`.
     Join(Box<Guest>),
@@ -79,6 +83,9 @@ pub enum FromShim {
     Hello {
         id: String,
         state: ShimState,
+        /// Whether its processes are held still.
+        #[serde(default)]
+        frozen: bool,
     },
     Created {
         pid: i32,

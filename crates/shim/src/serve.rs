@@ -5,6 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use oci_spec::runtime::LinuxResources;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::connection::{Attachment, Connection, Mode};
@@ -20,18 +21,21 @@ use crate::{Launch, exit};
 const MAX_CONNECTIONS: usize = 256;
 /// How long processes that outlived process 1 are waited for after they were killed.
 const LEFTOVERS: Duration = Duration::from_secs(2);
+/// How long the kernel may take to hold everything still; nothing else is served meanwhile.
+const PATIENCE_WITH_FREEZER: Duration = Duration::from_secs(2);
 /// Processes that joined the container and have not ended.
 const MAX_GUESTS: usize = 512;
 const CHUNK: usize = 64 * 1024;
 
 /// One container.
 pub(crate) struct Shim {
-    id: String,
     run_dir: PathBuf,
     container_dir: PathBuf,
     /// What every process of the container is confined by.
     seccomp: Option<runtime::Filter>,
     cgroup: runtime::Cgroup,
+    /// Whether all processes of the container are held still.
+    frozen: bool,
     /// Process 1 first, for as long as the shim lives; then those that joined it and have not ended.
     tasks: Vec<Task>,
     next_key: u32,
@@ -54,11 +58,11 @@ enum Source {
 impl Shim {
     pub(crate) fn new(launch: Launch, cgroup: runtime::Cgroup, init: Task) -> Self {
         Self {
-            id: launch.id,
             run_dir: launch.run_dir,
             container_dir: launch.container_dir,
             seccomp: launch.seccomp,
             cgroup,
+            frozen: false,
             tasks: vec![init],
             next_key: 1,
             connections: Vec::new(),
@@ -98,6 +102,10 @@ impl Shim {
 
     fn task_mut(&mut self, key: Key) -> Option<&mut Task> {
         self.tasks.iter_mut().find(|task| task.key == key)
+    }
+
+    fn hello(&self, task: &Task) -> FromShim {
+        FromShim::Hello { id: task.name.clone(), state: task.state.clone(), frozen: self.frozen }
     }
 
     /// Over, everything sent, and nobody connected who might still ask.
@@ -171,7 +179,7 @@ impl Shim {
             return;
         }
         if let Ok(mut connection) = Connection::new(socket, &self.container_dir) {
-            connection.tell(&FromShim::Hello { id: self.id.clone(), state: self.init().state.clone() });
+            connection.tell(&self.hello(self.init()));
             self.connections.push(connection);
         }
     }
@@ -237,14 +245,12 @@ impl Shim {
             (ToShim::Attach { exec, stdin, stdout, stderr }, _) => {
                 self.attach(index, exec.as_deref(), Attachment { stdin, stdout, stderr, raw: false })
             }
-            (ToShim::ResizeExec { exec, rows, columns }, _) => {
-                let task = self.tasks.iter_mut().find(|task| task.name == exec);
-                let reply = task.map(|task| {
-                    let refused = task.obey(ToShim::Resize { rows, columns });
-                    refused.unwrap_or_else(|| FromShim::Hello { id: exec, state: task.state.clone() })
-                });
-                Some(reply.unwrap_or_else(|| refused("it has ended")))
-            }
+            (ToShim::ResizeExec { exec, rows, columns }, _) => Some(self.resize(&exec, rows, columns)),
+            (ToShim::Freeze { frozen }, _) => Some(self.freeze(frozen)),
+            (ToShim::Limit(resources), _) => Some(self.limit(&resources)),
+            (ToShim::Status, Some(at)) => Some(self.hello(&self.tasks[at])),
+            // It would be held still before it has said that it runs.
+            (ToShim::Start, _) if self.frozen => Some(refused("the container is paused")),
             (request, Some(at)) => self.tasks[at].obey(request),
             // What joined the container has ended, and its exit was told.
             (request, None) => Some(refused(&format!("{request:?} is not possible any more"))),
@@ -254,12 +260,46 @@ impl Shim {
         }
     }
 
+    fn resize(&mut self, exec: &str, rows: u16, columns: u16) -> FromShim {
+        let Some(at) = self.tasks.iter().position(|task| task.name == exec) else {
+            return refused("it has ended");
+        };
+        let refused = self.tasks[at].obey(ToShim::Resize { rows, columns });
+        refused.unwrap_or_else(|| self.hello(&self.tasks[at]))
+    }
+
+    fn freeze(&mut self, frozen: bool) -> FromShim {
+        if !matches!(self.init().state, ShimState::Running { .. }) {
+            return refused("the container doesn't run");
+        }
+        match self.cgroup.set_frozen(frozen, PATIENCE_WITH_FREEZER) {
+            Ok(()) => {
+                self.frozen = frozen;
+                self.hello(self.init())
+            }
+            Err(error) => refused(&diag::chain(&error)),
+        }
+    }
+
+    fn limit(&self, resources: &LinuxResources) -> FromShim {
+        if self.init().is_over() {
+            return refused("the container doesn't run");
+        }
+        match self.cgroup.limit(resources) {
+            Ok(()) => self.hello(self.init()),
+            Err(error) => refused(&diag::chain(&error)),
+        }
+    }
+
     /// A process that joins the container; this connection is about it from here on.
     fn join(&mut self, index: usize, guest: &Guest) -> FromShim {
         if !matches!(self.init().state, ShimState::Running { .. })
             || self.connections[index].task != Key::INIT
         {
             return refused("a process joins a container that runs, one on each connection");
+        }
+        if self.frozen {
+            return refused("the container is paused");
         }
         if self.tasks.len() > MAX_GUESTS {
             return refused(&format!("more than {MAX_GUESTS} processes have joined the container"));

@@ -74,7 +74,6 @@ impl Task {
     /// What is asked of one process; the answer, where there is one.
     pub(crate) fn obey(&mut self, request: ToShim) -> Option<FromShim> {
         match (request, &self.state) {
-            (ToShim::Status, state) => Some(FromShim::Hello { id: self.name.clone(), state: state.clone() }),
             (ToShim::Start, ShimState::Created { .. }) => Some(self.start()),
             (ToShim::Signal { signal }, ShimState::Created { .. } | ShimState::Running { .. }) => {
                 let sent = self.signal(signal);

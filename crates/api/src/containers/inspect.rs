@@ -48,7 +48,7 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
         "HostsPath": path("hosts"),
         "LogPath": log_path,
         "Name": format!("/{}", container.name),
-        "RestartCount": 0,
+        "RestartCount": container.past.restarts,
         "Driver": call.engine.storage_driver,
         "Platform": "linux",
         "MountLabel": "",
@@ -77,25 +77,22 @@ fn host_config(call: &Call, container: &Container) -> Value {
 
 fn state(view: &View) -> Value {
     let state = &view.container.state;
-    let (started, finished) = match state {
-        State::Running(live) => (Some(live.since), None),
-        State::Exited { exit, started } => (*started, started.map(|_| exit.at)),
-        State::Created | State::Starting | State::Removing => (None, None),
-    };
+    let past = &view.container.past;
+    let started = state.live().map(|live| live.since).or(past.started);
     let at = |time: Option<std::time::SystemTime>| time.map_or_else(|| NEVER.to_owned(), time::rfc3339);
     let exit = state.exit();
     json!({
         "Status": state.word(),
-        "Running": state.live().is_some(),
-        "Paused": false,
-        "Restarting": false,
+        "Running": state.is_running(),
+        "Paused": matches!(state, State::Paused(_)),
+        "Restarting": matches!(state, State::Restarting { .. }),
         "OOMKilled": exit.is_some_and(|exit| exit.oom_killed),
         "Dead": false,
         "Pid": state.live().map_or(0, |live| live.pid),
         "ExitCode": exit.map_or(0, |exit| exit.code),
         "Error": exit.map_or("", |exit| exit.error.as_str()),
         "StartedAt": at(started),
-        "FinishedAt": at(finished),
+        "FinishedAt": at(past.finished),
     })
 }
 

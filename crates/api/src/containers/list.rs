@@ -46,7 +46,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let window = window(&call, &filters)?;
     let admitted = views
         .iter()
-        .filter(|view| all || view.container.state.live().is_some())
+        .filter(|view| all || view.container.state.is_running())
         .filter(|view| window.admits(view) && admits(&call, &filters, view))
         .take(limit.unwrap_or(usize::MAX));
     let sized = call.query.flag("size");
@@ -117,6 +117,8 @@ fn status(state: &State, now: SystemTime) -> String {
     match state {
         State::Created | State::Starting | State::Exited { started: None, .. } => "Created".into(),
         State::Running(live) => format!("Up {}", since(live.since)),
+        State::Paused(live) => format!("Up {} (Paused)", since(live.since)),
+        State::Restarting { exit, .. } => format!("Restarting ({}) {} ago", exit.code, since(exit.at)),
         State::Exited { exit, .. } => format!("Exited ({}) {} ago", exit.code, since(exit.at)),
         State::Removing => "Removal In Progress".into(),
     }

@@ -9,9 +9,13 @@ pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod network;
+pub(crate) mod pause;
+pub(crate) mod prune;
 pub(crate) mod remove;
+pub(crate) mod rename;
 pub(crate) mod start;
 pub(crate) mod stop;
+pub(crate) mod update;
 pub(crate) mod wait;
 
 use http::StatusCode;

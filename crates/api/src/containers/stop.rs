@@ -1,7 +1,8 @@
-//! `POST /containers/{id}/stop` and `/kill`.
+//! `POST /containers/{id}/stop`, `/restart` and `/kill`.
 
 use std::time::Duration;
 
+use engine::containers::{Handle, Purpose};
 use engine::signal;
 use http::StatusCode;
 
@@ -14,6 +15,22 @@ const SIGKILL: i32 = 9;
 
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let handle = call.engine.containers.get(call.name())?;
+    let (signal, patience) = asked(&call, &handle)?;
+    handle.stop(signal, patience, Purpose::Stop).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn restart(call: Call) -> Result<Reply, Error> {
+    let handle = call.engine.containers.get(call.name())?;
+    let (signal, patience) = asked(&call, &handle)?;
+    let restarted = handle.restart(signal, patience).await;
+    let doing = format!("Cannot restart container {}", call.name());
+    restarted.map_err(|error| Error::from(error).under(&doing))?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// With which signal, and how long to wait before the last one.
+fn asked(call: &Call, handle: &Handle) -> Result<(i32, Option<Duration>), Error> {
     let view = handle.view();
     let config = &view.container.config;
     let signal = match (call.query.get("signal"), config.stop_signal.as_str()) {
@@ -27,9 +44,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
         (None, None) => call.engine.settings.default_stop_timeout.into(),
     };
     // A negative number waits for ever.
-    let patience = u64::try_from(seconds).ok().map(Duration::from_secs);
-    handle.stop(signal, patience).await?;
-    Ok(reply::empty(StatusCode::NO_CONTENT))
+    Ok((signal, u64::try_from(seconds).ok().map(Duration::from_secs)))
 }
 
 pub(crate) async fn kill(call: Call) -> Result<Reply, Error> {
@@ -42,6 +57,6 @@ pub(crate) async fn kill(call: Call) -> Result<Reply, Error> {
         .containers
         .get(call.name())
         .map_err(|error| Error::from(error).under(&format!("cannot kill container: {}", call.name())))?;
-    handle.signal(signal).await?;
+    handle.kill(signal).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

@@ -134,13 +134,14 @@ fn shape(fields: &mut serde_json::Map<String, Value>, call: &Call) {
 fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
     let (host, settings, cgroups) = (&engine.host, &engine.settings, &engine.cgroups);
     let containers = engine.containers.list();
-    let running = containers.iter().filter(|view| view.container.state.live().is_some()).count();
+    let count = |word| containers.iter().filter(|view| view.container.state.word() == word).count();
+    let (running, paused) = (count("running"), count("paused"));
     Info {
         id: &engine.id,
         containers: containers.len(),
         containers_running: running,
-        containers_paused: 0,
-        containers_stopped: containers.len() - running,
+        containers_paused: paused,
+        containers_stopped: containers.len() - running - paused,
         images: engine.images.catalogue().images.len(),
         driver: engine.storage_driver,
         driver_status: vec![["Layers".into(), layers(engine.storage_driver).into()]],

@@ -1,4 +1,4 @@
-//! `image prune`.
+//! `image prune`, `container prune`.
 
 use http::Method;
 use serde_json::Value;
@@ -26,6 +26,29 @@ pub(crate) fn images(call: &Call) -> Outcome {
         }
         let report = engine.call(Method::POST, &path, None).await?.json()?;
         ui::out(&told(&report))?;
+        Ok(0)
+    })
+}
+
+const STOPPED: &str = "WARNING! This will remove all stopped containers.\nAre you sure you want to continue?";
+
+/// `container prune`.
+pub(crate) fn containers(call: &Call) -> Outcome {
+    let filters = filters::parameter(&filters::for_prune(call));
+    let path = filters::with_query("/containers/prune", &[filters]);
+    call.with_engine(|engine| async move {
+        if !call.flags().bool("force") && !prompt::confirm(STOPPED).await? {
+            return Ok(0);
+        }
+        let report = engine.call(Method::POST, &path, None).await?.json()?;
+        let ids: Vec<&str> =
+            report["ContainersDeleted"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !ids.is_empty() {
+            ui::out(&format!("Deleted Containers:\n{}\n\n", ids.join("\n")))?;
+        }
+        // Without a container gone docker counts nothing.
+        let freed = report["SpaceReclaimed"].as_f64().filter(|_| !ids.is_empty()).unwrap_or_default();
+        ui::out(&format!("Total reclaimed space: {}\n", units::size(freed, 4)))?;
         Ok(0)
     })
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::{Object, wrong};
 use crate::error::Error;
 
-pub(super) fn put(flags: &Matches, host: &mut Object) -> Result<(), Error> {
+/// Those that can change while a container runs.
+pub(super) fn put_changeable(flags: &Matches, host: &mut Object) -> Result<(), Error> {
     for (flag, key) in [
         ("cpu-shares", "CpuShares"),
         ("cpu-period", "CpuPeriod"),
@@ -14,23 +15,28 @@ pub(super) fn put(flags: &Matches, host: &mut Object) -> Result<(), Error> {
         ("cpu-rt-period", "CpuRealtimePeriod"),
         ("cpu-rt-runtime", "CpuRealtimeRuntime"),
         ("blkio-weight", "BlkioWeight"),
-        ("memory-swappiness", "MemorySwappiness"),
-        ("oom-score-adj", "OomScoreAdj"),
         ("pids-limit", "PidsLimit"),
     ] {
         host.int(flags, flag, key);
     }
-    for (flag, key) in [
-        ("memory", "Memory"),
-        ("memory-reservation", "MemoryReservation"),
-        ("memory-swap", "MemorySwap"),
-        ("shm-size", "ShmSize"),
-    ] {
+    for (flag, key) in
+        [("memory", "Memory"), ("memory-reservation", "MemoryReservation"), ("memory-swap", "MemorySwap")]
+    {
         host.bytes(flags, flag, key);
     }
+    host.text(flags, "cpuset-cpus", "CpusetCpus");
+    host.text(flags, "cpuset-mems", "CpusetMems");
     if flags.changed("cpus") {
         host.put("NanoCpus", nano_cpus(flags.text("cpus")).map_err(wrong)?);
     }
+    Ok(())
+}
+
+pub(super) fn put(flags: &Matches, host: &mut Object) -> Result<(), Error> {
+    put_changeable(flags, host)?;
+    host.int(flags, "memory-swappiness", "MemorySwappiness");
+    host.int(flags, "oom-score-adj", "OomScoreAdj");
+    host.bytes(flags, "shm-size", "ShmSize");
     let limits: Result<Vec<Value>, String> = flags.list("ulimit").iter().map(|text| ulimit(text)).collect();
     let limits = limits.map_err(wrong)?;
     if !limits.is_empty() {

@@ -259,8 +259,6 @@ fn host(flags: &Matches) -> Result<Object, Error> {
         ("uts", "UTSMode"),
         ("userns", "UsernsMode"),
         ("volume-driver", "VolumeDriver"),
-        ("cpuset-cpus", "CpusetCpus"),
-        ("cpuset-mems", "CpusetMems"),
     ] {
         host.text(flags, flag, key);
     }
@@ -299,6 +297,9 @@ fn host(flags: &Matches) -> Result<Object, Error> {
     }
     limits::put(flags, &mut host)?;
     restart(flags, &mut host)?;
+    if flags.bool("rm") && host.0.get("RestartPolicy").is_some_and(|policy| policy["Name"] != "no") {
+        return Err(wrong("conflicting options: cannot specify both --restart and --rm"));
+    }
     security(flags, &mut host)?;
     logging(flags, &mut host);
     if flags.bool("tty") {
@@ -307,6 +308,14 @@ fn host(flags: &Matches) -> Result<Object, Error> {
         host.put("ConsoleSize", size.to_vec());
     }
     Ok(host)
+}
+
+/// The body of an update: limits and the restart policy.
+pub(crate) fn update(flags: &Matches) -> Result<Value, Error> {
+    let mut changes = Object::new();
+    limits::put_changeable(flags, &mut changes)?;
+    restart(flags, &mut changes)?;
+    Ok(Value::Object(changes.0))
 }
 
 fn restart(flags: &Matches, host: &mut Object) -> Result<(), Error> {
@@ -320,9 +329,6 @@ fn restart(flags: &Matches, host: &mut Object) -> Result<(), Error> {
         .map_err(|_| wrong("invalid restart policy format: maximum retry count must be an integer"))?;
     if name.is_empty() {
         return Err(wrong("invalid restart policy format: no policy provided before colon"));
-    }
-    if flags.bool("rm") && name != "no" {
-        return Err(wrong("conflicting options: cannot specify both --restart and --rm"));
     }
     host.put("RestartPolicy", json!({ "Name": name, "MaximumRetryCount": count }));
     Ok(())

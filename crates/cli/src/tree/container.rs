@@ -2,7 +2,9 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{attach, containers, cp, exec, files, inspect, logs, run, start};
+use crate::commands::{
+    attach, containers, cp, exec, files, inspect, logs, port, prune, rename, run, start, update,
+};
 
 use super::{Action, Command, GROUP, LEAF, NO_CHECKPOINTS, WINDOWS, kinds};
 
@@ -431,7 +433,7 @@ pub(crate) static CONTAINER_PORT: Command = Command {
     short: "List port mappings or a specific mapping for the container",
     also: "container port, port",
     args: Args::Range(1, 2),
-    action: Action::NotYet,
+    action: Action::Run(port::port),
     ..LEAF
 };
 
@@ -446,7 +448,7 @@ pub(crate) static CONTAINER_PRUNE: Command = Command {
     short: "Remove all stopped containers",
     flags: &[CONTAINER_PRUNE_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(prune::containers),
     ..LEAF
 };
 
@@ -456,7 +458,7 @@ pub(crate) static CONTAINER_RENAME: Command = Command {
     short: "Rename a container",
     also: "container rename, rename",
     args: Args::Exact(2),
-    action: Action::NotYet,
+    action: Action::Run(rename::rename),
     ..LEAF
 };
 
@@ -608,7 +610,7 @@ pub(crate) static CONTAINER_UPDATE: Command = Command {
     also: "container update, update",
     flags: &[CONTAINER_UPDATE_FLAGS],
     args: Args::AtLeast(1),
-    action: Action::NotYet,
+    action: Action::Run(update::update),
     ..LEAF
 };
 

@@ -3,6 +3,10 @@
 //! Commands queue in its inbox; a client that hangs up does not stop one half way. Between commands it listens to the
 //! shim. It holds nothing that a running container needs: when it goes, the shim goes on.
 
+mod pause;
+mod signal;
+mod update;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,11 +17,13 @@ use shim::protocol::{FailureKind, FromShim, ShimState, ToShim};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::attach::{self, Streams};
-use super::handle::{self, Command, Handle, Reply, SIGKILL, View};
+use super::handle::{self, Command, Handle, Reply, View};
 use super::record::Container;
-use super::state::{Event, Exit, Live, State};
+use super::restart::{self, Backoff};
+use super::state::{Event, Exit, Live, Next, State};
 use super::{Index, Shared, create, link, logs, spec};
 use crate::Error;
 use crate::images::Force;
@@ -29,7 +35,8 @@ pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: Arc<Index>
     let settled = !container.state.is_active();
     let view = View { container, exits: 0, last_exit, removed: false, settled };
     let (handle, inbox, published) = handle::channel(view.clone());
-    let actor = Actor { view, shared, index, published, inbox, shim: None, waiting: Vec::new() };
+    let plan = Plan::default();
+    let actor = Actor { view, shared, index, published, inbox, shim: None, waiting: Vec::new(), plan };
     tokio::spawn(actor.run());
     handle
 }
@@ -38,6 +45,20 @@ pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: Arc<Index>
 struct Shim {
     writer: OwnedWriteHalf,
     heard: mpsc::Receiver<FromShim>,
+}
+
+/// What is to come after the present run.
+#[derive(Default)]
+struct Plan {
+    backoff: Backoff,
+    /// When it is started again.
+    retry: Option<Instant>,
+    /// Somebody ended it: its restart policy is not asked.
+    cancelled: bool,
+    /// The end that comes was asked for as a stop.
+    stopping: bool,
+    /// It isn't removed at its end: whoever ends it starts it again.
+    keep: bool,
 }
 
 struct Actor {
@@ -49,6 +70,7 @@ struct Actor {
     shim: Option<Shim>,
     /// Clients that attached before the start.
     waiting: Vec<(Streams, Reply<UnixStream>)>,
+    plan: Plan,
 }
 
 impl Actor {
@@ -56,6 +78,7 @@ impl Actor {
         if self.container().state.is_active() {
             self.recover().await;
         }
+        self.plan_after_engine_start();
         while !self.view.removed {
             tokio::select! {
                 command = self.inbox.recv() => match command {
@@ -63,6 +86,7 @@ impl Actor {
                     None => return,
                 },
                 message = hear(&mut self.shim) => self.heard(message).await,
+                () = due(self.plan.retry) => self.start_again().await,
             }
         }
     }
@@ -75,7 +99,15 @@ impl Actor {
         // A client that went away isn't there for the answer; what it asked for is done all the same.
         match command {
             Command::Start(reply) => drop(reply.send(self.start().await)),
-            Command::Signal(signal, reply) => drop(reply.send(self.signal(signal).await)),
+            Command::Signal(signal, purpose, reply) => drop(reply.send(self.signal(signal, purpose).await)),
+            Command::Pause(reply) => drop(reply.send(self.pause().await)),
+            Command::Unpause(reply) => drop(reply.send(self.unpause().await)),
+            Command::Rename(asked, reply) => drop(reply.send(self.rename(&asked))),
+            Command::Update(update, reply) => drop(reply.send(self.update(&update).await)),
+            Command::Restarted(reply) => {
+                self.shared.emit(self.container(), "restart", &[]);
+                drop(reply.send(Ok(())));
+            }
             Command::Resize { rows, columns, reply } => {
                 drop(reply.send(self.tell_running(ToShim::Resize { rows, columns }).await));
             }
@@ -88,12 +120,30 @@ impl Actor {
 
     async fn start(&mut self) -> Result<(), Error> {
         match &self.container().state {
-            State::Running(_) | State::Starting => {
+            State::Paused(_) => return Err(Error::StartPaused),
+            State::Running(_) | State::Starting | State::Restarting { .. } => {
                 return Err(Error::NotModified(self.container().id.clone()));
             }
             State::Removing => return Err(Error::MarkedForRemoval("started")),
             State::Created | State::Exited { .. } => {}
         }
+        self.plan = Plan::default();
+        let past = &mut self.view.container.past;
+        (past.restarts, past.stopped_by_hand) = (0, false);
+        self.begin().await
+    }
+
+    /// Its restart policy has it started.
+    async fn start_again(&mut self) {
+        self.plan.retry = None;
+        if let Err(error) = self.begin().await {
+            let container = self.container().short_id();
+            tracing::warn!(container, error = diag::chain(&error), "could not be started again");
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), Error> {
+        (self.plan.stopping, self.plan.keep) = (false, false);
         // A root has one mount that is written to.
         let _writing = self.shared.writers.try_write(&self.container().id)?;
         self.advance(Event::Start)?;
@@ -104,7 +154,7 @@ impl Actor {
                 let exit = failed_start(&error);
                 // Not an exit for those who wait for the next one: the client hears of it as the start's answer.
                 self.view.last_exit = Some(exit.clone());
-                self.advance(Event::Failed(exit))?;
+                self.advance(Event::Failed(exit, self.container().past.started))?;
                 self.waiting.clear();
                 self.remove_if_asked().await;
                 Err(error)
@@ -135,9 +185,15 @@ impl Actor {
             }
             _ => return Err(Error::ShimLost(self.container().id.clone())),
         }
-        self.advance(Event::Started(Live { pid, since: SystemTime::now() }))?;
+        self.started(pid)?;
         self.shared.emit(self.container(), "start", &[]);
         Ok(())
+    }
+
+    fn started(&mut self, pid: i32) -> Result<(), Error> {
+        let since = SystemTime::now();
+        self.view.container.past.started = Some(since);
+        self.advance(Event::Started(Live { pid, since }))
     }
 
     async fn expect_created(&mut self) -> Result<Created, Error> {
@@ -171,24 +227,23 @@ impl Actor {
 
     // ── running ──
 
-    async fn signal(&mut self, signal: i32) -> Result<(), Error> {
-        let id = self.container().id.clone();
-        if !matches!(self.container().state, State::Running(_)) {
-            return Err(Error::KillNotRunning(id));
-        }
-        self.tell(&ToShim::Signal { signal }).await?;
-        self.shared.emit(self.container(), "kill", &[("signal", signal.to_string())]);
-        Ok(())
-    }
-
     async fn tell_running(&mut self, message: ToShim) -> Result<(), Error> {
-        if !matches!(self.container().state, State::Running(_)) {
+        if self.container().state.live().is_none() {
             return Err(Error::NotRunning(self.container().id.clone()));
         }
         self.tell(&message).await
     }
 
     async fn attach(&mut self, streams: Streams, queued: Reply<()>, stream: Reply<UnixStream>) {
+        let refused = match self.container().state {
+            State::Paused(_) => Some(Error::AttachPaused(self.container().name.clone())),
+            State::Restarting { .. } => Some(Error::AttachRestarting(self.container().name.clone())),
+            _ => None,
+        };
+        if let Some(error) = refused {
+            drop(queued.send(Err(error)));
+            return;
+        }
         self.shared.emit(self.container(), "attach", &[]);
         drop(queued.send(Ok(())));
         match self.container().state {
@@ -219,22 +274,41 @@ impl Actor {
 
     async fn exited(&mut self, exit: Exit) {
         let started = self.container().state.live().map_or_else(SystemTime::now, |live| live.since);
+        let run = exit.at.duration_since(started).unwrap_or_default();
         self.view.last_exit = Some(exit.clone());
         self.view.exits += 1;
         let code = exit.code.to_string();
-        let lasted = exit.at.duration_since(started).unwrap_or_default().as_secs().to_string();
-        let oom = exit.oom_killed;
-        if let Err(error) = self.advance(Event::Died(exit)) {
+        let (lasted, oom) = (run.as_secs().to_string(), exit.oom_killed);
+        self.view.container.past.finished = Some(exit.at);
+        let next = self.next_after(&exit, run);
+        if let Err(error) = self.advance(Event::Died(exit, next)) {
             tracing::error!(error = diag::chain(&error), "an exit could not be recorded");
         }
         if oom {
             self.shared.emit(self.container(), "oom", &[]);
         }
         self.shared.emit(self.container(), "die", &[("exitCode", code), ("execDuration", lasted)]);
+        if self.plan.stopping {
+            self.shared.emit(self.container(), "stop", &[]);
+        }
         // The exit is recorded: the shim may go. One that has gone is as good.
         let _ = self.tell(&ToShim::Release).await;
         self.shim = None;
-        self.remove_if_asked().await;
+        if next == Next::Rest && !self.plan.keep {
+            self.remove_if_asked().await;
+        }
+    }
+
+    /// Asks the restart policy, and plans the next start where it wants one.
+    fn next_after(&mut self, exit: &Exit, run: Duration) -> Next {
+        let container = &mut self.view.container;
+        let policy = &container.host.restart_policy;
+        if self.plan.cancelled || !restart::is_wanted(policy, exit.code, &container.past) {
+            return Next::Rest;
+        }
+        container.past.restarts += 1;
+        self.plan.retry = Some(Instant::now() + self.plan.backoff.after(run));
+        Next::Restart
     }
 
     /// The shim hung up. If it left an exit behind, that is what happened; if not, it was killed.
@@ -253,7 +327,7 @@ impl Actor {
             },
         };
         match self.container().state {
-            State::Starting => drop(self.advance(Event::Failed(exit))),
+            State::Starting => drop(self.advance(Event::Failed(exit, self.container().past.started))),
             _ => self.exited(exit).await,
         }
     }
@@ -262,17 +336,41 @@ impl Actor {
 
     /// The record says that it runs; the shim knows.
     async fn recover(&mut self) {
+        if !matches!(self.container().state, State::Restarting { .. }) {
+            self.find_shim().await;
+        }
+        self.view.settled = true;
+        self.publish();
+    }
+
+    /// Those that their policy wants to run do so with the engine, whether it found them waiting or at rest.
+    fn plan_after_engine_start(&mut self) {
+        let Container { state, host, past, .. } = &self.view.container;
+        let wanted = match state {
+            State::Restarting { .. } => true,
+            State::Exited { exit, started: Some(_) } if self.view.exits == 0 => {
+                restart::is_wanted(&host.restart_policy, exit.code, past)
+            }
+            _ => false,
+        };
+        if wanted && self.plan.retry.is_none() {
+            self.plan.retry = Some(Instant::now());
+        }
+    }
+
+    async fn find_shim(&mut self) {
         let places = self.shared.places(&self.container().id);
         let connected = blocking(move || Ok(shim::connect(&places.volatile))).await;
         match connected.and_then(|stream| self.greet(stream)) {
             Ok(()) => match hear(&mut self.shim).await {
-                Some(FromShim::Hello { state, .. }) => self.resume(state).await,
+                Some(FromShim::Hello { state, frozen, .. }) => {
+                    self.resume(state).await;
+                    self.note_frozen(frozen);
+                }
                 _ => self.shim_gone().await,
             },
             Err(_) => self.shim_gone().await,
         }
-        self.view.settled = true;
-        self.publish();
     }
 
     fn greet(&mut self, stream: Result<std::os::unix::net::UnixStream, shim::Error>) -> Result<(), Error> {
@@ -287,13 +385,10 @@ impl Actor {
         let result = match (state, &self.container().state) {
             // The engine went between making process 1 and letting it run.
             (ShimState::Created { pid }, _) => self.finish_start(pid).await,
-            (ShimState::Running { pid }, State::Starting) => {
-                self.advance(Event::Started(Live { pid, since: SystemTime::now() }))
-            }
+            (ShimState::Running { pid }, State::Starting) => self.started(pid),
             (ShimState::Running { .. }, _) => Ok(()),
             (ShimState::Exited(exit), State::Starting) => {
-                let since = SystemTime::now();
-                let started = self.advance(Event::Started(Live { pid: 0, since }));
+                let started = self.started(0);
                 self.exited(from_shim(&exit)).await;
                 started
             }
@@ -325,6 +420,9 @@ impl Actor {
     async fn remove(&mut self, force: Force) -> Result<(), Error> {
         if self.container().state.is_active() {
             if force == Force::No {
+                if let State::Paused(_) = self.container().state {
+                    return Err(Error::RemovePaused(self.container().name.clone()));
+                }
                 let (name, state) = (self.container().name.clone(), self.container().state.word());
                 return Err(Error::RemoveRunning { name, state });
             }
@@ -349,13 +447,28 @@ impl Actor {
         Ok(())
     }
 
-    async fn kill_and_wait(&mut self) -> Result<(), Error> {
-        self.signal(SIGKILL).await?;
-        while self.container().state.is_active() {
-            let message = hear(&mut self.shim).await;
-            // `exited` may remove the container by itself; that is what the caller wants.
-            Box::pin(self.heard(message)).await;
+    // ── the name ──
+
+    /// Takes another name, as it was `asked` for.
+    fn rename(&mut self, asked: &str) -> Result<(), Error> {
+        let (old, new) = (self.container().name.clone(), asked.strip_prefix('/').unwrap_or(asked).to_owned());
+        if new.is_empty() {
+            return Err(Error::EmptyName);
         }
+        if new == old {
+            return Err(Error::SameName);
+        }
+        let id = self.container().id.clone();
+        let claimed = create::check_name(&new, &format!("/{new}")).and_then(|()| self.index.claim(&new, &id));
+        claimed.map_err(|error| Error::Rename(Box::new(error)))?;
+        self.view.container.name.clone_from(&new);
+        if let Err(error) = self.record() {
+            self.index.release(&new);
+            self.view.container.name = old;
+            return Err(error);
+        }
+        self.index.release(&old);
+        self.shared.emit(self.container(), "rename", &[("oldName", format!("/{old}"))]);
         Ok(())
     }
 
@@ -373,6 +486,11 @@ impl Actor {
         self.view.container.state = state.map_err(|refused| {
             Error::Invalid(format!("a container that is {} can't do that", refused.state.word()))
         })?;
+        self.record()
+    }
+
+    /// What is known goes on disk, then to everybody.
+    fn record(&self) -> Result<(), Error> {
         let container = self.view.container.clone();
         // Tens of microseconds in WAL mode: not worth a thread.
         self.shared.db.write(Durability::Process, |tx| tx.put(&container))?;
@@ -399,6 +517,14 @@ struct Created {
 async fn hear(shim: &mut Option<Shim>) -> Option<FromShim> {
     match shim {
         Some(shim) => shim.heard.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns at that time; never without one.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

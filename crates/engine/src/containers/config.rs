@@ -252,7 +252,22 @@ const HOST_DONE: &[&str] = &[
     "PidsLimit",
     "NanoCpus",
     "CpuShares",
+    "MemoryReservation",
+    "MemorySwap",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpusetCpus",
+    "CpusetMems",
 ];
+
+/// A `HostConfig` by itself, or the fields of one.
+pub(super) fn host_config(body: Value) -> Result<HostConfig, Error> {
+    match without_nulls(body) {
+        Value::Null => Ok(HostConfig::default()),
+        body @ Value::Object(_) => read(&body, ""),
+        _ => Err(Error::Invalid("invalid JSON: an update must be an object".into())),
+    }
+}
 
 fn read<T: serde::de::DeserializeOwned + Serialize>(body: &Value, place: &str) -> Result<T, Error> {
     let given: Vec<String> = body.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
@@ -275,7 +290,11 @@ fn culprit<T: serde::de::DeserializeOwned>(body: &Value) -> Option<&str> {
 }
 
 /// An option is done or refused by name, never accepted and ignored.
-fn refuse_unsupported<T: Serialize + Default>(given: &T, done: &[&str], place: &str) -> Result<(), Error> {
+pub(super) fn refuse_unsupported<T: Serialize + Default>(
+    given: &T,
+    done: &[&str],
+    place: &str,
+) -> Result<(), Error> {
     let fields = |of: &T| match serde_json::to_value(of) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),

@@ -10,9 +10,9 @@ use std::time::SystemTime;
 use ::state::Durability;
 
 use super::config::{self, Config, Create, HostConfig};
-use super::record::{Container, Places};
+use super::record::{Container, Past, Places};
 use super::state::State;
-use super::{Index, Shared, spec};
+use super::{Index, Shared, resources, restart, spec};
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::settings::{BUILT_IN_RUNTIME, Settings};
@@ -51,6 +51,7 @@ pub(super) fn create(
         config,
         host,
         state: State::Created,
+        past: Past::default(),
     };
     match establish(&container, shared) {
         Ok(()) => Ok((container, warnings)),
@@ -142,11 +143,7 @@ fn write_etc(container: &Container, places: &Places) -> Result<(), Error> {
 fn claim_name(wanted: Option<&str>, id: &str, index: &Index) -> Result<String, Error> {
     if let Some(wanted) = wanted.filter(|name| !name.is_empty()) {
         let name = wanted.strip_prefix('/').unwrap_or(wanted);
-        if !is_name(name) {
-            return Err(Error::InvalidName(wanted.to_owned()));
-        }
-        index.claim(name, id)?;
-        return Ok(name.to_owned());
+        return check_name(name, wanted).and_then(|()| index.claim(name, id)).map(|()| name.to_owned());
     }
     for attempt in 0..6 {
         let name = crate::id::container_name(attempt);
@@ -158,6 +155,11 @@ fn claim_name(wanted: Option<&str>, id: &str, index: &Index) -> Result<String, E
     let name = id[..12].to_owned();
     index.claim(&name, id)?;
     Ok(name)
+}
+
+/// Refuses what can't be a name, in the words in which it was `asked` for.
+pub(super) fn check_name(name: &str, asked: &str) -> Result<(), Error> {
+    if is_name(name) { Ok(()) } else { Err(Error::InvalidName(asked.to_owned())) }
 }
 
 fn is_name(name: &str) -> bool {
@@ -244,8 +246,9 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
     }
     super::logs::configure(&host.log_config, Path::new(""))?;
     set(&mut host.restart_policy.name, "no");
-    if host.restart_policy.name != "no" {
-        return unsupported(format!("restart policy {}", host.restart_policy.name), None);
+    restart::check(&host.restart_policy)?;
+    if host.auto_remove && host.restart_policy.name != "no" {
+        return Err(Error::Invalid("can't create 'AutoRemove' container with restart policy".into()));
     }
     set(&mut host.runtime, default_runtime);
     if host.runtime != BUILT_IN_RUNTIME {
@@ -268,6 +271,7 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
     if host.shm_size == 0 {
         host.shm_size = if settings.default_shm_size > 0 { settings.default_shm_size } else { DEFAULT_SHM };
     }
+    resources::settle(&mut host)?;
     let hidden = !host.privileged;
     let own = |list: &[&str]| hidden.then(|| list.iter().map(|&path| path.to_owned()).collect());
     host.masked_paths = host.masked_paths.or_else(|| own(spec::MASKED_PATHS));

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use tokio::sync::watch;
 use super::attach::{self, Streams};
 use super::handle::Handle;
 use super::state::State;
-use super::{Containers, Shared, link, spec, user};
+use super::{Container, Containers, Shared, link, spec, user};
 use crate::{Error, id};
 
 /// Ended or never started ones are remembered for this long, for those who ask how they ended.
@@ -156,7 +155,8 @@ impl Containers {
         }
         let not_running = || Error::NotRunning(handle.id().to_owned());
         let view = handle.view();
-        let State::Running(live) = &view.container.state else { return Err(not_running()) };
+        check_running(&view.container)?;
+        let live = view.container.state.live().ok_or_else(not_running)?;
         if !config.user.is_empty() {
             let root = root_of(live.pid).map_err(|_| not_running())?;
             user::resolve(&config.user, root.as_fd())?;
@@ -191,9 +191,7 @@ impl Containers {
         streams: Option<Streams>,
     ) -> Result<Option<UnixStream>, Error> {
         let handle = self.get(&exec.container)?;
-        if !matches!(handle.view().container.state, State::Running(_)) {
-            return Err(Error::NotRunning(handle.id().to_owned()));
-        }
+        check_running(&handle.view().container)?;
         exec.claim()?;
         self.tell_of(&handle, exec, &format!("exec_start: {}", exec.config.command().join(" ")), &[]);
         match launch(&self.shared, &handle, exec, size, streams).await {
@@ -232,12 +230,9 @@ impl Containers {
         }
         let folder = self.shared.places(&exec.container).volatile;
         let resize = ToShim::ResizeExec { exec: exec.id.clone(), rows, columns };
-        let (mut stream, id) = (greet(folder, &exec.container).await?, &exec.container);
-        link::send(&mut stream, &resize).await.map_err(|_| Error::ShimLost(id.clone()))?;
-        match link::receive::<FromShim>(&mut stream).await {
-            Ok(FromShim::Refused { message }) => Err(Error::Invalid(message)),
-            Ok(_) => Ok(()),
-            Err(_) => Err(Error::ShimLost(id.clone())),
+        match link::ask(folder, &exec.container, &resize).await {
+            Err(Error::ShimRefused { message, .. }) => Err(Error::Invalid(message)),
+            other => other.map(drop),
         }
     }
 
@@ -246,22 +241,20 @@ impl Containers {
     }
 }
 
+/// Whether a process can join it now.
+fn check_running(container: &Container) -> Result<(), Error> {
+    match container.state {
+        State::Running(_) => Ok(()),
+        State::Paused(_) => Err(Error::PausedFor { name: container.name.clone(), what: "exec" }),
+        State::Restarting { .. } => Err(Error::IsRestarting(container.id.clone())),
+        _ => Err(Error::NotRunning(container.id.clone())),
+    }
+}
+
 fn tell_of(shared: &Shared, handle: &Handle, exec: &Exec, action: &str, more: &[(&str, String)]) {
     let mut attributes = vec![("execID", exec.id.clone())];
     attributes.extend(more.iter().cloned());
     shared.emit(&handle.view().container, action, &attributes);
-}
-
-/// A new connection to a container's shim, after its greeting.
-async fn greet(folder: PathBuf, container: &str) -> Result<UnixStream, Error> {
-    let lost = || Error::ShimLost(container.to_owned());
-    let connected = tokio::task::spawn_blocking(move || shim::connect(&folder)).await;
-    let stream = connected.map_err(|_| lost())?.map_err(|_| lost())?;
-    let mut stream = link::adopt(stream).map_err(|_| lost())?;
-    match link::receive::<FromShim>(&mut stream).await {
-        Ok(FromShim::Hello { .. }) => Ok(stream),
-        _ => Err(lost()),
-    }
 }
 
 async fn launch(
@@ -280,7 +273,7 @@ async fn launch(
             .map_err(|source| Error::System { doing: "finish a task", source: source.into() })??
     };
     let folder = shared.places(&exec.container).volatile;
-    let mut control = greet(folder.clone(), &exec.container).await?;
+    let mut control = link::greet(folder.clone(), &exec.container).await?;
     let message = ToShim::Join(Box::new(guest));
     if protocol::encode(&message).is_err() {
         return Err(Error::Invalid(
@@ -330,7 +323,7 @@ async fn watch_over(shared: Arc<Shared>, handle: Handle, exec: Arc<Exec>, pid: i
 /// The process, decided where the container's own is. Blocking: it reads the container's user tables.
 fn describe(
     shared: &Shared,
-    container: &super::Container,
+    container: &Container,
     exec: &Exec,
     size: Option<[u32; 2]>,
 ) -> Result<Guest, Error> {

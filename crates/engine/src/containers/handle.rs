@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::attach::Streams;
 use super::record::Container;
+use super::resources::Update;
 use super::state::Exit;
 use crate::Error;
 use crate::images::Force;
@@ -37,12 +38,31 @@ pub enum WaitFor {
     Removed,
 }
 
+/// Why a signal is sent: decides what comes after the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody sends a signal.
+    Kill,
+    /// Somebody stops it.
+    Stop,
+    /// Somebody stops it to start it again.
+    Restart,
+    /// The engine ends, and the container with it: the next engine may start it again.
+    Shutdown,
+}
+
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// What a container's task can be asked for.
 pub(super) enum Command {
     Start(Reply<()>),
-    Signal(i32, Reply<()>),
+    Signal(i32, Purpose, Reply<()>),
+    Pause(Reply<()>),
+    Unpause(Reply<()>),
+    Rename(String, Reply<()>),
+    Update(Box<Update>, Reply<()>),
+    /// It was stopped and started on somebody's wish: to be told.
+    Restarted(Reply<()>),
     Resize {
         rows: u16,
         columns: u16,
@@ -82,8 +102,43 @@ impl Handle {
     }
 
     /// Sends a signal to process 1.
-    pub async fn signal(&self, signal: i32) -> Result<(), Error> {
-        self.ask(|reply| Command::Signal(signal, reply)).await
+    pub async fn kill(&self, signal: i32) -> Result<(), Error> {
+        self.signal(signal, Purpose::Kill).await
+    }
+
+    async fn signal(&self, signal: i32, purpose: Purpose) -> Result<(), Error> {
+        self.ask(|reply| Command::Signal(signal, purpose, reply)).await
+    }
+
+    /// Holds all its processes still.
+    pub async fn pause(&self) -> Result<(), Error> {
+        self.ask(Command::Pause).await
+    }
+
+    /// Lets them go on.
+    pub async fn unpause(&self) -> Result<(), Error> {
+        self.ask(Command::Unpause).await
+    }
+
+    /// Gives it another name.
+    pub async fn rename(&self, name: &str) -> Result<(), Error> {
+        self.ask(|reply| Command::Rename(name.to_owned(), reply)).await
+    }
+
+    /// Changes its limits and its restart policy.
+    pub async fn update(&self, update: Update) -> Result<(), Error> {
+        self.ask(|reply| Command::Update(Box::new(update), reply)).await
+    }
+
+    /// Stops it where it runs, and starts it.
+    pub async fn restart(&self, signal: i32, patience: Option<Duration>) -> Result<(), Error> {
+        let not_modified = |result| match result {
+            Err(Error::NotModified(_)) => Ok(()),
+            other => other,
+        };
+        not_modified(self.stop(signal, patience, Purpose::Restart).await)?;
+        not_modified(self.start().await)?;
+        self.ask(Command::Restarted).await
     }
 
     /// Changes the terminal's size.
@@ -108,16 +163,16 @@ impl Handle {
     }
 
     /// Stops it: the signal, and SIGKILL when the time is over. One that doesn't run is [`Error::NotModified`].
-    pub async fn stop(&self, signal: i32, patience: Option<Duration>) -> Result<(), Error> {
+    pub async fn stop(&self, signal: i32, patience: Option<Duration>, why: Purpose) -> Result<(), Error> {
         if !self.view().container.state.is_active() {
             return Err(Error::NotModified(self.id.clone()));
         }
         let stopped = self.waiter(WaitFor::NotRunning);
-        ignore_ended(self.signal(signal).await)?;
+        ignore_ended(self.signal(signal, why).await)?;
         let ended = tokio::time::timeout(patience.unwrap_or(Duration::MAX), stopped.done()).await;
         if ended.is_err() {
             let stopped = self.waiter(WaitFor::NotRunning);
-            ignore_ended(self.signal(SIGKILL).await)?;
+            ignore_ended(self.signal(SIGKILL, why).await)?;
             stopped.done().await;
         }
         Ok(())
@@ -164,7 +219,8 @@ impl Waiter {
     pub async fn done(mut self) -> Option<Exit> {
         let (until, exits) = (self.until, self.exits);
         let met = self.view.wait_for(|view| match until {
-            WaitFor::NotRunning => !view.container.state.is_active(),
+            // Also one that its restart policy starts again has ended.
+            WaitFor::NotRunning => view.exits > exits || !view.container.state.is_active(),
             WaitFor::NextExit => view.exits > exits || view.removed,
             WaitFor::Removed => view.removed,
         });

@@ -2,12 +2,15 @@
 
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shim::protocol::{MAX_FRAME, encode};
+use shim::protocol::{FromShim, MAX_FRAME, ToShim, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+
+use crate::Error;
 
 /// Takes a blocking connection into the runtime.
 pub(super) fn adopt(stream: StdStream) -> io::Result<UnixStream> {
@@ -27,6 +30,30 @@ pub(super) async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncReadExt
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     Ok(serde_json::from_slice(&body)?)
+}
+
+/// A new connection to a container's shim, after its greeting.
+pub(super) async fn greet(folder: PathBuf, container: &str) -> Result<UnixStream, Error> {
+    let lost = || Error::ShimLost(container.to_owned());
+    let connected = tokio::task::spawn_blocking(move || shim::connect(&folder)).await;
+    let stream = connected.map_err(|_| lost())?.map_err(|_| lost())?;
+    let mut stream = adopt(stream).map_err(|_| lost())?;
+    match receive::<FromShim>(&mut stream).await {
+        Ok(FromShim::Hello { .. }) => Ok(stream),
+        _ => Err(lost()),
+    }
+}
+
+/// Asks a container's shim for something, on a connection of its own: what is said on the others meanwhile doesn't come
+/// between.
+pub(super) async fn ask(folder: PathBuf, container: &str, what: &ToShim) -> Result<FromShim, Error> {
+    let lost = |_| Error::ShimLost(container.to_owned());
+    let mut stream = greet(folder, container).await?;
+    send(&mut stream, what).await.map_err(lost)?;
+    match receive::<FromShim>(&mut stream).await.map_err(lost)? {
+        FromShim::Refused { message } => Err(Error::ShimRefused { id: container.to_owned(), message }),
+        answer => Ok(answer),
+    }
 }
 
 /// Sends one message.

@@ -21,6 +21,20 @@ pub struct Container {
     pub config: Config,
     pub host: HostConfig,
     pub state: State,
+    #[serde(default)]
+    pub past: Past,
+}
+
+/// What is remembered from one run to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// When it last began to run, and when it last ended.
+    pub started: Option<SystemTime>,
+    pub finished: Option<SystemTime>,
+    /// How often its restart policy started it since somebody did.
+    pub restarts: u32,
+    /// Whether somebody stopped it, which some policies heed when the engine starts.
+    pub stopped_by_hand: bool,
 }
 
 impl Record for Container {

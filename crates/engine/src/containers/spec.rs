@@ -301,7 +301,7 @@ fn linux(container: &Container, settings: &Settings) -> rt::Linux {
 }
 
 fn resources(host: &HostConfig) -> rt::LinuxResources {
-    let mut resources = rt::LinuxResources::default();
+    let mut resources = limits(host);
     if !host.privileged {
         // No device; the runtime adds those that every container has in its `/dev`. A container may make nodes, so
         // without this it could open the host's disks.
@@ -309,26 +309,44 @@ fn resources(host: &HostConfig) -> rt::LinuxResources {
         none.set_allow(false).set_access(Some("rwm".to_owned()));
         resources.set_devices(Some(vec![none]));
     }
-    if host.memory > 0 {
+    resources
+}
+
+/// What can be changed while it runs.
+pub(super) fn limits(host: &HostConfig) -> rt::LinuxResources {
+    let mut resources = rt::LinuxResources::default();
+    let given = |value: i64| Some(value).filter(|value| *value != 0);
+    if [host.memory, host.memory_reservation, host.memory_swap].iter().any(|value| *value != 0) {
         let mut memory = rt::LinuxMemory::default();
-        memory.set_limit(Some(host.memory));
+        memory
+            .set_limit(given(host.memory))
+            .set_reservation(given(host.memory_reservation))
+            .set_swap(given(host.memory_swap));
         resources.set_memory(Some(memory));
     }
-    if let Some(limit) = host.pids_limit.filter(|limit| *limit > 0) {
+    if let Some(limit) = host.pids_limit {
         let mut pids = rt::LinuxPids::default();
         pids.set_limit(limit);
         resources.set_pids(Some(pids));
     }
-    if host.nano_cpus > 0 || host.cpu_shares > 0 {
-        let mut cpu = rt::LinuxCpu::default();
-        if host.nano_cpus > 0 {
-            // One hundred milliseconds, the kernel's own default period.
-            cpu.set_period(Some(100_000)).set_quota(Some(host.nano_cpus / 10_000));
-        }
-        cpu.set_shares(u64::try_from(host.cpu_shares).ok().filter(|shares| *shares > 0));
-        resources.set_cpu(Some(cpu));
-    }
+    resources.set_cpu(Some(cpu(host)));
     resources
+}
+
+fn cpu(host: &HostConfig) -> rt::LinuxCpu {
+    let mut cpu = rt::LinuxCpu::default();
+    let (period, quota) = match host.nano_cpus {
+        0 => (host.cpu_period, host.cpu_quota),
+        // One hundred milliseconds, the kernel's own default period.
+        nano => (100_000, nano / 10_000),
+    };
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    cpu.set_period(u64::try_from(period).ok().filter(|period| *period > 0))
+        .set_quota(Some(quota).filter(|quota| *quota != 0))
+        .set_shares(u64::try_from(host.cpu_shares).ok().filter(|shares| *shares > 0))
+        .set_cpus(text(&host.cpuset_cpus))
+        .set_mems(text(&host.cpuset_mems));
+    cpu
 }
 
 #[cfg(test)]

@@ -28,6 +28,13 @@ pub enum State {
     /// On disk before the shim is launched, so that a crash in between leaves a trace to clean up.
     Starting,
     Running(Live),
+    /// All its processes are held still.
+    Paused(Live),
+    /// It ended, and its restart policy will start it again.
+    Restarting {
+        exit: Exit,
+        started: SystemTime,
+    },
     Exited {
         exit: Exit,
         started: Option<SystemTime>,
@@ -40,10 +47,21 @@ pub enum State {
 pub enum Event {
     Start,
     Started(Live),
-    /// The start came to nothing.
-    Failed(Exit),
-    Died(Exit),
+    /// The start came to nothing; with the time of an earlier start that did not.
+    Failed(Exit, Option<SystemTime>),
+    Died(Exit, Next),
+    Pause,
+    Unpause,
+    /// Nobody will start it again, after all.
+    GiveUp,
     Remove,
+}
+
+/// What comes after an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    Rest,
+    Restart,
 }
 
 /// A step that the present state doesn't allow.
@@ -57,11 +75,17 @@ impl State {
     pub fn step(self, event: Event) -> Result<Self, Refused> {
         use {Event as E, State as S};
         Ok(match (self, event) {
-            (S::Created | S::Exited { .. }, E::Start) => S::Starting,
+            (S::Created | S::Exited { .. } | S::Restarting { .. }, E::Start) => S::Starting,
             (S::Starting, E::Started(live)) => S::Running(live),
             // As dockerd has it: a container that never ran goes back to "created" and keeps the error.
-            (S::Starting, E::Failed(exit)) => S::Exited { exit, started: None },
-            (S::Running(live), E::Died(exit)) => S::Exited { exit, started: Some(live.since) },
+            (S::Starting, E::Failed(exit, started)) => S::Exited { exit, started },
+            (S::Running(live) | S::Paused(live), E::Died(exit, next)) => match next {
+                Next::Rest => S::Exited { exit, started: Some(live.since) },
+                Next::Restart => S::Restarting { exit, started: live.since },
+            },
+            (S::Running(live), E::Pause) => S::Paused(live),
+            (S::Paused(live), E::Unpause) => S::Running(live),
+            (S::Restarting { exit, started }, E::GiveUp) => S::Exited { exit, started: Some(started) },
             (S::Created | S::Exited { .. }, E::Remove) => S::Removing,
             (state, _) => return Err(Refused { state }),
         })
@@ -73,6 +97,8 @@ impl State {
             // A failed start shows as `created` in dockerd's list.
             Self::Created | Self::Starting | Self::Exited { started: None, .. } => "created",
             Self::Running(_) => "running",
+            Self::Paused(_) => "paused",
+            Self::Restarting { .. } => "restarting",
             Self::Exited { .. } => "exited",
             Self::Removing => "removing",
         }
@@ -81,22 +107,27 @@ impl State {
     /// The running process, if there is one.
     pub fn live(&self) -> Option<&Live> {
         match self {
-            Self::Running(live) => Some(live),
+            Self::Running(live) | Self::Paused(live) => Some(live),
             _ => None,
         }
+    }
+
+    /// Whether it runs in docker's sense: also held still, or about to be started again.
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::Running(_) | Self::Paused(_) | Self::Restarting { .. })
     }
 
     /// The last exit, if it ended.
     pub fn exit(&self) -> Option<&Exit> {
         match self {
-            Self::Exited { exit, .. } => Some(exit),
+            Self::Exited { exit, .. } | Self::Restarting { exit, .. } => Some(exit),
             _ => None,
         }
     }
 
-    /// Whether a process may exist.
+    /// Whether a process may exist, or will again without anybody's asking.
     pub fn is_active(&self) -> bool {
-        matches!(self, Self::Starting | Self::Running(_))
+        matches!(self, Self::Starting) || self.is_running()
     }
 }
 
@@ -112,6 +143,10 @@ mod tests {
         Live { pid: 7, since: SystemTime::UNIX_EPOCH }
     }
 
+    fn restarting() -> State {
+        State::Restarting { exit: exit(3), started: SystemTime::UNIX_EPOCH }
+    }
+
     fn ended() -> State {
         State::Exited { exit: exit(3), started: Some(SystemTime::UNIX_EPOCH) }
     }
@@ -121,15 +156,26 @@ mod tests {
         let table = [
             (State::Created, Event::Start, Some(State::Starting)),
             (State::Created, Event::Remove, Some(State::Removing)),
-            (State::Created, Event::Died(exit(0)), None),
+            (State::Created, Event::Died(exit(0), Next::Rest), None),
             (State::Starting, Event::Started(live()), Some(State::Running(live()))),
             (
                 State::Starting,
-                Event::Failed(exit(127)),
+                Event::Failed(exit(127), None),
                 Some(State::Exited { exit: exit(127), started: None }),
             ),
             (State::Starting, Event::Remove, None),
-            (State::Running(live()), Event::Died(exit(3)), Some(ended())),
+            (State::Running(live()), Event::Died(exit(3), Next::Rest), Some(ended())),
+            (State::Running(live()), Event::Died(exit(3), Next::Restart), Some(restarting())),
+            (State::Paused(live()), Event::Died(exit(3), Next::Rest), Some(ended())),
+            (State::Running(live()), Event::Pause, Some(State::Paused(live()))),
+            (State::Paused(live()), Event::Pause, None),
+            (State::Paused(live()), Event::Unpause, Some(State::Running(live()))),
+            (State::Running(live()), Event::Unpause, None),
+            (State::Paused(live()), Event::Remove, None),
+            (restarting(), Event::Start, Some(State::Starting)),
+            (restarting(), Event::GiveUp, Some(ended())),
+            (restarting(), Event::Remove, None),
+            (ended(), Event::GiveUp, None),
             (State::Running(live()), Event::Start, None),
             (State::Running(live()), Event::Remove, None),
             (ended(), Event::Start, Some(State::Starting)),

@@ -275,7 +275,7 @@ fn nanoseconds(name: &str, text: &str) -> Result<i64, Error> {
 }
 
 /// Go's durations, as far as whole numbers go: `1m30s`, `500ms`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {

@@ -32,6 +32,7 @@ use oci::{Digest, Reference};
 use state::{Db, Durability, Tx};
 
 pub use catalogue::{Catalogue, Found};
+pub(crate) use changes::duration;
 pub use commit::NewImage;
 pub use distribution::{Credentials, Wanted};
 use flight::Flights;

@@ -8,7 +8,7 @@ use oci::Digest;
 
 use super::{Catalogue, Image, Images, Removed, Users};
 use crate::Error;
-use crate::events::{self, Kind};
+use crate::events::Kind;
 use crate::filters::{self, Filters};
 
 /// The filter keys of `POST /images/prune`.
@@ -25,14 +25,14 @@ impl Images {
     /// Removes unused images that the filters admit: those without a name, or with `dangling=false` all. Blocking.
     pub fn prune(&self, filters: &Filters, users: &dyn Users) -> Result<Pruned, Error> {
         let dangling = filters.flag("dangling")?.unwrap_or(true);
-        let until = filters.values("until").next().map(until).transpose()?.flatten();
+        let until = filters::until(filters)?;
         let mut pruned = Pruned::default();
         let catalogue = self.catalogue();
         for image in catalogue.images.values() {
             let label = |name: &str| image.config.config.labels.get(name).map(String::as_str);
             // Digests alone are no name that anybody gave.
             let admitted = (!dangling || catalogue.names_of(&image.id).is_empty())
-                && until.is_none_or(|until| image.created() < until)
+                && until.is_none_or(|until| image.created() < seconds(until))
                 && filters.admits_labels("label", label)
                 && (!filters.has("label!") || !filters.admits_labels("label!", label));
             if admitted {
@@ -91,26 +91,6 @@ impl Image {
         let received = self.manifest.iter().flat_map(|manifest| &manifest.layers);
         layers.chain(received.map(|layer| (&layer.digest, layer.size)))
     }
-}
-
-/// A time, or how long ago: `24h`, `1h30m`.
-fn until(text: &str) -> Result<Option<i64>, Error> {
-    if let Some(age) = super::changes::duration(text) {
-        let then = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-        return Ok(Some(seconds(then)));
-    }
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(Some(at.as_second()));
-    }
-    if let Ok(at) = text.parse::<jiff::civil::DateTime>() {
-        let zoned = at.to_zoned(jiff::tz::TimeZone::system());
-        return zoned.map(|at| Some(at.timestamp().as_second())).map_err(|_| wrong(text));
-    }
-    events::parse_time(text).map(|at| at.map(seconds)).map_err(|_| wrong(text))
-}
-
-fn wrong(text: &str) -> Error {
-    Error::Filter(filters::Error::BadTime(text.to_owned()))
 }
 
 fn seconds(at: SystemTime) -> i64 {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxResources};
 
@@ -11,6 +12,12 @@ use crate::Error;
 use crate::error::Doing;
 
 pub(super) fn apply(cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), Error> {
+    apply_values(cgroup, resources)?;
+    apply_devices(cgroup, resources.devices().as_deref().unwrap_or_default())
+}
+
+/// All but the devices.
+pub(super) fn apply_values(cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), Error> {
     if let Some(memory) = resources.memory() {
         apply_memory(cgroup, memory)?;
     }
@@ -22,7 +29,7 @@ pub(super) fn apply(cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), E
         let limit = if pids.limit() > 0 { pids.limit().to_string() } else { "max".into() };
         set(cgroup, "pids", "pids.max", &limit)?;
     }
-    apply_devices(cgroup, resources.devices().as_deref().unwrap_or_default())
+    Ok(())
 }
 
 fn apply_memory(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<(), Error> {
@@ -30,9 +37,12 @@ fn apply_memory(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<(), Error> {
         let mut files = vec![
             ("memory.limit_in_bytes", memory.limit()),
             ("memory.soft_limit_in_bytes", memory.reservation()),
-            // After the limit: memory and swap together may not be below it.
+            // After a limit that falls, before one that rises: memory and swap together may not be below it.
             ("memory.memsw.limit_in_bytes", memory.swap()),
         ];
+        if raises_over_swap(cgroup, memory)? {
+            files.reverse();
+        }
         files.retain(|(_, value)| value.is_some_and(|v| v != 0));
         for (file, value) in files {
             set(cgroup, "memory", file, &value.unwrap_or(-1).to_string())?;
@@ -64,6 +74,17 @@ fn apply_memory(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<(), Error> {
         set(cgroup, "memory", "memory.swap.max", &text(alone))?;
     }
     Ok(())
+}
+
+/// Whether the limit is to rise above what memory and swap may take together now.
+fn raises_over_swap(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<bool, Error> {
+    let (Some(limit), Some(_)) = (memory.limit(), memory.swap().filter(|swap| *swap != 0)) else {
+        return Ok(false);
+    };
+    let file = "memory.memsw.limit_in_bytes";
+    let now = read(cgroup, "memory", file)?;
+    let now = now.trim().parse::<u64>().unwrap_or(u64::MAX);
+    Ok(u64::try_from(limit).unwrap_or(u64::MAX) > now)
 }
 
 fn apply_cpu(cgroup: &Cgroup, cpu: &LinuxCpu) -> Result<(), Error> {
@@ -142,13 +163,27 @@ fn set(cgroup: &Cgroup, controller: &str, file: &str, value: &str) -> Result<(),
     opened.write_all(value.as_bytes()).doing(&format!("set {file} to {value:?}"))
 }
 
-fn open(cgroup: &Cgroup, controller: &str, file: &str) -> Result<fs::File, Error> {
+fn missing(file: &str) -> Error {
+    Error::Unsupported(format!("{file} (this kernel has no such cgroup control)"))
+}
+
+fn place(cgroup: &Cgroup, controller: &str, file: &str) -> Result<PathBuf, Error> {
     let v1 = cgroup.folders.iter().find(|f| !f.hierarchy.unified && f.hierarchy.has(controller));
     let folder = v1.or_else(|| cgroup.folders.iter().find(|f| f.hierarchy.unified));
-    let missing = || Error::Unsupported(format!("{file} (this kernel has no such cgroup control)"));
-    let path = folder.ok_or_else(missing)?.path.join(file);
+    Ok(folder.ok_or_else(|| missing(file))?.path.join(file))
+}
+
+fn read(cgroup: &Cgroup, controller: &str, file: &str) -> Result<String, Error> {
+    match fs::read_to_string(place(cgroup, controller, file)?) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(missing(file)),
+        other => other.doing(&format!("read {file}")),
+    }
+}
+
+fn open(cgroup: &Cgroup, controller: &str, file: &str) -> Result<fs::File, Error> {
+    let path = place(cgroup, controller, file)?;
     match fs::File::options().write(true).open(&path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(missing()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(missing(file)),
         other => other.doing(&format!("open {}", path.display())),
     }
 }

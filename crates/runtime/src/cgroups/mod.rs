@@ -5,6 +5,7 @@
 //! every other way of moving by 6-15 ms.
 
 mod devices;
+mod freezer;
 mod hierarchy;
 mod limits;
 
@@ -72,6 +73,11 @@ impl Cgroup {
                 Err(error)
             }
         }
+    }
+
+    /// Changes the limits of what is inside; devices stay as they are.
+    pub fn limit(&self, resources: &LinuxResources) -> Result<(), Error> {
+        limits::apply_values(self, resources)
     }
 
     /// The cgroups that exist under a path, for removing what somebody left.

@@ -75,7 +75,7 @@ fn a_container_runs_on_without_its_engine_and_the_next_one_finds_it() {
     // What happens to an engine's descriptors when it is killed.
     running.shim.control.shutdown(Shutdown::Both).unwrap();
     let (engine, hello) = running.connect();
-    let FromShim::Hello { id, state: ShimState::Running { pid } } = hello else { panic!("{hello:?}") };
+    let FromShim::Hello { id, state: ShimState::Running { pid }, .. } = hello else { panic!("{hello:?}") };
     assert_eq!((id.as_str(), pid), (container.id.as_str(), running.pid));
     running.shim.control = engine;
     std::fs::write(format!("/proc/{pid}/root/tmp/go"), "").unwrap();
