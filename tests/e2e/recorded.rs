@@ -29,6 +29,11 @@ impl Caller for Checked<'_> {
 // covers: api POST /containers/{id}/wait
 // covers: api DELETE /containers/{id}
 // covers: api GET /images/json
+// covers: api GET /images/json ?filters
+// covers: api GET /images/{name}/history
+// covers: api POST /images/{name}/tag
+// covers: api POST /images/{name}/tag ?repo
+// covers: api POST /images/{name}/tag ?tag
 // covers: api GET /images/{name}/json
 // covers: api POST /images/load
 // covers: api DELETE /images/{name}
