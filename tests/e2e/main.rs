@@ -50,6 +50,7 @@ mod service;
 mod settings;
 mod settings_in_containers;
 mod shutdown;
+mod stopping;
 mod swarm_refused;
 mod system_df;
 mod tls;

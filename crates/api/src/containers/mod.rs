@@ -13,5 +13,6 @@ pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod start;
 pub(crate) mod stop;
+pub(crate) mod top;
 pub(crate) mod update;
 pub(crate) mod wait;

@@ -2,7 +2,9 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{attach, containers, exec, inspect, logs, port, prune, rename, run, start, update};
+use crate::commands::{
+    attach, containers, exec, inspect, logs, port, prune, rename, run, start, top, update,
+};
 
 use super::{Action, Command, GROUP, LEAF, NO_CHECKPOINTS, WINDOWS, kinds};
 
@@ -559,7 +561,7 @@ pub(crate) static CONTAINER_TOP: Command = Command {
     also: "container top, top",
     args: Args::AtLeast(1),
     stop_at_positional: true,
-    action: Action::NotYet,
+    action: Action::Run(top::top),
     ..LEAF
 };
 

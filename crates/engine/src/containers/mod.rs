@@ -9,6 +9,7 @@ mod attach;
 pub mod config;
 mod create;
 mod devices;
+mod effect;
 mod exec;
 mod handle;
 mod link;
@@ -19,6 +20,7 @@ mod resources;
 mod restart;
 mod spec;
 pub mod state;
+mod top;
 mod user;
 
 use std::collections::{BTreeMap, HashMap};
@@ -36,6 +38,7 @@ pub use handle::{Handle, Purpose, View, WaitFor};
 pub use prune::{PRUNE_KEYS, Pruned};
 pub use record::{Container, Places};
 pub use resources::Update;
+pub use top::Top;
 
 use crate::Error;
 use crate::events::{Events, Kind};
