@@ -396,3 +396,46 @@ fn prune_removes_what_rests_and_the_filters_admit() {
         assert_eq!((reply.status(), reply.message().as_str()), (400, message));
     }
 }
+
+// covers: cli docker top
+// covers: cli docker container top
+// covers: api GET /containers/{id}/top
+// covers: api GET /containers/{id}/top ?ps_args
+// covers: value event-action events top
+#[test]
+fn top_shows_the_containers_processes_alone() {
+    let engine = Engine::isolated();
+    let name = runs(&engine, "c", "sleep 1001 & sleep 1002; true", &json!({}));
+    let since = now();
+    for (words, mut client) in [("top", engine.ketch_command()), ("container top", engine.docker_command())] {
+        let mut told = String::new();
+        eventually(DEADLINE, || {
+            let mut again = if words == "top" { engine.ketch_command() } else { engine.docker_command() };
+            told = command::run(again.args(words.split(' ')).arg(&name)).ok();
+            if told.lines().count() == 4 { Ok(()) } else { Err(told.clone()) }
+        });
+        let head: Vec<&str> = told.lines().next().unwrap_or_default().split_whitespace().collect();
+        assert_eq!(head, ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]);
+        for command in ["sleep 1001", "sleep 1002"] {
+            assert!(told.lines().any(|line| line.ends_with(command)), "{told}");
+        }
+        let short = command::run(client.args(words.split(' ')).args([&name, "-o", "pid,comm"])).ok();
+        assert!(short.lines().next().is_some_and(|head| head == "PID                 COMMAND"), "{short}");
+        assert_eq!(short.lines().count(), 4, "{short}");
+    }
+    assert!(actions(&engine, &since, &name).iter().all(|action| action == "top"));
+    let rest = created(&engine, "rest", "true", &json!({}));
+    for arguments in [
+        &["top", &name, "-o", "comm"][..],
+        &["top", &name, "foo", "bar"],
+        &["top", &name, "-o", "uid=PID"],
+        &["top", &rest],
+        &["top", "nosuch-container"],
+    ] {
+        let [ours, theirs] = both(&engine).map(|mut client| command::run(client.args(arguments)));
+        assert_eq!((&ours.stdout, &ours.stderr, ours.code), (&theirs.stdout, &theirs.stderr, theirs.code));
+        assert_eq!(ours.code, 1);
+    }
+    let refused = engine.ketch(["top", &name, "-o", "comm"]);
+    assert!(refused.stderr.contains("Couldn't find PID field in ps output"), "{refused:?}");
+}

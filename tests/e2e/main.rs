@@ -51,6 +51,7 @@ mod service;
 mod settings;
 mod settings_in_containers;
 mod shutdown;
+mod stopping;
 mod swarm_refused;
 mod system_df;
 mod tls;

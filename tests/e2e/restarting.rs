@@ -332,3 +332,68 @@ fn what_can_not_be_is_refused_in_dockerds_words() {
         assert_eq!((&ours.stdout, &ours.stderr, ours.code), (&theirs.stdout, &theirs.stderr, theirs.code));
     }
 }
+
+// covers: cli docker run --cpu-period
+// covers: cli docker run --cpu-quota
+// covers: cli docker run --cpuset-cpus
+// covers: cli docker run --cpuset-mems
+// covers: cli docker run --memory-reservation
+// covers: cli docker run --memory-swap
+// covers: cli docker container run --cpu-period
+// covers: cli docker container run --cpu-quota
+// covers: cli docker container run --cpuset-cpus
+// covers: cli docker container run --cpuset-mems
+// covers: cli docker container run --memory-reservation
+// covers: cli docker container run --memory-swap
+// covers: cli docker create --cpu-period
+// covers: cli docker create --cpu-quota
+// covers: cli docker create --cpuset-cpus
+// covers: cli docker create --cpuset-mems
+// covers: cli docker create --memory-reservation
+// covers: cli docker create --memory-swap
+// covers: cli docker container create --cpu-period
+// covers: cli docker container create --cpu-quota
+// covers: cli docker container create --cpuset-cpus
+// covers: cli docker container create --cpuset-mems
+// covers: cli docker container create --memory-reservation
+// covers: cli docker container create --memory-swap
+#[test]
+fn limits_are_the_containers_from_its_start() {
+    let engine = Engine::isolated();
+    let tag = engine.busybox();
+    let clients = both(&engine).into_iter().chain(both(&engine));
+    for (verb, mut client) in ["run -d", "container run -d", "create", "container create"].iter().zip(clients)
+    {
+        let name = engine.name(&verb.replace(' ', "-"));
+        client.args(verb.split(' ')).args(["--name", &name, "--network", "none", "--memory", "64m"]);
+        client.args(["--memory-swap", "96m", "--memory-reservation", "32m", "--cpu-period", "50000"]);
+        client.args([
+            "--cpu-quota",
+            "25000",
+            "--cpuset-cpus",
+            "0",
+            "--cpuset-mems",
+            "0",
+            &tag,
+            "sleep",
+            "1000",
+        ]);
+        command::run(&mut client).ok();
+        let host = inspected(&engine, &name)["HostConfig"].clone();
+        for (key, value) in [
+            ("MemorySwap", json!(96 << 20)),
+            ("MemoryReservation", json!(32 << 20)),
+            ("CpuPeriod", json!(50_000)),
+            ("CpuQuota", json!(25_000)),
+            ("CpusetCpus", json!("0")),
+            ("CpusetMems", json!("0")),
+        ] {
+            assert_eq!(host[key], value, "{verb} {key}");
+        }
+        if verb.ends_with("-d") && !engine.is_peer() {
+            let pid = state(&engine, &name)["Pid"].as_i64().unwrap_or_default();
+            assert_eq!(limit_of_memory(pid), (64_u64 << 20).to_string());
+            assert_eq!(limit_of(pid, "cpuset", "cpuset.cpus"), "0");
+        }
+    }
+}

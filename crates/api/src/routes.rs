@@ -100,7 +100,7 @@ static ROUTES: &[Route] = &[
     route!("POST" "/containers/{id}/rename" ["name"] containers::rename::post),
     route!("POST" "/containers/{id}/restart" ["signal" "t"] containers::stop::restart),
     route!("GET" "/containers/{id}/stats"),
-    route!("GET" "/containers/{id}/top"),
+    route!("GET" "/containers/{id}/top" ["ps_args"] containers::top::get),
     route!("POST" "/containers/{id}/update" [] containers::update::post),
     route!("POST" "/containers/{id}/exec" [] containers::exec::create),
     route!("GET" "/exec/{id}/json" [] containers::exec::inspect),

@@ -57,6 +57,9 @@ pub enum Error {
     Update { id: String, why: String },
     #[error("Cannot update container {id}: {why}")]
     UpdateFailed { id: String, why: String },
+    /// What `ps` says, or what can't be asked of it.
+    #[error("{0}")]
+    Ps(String),
     #[error("the shim of container {id} refused: {message}")]
     ShimRefused { id: String, message: String },
     #[error(
@@ -225,7 +228,9 @@ impl Explain for Error {
             Self::Layer { source, .. } | Self::Rename(source) => source.class(),
             Self::Registry(error) => error.class(),
             // 500, as dockerd.
-            Self::NotPaused(_) | Self::UpdateFailed { .. } | Self::ShimRefused { .. } => Class::Internal,
+            Self::NotPaused(_) | Self::Ps(_) | Self::UpdateFailed { .. } | Self::ShimRefused { .. } => {
+                Class::Internal
+            }
             Self::Path(_)
             | Self::ShimLost(_)
             | Self::File { .. }

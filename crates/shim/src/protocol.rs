@@ -57,6 +57,8 @@ pub enum ToShim {
     Freeze { frozen: bool },
     /// Change the container's limits. Answered with a [`FromShim::Hello`].
     Limit(Box<LinuxResources>),
+    /// Ask for all processes of the container, as [`FromShim::Processes`].
+    Processes,
     /// Make a process that joins the running container, and let this connection be about it: `Created` or `Failed`, then
     /// `Start`, `Signal`, `Resize`, and `Exited`.
     Join(Box<Guest>),
@@ -89,6 +91,9 @@ pub enum FromShim {
     },
     Created {
         pid: i32,
+    },
+    Processes {
+        pids: Vec<i32>,
     },
     Started,
     /// This connection carries streams from here on.

@@ -247,6 +247,10 @@ impl Shim {
             }
             (ToShim::ResizeExec { exec, rows, columns }, _) => Some(self.resize(&exec, rows, columns)),
             (ToShim::Freeze { frozen }, _) => Some(self.freeze(frozen)),
+            (ToShim::Processes, _) => Some(match self.cgroup.process_ids() {
+                Ok(pids) => FromShim::Processes { pids },
+                Err(error) => refused(&diag::chain(&error)),
+            }),
             (ToShim::Limit(resources), _) => Some(self.limit(&resources)),
             (ToShim::Status, Some(at)) => Some(self.hello(&self.tasks[at])),
             // It would be held still before it has said that it runs.

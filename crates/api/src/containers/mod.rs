@@ -15,6 +15,7 @@ pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod start;
 pub(crate) mod stop;
+pub(crate) mod top;
 pub(crate) mod update;
 pub(crate) mod wait;
 

@@ -35,6 +35,7 @@ pub(crate) mod search;
 pub(crate) mod service;
 pub(crate) mod start;
 pub(crate) mod tag;
+pub(crate) mod top;
 pub(crate) mod units;
 pub(crate) mod update;
 pub(crate) mod version;

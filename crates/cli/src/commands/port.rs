@@ -25,16 +25,16 @@ pub(crate) fn port(call: &Call) -> Outcome {
 
 fn one(name: &str, port: &str, ports: &Value) -> Result<Vec<String>, Error> {
     let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-    go::parse_uint(number, 16).map_err(|why| wrong(format!("invalid port ({number}): {why}")))?;
+    go::parse_uint(number, 16).map_err(|why| wrong(&format!("invalid port ({number}): {why}")))?;
     let mut lines: Vec<String> = places(&ports[format!("{number}/{protocol}")]).collect();
     lines.sort();
     match lines.is_empty() {
-        true => Err(wrong(format!("No public port '{port}' published for {name}"))),
+        true => Err(wrong(&format!("No public port '{port}' published for {name}"))),
         false => Ok(lines),
     }
 }
 
-fn wrong(why: String) -> Error {
+fn wrong(why: &str) -> Error {
     Error::Several(format!("Error: {why}"))
 }
 

@@ -3,7 +3,7 @@
 use flags::{Args, Flag, Kind};
 
 use crate::commands::{
-    attach, containers, cp, exec, files, inspect, logs, port, prune, rename, run, start, update,
+    attach, containers, cp, exec, files, inspect, logs, port, prune, rename, run, start, top, update,
 };
 
 use super::{Action, Command, GROUP, LEAF, NO_CHECKPOINTS, WINDOWS, kinds};
@@ -561,7 +561,7 @@ pub(crate) static CONTAINER_TOP: Command = Command {
     also: "container top, top",
     args: Args::AtLeast(1),
     stop_at_positional: true,
-    action: Action::NotYet,
+    action: Action::Run(top::top),
     ..LEAF
 };
 

@@ -7,6 +7,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::attach::Streams;
+use super::effect;
 use super::record::Container;
 use super::resources::Update;
 use super::state::Exit;
@@ -162,13 +163,19 @@ impl Handle {
         Ok(receiver)
     }
 
-    /// Stops it: the signal, and SIGKILL when the time is over. One that doesn't run is [`Error::NotModified`].
+    /// Stops it: the signal, and SIGKILL when the time is over, or at once where the signal can have no effect. One that doesn't run is [`Error::NotModified`].
     pub async fn stop(&self, signal: i32, patience: Option<Duration>, why: Purpose) -> Result<(), Error> {
         if !self.view().container.state.is_active() {
             return Err(Error::NotModified(self.id.clone()));
         }
         let stopped = self.waiter(WaitFor::NotRunning);
+        let before = self.is_deaf_to(signal).await;
         ignore_ended(self.signal(signal, why).await)?;
+        // Before and after: a program may come to handle the signal in between. Who waits for ever wants no SIGKILL.
+        let patience = match patience {
+            Some(_) if before && self.is_deaf_to(signal).await => Some(Duration::ZERO),
+            other => other,
+        };
         let ended = tokio::time::timeout(patience.unwrap_or(Duration::MAX), stopped.done()).await;
         if ended.is_err() {
             let stopped = self.waiter(WaitFor::NotRunning);
@@ -176,6 +183,11 @@ impl Handle {
             stopped.done().await;
         }
         Ok(())
+    }
+
+    async fn is_deaf_to(&self, signal: i32) -> bool {
+        let Some(pid) = self.view().container.state.live().map(|live| live.pid) else { return false };
+        tokio::task::spawn_blocking(move || effect::is_without(pid, signal)).await.unwrap_or(false)
     }
 
     /// Begins to wait now; what happens from here on isn't missed.

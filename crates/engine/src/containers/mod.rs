@@ -9,6 +9,7 @@ mod attach;
 pub mod config;
 mod create;
 mod devices;
+mod effect;
 mod exec;
 mod files;
 mod handle;
@@ -20,6 +21,7 @@ mod resources;
 mod restart;
 mod spec;
 pub mod state;
+mod top;
 mod user;
 
 use std::collections::{BTreeMap, HashMap};
@@ -40,6 +42,7 @@ pub use layers::Change;
 pub use prune::{PRUNE_KEYS, Pruned};
 pub use record::{Container, Places};
 pub use resources::Update;
+pub use top::Top;
 
 use crate::Error;
 use crate::events::{Events, Kind};

@@ -174,6 +174,25 @@ impl Cgroup {
         }
     }
 
+    /// The processes inside, also in groups that the container made for itself.
+    pub fn process_ids(&self) -> Result<Vec<i32>, Error> {
+        let Some(folder) = self.folders.first() else { return Ok(Vec::new()) };
+        let doing = "list the container's processes";
+        let (mut pids, mut waiting) = (Vec::new(), vec![folder.path.clone()]);
+        while let Some(group) = waiting.pop() {
+            match fs::read_to_string(group.join("cgroup.procs")) {
+                Ok(list) => pids.extend(list.lines().filter_map(|line| line.parse::<i32>().ok())),
+                // The container takes its own groups away as it likes.
+                Err(_) if group != folder.path => continue,
+                Err(error) => return Err(error).doing(doing),
+            }
+            let entries = fs::read_dir(&group).into_iter().flatten().flatten();
+            waiting
+                .extend(entries.filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()));
+        }
+        Ok(pids)
+    }
+
     /// Descriptors of the processes inside: they can't come to mean others.
     fn processes(&self) -> Result<Vec<OwnedFd>, Error> {
         let Some(folder) = self.folders.first() else { return Ok(Vec::new()) };
