@@ -110,3 +110,17 @@ fn a_killed_engine_loses_neither_output_nor_exit_code() {
     assert_eq!(engine.post(&format!("/containers/{name}/wait"), &Value::Null).json()["StatusCode"], 137);
     assert!(logs(&engine, &name).starts_with("before\n"));
 }
+
+#[test]
+fn what_would_have_no_effect_is_refused_by_name() {
+    let engine = Engine::ours();
+    let tag = engine.busybox();
+    for flag in ["--memory-swappiness=10", "--oom-kill-disable"] {
+        let output = engine.ketch(["create", "--network", "none", flag, &tag, "true"]);
+        assert_eq!(output.code, 1, "{output:?}");
+        let name = if flag.contains("oom") { "OomKillDisable" } else { "MemorySwappiness" };
+        assert!(output.stderr.contains(&format!("HostConfig.{name} is not supported")), "{output:?}");
+    }
+    // What clients send by themselves means nothing and is taken.
+    engine.ketch(["create", "--network", "none", "--memory-swappiness=-1", &tag, "true"]).ok();
+}

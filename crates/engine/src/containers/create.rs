@@ -276,6 +276,16 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
     let own = |list: &[&str]| hidden.then(|| list.iter().map(|&path| path.to_owned()).collect());
     host.masked_paths = host.masked_paths.or_else(|| own(spec::MASKED_PATHS));
     host.readonly_paths = host.readonly_paths.or_else(|| own(spec::READONLY_PATHS));
+    // Clients send what means "as it is"; anything else would be ignored.
+    for (name, asked) in [
+        ("MemorySwappiness", host.memory_swappiness.is_some_and(|value| value != -1)),
+        ("OomKillDisable", host.oom_kill_disable == Some(true)),
+    ] {
+        if asked {
+            let instead = Some("cgroup v2 has neither: give the container the memory that it needs".to_owned());
+            return Err(Error::Unsupported { feature: format!("HostConfig.{name}"), instead });
+        }
+    }
     host.oom_kill_disable = host.oom_kill_disable.or(Some(false));
     Ok(host)
 }
