@@ -105,7 +105,7 @@ impl<'a> Writer<'a> {
         if let Some(link) = self.earlier(&entry, node.stat()) {
             return self.header(&link);
         }
-        entry.size = u64::try_from(node.stat().st_size).unwrap_or_default();
+        entry.size = node.size();
         self.header(&entry)?;
         self.content(&entry, node)?;
         let over = entry.size % BLOCK;
@@ -132,18 +132,13 @@ impl<'a> Writer<'a> {
             }
             let hole = rustix::fs::seek(fd, SeekFrom::Hole(at)).map_or(size, |hole| hole.min(size)).max(at);
             let hole = if hole == at { size } else { hole };
-            at = self.copy(fd, at, hole, &entry.name)?;
+            at = self.copy(node, at, hole, &entry.name)?;
         }
         Ok(())
     }
 
-    fn copy(
-        &mut self,
-        fd: std::os::fd::BorrowedFd<'_>,
-        from: u64,
-        to: u64,
-        name: &[u8],
-    ) -> Result<u64, Error> {
+    fn copy(&mut self, node: &Node, from: u64, to: u64, name: &[u8]) -> Result<u64, Error> {
+        let (fd, kernels) = (node.fd(), || node.is_kernels());
         let mut at = from;
         while at < to {
             let want = usize::try_from(to - at).unwrap_or(usize::MAX).min(self.buffer.len());
@@ -157,6 +152,10 @@ impl<'a> Writer<'a> {
                     at += count as u64;
                 }
                 Err(Errno::INTR) => {}
+                Err(_) if kernels() => {
+                    self.zeros(to - at)?;
+                    return Ok(to);
+                }
                 Err(e) => return Err(Error::pack("read", name, e)),
             }
         }
