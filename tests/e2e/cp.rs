@@ -204,10 +204,13 @@ fn what_is_at_a_path_stands_in_a_header() {
     let stat = |path: &str| {
         let reply = archive(&engine, "HEAD", &name, path).expect(200);
         let packed = reply.header("x-docker-container-path-stat").unwrap().to_owned();
-        assert_eq!(
-            archive(&engine, "GET", &name, path).header("x-docker-container-path-stat"),
-            Some(&packed[..])
-        );
+        // dockerd itself changes the root's time.
+        if path != "/" {
+            assert_eq!(
+                archive(&engine, "GET", &name, path).header("x-docker-container-path-stat"),
+                Some(&packed[..])
+            );
+        }
         let text = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &packed).unwrap();
         let stat: serde_json::Value = serde_json::from_slice(&text).unwrap();
         (
@@ -255,6 +258,27 @@ fn tarred(entries: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
         builder.append(&header, content.as_bytes()).unwrap();
     }
     builder.into_inner().unwrap()
+}
+
+// covers: cli docker cp
+#[test]
+fn a_dash_is_a_tar_on_the_output_or_the_input() {
+    let engine = Engine::isolated();
+    let name = container(&engine, "c", "sleep 1000");
+    for mut client in [engine.docker_command(), engine.ketch_command()] {
+        let output = client.args(["cp", &format!("{name}:/t/of"), "-"]).output().unwrap();
+        let mut archive = tar::Archive::new(&output.stdout[..]);
+        let names: Vec<_> =
+            archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().into_owned()).collect();
+        assert_eq!(names, [Path::new("of")]);
+    }
+    for (content, mut client) in [("1", engine.docker_command()), ("2", engine.ketch_command())] {
+        let input = Scratch::create();
+        let file = input.write("in.tar", tarred(&[("in", tar::EntryType::Regular, content)]));
+        client.args(["cp", "-", &format!("{name}:/t")]).stdin(fs::File::open(file).unwrap());
+        command::run(&mut client).ok();
+        assert_eq!(engine.docker(["exec", &name, "cat", "/t/in"]).ok(), content);
+    }
 }
 
 // covers: api PUT /containers/{id}/archive ?path

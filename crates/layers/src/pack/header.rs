@@ -8,14 +8,14 @@ use rustix::fs::{FileType, SeekFrom, Stat};
 use rustix::io::Errno;
 use tar::{EntryType, Header};
 
-use super::node::Node;
+use super::node::{Node, Xattrs};
 use crate::Error;
 
 const BLOCK: u64 = 512;
 /// What a ustar header's octal fields can hold.
 const MAX_ID: u64 = 0o7_777_777;
 const MAX_SIZE: u64 = 0o77_777_777_777;
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Writes entries one after the other.
 pub(super) struct Writer<'a> {
@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
             FileType::BlockDevice => entry.device(EntryType::Block, stat),
             FileType::Socket | FileType::Unknown => return Ok(()),
         }
-        self.linked_or(entry, stat)
+        self.linked_or(&entry, stat)
     }
 
     /// A directory's entry, to be written now or later.
@@ -78,10 +78,10 @@ impl<'a> Writer<'a> {
     }
 
     /// The entry, or one that says that the file has been here under another name.
-    fn linked_or(&mut self, entry: Entry, stat: &Stat) -> Result<(), Error> {
-        match self.earlier(&entry, stat) {
+    fn linked_or(&mut self, entry: &Entry, stat: &Stat) -> Result<(), Error> {
+        match self.earlier(entry, stat) {
             Some(link) => self.header(&link),
-            None => self.header(&entry),
+            None => self.header(entry),
         }
     }
 
@@ -205,7 +205,7 @@ pub(super) struct Entry {
     /// Seconds and nanoseconds after them.
     time: (i64, u32),
     numbers: (u32, u32),
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    xattrs: Xattrs,
 }
 
 impl Default for Entry {

@@ -21,6 +21,9 @@ const PROC: i64 = 0x9fa0;
 const KERNELS: [i64; 8] =
     [PROC, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673, 0xcafe_4a11];
 
+/// Names and values, sorted.
+pub(super) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 pub(super) struct Node {
     /// Readable if it is a file or a directory.
     fd: OwnedFd,
@@ -107,7 +110,7 @@ impl Node {
     }
 
     /// The extended attributes that mean something elsewhere, sorted. Only files and directories have any.
-    pub(super) fn xattrs(&self, shown: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    pub(super) fn xattrs(&self, shown: &[u8]) -> Result<Xattrs, Error> {
         if !matches!(self.kind(), FileType::RegularFile | FileType::Directory) {
             return Ok(Vec::new());
         }
