@@ -1,5 +1,7 @@
 //! What a container changed, all that it has, and images of it.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::time::SystemTime;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! Files into containers and out of them.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
