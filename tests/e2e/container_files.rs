@@ -214,3 +214,18 @@ fn a_body_is_the_configuration_and_what_is_wrong_is_told() {
         assert_eq!(commit(&query, &Value::Null).expect(status).message(), said, "{query}");
     }
 }
+
+/// A layer that we packed is one to everybody: saved, loaded again, and the same image.
+#[test]
+fn a_committed_image_is_saved_and_loaded_again() {
+    let engine = Engine::isolated();
+    let (name, image) = (container(&engine), engine.name("moved"));
+    let id = engine.ketch(["commit", &name, &image]).ok();
+    let file = engine.scratch().path().join("moved.tar");
+    engine.docker(["save", "-o", file.to_str().unwrap(), &image]).ok();
+    engine.docker(["rmi", "-f", &image]).ok();
+    engine.docker(["load", "-i", file.to_str().unwrap()]).ok();
+    assert_eq!(inspect(&engine, &image)["Id"], id.trim());
+    assert_eq!(engine.docker(["run", "--rm", "--network", "none", &image, "cat", "/d/g"]).ok(), "f");
+    engine.docker(["rmi", "-f", &image]).ok();
+}
