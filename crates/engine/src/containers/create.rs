@@ -282,7 +282,8 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
         ("OomKillDisable", host.oom_kill_disable == Some(true)),
     ] {
         if asked {
-            let instead = Some("cgroup v2 has neither: give the container the memory that it needs".to_owned());
+            let instead =
+                Some("cgroup v2 has neither: give the container the memory that it needs".to_owned());
             return Err(Error::Unsupported { feature: format!("HostConfig.{name}"), instead });
         }
     }

@@ -8,14 +8,14 @@ use rustix::fs::{FileType, SeekFrom, Stat};
 use rustix::io::Errno;
 use tar::{EntryType, Header};
 
-use super::node::Node;
+use super::node::{Node, Xattrs};
 use crate::Error;
 
 const BLOCK: u64 = 512;
 /// What a ustar header's octal fields can hold.
 const MAX_ID: u64 = 0o7_777_777;
 const MAX_SIZE: u64 = 0o77_777_777_777;
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Writes entries one after the other.
 pub(super) struct Writer<'a> {
@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
             FileType::BlockDevice => entry.device(EntryType::Block, stat),
             FileType::Socket | FileType::Unknown => return Ok(()),
         }
-        self.linked_or(entry, stat)
+        self.linked_or(&entry, stat)
     }
 
     /// A directory's entry, to be written now or later.
@@ -78,10 +78,10 @@ impl<'a> Writer<'a> {
     }
 
     /// The entry, or one that says that the file has been here under another name.
-    fn linked_or(&mut self, entry: Entry, stat: &Stat) -> Result<(), Error> {
-        match self.earlier(&entry, stat) {
+    fn linked_or(&mut self, entry: &Entry, stat: &Stat) -> Result<(), Error> {
+        match self.earlier(entry, stat) {
             Some(link) => self.header(&link),
-            None => self.header(&entry),
+            None => self.header(entry),
         }
     }
 
@@ -105,7 +105,7 @@ impl<'a> Writer<'a> {
         if let Some(link) = self.earlier(&entry, node.stat()) {
             return self.header(&link);
         }
-        entry.size = u64::try_from(node.stat().st_size).unwrap_or_default();
+        entry.size = node.size();
         self.header(&entry)?;
         self.content(&entry, node)?;
         let over = entry.size % BLOCK;
@@ -132,18 +132,13 @@ impl<'a> Writer<'a> {
             }
             let hole = rustix::fs::seek(fd, SeekFrom::Hole(at)).map_or(size, |hole| hole.min(size)).max(at);
             let hole = if hole == at { size } else { hole };
-            at = self.copy(fd, at, hole, &entry.name)?;
+            at = self.copy(node, at, hole, &entry.name)?;
         }
         Ok(())
     }
 
-    fn copy(
-        &mut self,
-        fd: std::os::fd::BorrowedFd<'_>,
-        from: u64,
-        to: u64,
-        name: &[u8],
-    ) -> Result<u64, Error> {
+    fn copy(&mut self, node: &Node, from: u64, to: u64, name: &[u8]) -> Result<u64, Error> {
+        let (fd, kernels) = (node.fd(), || node.is_kernels());
         let mut at = from;
         while at < to {
             let want = usize::try_from(to - at).unwrap_or(usize::MAX).min(self.buffer.len());
@@ -157,6 +152,10 @@ impl<'a> Writer<'a> {
                     at += count as u64;
                 }
                 Err(Errno::INTR) => {}
+                Err(_) if kernels() => {
+                    self.zeros(to - at)?;
+                    return Ok(to);
+                }
                 Err(e) => return Err(Error::pack("read", name, e)),
             }
         }
@@ -206,7 +205,7 @@ pub(super) struct Entry {
     /// Seconds and nanoseconds after them.
     time: (i64, u32),
     numbers: (u32, u32),
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    xattrs: Xattrs,
 }
 
 impl Default for Entry {

@@ -16,6 +16,13 @@ const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC)
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 /// The kernel's own limit of a list of names and of a value.
 const MAX_XATTR: usize = 64 * 1024;
+const PROC: i64 = 0x9fa0;
+/// proc, sysfs, cgroup and cgroup2, debugfs, tracefs, securityfs, bpf.
+const KERNELS: [i64; 8] =
+    [PROC, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673, 0xcafe_4a11];
+
+/// Names and values, sorted.
+pub(super) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 pub(super) struct Node {
     /// Readable if it is a file or a directory.
@@ -30,7 +37,12 @@ impl Node {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::STALE) => return Ok(None),
             other => other.map_err(|e| Error::pack("open", shown, e))?,
         };
-        Self::of(fd, shown)?.ready(shown).map(Some)
+        let node = Self::of(fd, shown)?;
+        let copy = node.fd.try_clone().map_err(|e| Error::pack("open", shown, e))?;
+        match node.ready(shown) {
+            Err(_) if Self::of(copy, shown)?.is_kernels() => Ok(None),
+            other => other.map(Some),
+        }
     }
 
     /// Opened for reading, if it is something to be read.
@@ -39,6 +51,17 @@ impl Node {
             FileType::RegularFile | FileType::Directory => self.readable(shown),
             _ => Ok(self),
         }
+    }
+
+    /// Whether it is the kernel's own, in `/proc` or `/sys`: there, files may be seen and not read, sizes are guesses
+    /// and what belongs to a process goes with it. Nobody's data is lost when it is left out.
+    pub(super) fn is_kernels(&self) -> bool {
+        rustix::fs::fstatfs(&self.fd).is_ok_and(|found| KERNELS.contains(&found.f_type))
+    }
+
+    /// As much as there is to be had, where the kernel's own files are concerned.
+    fn lenient<T: Default>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        result.or_else(|error| if self.is_kernels() { Ok(T::default()) } else { Err(error) })
     }
 
     /// What an open descriptor is.
@@ -83,11 +106,11 @@ impl Node {
     /// A symlink's target.
     pub(super) fn target(&self, shown: &[u8]) -> Result<Vec<u8>, Error> {
         let target = rustix::fs::readlinkat(&self.fd, "", Vec::new());
-        Ok(target.map_err(|e| Error::pack("read the link", shown, e))?.into_bytes())
+        self.lenient(target.map_err(|e| Error::pack("read the link", shown, e)).map(|t| t.into_bytes()))
     }
 
     /// The extended attributes that mean something elsewhere, sorted. Only files and directories have any.
-    pub(super) fn xattrs(&self, shown: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    pub(super) fn xattrs(&self, shown: &[u8]) -> Result<Xattrs, Error> {
         if !matches!(self.kind(), FileType::RegularFile | FileType::Directory) {
             return Ok(Vec::new());
         }
@@ -113,6 +136,16 @@ impl Node {
 
     /// The names in a directory, sorted.
     pub(super) fn names(&self, shown: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        self.lenient(self.listed(shown))
+    }
+
+    /// How many bytes of it are content.
+    pub(super) fn size(&self) -> u64 {
+        let guessed = rustix::fs::fstatfs(&self.fd).is_ok_and(|found| found.f_type == PROC);
+        if guessed { 0 } else { u64::try_from(self.stat.st_size).unwrap_or_default() }
+    }
+
+    fn listed(&self, shown: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         let failed = |e: io::Error| Error::pack("list", shown, e);
         let mut names = Vec::new();
         let listing = rustix::fs::Dir::read_from(self.fd.as_fd()).map_err(|e| failed(e.into()))?;

@@ -172,7 +172,7 @@ fn final_target(root: BorrowedFd<'_>, path: &str) -> String {
 }
 
 fn modified(stat: &Stat) -> SystemTime {
-    let nanoseconds = Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).unwrap_or_default());
+    let nanoseconds = Duration::from_nanos(stat.st_mtime_nsec);
     let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
     let whole = match stat.st_mtime < 0 {
         true => SystemTime::UNIX_EPOCH.checked_sub(seconds),
