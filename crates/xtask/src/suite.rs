@@ -18,6 +18,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("docker-registry", "docker-registry"),
     ("skopeo", "skopeo"),
     ("python3", "python3"),
+    ("ps", "procps"),
+    ("zstd", "zstd"),
 ];
 const LIMIT: u64 = 25_000_000;
 
