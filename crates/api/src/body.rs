@@ -87,18 +87,16 @@ impl BlockingReader {
     }
 }
 
-/// What of a body is still read after it turned out to be wrong.
+/// What of a body is still read after it turned out to be wrong, or to have ended already.
 const MAX_DRAINED: u64 = 1 << 30;
 
 impl BlockingReader {
-    /// Lets `work` read. If it fails, the rest of the body is read all the same: a client that is cut off while it
-    /// sends would tell its user of a broken pipe, not of what is wrong.
+    /// Lets `work` read, and reads what it left: the blocks behind an archive's end, or all of what it found wrong. A client
+    /// that is cut off while it sends would tell its user of a broken pipe, not of what happened.
     pub(crate) fn lend<T, E>(mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         let result = work(&mut self);
-        if result.is_err() {
-            // What can't be read needn't be.
-            let _ = io::copy(&mut io::Read::take(self, MAX_DRAINED), &mut io::sink());
-        }
+        // What can't be read needn't be.
+        let _ = io::copy(&mut io::Read::take(self, MAX_DRAINED), &mut io::sink());
         result
     }
 }
