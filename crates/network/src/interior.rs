@@ -31,6 +31,8 @@ pub struct Cable {
     pub addresses: Vec<Address>,
     /// Where everything else goes, if by this cable.
     pub gateways: Vec<IpAddr>,
+    /// It reaches no other cable of the bridge that is kept apart too.
+    pub isolated: bool,
 }
 
 impl Interior {
@@ -133,6 +135,9 @@ fn plug(
         mac: cable.mac,
         mtu: cable.mtu,
     })?;
+    if cable.isolated {
+        outside.isolate(&cable.outside)?;
+    }
     let index = inside.index(&cable.inside)?.unwrap_or_default();
     if sysctl::has_ipv6() {
         let wanted = cable.addresses.iter().any(|address| address.ip.is_ipv6());

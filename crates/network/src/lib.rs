@@ -6,9 +6,13 @@ mod error;
 pub mod firewall;
 mod interior;
 mod links;
+mod listeners;
 pub mod pools;
+mod subnet;
 mod sysctl;
 
 pub use error::Error;
 pub use interior::{Cable, Interior};
 pub use links::{Address, Bridge, Links};
+pub use listeners::{Listener, listeners};
+pub use subnet::{Subnet, SubnetError};

@@ -139,6 +139,21 @@ impl Links {
         self.0.apply(vec![message]).map_err(kernel("connect a container to its network"))
     }
 
+    /// Keeps a bridge's port from the other ports that are kept so: they reach the bridge alone.
+    pub(crate) fn isolate(&mut self, name: &str) -> Result<(), Error> {
+        const BRIDGE: u8 = 7;
+        const PORT_INFO: u16 = 12;
+        const ISOLATED: u16 = 33;
+        let index = self.index(name)?.ok_or_else(|| missing(name))?;
+        let mut header = link_header(index, 0);
+        header[0] = BRIDGE;
+        let mut message = Message::new(NEW_LINK, 0, &header);
+        message.nest(PORT_INFO, |port| {
+            port.u8(ISOLATED, 1);
+        });
+        self.0.apply(vec![message]).map_err(kernel("keep a container from its neighbours"))
+    }
+
     /// Brings loopback up.
     pub fn raise_loopback(&mut self) -> Result<(), Error> {
         self.0

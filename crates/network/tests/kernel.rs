@@ -1,5 +1,7 @@
 //! The kernel takes what is written. Each test has a network namespace of its own, which stands for a host.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
@@ -39,6 +41,7 @@ fn container(links: &mut Links) -> Interior {
         mtu: None,
         addresses: vec![Address { ip: IpAddr::V4(INSIDE), prefix: 24 }],
         gateways: vec![IpAddr::V4(GATEWAY)],
+        isolated: true,
     };
     Interior::connected(links, &[cable]).unwrap()
 }

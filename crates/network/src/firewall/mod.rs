@@ -54,6 +54,10 @@ impl Transport {
         }
     }
 
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|transport| transport.name() == text)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -64,7 +68,7 @@ impl Transport {
 }
 
 /// Ports of the host that lead to a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
     /// The host's address; an unspecified one is every address of its family.
     pub host: IpAddr,
@@ -74,6 +78,18 @@ pub struct Publication {
     pub count: u16,
     pub container: IpAddr,
     pub container_port: u16,
+}
+
+impl Publication {
+    /// The last port of the host.
+    pub fn last(&self) -> u16 {
+        self.first.saturating_add(self.count.saturating_sub(1))
+    }
+
+    /// Each port of the host with the container's.
+    pub fn pairs(&self) -> impl Iterator<Item = (u16, u16)> + use<> {
+        (0..self.count).zip(self.first..).zip(self.container_port..).map(|((_, host), inside)| (host, inside))
+    }
 }
 
 /// A table in the network namespace that the engine is in.
@@ -178,7 +194,7 @@ fn place_of_port(port: &Publication) -> (&'static str, Element) {
     };
     let any = port.host.is_unspecified();
     if port.count > 1 {
-        let last = port.first.saturating_add(port.count - 1);
+        let last = port.last();
         let (lowest, highest) = match any {
             true => (vec![0; octets(port.host).len()], vec![255; octets(port.host).len()]),
             false => (octets(port.host), octets(port.host)),

@@ -1,0 +1,364 @@
+//! A container's way into its networks, and out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use network::firewall::Publication;
+use network::{Cable, Interior};
+
+use super::ports::{self, Target, Taken, Wanted};
+use super::record::{Driver, Endpoint, Held, Lease, Network};
+use super::{Family, NetworkError, Networks, Tables, options};
+use crate::Error;
+
+/// Who wants in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Guest<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) name: &'a str,
+}
+
+/// A container's networks while it runs.
+#[derive(Debug)]
+pub struct Attached {
+    pub(crate) interior: Interior,
+    pub(crate) endpoints: BTreeMap<String, Endpoint>,
+    pub(crate) ports: Vec<Publication>,
+}
+
+impl Networks {
+    /// Takes addresses and ports, and makes a network namespace with cables to all its networks: `first` has the first
+    /// link. After an error nothing of it is left. Blocking.
+    pub(crate) fn attach(
+        &self,
+        guest: Guest<'_>,
+        first: &str,
+        endpoints: &BTreeMap<String, Endpoint>,
+        wanted: &[Wanted],
+    ) -> Result<Attached, Error> {
+        let mut endpoints = endpoints.clone();
+        let (networks, ports) = self.reserve(guest, first, &mut endpoints, wanted)?;
+        match self.connect_all(&networks, &endpoints, &ports) {
+            Ok(interior) => {
+                self.tell(guest, &endpoints, "connect");
+                Ok(Attached { interior, endpoints, ports })
+            }
+            Err(error) => {
+                self.tables().forget(&endpoints, &ports);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn reserve(
+        &self,
+        guest: Guest<'_>,
+        first: &str,
+        endpoints: &mut BTreeMap<String, Endpoint>,
+        wanted: &[Wanted],
+    ) -> Result<(Vec<Network>, Vec<Publication>), Error> {
+        let mut networks = Vec::new();
+        for name in endpoints.keys() {
+            networks.push(self.get(name)?);
+        }
+        // The order of the links: the network that the container was made with, then by name.
+        networks.sort_by_key(|network| network.name != first);
+        let mut tables = self.tables();
+        let mut links = HashMap::new();
+        for network in &networks {
+            let Some(endpoint) = endpoints.get_mut(&network.name) else { continue };
+            let inside = next_link(&mut links, network);
+            match tables.lease(guest, network, endpoint, inside) {
+                Ok(lease) => {
+                    endpoint.network_id.clone_from(&network.id);
+                    endpoint.lease = Some(lease);
+                }
+                Err(error) => {
+                    tables.forget(endpoints, &[]);
+                    return Err(error.into());
+                }
+            }
+        }
+        choose_gateway(&networks, endpoints);
+        let target = target(&networks, endpoints);
+        match tables.publish(guest, wanted, target) {
+            Ok(ports) => Ok((networks, ports)),
+            Err(error) => {
+                tables.forget(endpoints, &[]);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn connect_all(
+        &self,
+        networks: &[Network],
+        endpoints: &BTreeMap<String, Endpoint>,
+        ports: &[Publication],
+    ) -> Result<Interior, NetworkError> {
+        let cabled: Vec<Network> =
+            networks.iter().filter(|network| network.driver == Driver::Bridge).cloned().collect();
+        let others = || self.tables().published.iter().map(|(port, _)| port.clone()).collect();
+        let mut is_new = false;
+        let all = || {
+            is_new = true;
+            others()
+        };
+        let interior = self.kernel.with(&cabled, all, |links, bridges| {
+            let cables: Vec<Cable> = cabled
+                .iter()
+                .filter_map(|network| cable(network, endpoints.get(&network.name)?, *bridges.get(&network.id)?))
+                .collect();
+            Interior::connected(links, &cables)
+        })?;
+        // A table that was made just now has these ports already.
+        if !is_new {
+            self.kernel.publish(ports, true)?;
+        }
+        Ok(interior)
+    }
+
+    /// Gives everything back. What the kernel has goes with the container's last process.
+    pub(crate) fn detach(&self, guest: Guest<'_>, endpoints: &BTreeMap<String, Endpoint>, ports: &[Publication]) {
+        if let Err(error) = self.kernel.publish(ports, false) {
+            tracing::warn!(container = guest.name, error = diag::chain(&error), "its ports stay open");
+        }
+        self.tables().forget(endpoints, ports);
+        self.tell(guest, endpoints, "disconnect");
+    }
+
+    fn tell(&self, guest: Guest<'_>, endpoints: &BTreeMap<String, Endpoint>, action: &str) {
+        for name in endpoints.keys() {
+            if let Ok(network) = self.get(name) {
+                self.emit(&network, action, &[("container", guest.id)]);
+            }
+        }
+    }
+
+    /// After a restart: makes sure that the kernel has what running containers need.
+    pub(crate) fn restore(&self) -> Result<(), Error> {
+        let used: Vec<Network> = {
+            let tables = self.tables();
+            let used = |network: &&Network| {
+                network.subnets.iter().any(|range| tables.holders.keys().any(|ip| range.subnet.contains(*ip)))
+            };
+            tables.networks.values().filter(used).cloned().collect()
+        };
+        let published = || self.tables().published.iter().map(|(port, _)| port.clone()).collect();
+        if used.is_empty() {
+            return Ok(());
+        }
+        Ok(self.kernel.with(&used, published, |_, _| Ok(()))?)
+    }
+
+    /// Adds a running container to a network.
+    pub(crate) fn plug(
+        &self,
+        guest: Guest<'_>,
+        pid: i32,
+        name: &str,
+        endpoints: &BTreeMap<String, Endpoint>,
+        endpoint: &mut Endpoint,
+    ) -> Result<(), Error> {
+        let network = self.get(name)?;
+        let mut links: HashMap<String, usize> = HashMap::new();
+        let used: Vec<&str> =
+            endpoints.values().filter_map(|e| Some(e.lease.as_ref()?.inside.as_str())).collect();
+        let inside = std::iter::repeat_with(|| next_link(&mut links, &network))
+            .find(|link| !used.contains(&link.as_str()))
+            .unwrap_or_default();
+        let lease = self.tables().lease(guest, &network, endpoint, inside)?;
+        endpoint.network_id.clone_from(&network.id);
+        endpoint.lease = Some(lease);
+        let others = || self.tables().published.iter().map(|(port, _)| port.clone()).collect();
+        let result = self.kernel.with(std::slice::from_ref(&network), others, |links, bridges| {
+            let bridge = bridges.get(&network.id).copied().unwrap_or_default();
+            match cable(&network, endpoint, bridge) {
+                Some(cable) => Interior::of_process(pid)?.connect(links, &cable),
+                None => Ok(()),
+            }
+        });
+        if let Err(error) = result {
+            self.tables().forget(&BTreeMap::from([(name.to_owned(), endpoint.clone())]), &[]);
+            endpoint.lease = None;
+            return Err(error.into());
+        }
+        self.emit(&network, "connect", &[("container", guest.id)]);
+        Ok(())
+    }
+
+    /// Takes a running container out of a network.
+    pub(crate) fn unplug(&self, guest: Guest<'_>, pid: i32, name: &str, endpoint: &Endpoint) -> Result<(), Error> {
+        if let Some(lease) = &endpoint.lease {
+            Interior::of_process(pid)
+                .and_then(|interior| interior.disconnect(&lease.inside))
+                .map_err(NetworkError::from)?;
+        }
+        self.tables().forget(&BTreeMap::from([(name.to_owned(), endpoint.clone())]), &[]);
+        if let Ok(network) = self.get(name) {
+            self.emit(&network, "disconnect", &[("container", guest.id)]);
+        }
+        Ok(())
+    }
+}
+
+impl Tables {
+    fn lease(
+        &mut self,
+        guest: Guest<'_>,
+        network: &Network,
+        endpoint: &Endpoint,
+        inside: String,
+    ) -> Result<Lease, NetworkError> {
+        let asked = endpoint.asked.ipam_config.clone().unwrap_or_default();
+        let ipv4 = self.address(guest, network, Family::Ipv4, &asked.ipv4_address)?;
+        let ipv6 = match self.address(guest, network, Family::Ipv6, &asked.ipv6_address) {
+            Ok(ipv6) => ipv6,
+            Err(error) => {
+                ipv4.iter().for_each(|held| self.release(&network.id, held.ip));
+                return Err(error);
+            }
+        };
+        let [a, b, c, d] = crate::id::random::<4>();
+        Ok(Lease {
+            endpoint_id: crate::id::container_id(),
+            mac: mac(&endpoint.asked.mac_address)?,
+            ipv4,
+            ipv6,
+            inside,
+            outside: format!("veth{a:02x}{b:02x}{c:02x}{:x}", d & 15),
+            is_gateway: false,
+        })
+    }
+
+    fn address(
+        &mut self,
+        guest: Guest<'_>,
+        network: &Network,
+        family: Family,
+        asked: &str,
+    ) -> Result<Option<Held>, NetworkError> {
+        let key = (network.id.clone(), family);
+        let Some(addresses) = self.addresses.get_mut(&key) else { return Ok(None) };
+        let ip = if asked.is_empty() {
+            addresses.take().ok_or_else(|| NetworkError::Full {
+                version: if family == Family::Ipv4 { 4 } else { 6 },
+                name: network.name.clone(),
+                id: network.id.clone(),
+            })?
+        } else {
+            let ip: IpAddr = asked
+                .parse()
+                .map_err(|_| NetworkError::Endpoint(format!("invalid IP address: {asked}")))?;
+            if !addresses.subnet().contains(ip) {
+                return Err(NetworkError::Endpoint(format!("no configured subnet contains IP address {ip}")));
+            }
+            if !addresses.claim(ip) {
+                let by = self.holders.get(&ip).cloned().unwrap_or_else(|| "the network itself".to_owned());
+                return Err(NetworkError::AddressTaken { ip, by });
+            }
+            ip
+        };
+        let prefix = addresses.subnet().prefix();
+        self.holders.insert(ip, guest.name.to_owned());
+        let gateway = network.range(ip.is_ipv4()).and_then(|range| range.gateway).filter(|_| !network.internal);
+        Ok(Some(Held { ip, prefix, gateway }))
+    }
+
+    fn release(&mut self, network: &str, ip: IpAddr) {
+        let family = if ip.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        if let Some(addresses) = self.addresses.get_mut(&(network.to_owned(), family)) {
+            addresses.release(ip);
+        }
+        self.holders.remove(&ip);
+    }
+
+    fn publish(
+        &mut self,
+        guest: Guest<'_>,
+        wanted: &[Wanted],
+        target: Target,
+    ) -> Result<Vec<Publication>, NetworkError> {
+        if wanted.is_empty() || (target.ipv4.is_none() && target.ipv6.is_none()) {
+            return Ok(Vec::new());
+        }
+        let ports = ports::choose(wanted, target, &Taken::look(&self.published))?;
+        self.published.extend(ports.iter().map(|port| (port.clone(), guest.name.to_owned())));
+        Ok(ports)
+    }
+
+    /// What a container had is for others now.
+    fn forget(&mut self, endpoints: &BTreeMap<String, Endpoint>, ports: &[Publication]) {
+        for endpoint in endpoints.values() {
+            for held in endpoint.lease.iter().flat_map(Lease::addresses) {
+                self.release(&endpoint.network_id, held.ip);
+            }
+        }
+        self.published.retain(|(port, _)| !ports.contains(port));
+    }
+}
+
+/// `eth0`, `eth1` …, each prefix counted for itself.
+fn next_link(links: &mut HashMap<String, usize>, network: &Network) -> String {
+    let prefix = network.link_prefix();
+    let count = links.entry(prefix.to_owned()).or_default();
+    *count += 1;
+    format!("{prefix}{}", *count - 1)
+}
+
+/// The network with the highest priority leads everywhere else; among equals the first by name.
+fn choose_gateway(networks: &[Network], endpoints: &mut BTreeMap<String, Endpoint>) {
+    let leads = |network: &&Network| {
+        let lease = endpoints.get(&network.name).and_then(|endpoint| endpoint.lease.as_ref());
+        lease.is_some_and(|lease| lease.addresses().any(|held| held.gateway.is_some()))
+    };
+    let mut leading: Vec<&Network> = networks.iter().filter(leads).collect();
+    leading.sort_by(|a, b| a.name.cmp(&b.name));
+    let priority = |network: &&&Network| endpoints.get(&network.name).map_or(0, |e| e.asked.gw_priority);
+    let chosen = leading.iter().rev().max_by_key(priority).map(|network| network.name.clone());
+    if let Some(lease) = chosen.and_then(|name| endpoints.get_mut(&name)).and_then(|e| e.lease.as_mut()) {
+        lease.is_gateway = true;
+    }
+}
+
+/// Published ports lead to the addresses of the network that is the way out.
+fn target(networks: &[Network], endpoints: &BTreeMap<String, Endpoint>) -> Target {
+    let leading = networks.iter().find_map(|network| {
+        let lease = endpoints.get(&network.name)?.lease.as_ref().filter(|lease| lease.is_gateway)?;
+        Some((network, lease))
+    });
+    let Some((network, lease)) = leading else { return Target::default() };
+    Target {
+        ipv4: lease.ipv4.map(|held| held.ip),
+        ipv6: lease.ipv6.map(|held| held.ip),
+        binding: network.options.get(options::HOST_BINDING).and_then(|text| text.parse().ok()),
+    }
+}
+
+fn cable(network: &Network, endpoint: &Endpoint, bridge: u32) -> Option<Cable> {
+    let lease = endpoint.lease.as_ref()?;
+    let gateways = lease.addresses().filter_map(|held| held.gateway);
+    Some(Cable {
+        outside: lease.outside.clone(),
+        bridge,
+        inside: lease.inside.clone(),
+        mac: lease.mac,
+        mtu: network.mtu(),
+        addresses: lease.addresses().map(Into::into).collect(),
+        gateways: if lease.is_gateway { gateways.collect() } else { Vec::new() },
+        isolated: !network.switch(options::ICC, true),
+    })
+}
+
+/// The address that was asked for, or one that nobody else has.
+fn mac(asked: &str) -> Result<[u8; 6], NetworkError> {
+    if asked.is_empty() {
+        let mut mac = crate::id::random::<6>();
+        // Local, and one station's.
+        mac[0] = mac[0] & 0xfe | 2;
+        return Ok(mac);
+    }
+    let parts: Vec<u8> =
+        asked.split([':', '-']).filter_map(|part| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2)).collect();
+    <[u8; 6]>::try_from(parts).map_err(|_| NetworkError::Endpoint(format!("invalid MAC address: {asked}")))
+}

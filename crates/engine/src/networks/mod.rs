@@ -1,0 +1,275 @@
+//! Networks: which there are, who is in them, and what the kernel has of them.
+//!
+//! A record says what a network is; a container's record says what it has in each. What is taken, addresses and ports, is
+//! reckoned from both when the engine starts, so that nothing leaks and nothing is given twice.
+
+mod attach;
+mod create;
+mod error;
+mod kernel;
+mod options;
+mod ports;
+mod record;
+mod remove;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use network::firewall::Publication;
+use network::pools::{Addresses, Pool};
+use network::{Interior, Subnet};
+use state::{Db, Durability};
+
+pub use attach::Attached;
+pub use create::{ConfigFrom, CreateNetwork, Ipam, IpamConfig};
+pub use error::NetworkError;
+pub use ports::port_map;
+pub(crate) use ports::wanted as wanted_ports;
+pub use record::{
+    Driver, Endpoint, EndpointConfig, EndpointIpam, Held, Lease, Network, PREDEFINED, Range,
+};
+pub use remove::{PRUNE_KEYS, Pruned};
+
+use crate::Error;
+use crate::events::{Events, Kind};
+use crate::settings::Settings;
+use create::Present;
+use kernel::{Kernel, Names};
+
+/// All networks.
+#[derive(Debug)]
+pub struct Networks {
+    db: Arc<Db>,
+    events: Arc<Events>,
+    kernel: Kernel,
+    pools: Vec<Pool>,
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    networks: BTreeMap<String, Network>,
+    /// What each network's containers may get and have, by network and family.
+    addresses: HashMap<(String, Family), Addresses>,
+    /// Who has which address, for whoever asks for it too.
+    holders: HashMap<std::net::IpAddr, String>,
+    /// With the names of the containers that they lead to.
+    published: Vec<(Publication, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Family {
+    Ipv4,
+    Ipv6,
+}
+
+/// What a container has, from its record: for reckoning at the start.
+#[derive(Debug)]
+pub struct Occupant<'a> {
+    pub name: &'a str,
+    pub endpoints: &'a BTreeMap<String, Endpoint>,
+    pub ports: &'a [Publication],
+}
+
+impl Networks {
+    /// Takes up the networks that are recorded, and makes those that every engine has.
+    pub fn open(
+        db: Arc<Db>,
+        events: Arc<Events>,
+        settings: &Settings,
+        engine_id: &str,
+        occupants: &[Occupant<'_>],
+    ) -> Result<Self, Error> {
+        let networks: Vec<Network> = db.read(|tx| tx.list())?;
+        let kernel = Kernel::new(names(&settings.data_root, engine_id));
+        let this = Self { db, events, kernel, pools: pools(engine_id), tables: Mutex::default() };
+        {
+            let mut tables = this.tables();
+            networks.into_iter().for_each(|network| tables.insert(network));
+        }
+        this.make_predefined()?;
+        let mut tables = this.tables();
+        for occupant in occupants {
+            tables.occupy(occupant);
+        }
+        drop(tables);
+        Ok(this)
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make_predefined(&self) -> Result<(), Error> {
+        let present: Vec<Network> = self.list();
+        let missing: Vec<&str> =
+            PREDEFINED.into_iter().filter(|name| !present.iter().any(|n| n.name == *name)).collect();
+        for name in missing {
+            let mut network = predefined(name);
+            if network.driver == Driver::Bridge {
+                let bridge = self.kernel.bridge_name(&network);
+                network.options.insert(options::BRIDGE_NAME.to_owned(), bridge);
+                network.subnets.push(Range::of(self.default_subnet()?));
+            }
+            self.record(&network)?;
+            self.tables().insert(network);
+        }
+        Ok(())
+    }
+
+    /// Docker's own subnet, or another where the host has something there.
+    fn default_subnet(&self) -> Result<Subnet, Error> {
+        let routes = self.kernel.routes()?;
+        let usual = [Pool { base: constant("172.17.0.0/16"), size: 16 }];
+        let present = |pools| Present { networks: &[], routes: &routes, pools };
+        let subnet = present(&usual).free(true).or_else(|_| present(&self.pools).free(true));
+        Ok(subnet?)
+    }
+
+    fn record(&self, network: &Network) -> Result<(), Error> {
+        Ok(self.db.write(Durability::Power, |tx| tx.put(network))?)
+    }
+
+    /// Every network, by name.
+    pub fn list(&self) -> Vec<Network> {
+        let mut networks: Vec<Network> = self.tables().networks.values().cloned().collect();
+        networks.sort_by(|a, b| a.name.cmp(&b.name));
+        networks
+    }
+
+    /// What a person typed: a name, a full id, or an unambiguous beginning of an id.
+    pub fn get(&self, typed: &str) -> Result<Network, Error> {
+        let tables = self.tables();
+        let by_name = tables.networks.values().find(|network| network.name == typed);
+        if let Some(found) = by_name.or_else(|| tables.networks.get(typed)) {
+            return Ok(found.clone());
+        }
+        let begins: Vec<&Network> = match typed {
+            "" => Vec::new(),
+            _ => tables.networks.values().filter(|network| network.id.starts_with(typed)).collect(),
+        };
+        match begins[..] {
+            [one] => Ok(one.clone()),
+            [] => Err(NetworkError::Unknown(typed.to_owned()).into()),
+            _ => Err(NetworkError::Ambiguous(typed.to_owned(), begins.len()).into()),
+        }
+    }
+
+    /// Makes a network. The kernel hears of it when the first container needs it.
+    pub fn create(&self, request: CreateNetwork) -> Result<Network, Error> {
+        let routes = self.kernel.routes()?;
+        let mut tables = self.tables();
+        let networks: Vec<Network> = tables.networks.values().cloned().collect();
+        let network =
+            request.settle(&Present { networks: &networks, routes: &routes, pools: &self.pools })?;
+        self.record(&network)?;
+        tables.insert(network.clone());
+        drop(tables);
+        self.emit(&network, "create", &[]);
+        Ok(network)
+    }
+
+    pub(crate) fn emit(&self, network: &Network, action: &str, more: &[(&str, &str)]) {
+        let mut attributes = BTreeMap::from([
+            ("name".to_owned(), network.name.clone()),
+            ("type".to_owned(), network.driver.name().to_owned()),
+        ]);
+        attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        self.events.emit(Kind::Network, action, &network.id, attributes);
+    }
+}
+
+impl Tables {
+    fn insert(&mut self, network: Network) {
+        for range in &network.subnets {
+            let family = if range.subnet.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+            let kept = range.gateway.into_iter().chain(range.auxiliary.values().copied());
+            let addresses = Addresses::new(range.subnet, range.given_from, kept);
+            self.addresses.insert((network.id.clone(), family), addresses);
+        }
+        self.networks.insert(network.id.clone(), network);
+    }
+
+    /// Notes what a container that runs has.
+    fn occupy(&mut self, occupant: &Occupant<'_>) {
+        for endpoint in occupant.endpoints.values() {
+            for held in endpoint.lease.iter().flat_map(Lease::addresses) {
+                let family = if held.ip.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+                if let Some(addresses) = self.addresses.get_mut(&(endpoint.network_id.clone(), family)) {
+                    addresses.claim(held.ip);
+                }
+                self.holders.insert(held.ip, occupant.name.to_owned());
+            }
+        }
+        let ports = occupant.ports.iter().map(|port| (port.clone(), occupant.name.to_owned()));
+        self.published.extend(ports);
+    }
+}
+
+fn constant(text: &str) -> Subnet {
+    text.parse().unwrap_or_else(|_| Subnet::around(std::net::Ipv4Addr::UNSPECIFIED.into(), 32))
+}
+
+/// Small slices of what is private: thousands of networks. For IPv6, a range of this engine's own.
+fn pools(engine_id: &str) -> Vec<Pool> {
+    let ipv4 = ["172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "10.192.0.0/10", "192.168.0.0/16"];
+    let mut pools: Vec<Pool> = ipv4.map(|base| Pool { base: constant(base), size: 24 }).into();
+    let mut octets = [0; 16];
+    octets[0] = 0xfd;
+    let digits: Vec<u8> = engine_id.bytes().filter(u8::is_ascii_hexdigit).collect();
+    for (place, pair) in octets[1..6].iter_mut().zip(digits.chunks(2)) {
+        *place = std::str::from_utf8(pair).ok().and_then(|text| u8::from_str_radix(text, 16).ok()).unwrap_or(0);
+    }
+    pools.push(Pool { base: Subnet::around(std::net::IpAddr::from(octets), 48), size: 64 });
+    pools
+}
+
+/// Engines beside the usual one have names of their own.
+fn names(data_root: &Path, engine_id: &str) -> Names {
+    if data_root == Path::new("/var/lib/ketch") {
+        return Names { table: "ketch".to_owned(), default_bridge: "ketch0".to_owned() };
+    }
+    let part: String = engine_id.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    Names { table: format!("ketch-{part}"), default_bridge: format!("ketch-{part}") }
+}
+
+fn predefined(name: &str) -> Network {
+    let driver = match name {
+        "bridge" => Driver::Bridge,
+        "host" => Driver::Host,
+        _ => Driver::Null,
+    };
+    let options = match driver {
+        Driver::Bridge => [
+            (options::DEFAULT_BRIDGE, "true"),
+            (options::ICC, "true"),
+            (options::MASQUERADE, "true"),
+            (options::HOST_BINDING, "0.0.0.0"),
+            (options::MTU, "1500"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into(),
+        Driver::Host | Driver::Null => BTreeMap::new(),
+    };
+    Network {
+        id: crate::id::container_id(),
+        name: name.to_owned(),
+        created: SystemTime::now(),
+        driver,
+        ipv4: true,
+        ipv6: false,
+        ipam_options: None,
+        subnets: Vec::new(),
+        internal: false,
+        attachable: false,
+        config_from: String::new(),
+        config_only: false,
+        options,
+        labels: BTreeMap::new(),
+    }
+}
+
+/// A container's own network, held open until its first process is in it.
+pub type Inside = Interior;

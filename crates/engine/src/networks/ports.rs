@@ -1,0 +1,283 @@
+//! Published ports: what is asked for, and which ports of the host it becomes.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use network::Listener;
+use network::firewall::{Publication, Transport};
+use serde_json::Value;
+
+use super::NetworkError;
+use crate::containers::config::{Config, HostConfig};
+
+/// Where ports come from that nobody chose: those that the kernel gives to clients.
+const EPHEMERAL: (u16, u16) = (32768, 60999);
+
+/// A port of the container, and where at the host it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    inside: u16,
+    transport: Transport,
+    /// Nothing is the network's default.
+    host: Option<IpAddr>,
+    /// One of these; nothing is any.
+    from: Option<(u16, u16)>,
+}
+
+/// `80/tcp`, `80`.
+pub(crate) fn parse_port(text: &str) -> Option<(u16, Transport)> {
+    let (number, transport) = text.split_once('/').unwrap_or((text, "tcp"));
+    Some((number.parse().ok().filter(|number| *number > 0)?, Transport::parse(&transport.to_lowercase())?))
+}
+
+/// What a container asks to publish.
+pub(crate) fn wanted(config: &Config, host: &HostConfig) -> Result<Vec<Wanted>, NetworkError> {
+    let mut wanted = Vec::new();
+    for (port, bindings) in host.port_bindings.iter().flatten() {
+        let (inside, transport) = parse_port(port)
+            .ok_or_else(|| NetworkError::Invalid(format!("invalid port specification: \"{port}\"")))?;
+        let bindings = bindings.as_array().cloned().unwrap_or_default();
+        // A port without a place is one anywhere.
+        let bindings = if bindings.is_empty() { vec![Value::Null] } else { bindings };
+        for binding in bindings {
+            wanted.push(read_binding(inside, transport, &binding)?);
+        }
+    }
+    if host.publish_all_ports {
+        let published: Vec<_> = wanted.iter().map(|port| (port.inside, port.transport)).collect();
+        let exposed = config.exposed_ports.iter().flatten().filter_map(|(port, _)| parse_port(port));
+        wanted.extend(
+            exposed
+                .filter(|port| !published.contains(port))
+                .map(|(inside, transport)| Wanted { inside, transport, host: None, from: None }),
+        );
+    }
+    Ok(wanted)
+}
+
+fn read_binding(inside: u16, transport: Transport, binding: &Value) -> Result<Wanted, NetworkError> {
+    let text = |key: &str| binding.get(key).and_then(Value::as_str).unwrap_or_default();
+    let host = match text("HostIp") {
+        "" => None,
+        ip => Some(ip.parse().map_err(|_| NetworkError::Invalid(format!("invalid IP address: {ip}")))?),
+    };
+    let ports = text("HostPort");
+    let invalid = || NetworkError::Invalid(format!("invalid port specification: \"{ports}\""));
+    let from = match ports.split_once('-') {
+        None if ports.is_empty() => None,
+        None => {
+            let port: u16 = ports.parse().map_err(|_| invalid())?;
+            Some((port, port)).filter(|_| port > 0)
+        }
+        Some((first, last)) => {
+            let range: (u16, u16) = (first.parse().map_err(|_| invalid())?, last.parse().map_err(|_| invalid())?);
+            Some(range).filter(|(first, last)| *first > 0 && first <= last).map(Some).ok_or_else(invalid)?
+        }
+    };
+    Ok(Wanted { inside, transport, host, from })
+}
+
+/// What is taken already.
+pub(super) struct Taken<'a> {
+    /// By containers, with whom.
+    pub(super) published: &'a [(Publication, String)],
+    pub(super) tcp: Vec<Listener>,
+    pub(super) udp: Vec<Listener>,
+}
+
+impl<'a> Taken<'a> {
+    /// Looks at the host's sockets; where the kernel doesn't tell, only containers are asked.
+    pub(super) fn look(published: &'a [(Publication, String)]) -> Self {
+        let listening = |transport| network::listeners(transport).unwrap_or_default();
+        Self { published, tcp: listening(Transport::Tcp), udp: listening(Transport::Udp) }
+    }
+
+    fn by_container(&self, transport: Transport, host: IpAddr, port: u16) -> Option<&str> {
+        let clash = |other: &Publication| {
+            other.transport == transport
+                && other.host.is_ipv4() == host.is_ipv4()
+                && (other.host == host || other.host.is_unspecified() || host.is_unspecified())
+                && (other.first..=other.last()).contains(&port)
+        };
+        self.published.iter().find(|(other, _)| clash(other)).map(|(_, by)| by.as_str())
+    }
+
+    fn by_socket(&self, transport: Transport, host: IpAddr, port: u16) -> Option<&Listener> {
+        let listeners = match transport {
+            Transport::Tcp => &self.tcp,
+            Transport::Udp => &self.udp,
+            Transport::Sctp => return None,
+        };
+        listeners.iter().find(|listener| listener.takes(host, port))
+    }
+
+    fn check(&self, transport: Transport, address: IpAddr, port: u16) -> Result<(), NetworkError> {
+        if let Some(by) = self.by_container(transport, address, port) {
+            let by = format!("the container {by}");
+            return Err(NetworkError::PortAllocated { address, port, by });
+        }
+        match self.by_socket(transport, address, port) {
+            Some(listener) => {
+                Err(NetworkError::PortTaken { address, port, transport, by: listener.holder() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn is_free(&self, transport: Transport, hosts: &[IpAddr], port: u16) -> bool {
+        hosts.iter().all(|host| {
+            self.by_container(transport, *host, port).is_none()
+                && self.by_socket(transport, *host, port).is_none()
+        })
+    }
+}
+
+/// Where a container is reached.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Target {
+    pub(super) ipv4: Option<IpAddr>,
+    pub(super) ipv6: Option<IpAddr>,
+    /// What an unspecified host address stands for.
+    pub(super) binding: Option<IpAddr>,
+}
+
+/// Chooses the host's ports. All or nothing.
+pub(super) fn choose(wanted: &[Wanted], target: Target, taken: &Taken<'_>) -> Result<Vec<Publication>, NetworkError> {
+    let mut chosen: Vec<Publication> = Vec::new();
+    for port in wanted {
+        let hosts = hosts(port.host, target);
+        let own = |number: u16| {
+            chosen.iter().any(|other| {
+                other.transport == port.transport
+                    && hosts.contains(&other.host)
+                    && (other.first..=other.last()).contains(&number)
+            })
+        };
+        let (first, last) = port.from.unwrap_or(EPHEMERAL);
+        let number = if first == last {
+            for host in &hosts {
+                taken.check(port.transport, *host, first)?;
+            }
+            if own(first) {
+                let by = "this container itself".to_owned();
+                let address = hosts.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                return Err(NetworkError::PortAllocated { address, port: first, by });
+            }
+            first
+        } else {
+            let free = |number: &u16| !own(*number) && taken.is_free(port.transport, &hosts, *number);
+            (first..=last).find(free).ok_or(NetworkError::NoPort { first, last })?
+        };
+        for host in hosts {
+            let container = if host.is_ipv4() { target.ipv4 } else { target.ipv6 };
+            let Some(container) = container else { continue };
+            let one = Publication {
+                host,
+                transport: port.transport,
+                first: number,
+                count: 1,
+                container,
+                container_port: port.inside,
+            };
+            join(&mut chosen, one);
+        }
+    }
+    Ok(chosen)
+}
+
+/// The host's addresses that are meant.
+fn hosts(asked: Option<IpAddr>, target: Target) -> Vec<IpAddr> {
+    match asked {
+        Some(host) => vec![host],
+        None => {
+            let v4 = target.binding.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            let v6 = target.ipv6.filter(|_| target.binding.is_none_or(|ip| ip.is_unspecified()));
+            [target.ipv4.map(|_| v4), v6.map(|_| IpAddr::V6(Ipv6Addr::UNSPECIFIED))]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
+    }
+}
+
+/// Ports that follow each other on both sides, and are the same there, are one entry for the kernel.
+fn join(chosen: &mut Vec<Publication>, next: Publication) {
+    let fits = |known: &&mut Publication| {
+        known.host == next.host
+            && known.transport == next.transport
+            && known.container == next.container
+            && known.first == known.container_port
+            && next.first == next.container_port
+            && known.last().checked_add(1) == Some(next.first)
+    };
+    match chosen.iter_mut().find(fits) {
+        Some(known) => known.count += 1,
+        None => chosen.push(next),
+    }
+}
+
+/// A container's ports as `inspect` shows them: each with where it leads to.
+pub fn port_map(publications: &[Publication]) -> BTreeMap<String, Vec<(IpAddr, u16)>> {
+    let mut map: BTreeMap<String, Vec<(IpAddr, u16)>> = BTreeMap::new();
+    for publication in publications {
+        for (host, inside) in publication.pairs() {
+            let key = format!("{inside}/{}", publication.transport.name());
+            map.entry(key).or_default().push((publication.host, host));
+        }
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+
+    fn publish(bindings: Value, published: &[(Publication, String)]) -> Result<Vec<Publication>, String> {
+        let host = HostConfig { port_bindings: serde_json::from_value(bindings).unwrap(), ..HostConfig::default() };
+        let wanted = wanted(&Config::default(), &host).map_err(|error| error.to_string())?;
+        let target = Target { ipv4: Some(INSIDE), ..Target::default() };
+        let taken = Taken { published, tcp: Vec::new(), udp: Vec::new() };
+        choose(&wanted, target, &taken).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_same_ports_in_a_row_are_one_entry() {
+        let bindings: serde_json::Map<String, Value> =
+            (9000..9100).map(|port| (format!("{port}/tcp"), json!([{"HostPort": port.to_string()}]))).collect();
+        let chosen = publish(Value::Object(bindings), &[]).unwrap();
+        assert_eq!(chosen.len(), 1);
+        assert_eq!((chosen[0].first, chosen[0].count), (9000, 100));
+        assert_eq!(port_map(&chosen).len(), 100);
+        let moved = publish(json!({"80/tcp": [{"HostPort": "8080"}], "81/tcp": [{"HostPort": "8081"}]}), &[]);
+        assert_eq!(moved.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_told_and_one_of_a_range_is_chosen() {
+        let first = publish(json!({"80/tcp": [{"HostPort": "8080"}]}), &[]).unwrap();
+        let published = [(first[0].clone(), "web".to_owned())];
+        let again = publish(json!({"80/tcp": [{"HostPort": "8080"}]}), &published).unwrap_err();
+        assert!(again.ends_with("Bind for 0.0.0.0:8080 failed: port is already allocated"), "{again}");
+        publish(json!({"80/udp": [{"HostPort": "8080"}]}), &published).unwrap();
+        let other = publish(json!({"80/tcp": [{"HostPort": "8080-8082"}]}), &published).unwrap();
+        assert_eq!(other[0].first, 8081);
+        let any = publish(json!({"80/tcp": [{}], "81/tcp": null}), &[]).unwrap();
+        assert_eq!(any.iter().map(|port| port.first).collect::<Vec<_>>(), [32768, 32769]);
+    }
+
+    #[test]
+    fn what_is_no_port_is_refused() {
+        for wrong in ["0/tcp", "x", "80/tls", "70000"] {
+            let error = publish(json!({ wrong: [{"HostPort": "1"}] }), &[]).unwrap_err();
+            assert_eq!(error, format!("invalid port specification: \"{wrong}\""));
+        }
+        for wrong in ["a", "9-8", "1-70000", "-"] {
+            let error = publish(json!({ "80/tcp": [{ "HostPort": wrong }] }), &[]).unwrap_err();
+            assert_eq!(error, format!("invalid port specification: \"{wrong}\""));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What is remembered of a network, and of a container's place in one.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use network::{Address, Subnet};
+use serde::{Deserialize, Serialize};
+use state::Record;
+
+use crate::containers::config::Labels;
+
+/// Everything the engine remembers of a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    pub id: String,
+    pub name: String,
+    pub created: SystemTime,
+    pub driver: Driver,
+    pub ipv4: bool,
+    pub ipv6: bool,
+    pub ipam_options: Option<Labels>,
+    pub subnets: Vec<Range>,
+    pub internal: bool,
+    pub attachable: bool,
+    /// The name of the network whose configuration this one has.
+    pub config_from: String,
+    /// It only lends its configuration to others.
+    pub config_only: bool,
+    pub options: Labels,
+    pub labels: Labels,
+}
+
+/// What makes a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    Bridge,
+    Host,
+    Null,
+}
+
+impl Driver {
+    /// As the API spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Host => "host",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// A subnet of a network, and what of it is given to whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    pub subnet: Subnet,
+    /// Containers get addresses out of this part.
+    pub given_from: Option<Subnet>,
+    pub gateway: Option<IpAddr>,
+    /// Addresses that somebody else has, by name.
+    pub auxiliary: BTreeMap<String, IpAddr>,
+}
+
+impl Record for Network {
+    const KIND: &'static str = "network";
+    fn key(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The networks that every engine has.
+pub const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
+
+impl Network {
+    pub fn is_predefined(&self) -> bool {
+        PREDEFINED.contains(&self.name.as_str())
+    }
+
+    /// The one that containers get which ask for none. They don't find each other by name there, as in Docker.
+    pub fn is_default_bridge(&self) -> bool {
+        self.name == "bridge"
+    }
+
+    pub(super) fn range(&self, is_ipv4: bool) -> Option<&Range> {
+        self.subnets.iter().find(|range| range.subnet.is_ipv4() == is_ipv4)
+    }
+
+    pub(super) fn switch(&self, option: &str, otherwise: bool) -> bool {
+        self.options.get(option).and_then(|text| super::options::truth(text)).unwrap_or(otherwise)
+    }
+}
+
+/// A container's place in a network, kept for as long as it belongs to it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub asked: EndpointConfig,
+    /// Empty until the network is looked up at the first start.
+    pub network_id: String,
+    /// What it has while it runs.
+    pub lease: Option<Lease>,
+}
+
+/// What a client asks a container's place in a network to be: `EndpointSettings`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct EndpointConfig {
+    #[serde(rename = "IPAMConfig")]
+    pub ipam_config: Option<EndpointIpam>,
+    pub links: Option<Vec<String>>,
+    pub aliases: Option<Vec<String>>,
+    pub mac_address: String,
+    pub driver_opts: Option<Labels>,
+    pub gw_priority: i64,
+}
+
+/// `EndpointIPAMConfig`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointIpam {
+    #[serde(rename = "IPv4Address", skip_serializing_if = "String::is_empty")]
+    pub ipv4_address: String,
+    #[serde(rename = "IPv6Address", skip_serializing_if = "String::is_empty")]
+    pub ipv6_address: String,
+    #[serde(rename = "LinkLocalIPs", skip_serializing_if = "Vec::is_empty")]
+    pub link_local_ips: Vec<String>,
+}
+
+/// What a running container has in a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    pub endpoint_id: String,
+    pub mac: [u8; 6],
+    pub ipv4: Option<Held>,
+    pub ipv6: Option<Held>,
+    /// The link's name in the container, and at the host.
+    pub inside: String,
+    pub outside: String,
+    /// Everything that nothing else is said about goes by this network.
+    pub is_gateway: bool,
+}
+
+/// An address that a container has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub ip: IpAddr,
+    pub prefix: u8,
+    pub gateway: Option<IpAddr>,
+}
+
+impl From<Held> for Address {
+    fn from(held: Held) -> Self {
+        Self { ip: held.ip, prefix: held.prefix }
+    }
+}
+
+impl Lease {
+    pub fn addresses(&self) -> impl Iterator<Item = Held> {
+        self.ipv4.into_iter().chain(self.ipv6)
+    }
+
+    /// As the API spells it.
+    pub fn mac_text(&self) -> String {
+        self.mac.map(|byte| format!("{byte:02x}")).join(":")
+    }
+}

@@ -1,0 +1,97 @@
+//! Who listens on which port of this network namespace.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use netlink::{Socket, u32_of};
+
+use crate::Error;
+use crate::error::kernel;
+use crate::firewall::Transport;
+
+/// A socket that takes what comes to a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    pub ip: IpAddr,
+    pub port: u16,
+    inode: u32,
+}
+
+/// All sockets that listen.
+pub fn listeners(transport: Transport) -> Result<Vec<Listener>, Error> {
+    const BY_FAMILY: u16 = 20;
+    const TCP_LISTEN: u32 = 1 << 10;
+    const UDP_UNCONNECTED: u32 = 1 << 7;
+    let states = match transport {
+        Transport::Tcp => TCP_LISTEN,
+        Transport::Udp => UDP_UNCONNECTED,
+        // Their kernel part is one of its own, and hardly anywhere.
+        Transport::Sctp => return Ok(Vec::new()),
+    };
+    let mut socket = Socket::diagnosis()?;
+    let mut found = Vec::new();
+    for family in [2, 10] {
+        let mut request = [0; 56];
+        request[..2].copy_from_slice(&[family, transport.number()]);
+        request[4..8].copy_from_slice(&states.to_ne_bytes());
+        let sockets = socket.list(BY_FAMILY, &request, |_| {}).map_err(kernel("list who listens"))?;
+        found.extend(sockets.iter().filter_map(|socket| read(&socket.body)));
+    }
+    Ok(found)
+}
+
+/// `struct inet_diag_msg`.
+fn read(body: &[u8]) -> Option<Listener> {
+    let port = body.get(4..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))?;
+    let ip = match body.first()? {
+        2 => IpAddr::V4(Ipv4Addr::from(*body.get(8..)?.first_chunk::<4>()?)),
+        _ => IpAddr::V6(Ipv6Addr::from(*body.get(8..)?.first_chunk::<16>()?)),
+    };
+    Some(Listener { ip, port, inode: u32_of(body.get(68..)?)? })
+}
+
+impl Listener {
+    /// Whether it would get what is sent to this address and port.
+    pub fn takes(&self, ip: IpAddr, port: u16) -> bool {
+        // A socket on `::` takes IPv4 as well, unless it was told not to: who can't know refuses.
+        let everything = self.ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let same_family = self.ip.is_ipv4() == ip.is_ipv4();
+        self.port == port
+            && (everything || same_family && (self.ip == ip || self.ip.is_unspecified() || ip.is_unspecified()))
+    }
+
+    /// The process that holds it, for people: its name and number. Reads `/proc`: for when something went wrong.
+    pub fn holder(&self) -> String {
+        let link = format!("socket:[{}]", self.inode);
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let holds = |process: &Path| {
+            let fds = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+            fds.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|target| target.as_os_str() == link.as_str())
+        };
+        let holder = processes.map(|entry| entry.path()).find(|path| holds(path));
+        let named = holder.and_then(|path| {
+            let name = fs::read_to_string(path.join("comm")).ok()?;
+            Some(format!("{} (process {})", name.trim(), path.file_name()?.display()))
+        });
+        named.unwrap_or_else(|| "another process".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_found_with_its_process() {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = std::net::UdpSocket::bind("[::1]:0").unwrap();
+        for (transport, address) in
+            [(Transport::Tcp, tcp.local_addr().unwrap()), (Transport::Udp, udp.local_addr().unwrap())]
+        {
+            let all = listeners(transport).unwrap();
+            let found = all.iter().find(|listener| listener.takes(address.ip(), address.port())).unwrap();
+            assert!(found.holder().contains(&std::process::id().to_string()), "{}", found.holder());
+        }
+    }
+}
