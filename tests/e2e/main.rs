@@ -10,6 +10,7 @@ mod cli;
 mod cli_globals;
 mod cli_plugins;
 mod client_settings;
+mod command_lines;
 mod container_files;
 mod containers;
 mod corpus;

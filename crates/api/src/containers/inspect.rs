@@ -1,5 +1,6 @@
 //! `GET /containers/{id}/json`.
 
+use engine::containers::mounts::{Kind, Point};
 use engine::containers::state::State;
 use engine::containers::{Container, View};
 use serde_json::{Map, Value, json};
@@ -57,7 +58,7 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
         "ExecIDs": Some(execs).filter(|execs| !execs.is_empty()),
         "HostConfig": host_config(call, container),
         "GraphDriver": { "Data": { "ID": container.id }, "Name": call.engine.storage_driver },
-        "Mounts": [],
+        "Mounts": mounts(container),
         "Config": container.config,
         "NetworkSettings": network_settings(call, container),
     });
@@ -73,6 +74,28 @@ fn host_config(call: &Call, container: &Container) -> Value {
         fields.remove("KernelMemoryTCP");
     }
     host
+}
+
+/// What is mounted, as in `inspect` and in the listing.
+pub(super) fn mounts(container: &Container) -> Vec<Value> {
+    let listed = container.mounts.iter().filter(|point| point.listed);
+    listed.map(mount_point).collect()
+}
+
+fn mount_point(point: &Point) -> Value {
+    let mut fields = json!({
+        "Type": point.kind,
+        "Source": point.source,
+        "Destination": point.destination,
+        "Mode": point.mode,
+        "RW": point.writable,
+        "Propagation": point.propagation,
+    });
+    if let (Kind::Volume, Some(fields)) = (point.kind, fields.as_object_mut()) {
+        fields.insert("Name".into(), json!(point.name));
+        fields.insert("Driver".into(), json!("local"));
+    }
+    fields
 }
 
 fn state(view: &View) -> Value {

@@ -7,6 +7,7 @@ use engine::containers::state::State;
 use engine::filters::Filters;
 use serde_json::{Value, json};
 
+use super::inspect::mounts;
 use super::network;
 use crate::call::Call;
 use crate::error::Error;
@@ -78,7 +79,7 @@ pub(crate) fn summary(call: &Call, view: &View) -> Value {
         "Status": status(&container.state, SystemTime::now()),
         "HostConfig": { "NetworkMode": container.host.network_mode },
         "NetworkSettings": { "Networks": network::endpoints(container) },
-        "Mounts": [],
+        "Mounts": mounts(container),
     });
     // 1.52 lists the state of health for each container.
     if call.since(52)
@@ -162,9 +163,9 @@ fn admits(call: &Call, filters: &Filters, view: &View) -> bool {
         && filters.admits("health", &["none"])
         && filters.admits("is-task", &["false", "0"])
         && filters.admits_by("expose", port)
-        // Nothing is published and nothing mounted in this version.
+        // Nothing is published in this version.
         && !filters.has("publish")
-        && !filters.has("volume")
+        && filters.admits_by("volume", |volume| mounts_at(view, volume))
         && filters.admits_labels("label", label)
 }
 
@@ -180,6 +181,13 @@ fn is_named(name: &str, wanted: &str) -> bool {
         (false, false) => name.contains(text),
     };
     fits(name) || fits(&slashed)
+}
+
+fn mounts_at(view: &View, wanted: &str) -> bool {
+    let listed = view.container.mounts.iter().filter(|point| point.listed);
+    listed
+        .into_iter()
+        .any(|point| [&point.name, &point.source, &point.destination].iter().any(|text| *text == wanted))
 }
 
 fn descends(call: &Call, view: &View, image: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The flags of `create` and `run` as the JSON of `POST /containers/create`.
 
 mod limits;
+mod mounts;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -389,6 +390,12 @@ fn volumes(flags: &Matches, config: &mut Object, host: &mut Object) -> Result<()
     }
     if !anonymous.is_empty() {
         config.put("Volumes", anonymous);
+    }
+    let mounts: Result<Vec<Value>, Error> =
+        flags.list("mount").iter().map(|text| mounts::mount(text)).collect();
+    let mounts = mounts?;
+    if !mounts.is_empty() {
+        host.put("Mounts", mounts);
     }
     let tmpfs = flags.list("tmpfs");
     let tmpfs: Map<String, Value> = tmpfs

@@ -128,7 +128,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
         "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
     ),
     Flag::new("memory-swappiness", Kind::Int64, "Tune container memory swappiness (0 to 100)").default("-1"),
-    Flag::new("mount", kinds::MOUNT, "Attach a filesystem mount to the container").missing(),
+    Flag::new("mount", kinds::MOUNT, "Attach a filesystem mount to the container"),
     Flag::new("name", Kind::String, "Assign a name to the container"),
     Flag::new("net", kinds::NETWORK, "Connect a container to a network").hidden(),
     Flag::new("net-alias", Kind::List, "Add network-scoped alias for the container").hidden(),

@@ -20,11 +20,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::attach::{self, Streams};
-use super::handle::{self, Command, Handle, Reply, View};
+use super::handle::{self, Command, Handle, Removal, Reply, View, Volumes};
+use super::mounts::Point;
+use super::namespaces::Joined;
 use super::record::Container;
 use super::restart::{self, Backoff};
 use super::state::{Event, Exit, Live, Next, State};
-use super::{Index, Shared, create, link, logs, spec};
+use super::{Index, Shared, create, link, logs, spec, volumes};
 use crate::Error;
 use crate::images::Force;
 use crate::ready::Readable;
@@ -112,7 +114,7 @@ impl Actor {
                 drop(reply.send(self.tell_running(ToShim::Resize { rows, columns }).await));
             }
             Command::Attach { streams, queued, stream } => self.attach(streams, queued, stream).await,
-            Command::Remove(force, reply) => drop(reply.send(self.remove(force).await)),
+            Command::Remove(removal, reply) => drop(reply.send(self.remove(removal).await)),
         }
     }
 
@@ -164,7 +166,9 @@ impl Actor {
 
     async fn launch(&mut self) -> Result<(), Error> {
         let (shared, container) = (self.shared.clone(), self.container().clone());
-        let launched = blocking(move || launch_shim(&shared, &container)).await?;
+        let index = self.index.clone();
+        // What is joined stays open until the shim has joined it.
+        let (launched, _joined) = blocking(move || launch_shim(&shared, &index, &container)).await?;
         let stream =
             link::adopt(launched.control).map_err(|source| self.lost_on("reach the shim", &source))?;
         reap(launched.pidfd);
@@ -411,13 +415,13 @@ impl Actor {
 
     async fn remove_if_asked(&mut self) {
         if self.container().host.auto_remove
-            && let Err(error) = self.remove(Force::No).await
+            && let Err(error) = self.remove(Removal { force: Force::No, volumes: Volumes::Remove }).await
         {
             tracing::error!(error = diag::chain(&error), "cannot remove a container that asked for it");
         }
     }
 
-    async fn remove(&mut self, force: Force) -> Result<(), Error> {
+    async fn remove(&mut self, Removal { force, volumes }: Removal) -> Result<(), Error> {
         if self.container().state.is_active() {
             if force == Force::No {
                 if let State::Paused(_) = self.container().state {
@@ -433,11 +437,14 @@ impl Actor {
         }
         self.advance(Event::Remove)?;
         let (shared, id) = (self.shared.clone(), self.container().id.clone());
-        let layers = self.container().layers.clone();
+        let container = self.container().clone();
         blocking(move || {
             shared.db.write(Durability::Process, |tx| tx.delete::<Container>(&id))?;
             create::discard(&shared.places(&id));
-            shared.images.container_gone(&layers)
+            if volumes == Volumes::Remove {
+                volumes::remove(&shared, &container)?;
+            }
+            shared.images.container_gone(&container.layers)
         })
         .await?;
         self.index.forget(&self.view.container.id, &self.view.container.name);
@@ -539,14 +546,21 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Everything between the record and the shim's first word. Blocking, about a millisecond.
-fn launch_shim(shared: &Shared, container: &Container) -> Result<shim::Launched, Error> {
+fn launch_shim(
+    shared: &Shared,
+    index: &Index,
+    container: &Container,
+) -> Result<(shim::Launched, Joined), Error> {
     let places = shared.places(&container.id);
     create::make_folder(&places.volatile, 0o700)?;
     shim::forget_exit(&places.durable)?;
+    let joined = Joined::open(&container.host, index)?;
+    container.mounts.iter().try_for_each(Point::prepare)?;
     let root = shared.layers.mount_root(&container.layers, &places.upper(), &places.work())?;
+    volumes::prepare(container, root.as_fd(), shared.layers.limits())?;
     let launch = shim::Launch {
         id: container.id.clone(),
-        spec: spec::build(container, root.as_fd(), &places, &shared.settings)?,
+        spec: spec::build(container, root.as_fd(), &places, &shared.settings, &joined)?,
         seccomp: spec::filter(&container.host, &shared.filters)?.as_deref().cloned(),
         stdin: match (container.config.open_stdin, container.config.stdin_once) {
             (false, _) => shim::Stdin::Closed,
@@ -557,7 +571,7 @@ fn launch_shim(shared: &Shared, container: &Container) -> Result<shim::Launched,
         run_dir: places.volatile,
         container_dir: places.durable,
     };
-    Ok(shim::launch(&launch, root.as_fd())?)
+    Ok((shim::launch(&launch, root.as_fd())?, joined))
 }
 
 /// Waits for a shim of ours to end, so that it doesn't stay as a zombie.

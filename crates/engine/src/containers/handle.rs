@@ -39,6 +39,21 @@ pub enum WaitFor {
     Removed,
 }
 
+/// What goes with a container that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removal {
+    /// Whether also a running one goes.
+    pub force: Force,
+    pub volumes: Volumes,
+}
+
+/// What becomes of its anonymous volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volumes {
+    Keep,
+    Remove,
+}
+
 /// Why a signal is sent: decides what comes after the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -75,7 +90,7 @@ pub(super) enum Command {
         queued: Reply<()>,
         stream: Reply<UnixStream>,
     },
-    Remove(Force, Reply<()>),
+    Remove(Removal, Reply<()>),
 }
 
 /// The way to reach a container's task.
@@ -148,8 +163,8 @@ impl Handle {
     }
 
     /// Removes it; a running one only by force.
-    pub async fn remove(&self, force: Force) -> Result<(), Error> {
-        self.ask(|reply| Command::Remove(force, reply)).await
+    pub async fn remove(&self, removal: Removal) -> Result<(), Error> {
+        self.ask(|reply| Command::Remove(removal, reply)).await
     }
 
     /// Registers for the streams. When this returns, a later start can't be missed; the receiver yields the connection

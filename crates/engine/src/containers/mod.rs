@@ -10,11 +10,14 @@ pub mod config;
 mod create;
 mod devices;
 mod effect;
+mod etc;
 mod exec;
 mod files;
 mod handle;
 mod link;
 pub mod logs;
+pub mod mounts;
+mod namespaces;
 mod prune;
 mod record;
 mod resources;
@@ -23,6 +26,7 @@ mod spec;
 pub mod state;
 mod top;
 mod user;
+mod volumes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -37,7 +41,7 @@ pub use create::Created;
 pub use exec::{Exec, ExecConfig, ExecState};
 pub(crate) use files::Writers;
 pub use files::{Archive, Commit, Export, PathStat, Put, Writing};
-pub use handle::{Handle, Purpose, View, WaitFor};
+pub use handle::{Handle, Purpose, Removal, View, Volumes, WaitFor};
 pub use layers::Change;
 pub use prune::{PRUNE_KEYS, Pruned};
 pub use record::{Container, Places};
@@ -112,6 +116,25 @@ impl Index {
         })
     }
 
+    /// What a person typed: a full id, a name, or an unambiguous beginning of an id.
+    pub(crate) fn get(&self, typed: &str) -> Result<Handle, Error> {
+        let name = typed.strip_prefix('/').unwrap_or(typed);
+        self.with(|tables| {
+            if let Some(handle) = tables.by_id.get(typed) {
+                return Ok(handle.clone());
+            }
+            if let Some(handle) = tables.by_name.get(name).and_then(|id| tables.by_id.get(id)) {
+                return Ok(handle.clone());
+            }
+            let mut found = tables.by_id.iter().filter(|(id, _)| !name.is_empty() && id.starts_with(name));
+            match (found.next(), found.next()) {
+                (Some(_), Some(_)) => Err(Error::AmbiguousPrefix(typed.to_owned())),
+                (Some((_, handle)), None) => Ok(handle.clone()),
+                (None, _) => Err(Error::NoSuchContainer(typed.to_owned())),
+            }
+        })
+    }
+
     fn release(&self, name: &str) {
         self.with(|tables| tables.by_name.remove(name));
     }
@@ -167,21 +190,7 @@ impl Containers {
 
     /// What a person typed: a full id, a name, or an unambiguous beginning of an id.
     pub fn get(&self, typed: &str) -> Result<Handle, Error> {
-        let name = typed.strip_prefix('/').unwrap_or(typed);
-        self.index.with(|tables| {
-            if let Some(handle) = tables.by_id.get(typed) {
-                return Ok(handle.clone());
-            }
-            if let Some(handle) = tables.by_name.get(name).and_then(|id| tables.by_id.get(id)) {
-                return Ok(handle.clone());
-            }
-            let mut found = tables.by_id.iter().filter(|(id, _)| !name.is_empty() && id.starts_with(name));
-            match (found.next(), found.next()) {
-                (Some(_), Some(_)) => Err(Error::AmbiguousPrefix(typed.to_owned())),
-                (Some((_, handle)), None) => Ok(handle.clone()),
-                (None, _) => Err(Error::NoSuchContainer(typed.to_owned())),
-            }
-        })
+        self.index.get(typed)
     }
 
     /// Waits until every container that was recorded as running is known to run or to have ended.
