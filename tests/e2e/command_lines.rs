@@ -8,7 +8,9 @@
 //!   | $C                                standard output; `!` standard error, `=` the exit code unless it is 0
 //!
 //! $ create --link a $I
-//! ~ links come with networks            Ketch refuses by name what dockerd does
+//! ~ links come with networks            Ketch refuses by name what dockerd does, or earlier
+//! $ run $I nosuch
+//! % runc is not asked                   Ketch says it in other words: the exit code is the same
 //! ```
 //!
 //! Each line is run by our command line, in the long form of the command, too, and by the real docker. With
@@ -44,7 +46,7 @@ struct Corpus {
     engine: Engine,
     image: String,
     /// What `inspect` shows of a container without flags, made by `create` or `run`.
-    baselines: BTreeMap<String, Vec<(String, Value)>>,
+    baselines: BTreeMap<(String, bool), Vec<(String, Value)>>,
     number: u32,
 }
 
@@ -53,14 +55,18 @@ struct Step<'a> {
     line: &'a str,
     expected: Vec<&'a str>,
     differs: Option<&'a str>,
+    words_differ: Option<&'a str>,
 }
 
 fn steps(case: &str) -> (Vec<&str>, Vec<Step<'_>>) {
     let (mut comments, mut steps) = (Vec::new(), Vec::<Step<'_>>::new());
     for line in case.lines() {
         match (line.split_at_checked(2), steps.last_mut()) {
-            (Some(("$ ", line)), _) => steps.push(Step { line, expected: Vec::new(), differs: None }),
+            (Some(("$ ", line)), _) => {
+                steps.push(Step { line, expected: Vec::new(), differs: None, words_differ: None })
+            }
             (Some(("~ ", why)), Some(step)) => step.differs = Some(why),
+            (Some(("% ", why)), Some(step)) => step.words_differ = Some(why),
             (Some(("  ", expected)), Some(step)) => step.expected.push(expected),
             _ => comments.push(line),
         }
@@ -81,6 +87,7 @@ impl Corpus {
                 if at == 0 {
                     let _ = writeln!(recorded, "$ {}", step.line);
                     recorded.extend(step.differs.map(|why| format!("~ {why}\n")));
+                    recorded.extend(step.words_differ.map(|why| format!("% {why}\n")));
                     recorded.extend(got.iter().map(|line| format!("  {line}\n")));
                 }
                 if let Some(what) = self.judge(step, &got) {
@@ -149,7 +156,7 @@ impl Corpus {
         let said = output.stderr.lines().filter(|line| !line.is_empty() && !line.starts_with("Run 'docker "));
         got.extend(said.map(|line| format!("! {}", self.neutral(&common(line), name))));
         if is_id {
-            got.extend(self.shown(verb, name));
+            got.extend(self.shown(verb, client, name));
         }
         got.iter().map(|line| line.trim_end().to_owned()).collect()
     }
@@ -169,18 +176,19 @@ impl Corpus {
     }
 
     /// What `inspect` shows otherwise than without flags.
-    fn shown(&mut self, verb: &str, name: &str) -> Vec<String> {
-        if !self.baselines.contains_key(verb) {
-            let plain = self.engine.name(&format!("plain-{verb}"));
-            let mut command = self.engine.docker_command();
+    fn shown(&mut self, verb: &str, client: Client, name: &str) -> Vec<String> {
+        let key = (verb.to_owned(), client.real);
+        if !self.baselines.contains_key(&key) {
+            let plain = self.engine.name(&format!("plain-{verb}-{}", client.real));
+            let mut command = self.command(client);
             command.args([verb, "--name", &plain, "--network", "none"]);
             command.args((verb == "run").then_some("-d")).args([&self.image, "true"]);
             command::run(&mut command).ok();
             let shown = self.inspected(&plain);
-            self.baselines.insert(verb.to_owned(), shown);
+            self.baselines.insert(key.clone(), shown);
             let _ = command::run(self.engine.docker_command().args(["rm", "-f", &plain]));
         }
-        let (shown, plain) = (self.inspected(name), &self.baselines[verb]);
+        let (shown, plain) = (self.inspected(name), &self.baselines[&key]);
         let of = |path: &str| plain.iter().find(|(known, _)| known == path).map(|(_, value)| value);
         let mut lines = Vec::new();
         for (path, value) in &shown {
@@ -232,8 +240,16 @@ impl Corpus {
     fn judge(&self, step: &Step<'_>, got: &[String]) -> Option<String> {
         if step.differs.is_some() && !self.engine.is_peer() {
             let refused = got.first().is_some_and(|line| line.starts_with("= "))
-                && got.iter().any(|line| line.starts_with("! ") && line.contains("not supported"));
+                && got.iter().any(|line| {
+                    line.starts_with("! ") && (line.contains("not supported") || line.contains("invalid"))
+                });
             return (!refused).then(|| format!("  is not refused by name:\n{}", listed(got)));
+        }
+        if step.words_differ.is_some() && !self.engine.is_peer() {
+            let code = |line: &&str| line.starts_with("= ");
+            let expected = step.expected.iter().copied().find(code);
+            let same = expected == got.iter().map(String::as_str).find(code);
+            return (!same).then(|| format!("  ends otherwise:\n{}", listed(got)));
         }
         let same = step.expected.len() == got.len() && step.expected.iter().zip(got).all(|(a, b)| a == b);
         let expected: Vec<String> = step.expected.iter().map(|line| (*line).to_owned()).collect();

@@ -103,7 +103,7 @@ pub enum Error {
     TooManyExecs(usize),
     #[error("exec failed: {message}")]
     Exec { message: String, kind: shim::protocol::FailureKind },
-    #[error("cannot kill container: {0}: container is not running")]
+    #[error("container {0} is not running")]
     KillNotRunning(String),
     #[error("removal of container {0} is already in progress")]
     RemovalInProgress(String),

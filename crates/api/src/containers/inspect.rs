@@ -83,17 +83,18 @@ pub(super) fn mounts(container: &Container) -> Vec<Value> {
 }
 
 fn mount_point(point: &Point) -> Value {
-    let mut fields = json!({
-        "Type": point.kind,
-        "Source": point.source,
-        "Destination": point.destination,
-        "Mode": point.mode,
-        "RW": point.writable,
-        "Propagation": point.propagation,
-    });
-    if let (Kind::Volume, Some(fields)) = (point.kind, fields.as_object_mut()) {
-        fields.insert("Name".into(), json!(point.name));
-        fields.insert("Driver".into(), json!("local"));
+    let mut fields = json!({ "Type": point.kind });
+    let more = match point.kind {
+        Kind::Volume => {
+            json!({ "Name": point.name, "Source": point.source, "Destination": point.destination, "Driver": "local" })
+        }
+        _ => json!({ "Source": point.source, "Destination": point.destination }),
+    };
+    let rest = json!({ "Mode": point.mode, "RW": point.writable, "Propagation": point.propagation });
+    for part in [more, rest] {
+        if let (Some(fields), Value::Object(part)) = (fields.as_object_mut(), part) {
+            fields.extend(part);
+        }
     }
     fields
 }

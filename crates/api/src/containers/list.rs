@@ -37,7 +37,10 @@ const STATES: &[&str] = &["created", "running", "paused", "restarting", "removin
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let filters = Filters::parse(call.query.get("filters"), FILTER_KEYS).map_err(engine::Error::from)?;
     if let Some(wrong) = filters.values("status").find(|status| !STATES.contains(status)) {
-        return Err(Error::invalid(format!("invalid filter 'status={wrong}'")));
+        let states = STATES.join(", ");
+        return Err(Error::invalid(format!(
+            "invalid filter 'status={wrong}': invalid value for state ({wrong}): must be one of {states}"
+        )));
     }
     let limit = call.query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.filter(|limit| *limit > 0);

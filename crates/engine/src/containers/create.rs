@@ -185,6 +185,10 @@ fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
     for (name, value) in &from.labels {
         labels.entry(name.clone()).or_insert_with(|| value.clone());
     }
+    if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+        let why = "is invalid, it needs to be an absolute path";
+        return Err(Error::Invalid(format!("the working directory '{}' {why}", config.working_dir)));
+    }
     if config.hostname.is_empty() {
         config.hostname = id[..12].to_owned();
     }
@@ -250,6 +254,11 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
     resources::settle(&mut host)?;
     etc::check(&host)?;
     devices::check(&host)?;
+    // What shares so much with the host is not labelled, and `inspect` says so.
+    let shares = host.privileged || host.ipc_mode == "host" || host.pid_mode == "host";
+    if shares && host.security_opt.is_none() {
+        host.security_opt = Some(vec!["label=disable".to_owned()]);
+    }
     let hidden = !host.privileged;
     let own = |list: &[&str]| hidden.then(|| list.iter().map(|&path| path.to_owned()).collect());
     host.masked_paths = host.masked_paths.or_else(|| own(spec::MASKED_PATHS));

@@ -115,16 +115,12 @@ fn of_another(text: &str, index: &Index) -> Result<Vec<Point>, Error> {
     if name.is_empty() || !mode_is_known {
         return Err(Error::Invalid(format!("invalid mode: {mode}")));
     }
-    let view = index.get(name)?.view();
+    // Not "not found": of a create, clients take that for the image's absence.
+    let view = index.get(name).map_err(|error| Error::Invalid(error.to_string()))?.view();
     let read_only = mode.split(',').any(|word| word == "ro");
     let points = view.container.mounts.iter().filter(|point| point.kind != Kind::Tmpfs);
     Ok(points
-        .map(|point| Point {
-            writable: point.writable && !read_only,
-            mode: if text.contains(':') { mode.to_owned() } else { point.mode.clone() },
-            copy_up: false,
-            ..point.clone()
-        })
+        .map(|point| Point { writable: point.writable && !read_only, copy_up: false, ..point.clone() })
         .collect())
 }
 
@@ -144,6 +140,9 @@ fn clean(path: &str) -> String {
 impl Point {
     /// Makes what has to be there. Blocking.
     pub(super) fn prepare(&self) -> Result<(), Error> {
+        if self.kind == Kind::Tmpfs {
+            return self.options.iter().try_for_each(|word| tmpfs::check(word));
+        }
         if self.kind != Kind::Bind || !self.ensure_source || fs::symlink_metadata(&self.source).is_ok() {
             return Ok(());
         }

@@ -62,7 +62,9 @@ pub(super) fn settle(host: &mut HostConfig, config: &Config, index: &Index) -> R
     }
     for mode in [&mut host.ipc_mode, &mut host.pid_mode, &mut host.network_mode] {
         if let Some(Mode::Of(name)) = Mode::read(mode) {
-            *mode = format!("container:{}", index.get(name)?.id());
+            // Not "not found": of a create, clients take that for the image's absence.
+            let other = index.get(name).map_err(|error| Error::Invalid(error.to_string()))?;
+            *mode = format!("container:{}", other.id());
         }
     }
     Ok(())

@@ -84,6 +84,9 @@ fn process(container: &Container, root: BorrowedFd<'_>, settings: &Settings) -> 
     let config = &container.config;
     let options = SecurityOptions::parse(container.host.security_opt.as_ref())?;
     let mut user = user::resolve(&config.user, root)?;
+    // Also as a supplementary group: what is forbidden to it must not be allowed to one who has dropped it.
+    user.groups.retain(|group| *group != user.gid);
+    user.groups.insert(0, user.gid);
     for group in container.host.group_add.iter().flatten() {
         let group = user::group(group, root)?;
         if !user.groups.contains(&group) {

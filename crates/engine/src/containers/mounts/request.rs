@@ -252,6 +252,10 @@ fn requested_volume(mount: &Mount, spec: Spec) -> Result<Spec, Error> {
     if !mount.source.is_empty() {
         return Err(named(&mount.source));
     }
+    if mount.read_only {
+        let why = "must not set ReadOnly mode when using anonymous volumes";
+        return Err(Error::Invalid(format!("invalid mount config for type \"volume\": {why}")));
+    }
     let options = mount.volume_options.clone().unwrap_or_default();
     for (name, given) in [
         ("VolumeOptions.Labels", options.labels.as_ref().is_some_and(|labels| !labels.is_empty())),

@@ -36,9 +36,6 @@ pub(super) fn point(destination: &str, options: &str) -> Result<Point, Error> {
         )));
     }
     let words: Vec<String> = options.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
-    for word in &words {
-        check(word)?;
-    }
     Ok(Point {
         kind: Kind::Tmpfs,
         name: String::new(),
@@ -55,7 +52,8 @@ pub(super) fn point(destination: &str, options: &str) -> Result<Point, Error> {
     })
 }
 
-fn check(word: &str) -> Result<(), Error> {
+/// Refused when it is to be mounted, as dockerd does.
+pub(super) fn check(word: &str) -> Result<(), Error> {
     let known = match word.split_once('=') {
         Some((key, value)) => VALUES.contains(&key) && !value.is_empty(),
         None => FLAGS.contains(&word),
@@ -83,7 +81,6 @@ pub(super) fn requested(options: Option<&TmpfsOptions>) -> Result<Vec<String>, E
         if option.is_empty() || option.len() > 2 {
             return Err(invalid(&format!("invalid option array length: {}", option.len())));
         }
-        check(&word)?;
         words.push(word);
     }
     Ok(words)
