@@ -153,7 +153,9 @@ impl Corpus {
         if !is_id {
             got.extend(output.stdout.lines().map(|line| format!("| {}", self.neutral(line, name))));
         }
-        let said = output.stderr.lines().filter(|line| !line.is_empty() && !line.starts_with("Run 'docker "));
+        // Where there is help is no part of what went wrong.
+        let aside = |line: &str| line.is_empty() || line.starts_with("Run '") || line.starts_with("Usage: ");
+        let said = output.stderr.lines().filter(|line| !aside(line));
         got.extend(said.map(|line| format!("! {}", self.neutral(&common(line), name))));
         if is_id {
             got.extend(self.shown(verb, client, name));
@@ -212,6 +214,12 @@ impl Corpus {
                 if !matches!(key.as_str(), "Cmd" | "Image" | "Runtime" | "ContainerIDFile") {
                     fields.push((format!("{part}.{key}"), value.clone()));
                 }
+            }
+        }
+        // dockerd's order is the one of a map.
+        for (path, value) in &mut fields {
+            if let ("Config.Env", Some(list)) = (path.as_str(), value.as_array_mut()) {
+                list.sort_by_key(Value::to_string);
             }
         }
         // Its id, unless it is given one: one and the same for comparison.
@@ -297,7 +305,7 @@ fn words(line: &str) -> Vec<String> {
 /// Our own program says its own name where docker says its.
 fn common(line: &str) -> String {
     let line = line.strip_prefix("ketch: ").map_or_else(|| line.to_owned(), |rest| format!("docker: {rest}"));
-    line.replace("'ketch ", "'docker ").replace("Usage:  ketch", "Usage:  docker")
+    line.replace("'ketch ", "'docker ")
 }
 
 /// Ids of any container, image or volume.

@@ -1,5 +1,6 @@
 //! `GET /containers/{id}/json`.
 
+use engine::containers::health::Probe;
 use engine::containers::mounts::{Kind, Point};
 use engine::containers::state::State;
 use engine::containers::{Container, View};
@@ -105,7 +106,7 @@ fn state(view: &View) -> Value {
     let started = state.live().map(|live| live.since).or(past.started);
     let at = |time: Option<std::time::SystemTime>| time.map_or_else(|| NEVER.to_owned(), time::rfc3339);
     let exit = state.exit();
-    json!({
+    let mut fields = json!({
         "Status": state.word(),
         "Running": state.is_running(),
         "Paused": matches!(state, State::Paused(_)),
@@ -117,6 +118,23 @@ fn state(view: &View) -> Value {
         "Error": exit.map_or("", |exit| exit.error.as_str()),
         "StartedAt": at(started),
         "FinishedAt": at(past.finished),
+    });
+    if let Some(health) = &view.health {
+        fields["Health"] = json!({
+            "Status": health.status.as_str(),
+            "FailingStreak": health.streak,
+            "Log": health.log.iter().map(probe).collect::<Vec<_>>(),
+        });
+    }
+    fields
+}
+
+fn probe(probe: &Probe) -> Value {
+    json!({
+        "Start": time::rfc3339(probe.start),
+        "End": time::rfc3339(probe.end),
+        "ExitCode": probe.code,
+        "Output": probe.output,
     })
 }
 

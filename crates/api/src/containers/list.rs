@@ -79,7 +79,7 @@ pub(crate) fn summary(call: &Call, view: &View) -> Value {
         "Ports": [],
         "Labels": container.config.labels.clone().unwrap_or_default(),
         "State": container.state.word(),
-        "Status": status(&container.state, SystemTime::now()),
+        "Status": status(view, SystemTime::now()),
         "HostConfig": { "NetworkMode": container.host.network_mode },
         "NetworkSettings": { "Networks": network::endpoints(container) },
         "Mounts": mounts(container),
@@ -88,7 +88,8 @@ pub(crate) fn summary(call: &Call, view: &View) -> Value {
     if call.since(52)
         && let Some(fields) = entry.as_object_mut()
     {
-        fields.insert("Health".into(), json!({ "Status": "none", "FailingStreak": 0 }));
+        let streak = view.health.as_ref().map_or(0, |health| health.streak);
+        fields.insert("Health".into(), json!({ "Status": health(view), "FailingStreak": streak }));
     }
     entry
 }
@@ -116,11 +117,21 @@ fn command_line(words: &[String]) -> String {
     words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
-fn status(state: &State, now: SystemTime) -> String {
+/// `none` for one that nothing checks.
+fn health(view: &View) -> &'static str {
+    view.health.as_ref().map_or("none", |health| health.status.as_str())
+}
+
+fn status(view: &View, now: SystemTime) -> String {
+    let state = &view.container.state;
     let since = |at: SystemTime| time::human_duration(now.duration_since(at).unwrap_or_default().as_secs());
     match state {
         State::Created | State::Starting | State::Exited { started: None, .. } => "Created".into(),
-        State::Running(live) => format!("Up {}", since(live.since)),
+        State::Running(live) => match health(view) {
+            "none" => format!("Up {}", since(live.since)),
+            "starting" => format!("Up {} (health: starting)", since(live.since)),
+            health => format!("Up {} ({health})", since(live.since)),
+        },
         State::Paused(live) => format!("Up {} (Paused)", since(live.since)),
         State::Restarting { exit, .. } => format!("Restarting ({}) {} ago", exit.code, since(exit.at)),
         State::Exited { exit, .. } => format!("Exited ({}) {} ago", exit.code, since(exit.at)),
@@ -163,7 +174,7 @@ fn admits(call: &Call, filters: &Filters, view: &View) -> bool {
         && filters.admits_by("exited", |code| exit_code.as_deref() == Some(code))
         && filters.admits_by("ancestor", |image| descends(call, view, image))
         && filters.admits("network", &[&container.host.network_mode])
-        && filters.admits("health", &["none"])
+        && filters.admits("health", &[health(view)])
         && filters.admits("is-task", &["false", "0"])
         && filters.admits_by("expose", port)
         // Nothing is published in this version.

@@ -111,6 +111,7 @@ fn device(text: &str) -> Result<Value, Error> {
         [host, mode] if is_mode(mode) => (host, host, mode),
         [host, container] => (host, container, "rwm"),
         [host, container, mode] if is_mode(mode) => (host, container, mode),
+        [_, _, mode] => return Err(wrong(format!("bad mode specified: {mode}"))),
         _ => return Err(wrong(format!("invalid device specification: {text}"))),
     };
     Ok(json!({ "PathOnHost": host, "PathInContainer": container, "CgroupPermissions": mode }))

@@ -7,6 +7,11 @@ use crate::error::Error;
 
 use super::wrong;
 
+/// Whether it can be one.
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    parse(text).map(drop)
+}
+
 /// One mount as `HostConfig.Mounts` has it.
 pub(super) fn mount(text: &str) -> Result<Value, Error> {
     parse(text).map_err(|why| wrong(format!("invalid argument {text:?} for \"--mount\" flag: {why}")))
@@ -30,13 +35,13 @@ fn parse(text: &str) -> Result<Value, String> {
             Some((key, value)) => (key.to_lowercase(), Some(value)),
             None => (field.to_lowercase(), None),
         };
-        groups.take(text, &field, &key, value)?;
+        groups.take(&field, &key, value)?;
     }
     groups.whole()
 }
 
 impl Groups {
-    fn take(&mut self, text: &str, field: &str, key: &str, value: Option<&str>) -> Result<(), String> {
+    fn take(&mut self, field: &str, key: &str, value: Option<&str>) -> Result<(), String> {
         let flag = || match value {
             None => Ok(true),
             Some(value) => go::parse_bool(value).map_err(|_| format!("invalid value for {key}: {value}")),
@@ -49,13 +54,13 @@ impl Groups {
             _ => {
                 let value =
                     value.ok_or_else(|| format!("invalid field '{field}' must be a key=value pair"))?;
-                self.take_valued(text, key, value)?;
+                self.take_valued(field, key, value)?;
             }
         }
         Ok(())
     }
 
-    fn take_valued(&mut self, text: &str, key: &str, value: &str) -> Result<(), String> {
+    fn take_valued(&mut self, field: &str, key: &str, value: &str) -> Result<(), String> {
         let put = |map: &mut Map<String, Value>, key: &str, value: Value| drop(map.insert(key.into(), value));
         match key {
             "type" => put(&mut self.mount, "Type", value.to_lowercase().into()),
@@ -98,7 +103,7 @@ impl Groups {
                     u32::from_str_radix(value, 8).map_err(|_| format!("invalid value for {key}: {value}"))?;
                 put(&mut self.tmpfs, "Mode", mode.into());
             }
-            _ => return Err(format!("unexpected key '{key}' in '{text}'")),
+            _ => return Err(format!("unexpected key '{key}' in '{field}'")),
         }
         Ok(())
     }
@@ -117,7 +122,7 @@ impl Groups {
         if !self.mount.contains_key("Target") {
             return Err("target is required".into());
         }
-        if !self.driver.is_empty() {
+        if !self.driver.is_empty() || !self.volume.is_empty() {
             self.volume.insert("DriverConfig".into(), Value::Object(self.driver));
         }
         for (own, key, options) in [
@@ -162,7 +167,7 @@ mod tests {
     fn what_is_wrong_is_said_as_docker_says_it() {
         for (text, why) in [
             ("type=bind,src=/a", "target is required"),
-            ("foo=1,dst=/a", "unexpected key 'foo' in 'foo=1,dst=/a'"),
+            ("foo=1,dst=/a", "unexpected key 'foo' in 'foo=1'"),
             ("dst", "invalid field 'dst' must be a key=value pair"),
             ("type=bind,src=/a,dst=/b,ro=x", "invalid value for ro: x"),
             ("type=bind,src=/a,dst=/b,tmpfs-size=1", "cannot mix 'tmpfs-*' options with mount type 'bind'"),

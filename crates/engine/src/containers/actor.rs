@@ -3,6 +3,7 @@
 //! Commands queue in its inbox; a client that hangs up does not stop one half way. Between commands it listens to the
 //! shim. It holds nothing that a running container needs: when it goes, the shim goes on.
 
+mod health;
 mod pause;
 mod signal;
 mod update;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 
 use super::attach::{self, Streams};
 use super::handle::{self, Command, Handle, Removal, Reply, View, Volumes};
+use super::health::Monitor;
 use super::mounts::Point;
 use super::namespaces::Joined;
 use super::record::Container;
@@ -35,10 +37,22 @@ use crate::ready::Readable;
 pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: Arc<Index>) -> Handle {
     let last_exit = container.state.exit().cloned();
     let settled = !container.state.is_active();
-    let view = View { container, exits: 0, last_exit, removed: false, settled };
+    let view = View { container, exits: 0, last_exit, removed: false, health: None, settled };
     let (handle, inbox, published) = handle::channel(view.clone());
     let plan = Plan::default();
-    let actor = Actor { view, shared, index, published, inbox, shim: None, waiting: Vec::new(), plan };
+    let actor = Actor {
+        view,
+        shared,
+        index: index.clone(),
+        published,
+        inbox,
+        shim: None,
+        waiting: Vec::new(),
+        monitor: None,
+        plan,
+    };
+    // Before it runs: it finds itself there.
+    index.insert(handle.clone());
     tokio::spawn(actor.run());
     handle
 }
@@ -72,6 +86,8 @@ struct Actor {
     shim: Option<Shim>,
     /// Clients that attached before the start.
     waiting: Vec<(Streams, Reply<UnixStream>)>,
+    /// Runs its health checks while it runs.
+    monitor: Option<Monitor>,
     plan: Plan,
 }
 
@@ -114,6 +130,10 @@ impl Actor {
                 drop(reply.send(self.tell_running(ToShim::Resize { rows, columns }).await));
             }
             Command::Attach { streams, queued, stream } => self.attach(streams, queued, stream).await,
+            Command::Probed(probe, reply) => {
+                self.probed(probe);
+                drop(reply.send(Ok(())));
+            }
             Command::Remove(removal, reply) => drop(reply.send(self.remove(removal).await)),
         }
     }
@@ -197,7 +217,9 @@ impl Actor {
     fn started(&mut self, pid: i32) -> Result<(), Error> {
         let since = SystemTime::now();
         self.view.container.past.started = Some(since);
-        self.advance(Event::Started(Live { pid, since }))
+        self.advance(Event::Started(Live { pid, since }))?;
+        self.watch_health();
+        Ok(())
     }
 
     async fn expect_created(&mut self) -> Result<Created, Error> {
@@ -279,6 +301,7 @@ impl Actor {
     async fn exited(&mut self, exit: Exit) {
         let started = self.container().state.live().map_or_else(SystemTime::now, |live| live.since);
         let run = exit.at.duration_since(started).unwrap_or_default();
+        self.monitor = None;
         self.view.last_exit = Some(exit.clone());
         self.view.exits += 1;
         let code = exit.code.to_string();
@@ -390,7 +413,10 @@ impl Actor {
             // The engine went between making process 1 and letting it run.
             (ShimState::Created { pid }, _) => self.finish_start(pid).await,
             (ShimState::Running { pid }, State::Starting) => self.started(pid),
-            (ShimState::Running { .. }, _) => Ok(()),
+            (ShimState::Running { .. }, _) => {
+                self.watch_health();
+                Ok(())
+            }
             (ShimState::Exited(exit), State::Starting) => {
                 let started = self.started(0);
                 self.exited(from_shim(&exit)).await;

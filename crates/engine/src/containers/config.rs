@@ -245,6 +245,7 @@ const CONFIG_DONE: &[&str] = &[
     "StopTimeout",
     "Shell",
     "Volumes",
+    "Healthcheck",
 ];
 
 /// What of `HostConfig` works.

@@ -12,7 +12,7 @@ use ::state::Durability;
 use super::config::{self, Config, Create, HostConfig};
 use super::record::{Container, Past, Places};
 use super::state::State;
-use super::{Index, Shared, devices, etc, mounts, namespaces, resources, restart, spec, volumes};
+use super::{Index, Shared, devices, etc, health, mounts, namespaces, resources, restart, spec, volumes};
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::settings::{BUILT_IN_RUNTIME, Settings};
@@ -172,6 +172,8 @@ fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
             field.clone_from(value);
         }
     };
+    config.healthcheck = health::merge(config.healthcheck.take(), from.healthcheck.as_ref());
+    config.healthcheck.as_ref().map_or(Ok(()), health::check)?;
     fill(&mut config.user, &from.user);
     fill(&mut config.working_dir, &from.working_dir);
     fill(&mut config.stop_signal, &from.stop_signal);
@@ -254,6 +256,9 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
     resources::settle(&mut host)?;
     etc::check(&host)?;
     devices::check(&host)?;
+    for list in [&mut host.cap_add, &mut host.cap_drop] {
+        list.iter_mut().flatten().for_each(|name| *name = spec::capability_name(name));
+    }
     // What shares so much with the host is not labelled, and `inspect` says so.
     let shares = host.privileged || host.ipc_mode == "host" || host.pid_mode == "host";
     if shares && host.security_opt.is_none() {

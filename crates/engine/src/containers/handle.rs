@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::attach::Streams;
 use super::effect;
+use super::health::{Health, Probe};
 use super::record::Container;
 use super::resources::Update;
 use super::state::Exit;
@@ -27,6 +28,8 @@ pub struct View {
     /// How its last run ended; outlives the container itself for those who wait for its removal.
     pub last_exit: Option<Exit>,
     pub removed: bool,
+    /// While it runs and something checks it, and after that what was last known.
+    pub health: Option<Health>,
     /// Whether the record has been compared with the facts since this engine started.
     pub settled: bool,
 }
@@ -90,6 +93,8 @@ pub(super) enum Command {
         queued: Reply<()>,
         stream: Reply<UnixStream>,
     },
+    /// A health check has ended.
+    Probed(Probe, Reply<()>),
     Remove(Removal, Reply<()>),
 }
 
@@ -155,6 +160,11 @@ impl Handle {
         not_modified(self.stop(signal, patience, Purpose::Restart).await)?;
         not_modified(self.start().await)?;
         self.ask(Command::Restarted).await
+    }
+
+    /// Hands in the result of a health check.
+    pub(super) async fn probed(&self, probe: Probe) -> Result<(), Error> {
+        self.ask(|reply| Command::Probed(probe, reply)).await
     }
 
     /// Changes the terminal's size.

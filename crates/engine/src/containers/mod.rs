@@ -14,6 +14,7 @@ mod etc;
 mod exec;
 mod files;
 mod handle;
+pub mod health;
 mod link;
 pub mod logs;
 pub mod mounts;
@@ -24,6 +25,7 @@ mod resources;
 mod restart;
 mod spec;
 pub mod state;
+pub mod stats;
 mod top;
 mod user;
 mod volumes;
@@ -166,9 +168,7 @@ impl Containers {
     }
 
     fn adopt(&self, record: Container) -> Handle {
-        let handle = actor::spawn(record, self.shared.clone(), self.index.clone());
-        self.index.insert(handle.clone());
-        handle
+        actor::spawn(record, self.shared.clone(), self.index.clone())
     }
 
     /// Makes a container. Blocking: it writes files and commits.

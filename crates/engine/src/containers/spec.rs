@@ -224,6 +224,12 @@ fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
     Ok(capabilities)
 }
 
+/// As `inspect` shows it.
+pub(super) fn capability_name(name: &str) -> String {
+    let upper = name.to_uppercase();
+    if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
+}
+
 fn capability(name: &str) -> Result<rt::Capability, Error> {
     let bare = name.strip_prefix("CAP_").unwrap_or(name);
     // `oci-spec` parses names without the prefix only.
