@@ -6,15 +6,18 @@ use testkit::{DEADLINE, Engine, eventually};
 
 use crate::life::{both, post, runs};
 
+/// What the recordings hold has no limits.
+fn figures(engine: &Engine, path: &str) -> Value {
+    engine.request_unchecked(&Request::new("GET", &format!("/containers/{path}"))).expect(200).json()
+}
+
 /// One that has something to show: pages of its own and a busy moment behind it.
 fn busy(engine: &Engine) -> String {
     let script = "head -c 4000000 /dev/zero > /dev/shm/x; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 1000";
     let name = runs(engine, "busy", script, &json!({"Memory": 64 << 20, "PidsLimit": 40}));
-    eventually(DEADLINE, || {
-        match engine.get(&format!("/containers/{name}/stats?stream=0&one-shot=1")).json() {
-            figures if figures["memory_stats"]["usage"].as_u64() > Some(4_000_000) => Ok(()),
-            figures => Err(figures),
-        }
+    eventually(DEADLINE, || match figures(engine, &format!("{name}/stats?stream=0&one-shot=1")) {
+        figures if figures["memory_stats"]["usage"].as_u64() > Some(4_000_000) => Ok(()),
+        figures => Err(figures),
     });
     name
 }
@@ -30,20 +33,20 @@ fn line(stream: &mut testkit::http::Exchange) -> String {
 fn figures_are_the_kernels() {
     let engine = Engine::isolated();
     let name = busy(&engine);
-    let figures = engine.get(&format!("/containers/{name}/stats?stream=0")).expect(200).json();
-    assert_eq!(figures["name"], format!("/{name}"));
+    let first = figures(&engine, &format!("{name}/stats?stream=0"));
+    assert_eq!(first["name"], format!("/{name}"));
     assert_eq!(
-        (&figures["memory_stats"]["limit"], &figures["pids_stats"]["limit"]),
+        (&first["memory_stats"]["limit"], &first["pids_stats"]["limit"]),
         (&json!(64 << 20), &json!(40))
     );
-    let number = |path: &str| figures.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let number = |path: &str| first.pointer(path).and_then(Value::as_u64).unwrap_or_default();
     assert!(number("/pids_stats/current") >= 1);
     let total = number("/cpu_stats/cpu_usage/total_usage");
     assert!(total > 0 && total >= number("/precpu_stats/cpu_usage/total_usage"));
     assert!(number("/cpu_stats/system_cpu_usage") > number("/precpu_stats/system_cpu_usage"));
     assert!(number("/cpu_stats/online_cpus") >= 1);
     // One look has nothing before it.
-    let once = engine.get(&format!("/containers/{name}/stats?stream=0&one-shot=1")).expect(200).json();
+    let once = figures(&engine, &format!("{name}/stats?stream=0&one-shot=1"));
     assert_eq!(once["preread"], "0001-01-01T00:00:00Z");
     let wrong =
         engine.request_unchecked(&Request::new("GET", &format!("/containers/{name}/stats?one-shot=1")));
@@ -53,11 +56,11 @@ fn figures_are_the_kernels() {
     );
     // A stream goes on until the container is removed.
     let mut stream = engine.stream(&Request::new("GET", &format!("/containers/{name}/stats")));
-    let (first, second) = (line(&mut stream), line(&mut stream));
+    let (one, two) = (line(&mut stream), line(&mut stream));
     let read = |line: &str| serde_json::from_str::<Value>(line).unwrap();
-    assert_eq!(read(&first)["read"], read(&second)["preread"]);
+    assert_eq!(read(&one)["read"], read(&two)["preread"]);
     post(&engine, &format!("/containers/{name}/kill")).expect(204);
-    let stopped = engine.get(&format!("/containers/{name}/stats?stream=0")).expect(200).json();
+    let stopped = figures(&engine, &format!("{name}/stats?stream=0"));
     assert_eq!((&stopped["read"], &stopped["memory_stats"]), (&json!("0001-01-01T00:00:00Z"), &json!({})));
 }
 
@@ -93,7 +96,7 @@ fn figures_are_the_kernels() {
 fn the_table_shows_each_container() {
     let engine = Engine::isolated();
     let name = busy(&engine);
-    let id = engine.get(&format!("/containers/{name}/json")).json()["Id"].as_str().unwrap().to_owned();
+    let id = crate::life::inspected(&engine, &name)["Id"].as_str().unwrap().to_owned();
     let rested = crate::life::created(&engine, "rested", "true", &json!({}));
     for command in ["stats", "container stats"] {
         for mut client in both(&engine) {

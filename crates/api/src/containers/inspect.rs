@@ -60,7 +60,7 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
         "HostConfig": host_config(call, container),
         "GraphDriver": { "Data": { "ID": container.id }, "Name": call.engine.storage_driver },
         "Mounts": mounts(container),
-        "Config": container.config,
+        "Config": config(call, container),
         "NetworkSettings": network_settings(call, container),
     });
     match fields {
@@ -69,10 +69,24 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
     }
 }
 
+fn config(call: &Call, container: &Container) -> Value {
+    let mut config = json!(container.config);
+    if let Some(check) =
+        config.get_mut("Healthcheck").and_then(Value::as_object_mut).filter(|_| call.before(44))
+    {
+        check.remove("StartInterval");
+    }
+    config
+}
+
 fn host_config(call: &Call, container: &Container) -> Value {
     let mut host = json!(container.host);
-    if let Some(fields) = host.as_object_mut().filter(|_| call.since(52)) {
+    let Some(fields) = host.as_object_mut() else { return host };
+    if call.since(52) {
         fields.remove("KernelMemoryTCP");
+    }
+    if call.before(43) {
+        fields.remove("Annotations");
     }
     host
 }

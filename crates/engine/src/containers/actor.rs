@@ -34,7 +34,7 @@ use crate::images::Force;
 use crate::ready::Readable;
 
 /// Starts the task for a container that is recorded.
-pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: Arc<Index>) -> Handle {
+pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: &Arc<Index>) -> Handle {
     let last_exit = container.state.exit().cloned();
     let settled = !container.state.is_active();
     let view = View { container, exits: 0, last_exit, removed: false, health: None, settled };

@@ -100,11 +100,13 @@ fn resolver(host: &HostConfig) -> String {
     }
     let is =
         |line: &str, words: &[&str]| words.iter().any(|word| line.split_whitespace().next() == Some(word));
-    let kept = present.lines().filter(|line| {
-        !(is(line, &["nameserver"]) && !servers.is_empty()
-            || is(line, &["search", "domain"]) && !search.is_empty()
-            || is(line, &["options"]) && !options.is_empty())
-    });
+    let replaced = [
+        (!servers.is_empty(), &["nameserver"][..]),
+        (!search.is_empty(), &["search", "domain"]),
+        (!options.is_empty(), &["options"]),
+    ];
+    let kept =
+        present.lines().filter(|line| !replaced.iter().any(|(given, words)| *given && is(line, words)));
     let mut lines: Vec<String> = kept.map(str::to_owned).collect();
     lines.extend(servers.iter().map(|server| format!("nameserver {server}")));
     // A dot alone takes the search list away.

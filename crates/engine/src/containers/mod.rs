@@ -168,7 +168,7 @@ impl Containers {
     }
 
     fn adopt(&self, record: Container) -> Handle {
-        actor::spawn(record, self.shared.clone(), self.index.clone())
+        actor::spawn(record, self.shared.clone(), &self.index)
     }
 
     /// Makes a container. Blocking: it writes files and commits.

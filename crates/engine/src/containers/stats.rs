@@ -140,7 +140,7 @@ fn v1(read: Read<'_>, most: u64) -> Figures {
         most: number("memory", "memory.max_usage_in_bytes"),
         failures: number("memory", "memory.failcnt").unwrap_or_default(),
         limit: number("memory", "memory.limit_in_bytes").map_or(most, |limit| limit.min(most)),
-        figures: table("memory", "memory.stat"),
+        figures: known(table("memory", "memory.stat")),
     };
     let operations = |file: &str| {
         let text = read("blkio", file).unwrap_or_default();
@@ -151,6 +151,15 @@ fn v1(read: Read<'_>, most: u64) -> Figures {
         operations: operations("blkio.throttle.io_serviced_recursive"),
     };
     (cpu, memory, processes(read), block)
+}
+
+/// Newer kernels have figures that docker's clients never heard of in the first version.
+fn known(mut figures: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    figures.retain(|name, _| {
+        let own = name.strip_prefix("total_").unwrap_or(name);
+        !matches!(own, "shmem" | "swap" | "swapcached") && !own.starts_with("workingset_")
+    });
+    figures
 }
 
 /// `8:0 Read 4096`.

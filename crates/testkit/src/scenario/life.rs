@@ -15,9 +15,13 @@ impl Pass<'_> {
         self.post(&path("pause"), &Value::Null)?;
         self.post(&path("unpause"), &Value::Null)?;
         self.post(&path("restart?t=0"), &Value::Null)?;
-        let exec = json!({"Cmd": ["touch", "/new"], "AttachStdout": true});
-        let id = super::id_in(&self.post(&path("exec"), &exec)?);
-        self.post(&format!("/exec/{id}/start"), &json!({}))?;
+        let id = super::id_in(&self.post(&path("exec"), &json!({"Cmd": ["touch", "/new"]}))?);
+        self.post(&format!("/exec/{id}/start"), &json!({"Detach": true}))?;
+        for _ in 0..1000 {
+            if self.get(&format!("/exec/{id}/json"))?.json()["ExitCode"].is_number() {
+                break;
+            }
+        }
         self.get(&path("changes"))?;
         self.post(&path(&format!("rename?name={name}-other")), &Value::Null)?;
         self.post(&format!("/containers/{name}-other/rename?name={name}"), &Value::Null)?;
@@ -35,21 +39,7 @@ impl Pass<'_> {
                 "Test": ["CMD", "/bin/true"], "Interval": 5_000_000, "Timeout": 10_000_000_000_u64, "Retries": 1,
                 "StartPeriod": 1_000_000, "StartInterval": 1_000_000,
             },
-            "HostConfig": {
-                "NetworkMode": "none", "Binds": ["/tmp:/b:ro"], "Tmpfs": {"/t": "size=1m"}, "CapAdd": ["NET_ADMIN"],
-                "CapDrop": ["CHOWN"], "Dns": ["1.1.1.1"], "DnsOptions": ["ndots:1"], "DnsSearch": ["x"],
-                "ExtraHosts": ["a:1.2.3.4"], "GroupAdd": ["5"], "IpcMode": "shareable", "OomScoreAdj": 1,
-                "SecurityOpt": ["no-new-privileges"], "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "1"},
-                "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}], "DeviceCgroupRules": ["c 1:3 rwm"],
-                "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/n", "CgroupPermissions": "rwm"}],
-                "Mounts": [
-                    {"Type": "tmpfs", "Target": "/m", "TmpfsOptions": {"SizeBytes": 4096, "Mode": 448}},
-                    {"Type": "bind", "Source": "/tmp", "Target": "/n", "ReadOnly": true, "Consistency": "default",
-                     "BindOptions": {"Propagation": "rprivate"}},
-                    {"Type": "volume", "Target": "/o", "VolumeOptions": {"NoCopy": true}},
-                ],
-                "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}}, "Annotations": {"a": "b"},
-            },
+            "HostConfig": full_host(),
         });
         self.post(&format!("/containers/create?name={full}"), &config)?;
         self.get(&format!("/containers/{full}/json"))?;
@@ -71,4 +61,22 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+fn full_host() -> Value {
+    json!({
+        "NetworkMode": "none", "Binds": ["/tmp:/b:ro"], "Tmpfs": {"/t": "size=1m"}, "CapAdd": ["NET_ADMIN"],
+        "CapDrop": ["CHOWN"], "Dns": ["1.1.1.1"], "DnsOptions": ["ndots:1"], "DnsSearch": ["x"],
+        "ExtraHosts": ["a:1.2.3.4"], "GroupAdd": ["5"], "IpcMode": "shareable", "OomScoreAdj": 1,
+        "SecurityOpt": ["no-new-privileges"], "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "1"},
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}], "DeviceCgroupRules": ["c 1:3 rwm"],
+        "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/n", "CgroupPermissions": "rwm"}],
+        "Mounts": [
+            {"Type": "tmpfs", "Target": "/m", "TmpfsOptions": {"SizeBytes": 4096, "Mode": 448}},
+            {"Type": "bind", "Source": "/tmp", "Target": "/n", "ReadOnly": true, "Consistency": "default",
+             "BindOptions": {"Propagation": "rprivate"}},
+            {"Type": "volume", "Target": "/o", "VolumeOptions": {"NoCopy": true}},
+        ],
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}}, "Annotations": {"a": "b"},
+    })
 }
