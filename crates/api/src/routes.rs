@@ -99,7 +99,7 @@ static ROUTES: &[Route] = &[
     route!("POST" "/containers/{id}/unpause" [] containers::pause::unpause),
     route!("POST" "/containers/{id}/rename" ["name"] containers::rename::post),
     route!("POST" "/containers/{id}/restart" ["signal" "t"] containers::stop::restart),
-    route!("GET" "/containers/{id}/stats"),
+    route!("GET" "/containers/{id}/stats" ["stream" "one-shot"] containers::stats::get),
     route!("GET" "/containers/{id}/top" ["ps_args"] containers::top::get),
     route!("POST" "/containers/{id}/update" [] containers::update::post),
     route!("POST" "/containers/{id}/exec" [] containers::exec::create),

@@ -60,6 +60,10 @@ pub enum Error {
     /// What `ps` says, or what can't be asked of it.
     #[error("{0}")]
     Ps(String),
+    #[error("{0}")]
+    Join(String),
+    #[error("{0}")]
+    Device(String),
     #[error("the shim of container {id} refused: {message}")]
     ShimRefused { id: String, message: String },
     #[error(
@@ -99,7 +103,7 @@ pub enum Error {
     TooManyExecs(usize),
     #[error("exec failed: {message}")]
     Exec { message: String, kind: shim::protocol::FailureKind },
-    #[error("cannot kill container: {0}: container is not running")]
+    #[error("container {0} is not running")]
     KillNotRunning(String),
     #[error("removal of container {0} is already in progress")]
     RemovalInProgress(String),
@@ -228,9 +232,12 @@ impl Explain for Error {
             Self::Layer { source, .. } | Self::Rename(source) => source.class(),
             Self::Registry(error) => error.class(),
             // 500, as dockerd.
-            Self::NotPaused(_) | Self::Ps(_) | Self::UpdateFailed { .. } | Self::ShimRefused { .. } => {
-                Class::Internal
-            }
+            Self::Join(_) => Class::Conflict,
+            Self::Device(_)
+            | Self::NotPaused(_)
+            | Self::Ps(_)
+            | Self::UpdateFailed { .. }
+            | Self::ShimRefused { .. } => Class::Internal,
             Self::Path(_)
             | Self::ShimLost(_)
             | Self::File { .. }

@@ -78,6 +78,7 @@ fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
     };
     let sets = Sets::of(process.capabilities().as_ref())?;
     let entrance = cgroup.entrance()?;
+    namespaces.join_for_children()?;
     let (new, unified) = (namespaces.new, entrance.unified_copy()?);
     Waiting::clone_into(new, unified.as_ref().map(AsFd::as_fd), |channel| Init {
         spec: request.spec,

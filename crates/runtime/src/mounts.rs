@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, openat, symlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, open, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
@@ -30,7 +30,8 @@ pub(crate) struct Planned {
 enum Source {
     /// A copy of a host's mount, made before anything is private, so that a wanted propagation still can be had.
     Bind(OwnedFd),
-    New(String),
+    /// Its type, and what it is called in the table of mounts.
+    New(String, Option<String>),
     Cgroups,
 }
 
@@ -73,7 +74,8 @@ fn plan_one(mount: &Mount) -> Result<Planned, Error> {
         options.refuse_data(&destination)?;
         Source::Cgroups
     } else if KNOWN.contains(&kind) {
-        Source::New(kind.to_owned())
+        let name = mount.source().as_ref().map(|name| name.display().to_string());
+        Source::New(kind.to_owned(), name)
     } else {
         return Err(Error::Unsupported(format!("mounts: {}: type {kind}", destination.display())));
     };
@@ -85,14 +87,22 @@ fn clone_tree(source: &Path, recursive: bool) -> Result<OwnedFd, Error> {
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    open_tree(CWD, source, flags).doing(&format!("open {} to bind it", source.display()))
+    let copied = open_tree(CWD, source, flags);
+    // A mount that is attached nowhere can't be copied by every kernel. Given as somebody's descriptor it is taken itself.
+    let copied = match copied {
+        Err(Errno::INVAL) if source.starts_with("/proc") => {
+            open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        }
+        other => other,
+    };
+    copied.doing(&format!("open {} to bind it", source.display()))
 }
 
 impl Planned {
     pub(crate) fn mount(&self, root: &Root<'_>, cgroup: &Cgroup) -> Result<(), Error> {
         match &self.source {
             Source::Bind(tree) => self.bind(root, tree.as_fd()),
-            Source::New(kind) => self.new_file_system(root, kind),
+            Source::New(kind, name) => self.new_file_system(root, kind, name.as_deref()),
             Source::Cgroups => self.cgroups(root, cgroup),
         }
     }
@@ -117,9 +127,12 @@ impl Planned {
         attach(tree, target.as_fd(), &self.destination)
     }
 
-    fn new_file_system(&self, root: &Root<'_>, kind: &str) -> Result<(), Error> {
+    fn new_file_system(&self, root: &Root<'_>, kind: &str, name: Option<&str>) -> Result<(), Error> {
         let doing = |what: &str| format!("{what} the {kind} for {}", self.destination.display());
         let fs = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).doing(&doing("open"))?;
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            fsconfig_set_string(&fs, "source", name).doing(&doing("name"))?;
+        }
         for option in &self.options.data {
             match option.split_once('=') {
                 Some((key, value)) => fsconfig_set_string(&fs, key, value),

@@ -14,17 +14,24 @@ pub(crate) struct Plan {
     pub(crate) new: sys::Namespaces,
     pub(crate) new_cgroup: bool,
     joined: Vec<(LinkNameSpaceType, OwnedFd)>,
+    /// Whoever is in a process namespace stays there: it is for children that it can be chosen.
+    processes: Option<OwnedFd>,
 }
 
 impl Plan {
     /// Opens what is to be joined: before init exists, so that a wrong path is found early.
     pub(crate) fn of(linux: &Linux) -> Result<Self, Error> {
-        let mut plan = Self { new: sys::Namespaces::default(), new_cgroup: false, joined: Vec::new() };
+        let mut plan =
+            Self { new: sys::Namespaces::default(), new_cgroup: false, joined: Vec::new(), processes: None };
         for namespace in linux.namespaces().iter().flatten() {
             if let Some(path) = namespace.path() {
                 let fd = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                     .doing(&format!("open the namespace {}", path.display()))?;
-                plan.joined.extend(kind_to_join(namespace.typ()).map(|kind| (kind, fd)));
+                match kind_to_join(namespace.typ()) {
+                    Some(kind) => plan.joined.push((kind, fd)),
+                    None if namespace.typ() == Kind::Pid => plan.processes = Some(fd),
+                    None => {}
+                }
                 continue;
             }
             match namespace.typ() {
@@ -42,6 +49,13 @@ impl Plan {
             return Err(Error::Invalid { field: "linux.namespaces", why: "lacks a mount namespace".into() });
         }
         Ok(plan)
+    }
+
+    /// In the caller, before the `clone3`: its further children are in the process namespace that is joined.
+    pub(crate) fn join_for_children(&self) -> Result<(), Error> {
+        let Some(fd) = &self.processes else { return Ok(()) };
+        move_into_link_name_space(fd.as_fd(), Some(LinkNameSpaceType::ProcessID))
+            .doing("join a process namespace")
     }
 
     /// In init.
@@ -69,7 +83,7 @@ fn kind_to_join(kind: Kind) -> Option<LinkNameSpaceType> {
         Kind::Ipc => LinkNameSpaceType::InterProcessCommunication,
         Kind::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
         Kind::Cgroup => LinkNameSpaceType::ControlGroup,
-        // Refused by `supported`.
+        // `Pid` is joined before the clone; the others are refused by `supported`.
         Kind::Mount | Kind::Pid | Kind::User | Kind::Time => return None,
     })
 }

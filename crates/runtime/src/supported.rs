@@ -46,7 +46,6 @@ fn check_linux(linux: &Linux) -> Result<(), Error> {
         match namespace.typ() {
             LinuxNamespaceType::User => return Err(Error::Unsupported("linux.namespaces: user".into())),
             LinuxNamespaceType::Time => return Err(Error::Unsupported("linux.namespaces: time".into())),
-            LinuxNamespaceType::Pid if joined => return unsupported("linux.namespaces: pid with a path"),
             LinuxNamespaceType::Mount if joined => return unsupported("linux.namespaces: mount with a path"),
             _ => {}
         }

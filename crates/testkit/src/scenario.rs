@@ -27,6 +27,8 @@ pub fn run(caller: &mut dyn Caller, version: &str) -> anyhow::Result<()> {
     result.and(removed.map(drop))
 }
 
+mod life;
+
 struct Pass<'a> {
     caller: &'a mut dyn Caller,
     version: &'a str,
@@ -131,6 +133,7 @@ impl Pass<'_> {
         self.get(&format!("/containers/json?filters={{%22name%22:[%22{name}%22]}}"))?;
         self.delete(&format!("/containers/{name}"))?;
         self.exec(name)?;
+        self.life(name)?;
         self.post(&format!("/containers/{name}/kill"), &Value::Null)?;
         self.post(&format!("/containers/{name}/wait"), &Value::Null)?;
         self.delete(&format!("/containers/{name}"))?;

@@ -2,6 +2,7 @@
 
 mod check;
 mod clients;
+mod corpus;
 mod coverage;
 mod fields;
 mod page;

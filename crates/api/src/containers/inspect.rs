@@ -1,5 +1,7 @@
 //! `GET /containers/{id}/json`.
 
+use engine::containers::health::Probe;
+use engine::containers::mounts::{Kind, Point};
 use engine::containers::state::State;
 use engine::containers::{Container, View};
 use serde_json::{Map, Value, json};
@@ -57,8 +59,8 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
         "ExecIDs": Some(execs).filter(|execs| !execs.is_empty()),
         "HostConfig": host_config(call, container),
         "GraphDriver": { "Data": { "ID": container.id }, "Name": call.engine.storage_driver },
-        "Mounts": [],
-        "Config": container.config,
+        "Mounts": mounts(container),
+        "Config": config(call, container),
         "NetworkSettings": network_settings(call, container),
     });
     match fields {
@@ -67,12 +69,49 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
     }
 }
 
+fn config(call: &Call, container: &Container) -> Value {
+    let mut config = json!(container.config);
+    if let Some(check) =
+        config.get_mut("Healthcheck").and_then(Value::as_object_mut).filter(|_| call.before(44))
+    {
+        check.remove("StartInterval");
+    }
+    config
+}
+
 fn host_config(call: &Call, container: &Container) -> Value {
     let mut host = json!(container.host);
-    if let Some(fields) = host.as_object_mut().filter(|_| call.since(52)) {
+    let Some(fields) = host.as_object_mut() else { return host };
+    if call.since(52) {
         fields.remove("KernelMemoryTCP");
     }
+    if call.before(43) {
+        fields.remove("Annotations");
+    }
     host
+}
+
+/// What is mounted, as in `inspect` and in the listing.
+pub(super) fn mounts(container: &Container) -> Vec<Value> {
+    let listed = container.mounts.iter().filter(|point| point.listed);
+    listed.map(mount_point).collect()
+}
+
+fn mount_point(point: &Point) -> Value {
+    let mut fields = json!({ "Type": point.kind });
+    let more = match point.kind {
+        Kind::Volume => {
+            json!({ "Name": point.name, "Source": point.source, "Destination": point.destination, "Driver": "local" })
+        }
+        _ => json!({ "Source": point.source, "Destination": point.destination }),
+    };
+    let rest = json!({ "Mode": point.mode, "RW": point.writable, "Propagation": point.propagation });
+    for part in [more, rest] {
+        if let (Some(fields), Value::Object(part)) = (fields.as_object_mut(), part) {
+            fields.extend(part);
+        }
+    }
+    fields
 }
 
 fn state(view: &View) -> Value {
@@ -81,7 +120,7 @@ fn state(view: &View) -> Value {
     let started = state.live().map(|live| live.since).or(past.started);
     let at = |time: Option<std::time::SystemTime>| time.map_or_else(|| NEVER.to_owned(), time::rfc3339);
     let exit = state.exit();
-    json!({
+    let mut fields = json!({
         "Status": state.word(),
         "Running": state.is_running(),
         "Paused": matches!(state, State::Paused(_)),
@@ -93,6 +132,23 @@ fn state(view: &View) -> Value {
         "Error": exit.map_or("", |exit| exit.error.as_str()),
         "StartedAt": at(started),
         "FinishedAt": at(past.finished),
+    });
+    if let Some(health) = &view.health {
+        fields["Health"] = json!({
+            "Status": health.status.as_str(),
+            "FailingStreak": health.streak,
+            "Log": health.log.iter().map(probe).collect::<Vec<_>>(),
+        });
+    }
+    fields
+}
+
+fn probe(probe: &Probe) -> Value {
+    json!({
+        "Start": time::rfc3339(probe.start),
+        "End": time::rfc3339(probe.end),
+        "ExitCode": probe.code,
+        "Output": probe.output,
     })
 }
 

@@ -7,6 +7,7 @@ use engine::containers::state::State;
 use engine::filters::Filters;
 use serde_json::{Value, json};
 
+use super::inspect::mounts;
 use super::network;
 use crate::call::Call;
 use crate::error::Error;
@@ -36,7 +37,10 @@ const STATES: &[&str] = &["created", "running", "paused", "restarting", "removin
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let filters = Filters::parse(call.query.get("filters"), FILTER_KEYS).map_err(engine::Error::from)?;
     if let Some(wrong) = filters.values("status").find(|status| !STATES.contains(status)) {
-        return Err(Error::invalid(format!("invalid filter 'status={wrong}'")));
+        let states = STATES.join(", ");
+        return Err(Error::invalid(format!(
+            "invalid filter 'status={wrong}': invalid value for state ({wrong}): must be one of {states}"
+        )));
     }
     let limit = call.query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.filter(|limit| *limit > 0);
@@ -75,16 +79,17 @@ pub(crate) fn summary(call: &Call, view: &View) -> Value {
         "Ports": [],
         "Labels": container.config.labels.clone().unwrap_or_default(),
         "State": container.state.word(),
-        "Status": status(&container.state, SystemTime::now()),
+        "Status": status(view, SystemTime::now()),
         "HostConfig": { "NetworkMode": container.host.network_mode },
         "NetworkSettings": { "Networks": network::endpoints(container) },
-        "Mounts": [],
+        "Mounts": mounts(container),
     });
     // 1.52 lists the state of health for each container.
     if call.since(52)
         && let Some(fields) = entry.as_object_mut()
     {
-        fields.insert("Health".into(), json!({ "Status": "none", "FailingStreak": 0 }));
+        let streak = view.health.as_ref().map_or(0, |health| health.streak);
+        fields.insert("Health".into(), json!({ "Status": health(view), "FailingStreak": streak }));
     }
     entry
 }
@@ -112,11 +117,21 @@ fn command_line(words: &[String]) -> String {
     words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
-fn status(state: &State, now: SystemTime) -> String {
+/// `none` for one that nothing checks.
+fn health(view: &View) -> &'static str {
+    view.health.as_ref().map_or("none", |health| health.status.as_str())
+}
+
+fn status(view: &View, now: SystemTime) -> String {
+    let state = &view.container.state;
     let since = |at: SystemTime| time::human_duration(now.duration_since(at).unwrap_or_default().as_secs());
     match state {
         State::Created | State::Starting | State::Exited { started: None, .. } => "Created".into(),
-        State::Running(live) => format!("Up {}", since(live.since)),
+        State::Running(live) => match health(view) {
+            "none" => format!("Up {}", since(live.since)),
+            "starting" => format!("Up {} (health: starting)", since(live.since)),
+            health => format!("Up {} ({health})", since(live.since)),
+        },
         State::Paused(live) => format!("Up {} (Paused)", since(live.since)),
         State::Restarting { exit, .. } => format!("Restarting ({}) {} ago", exit.code, since(exit.at)),
         State::Exited { exit, .. } => format!("Exited ({}) {} ago", exit.code, since(exit.at)),
@@ -159,12 +174,12 @@ fn admits(call: &Call, filters: &Filters, view: &View) -> bool {
         && filters.admits_by("exited", |code| exit_code.as_deref() == Some(code))
         && filters.admits_by("ancestor", |image| descends(call, view, image))
         && filters.admits("network", &[&container.host.network_mode])
-        && filters.admits("health", &["none"])
+        && filters.admits("health", &[health(view)])
         && filters.admits("is-task", &["false", "0"])
         && filters.admits_by("expose", port)
-        // Nothing is published and nothing mounted in this version.
+        // Nothing is published in this version.
         && !filters.has("publish")
-        && !filters.has("volume")
+        && filters.admits_by("volume", |volume| mounts_at(view, volume))
         && filters.admits_labels("label", label)
 }
 
@@ -180,6 +195,13 @@ fn is_named(name: &str, wanted: &str) -> bool {
         (false, false) => name.contains(text),
     };
     fits(name) || fits(&slashed)
+}
+
+fn mounts_at(view: &View, wanted: &str) -> bool {
+    let listed = view.container.mounts.iter().filter(|point| point.listed);
+    listed
+        .into_iter()
+        .any(|point| [&point.name, &point.source, &point.destination].iter().any(|text| *text == wanted))
 }
 
 fn descends(call: &Call, view: &View, image: &str) -> bool {

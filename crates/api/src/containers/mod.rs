@@ -14,6 +14,7 @@ pub(crate) mod prune;
 pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod stop;
 pub(crate) mod top;
 pub(crate) mod update;

@@ -1,5 +1,6 @@
 //! `DELETE /containers/{id}`.
 
+use engine::containers::{Removal, Volumes};
 use engine::images::Force;
 use http::StatusCode;
 
@@ -11,8 +12,8 @@ pub(crate) async fn delete(call: Call) -> Result<Reply, Error> {
     if call.query.flag("link") {
         return Err(Error::refused("link", "links come with networks"));
     }
-    // `v` removes anonymous volumes, of which no container of this version has any.
     let force = if call.query.flag("force") { Force::Yes } else { Force::No };
-    call.engine.containers.get(call.name())?.remove(force).await?;
+    let volumes = if call.query.flag("v") { Volumes::Remove } else { Volumes::Keep };
+    call.engine.containers.get(call.name())?.remove(Removal { force, volumes }).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

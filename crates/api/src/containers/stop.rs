@@ -48,15 +48,13 @@ fn asked(call: &Call, handle: &Handle) -> Result<(i32, Option<Duration>), Error>
 }
 
 pub(crate) async fn kill(call: Call) -> Result<Reply, Error> {
+    let doing = format!("cannot kill container: {}", call.name());
+    let under = |error: engine::Error| Error::from(error).under(&doing);
     let signal = match call.query.get("signal") {
         "" => SIGKILL,
-        text => signal::parse(text)?,
+        text => signal::parse(text).map_err(under)?,
     };
-    let handle = call
-        .engine
-        .containers
-        .get(call.name())
-        .map_err(|error| Error::from(error).under(&format!("cannot kill container: {}", call.name())))?;
-    handle.kill(signal).await?;
+    let handle = call.engine.containers.get(call.name()).map_err(under)?;
+    handle.kill(signal).await.map_err(under)?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

@@ -38,7 +38,8 @@ pub(super) fn put(flags: &Matches, host: &mut Object) -> Result<(), Error> {
     host.int(flags, "oom-score-adj", "OomScoreAdj");
     host.bytes(flags, "shm-size", "ShmSize");
     let limits: Result<Vec<Value>, String> = flags.list("ulimit").iter().map(|text| ulimit(text)).collect();
-    let limits = limits.map_err(wrong)?;
+    let mut limits = limits.map_err(wrong)?;
+    limits.sort_by_key(|limit| limit["Name"].to_string());
     if !limits.is_empty() {
         host.put("Ulimits", limits);
     }
@@ -110,6 +111,7 @@ fn device(text: &str) -> Result<Value, Error> {
         [host, mode] if is_mode(mode) => (host, host, mode),
         [host, container] => (host, container, "rwm"),
         [host, container, mode] if is_mode(mode) => (host, container, mode),
+        [_, _, mode] => return Err(wrong(format!("bad mode specified: {mode}"))),
         _ => return Err(wrong(format!("invalid device specification: {text}"))),
     };
     Ok(json!({ "PathOnHost": host, "PathInContainer": container, "CgroupPermissions": mode }))

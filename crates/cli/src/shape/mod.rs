@@ -1,6 +1,7 @@
 //! The flags of `create` and `run` as the JSON of `POST /containers/create`.
 
 mod limits;
+mod mounts;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::error::Error;
 
 pub(crate) use limits::{nano_cpus, ulimit};
+pub(crate) use mounts::check as check_mount;
 
 /// What stands in docker's text after the program's name.
 fn wrong(message: impl Into<String>) -> Error {
@@ -267,13 +269,23 @@ fn host(flags: &Matches) -> Result<Object, Error> {
         ("cap-drop", "CapDrop"),
         ("dns", "Dns"),
         ("dns-search", "DnsSearch"),
-        ("add-host", "ExtraHosts"),
         ("group-add", "GroupAdd"),
         ("link", "Links"),
         ("volumes-from", "VolumesFrom"),
         ("device-cgroup-rule", "DeviceCgroupRules"),
     ] {
         host.list(flags, flag, key);
+    }
+    let hosts: Vec<String> = flags.list("add-host").iter().map(|host| colon(host)).collect();
+    if !hosts.is_empty() {
+        host.put("ExtraHosts", hosts);
+    }
+    for (flag, name, kind) in [("pid", "PID", true), ("uts", "UTS", false), ("userns", "USER", false)] {
+        let mode = flags.text(flag);
+        let other = mode.strip_prefix("container:").is_some_and(|name| kind && !name.is_empty());
+        if !matches!(mode, "" | "host") && !other {
+            return Err(wrong(format!("--{flag}: invalid {name} mode")));
+        }
     }
     for (flag, key) in [
         ("rm", "AutoRemove"),
@@ -308,6 +320,14 @@ fn host(flags: &Matches) -> Result<Object, Error> {
         host.put("ConsoleSize", size.to_vec());
     }
     Ok(host)
+}
+
+/// `name=address` as the API has it.
+fn colon(host: &str) -> String {
+    match host.split_once(['=', ':']) {
+        Some((name, address)) => format!("{name}:{}", address.trim_start_matches('[').trim_end_matches(']')),
+        None => host.to_owned(),
+    }
 }
 
 /// The body of an update: limits and the restart policy.
@@ -354,11 +374,12 @@ fn security(flags: &Matches, host: &mut Object) -> Result<(), Error> {
                 options.push(format!("seccomp={}", profile.ok_or_else(missing)?));
             }
             ("no-new-privileges", "") => options.push(option.clone()),
-            (_, "") => return Err(wrong(format!("invalid --security-opt: \"{option}\""))),
+            (_, "") => return Err(wrong(format!("Invalid --security-opt: \"{option}\""))),
             _ => options.push(option.clone()),
         }
     }
-    if !options.is_empty() {
+    // What is said by paths alone is also said, as an empty list.
+    if flags.changed("security-opt") {
         host.put("SecurityOpt", options);
     }
     Ok(())
@@ -389,6 +410,12 @@ fn volumes(flags: &Matches, config: &mut Object, host: &mut Object) -> Result<()
     }
     if !anonymous.is_empty() {
         config.put("Volumes", anonymous);
+    }
+    let mounts: Result<Vec<Value>, Error> =
+        flags.list("mount").iter().map(|text| mounts::mount(text)).collect();
+    let mounts = mounts?;
+    if !mounts.is_empty() {
+        host.put("Mounts", mounts);
     }
     let tmpfs = flags.list("tmpfs");
     let tmpfs: Map<String, Value> = tmpfs

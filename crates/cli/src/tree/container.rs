@@ -3,14 +3,14 @@
 use flags::{Args, Flag, Kind};
 
 use crate::commands::{
-    attach, containers, cp, exec, files, inspect, logs, port, prune, rename, run, start, top, update,
+    attach, containers, cp, exec, files, inspect, logs, port, prune, rename, run, start, stats, top, update,
 };
 
 use super::{Action, Command, GROUP, LEAF, NO_CHECKPOINTS, WINDOWS, kinds};
 
 /// What a container is to be: the flags that create and run share.
 pub(crate) const SHAPE_FLAGS: &[Flag] = &[
-    Flag::new("add-host", Kind::List, "Add a custom host-to-IP mapping (host:ip)"),
+    Flag::new("add-host", kinds::HOST, "Add a custom host-to-IP mapping (host:ip)"),
     Flag::new(
         "annotation",
         kinds::MAP,
@@ -46,7 +46,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
     Flag::new("cpuset-cpus", Kind::String, "CPUs in which to allow execution (0-3, 0,1)"),
     Flag::new("cpuset-mems", Kind::String, "MEMs in which to allow execution (0-3, 0,1)"),
     Flag::new("device", Kind::List, "Add a host device to the container"),
-    Flag::new("device-cgroup-rule", Kind::List, "Add a rule to the cgroup allowed devices list"),
+    Flag::new("device-cgroup-rule", kinds::DEVICE_RULE, "Add a rule to the cgroup allowed devices list"),
     Flag::new("device-read-bps", Kind::List, "Limit read rate (bytes per second) from a device")
         .default("[]")
         .missing(),
@@ -60,7 +60,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
         .default("[]")
         .missing(),
     Flag::new("disable-content-trust", Kind::Bool, "Skip image verification").default("true"),
-    Flag::new("dns", Kind::List, "Set custom DNS servers"),
+    Flag::new("dns", kinds::DNS, "Set custom DNS servers"),
     Flag::new("dns-opt", Kind::List, "Set DNS options").hidden(),
     Flag::new("dns-option", Kind::List, "Set DNS options"),
     Flag::new("dns-search", Kind::List, "Set custom DNS search domains"),
@@ -128,7 +128,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
         "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
     ),
     Flag::new("memory-swappiness", Kind::Int64, "Tune container memory swappiness (0 to 100)").default("-1"),
-    Flag::new("mount", kinds::MOUNT, "Attach a filesystem mount to the container").missing(),
+    Flag::new("mount", kinds::MOUNT, "Attach a filesystem mount to the container"),
     Flag::new("name", Kind::String, "Assign a name to the container"),
     Flag::new("net", kinds::NETWORK, "Connect a container to a network").hidden(),
     Flag::new("net-alias", Kind::List, "Add network-scoped alias for the container").hidden(),
@@ -157,7 +157,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
     Flag::new("stop-signal", Kind::String, "Signal to stop the container"),
     Flag::new("stop-timeout", Kind::Int, "Timeout (in seconds) to stop a container"),
     Flag::new("storage-opt", Kind::List, "Storage driver options for the container"),
-    Flag::new("sysctl", kinds::MAP, "Sysctl options").default("map[]"),
+    Flag::new("sysctl", kinds::SYSCTL, "Sysctl options").default("map[]"),
     Flag::new("tmpfs", Kind::List, "Mount a tmpfs directory"),
     Flag::new("tty", Kind::Bool, "Allocate a pseudo-TTY").short('t'),
     Flag::new("ulimit", kinds::ULIMIT, "Ulimit options").default("[]"),
@@ -539,7 +539,7 @@ pub(crate) static CONTAINER_STATS: Command = Command {
     short: "Display a live stream of container(s) resource usage statistics",
     also: "container stats, stats",
     flags: &[CONTAINER_STATS_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(stats::stats),
     ..LEAF
 };
 

@@ -3,6 +3,7 @@
 //! Commands queue in its inbox; a client that hangs up does not stop one half way. Between commands it listens to the
 //! shim. It holds nothing that a running container needs: when it goes, the shim goes on.
 
+mod health;
 mod pause;
 mod signal;
 mod update;
@@ -20,23 +21,38 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::attach::{self, Streams};
-use super::handle::{self, Command, Handle, Reply, View};
+use super::handle::{self, Command, Handle, Removal, Reply, View, Volumes};
+use super::health::Monitor;
+use super::mounts::Point;
+use super::namespaces::Joined;
 use super::record::Container;
 use super::restart::{self, Backoff};
 use super::state::{Event, Exit, Live, Next, State};
-use super::{Index, Shared, create, link, logs, spec};
+use super::{Index, Shared, create, link, logs, spec, volumes};
 use crate::Error;
 use crate::images::Force;
 use crate::ready::Readable;
 
 /// Starts the task for a container that is recorded.
-pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: Arc<Index>) -> Handle {
+pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: &Arc<Index>) -> Handle {
     let last_exit = container.state.exit().cloned();
     let settled = !container.state.is_active();
-    let view = View { container, exits: 0, last_exit, removed: false, settled };
+    let view = View { container, exits: 0, last_exit, removed: false, health: None, settled };
     let (handle, inbox, published) = handle::channel(view.clone());
     let plan = Plan::default();
-    let actor = Actor { view, shared, index, published, inbox, shim: None, waiting: Vec::new(), plan };
+    let actor = Actor {
+        view,
+        shared,
+        index: index.clone(),
+        published,
+        inbox,
+        shim: None,
+        waiting: Vec::new(),
+        monitor: None,
+        plan,
+    };
+    // Before it runs: it finds itself there.
+    index.insert(handle.clone());
     tokio::spawn(actor.run());
     handle
 }
@@ -70,6 +86,8 @@ struct Actor {
     shim: Option<Shim>,
     /// Clients that attached before the start.
     waiting: Vec<(Streams, Reply<UnixStream>)>,
+    /// Runs its health checks while it runs.
+    monitor: Option<Monitor>,
     plan: Plan,
 }
 
@@ -112,7 +130,11 @@ impl Actor {
                 drop(reply.send(self.tell_running(ToShim::Resize { rows, columns }).await));
             }
             Command::Attach { streams, queued, stream } => self.attach(streams, queued, stream).await,
-            Command::Remove(force, reply) => drop(reply.send(self.remove(force).await)),
+            Command::Probed(probe, reply) => {
+                self.probed(probe);
+                drop(reply.send(Ok(())));
+            }
+            Command::Remove(removal, reply) => drop(reply.send(self.remove(removal).await)),
         }
     }
 
@@ -164,7 +186,9 @@ impl Actor {
 
     async fn launch(&mut self) -> Result<(), Error> {
         let (shared, container) = (self.shared.clone(), self.container().clone());
-        let launched = blocking(move || launch_shim(&shared, &container)).await?;
+        let index = self.index.clone();
+        // What is joined stays open until the shim has joined it.
+        let (launched, _joined) = blocking(move || launch_shim(&shared, &index, &container)).await?;
         let stream =
             link::adopt(launched.control).map_err(|source| self.lost_on("reach the shim", &source))?;
         reap(launched.pidfd);
@@ -193,7 +217,9 @@ impl Actor {
     fn started(&mut self, pid: i32) -> Result<(), Error> {
         let since = SystemTime::now();
         self.view.container.past.started = Some(since);
-        self.advance(Event::Started(Live { pid, since }))
+        self.advance(Event::Started(Live { pid, since }))?;
+        self.watch_health();
+        Ok(())
     }
 
     async fn expect_created(&mut self) -> Result<Created, Error> {
@@ -275,6 +301,7 @@ impl Actor {
     async fn exited(&mut self, exit: Exit) {
         let started = self.container().state.live().map_or_else(SystemTime::now, |live| live.since);
         let run = exit.at.duration_since(started).unwrap_or_default();
+        self.monitor = None;
         self.view.last_exit = Some(exit.clone());
         self.view.exits += 1;
         let code = exit.code.to_string();
@@ -386,7 +413,10 @@ impl Actor {
             // The engine went between making process 1 and letting it run.
             (ShimState::Created { pid }, _) => self.finish_start(pid).await,
             (ShimState::Running { pid }, State::Starting) => self.started(pid),
-            (ShimState::Running { .. }, _) => Ok(()),
+            (ShimState::Running { .. }, _) => {
+                self.watch_health();
+                Ok(())
+            }
             (ShimState::Exited(exit), State::Starting) => {
                 let started = self.started(0);
                 self.exited(from_shim(&exit)).await;
@@ -411,13 +441,13 @@ impl Actor {
 
     async fn remove_if_asked(&mut self) {
         if self.container().host.auto_remove
-            && let Err(error) = self.remove(Force::No).await
+            && let Err(error) = self.remove(Removal { force: Force::No, volumes: Volumes::Remove }).await
         {
             tracing::error!(error = diag::chain(&error), "cannot remove a container that asked for it");
         }
     }
 
-    async fn remove(&mut self, force: Force) -> Result<(), Error> {
+    async fn remove(&mut self, Removal { force, volumes }: Removal) -> Result<(), Error> {
         if self.container().state.is_active() {
             if force == Force::No {
                 if let State::Paused(_) = self.container().state {
@@ -433,11 +463,14 @@ impl Actor {
         }
         self.advance(Event::Remove)?;
         let (shared, id) = (self.shared.clone(), self.container().id.clone());
-        let layers = self.container().layers.clone();
+        let container = self.container().clone();
         blocking(move || {
             shared.db.write(Durability::Process, |tx| tx.delete::<Container>(&id))?;
             create::discard(&shared.places(&id));
-            shared.images.container_gone(&layers)
+            if volumes == Volumes::Remove {
+                volumes::remove(&shared, &container)?;
+            }
+            shared.images.container_gone(&container.layers)
         })
         .await?;
         self.index.forget(&self.view.container.id, &self.view.container.name);
@@ -539,14 +572,21 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Everything between the record and the shim's first word. Blocking, about a millisecond.
-fn launch_shim(shared: &Shared, container: &Container) -> Result<shim::Launched, Error> {
+fn launch_shim(
+    shared: &Shared,
+    index: &Index,
+    container: &Container,
+) -> Result<(shim::Launched, Joined), Error> {
     let places = shared.places(&container.id);
     create::make_folder(&places.volatile, 0o700)?;
     shim::forget_exit(&places.durable)?;
+    let joined = Joined::open(&container.host, index)?;
+    container.mounts.iter().try_for_each(Point::prepare)?;
     let root = shared.layers.mount_root(&container.layers, &places.upper(), &places.work())?;
+    volumes::prepare(container, root.as_fd(), shared.layers.limits())?;
     let launch = shim::Launch {
         id: container.id.clone(),
-        spec: spec::build(container, root.as_fd(), &places, &shared.settings)?,
+        spec: spec::build(container, root.as_fd(), &places, &shared.settings, &joined)?,
         seccomp: spec::filter(&container.host, &shared.filters)?.as_deref().cloned(),
         stdin: match (container.config.open_stdin, container.config.stdin_once) {
             (false, _) => shim::Stdin::Closed,
@@ -557,7 +597,7 @@ fn launch_shim(shared: &Shared, container: &Container) -> Result<shim::Launched,
         run_dir: places.volatile,
         container_dir: places.durable,
     };
-    Ok(shim::launch(&launch, root.as_fd())?)
+    Ok((shim::launch(&launch, root.as_fd())?, joined))
 }
 
 /// Waits for a shim of ours to end, so that it doesn't stay as a zombie.

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use oci::image::Healthcheck;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use super::mounts::Mount;
 use crate::Error;
 
 /// Names without a meaning of their own: labels, options.
@@ -32,7 +34,7 @@ pub struct Config {
     #[serde(deserialize_with = "one_or_many")]
     pub cmd: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<Value>,
+    pub healthcheck: Option<Healthcheck>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub args_escaped: bool,
     pub image: String,
@@ -122,7 +124,7 @@ pub struct HostConfig {
     pub cpu_realtime_runtime: i64,
     pub cpuset_cpus: String,
     pub cpuset_mems: String,
-    pub devices: Option<Vec<Value>>,
+    pub devices: Option<Vec<Device>>,
     pub device_cgroup_rules: Option<Vec<String>>,
     pub device_requests: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -134,7 +136,7 @@ pub struct HostConfig {
     pub memory_swappiness: Option<i64>,
     pub oom_kill_disable: Option<bool>,
     pub pids_limit: Option<i64>,
-    pub ulimits: Option<Vec<Value>>,
+    pub ulimits: Option<Vec<Ulimit>>,
     pub cpu_count: i64,
     pub cpu_percent: i64,
     #[serde(rename = "IOMaximumIOps")]
@@ -142,7 +144,7 @@ pub struct HostConfig {
     #[serde(rename = "IOMaximumBandwidth")]
     pub io_maximum_bandwidth: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mounts: Option<Vec<Value>>,
+    pub mounts: Option<Vec<Mount>>,
     pub masked_paths: Option<Vec<String>>,
     pub readonly_paths: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,6 +153,24 @@ pub struct HostConfig {
 
 fn is_zero(number: &i64) -> bool {
     *number == 0
+}
+
+/// `DeviceMapping`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Device {
+    pub path_on_host: String,
+    pub path_in_container: String,
+    pub cgroup_permissions: String,
+}
+
+/// One of `Resources.Ulimits`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Ulimit {
+    pub name: String,
+    pub hard: i64,
+    pub soft: i64,
 }
 
 /// `LogConfig`.
@@ -203,6 +223,7 @@ impl Create {
 /// What of `Config` works. Everything else is refused by name unless it is left at its default.
 const CONFIG_DONE: &[&str] = &[
     "Hostname",
+    "Domainname",
     "User",
     "AttachStdin",
     "AttachStdout",
@@ -223,6 +244,8 @@ const CONFIG_DONE: &[&str] = &[
     "StopSignal",
     "StopTimeout",
     "Shell",
+    "Volumes",
+    "Healthcheck",
 ];
 
 /// What of `HostConfig` works.
@@ -258,6 +281,24 @@ const HOST_DONE: &[&str] = &[
     "CpuQuota",
     "CpusetCpus",
     "CpusetMems",
+    "Binds",
+    "Mounts",
+    "Tmpfs",
+    "VolumesFrom",
+    "PidMode",
+    "UTSMode",
+    "UsernsMode",
+    "GroupAdd",
+    "OomScoreAdj",
+    "Ulimits",
+    "Sysctls",
+    "CgroupParent",
+    "Devices",
+    "DeviceCgroupRules",
+    "Dns",
+    "DnsOptions",
+    "DnsSearch",
+    "ExtraHosts",
 ];
 
 /// A `HostConfig` by itself, or the fields of one.
@@ -373,9 +414,8 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_refused_by_name() {
-        let error =
-            Create::from_json(json!({"Image": "a", "HostConfig": {"Devices": [{"PathOnHost": "/dev/x"}]}}));
-        assert_eq!(error.unwrap_err().to_string(), "HostConfig.Devices is not supported");
+        let error = Create::from_json(json!({"Image": "a", "HostConfig": {"Links": ["b"]}}));
+        assert_eq!(error.unwrap_err().to_string(), "HostConfig.Links is not supported");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ::state::Durability;
 use super::config::{self, Config, Create, HostConfig};
 use super::record::{Container, Past, Places};
 use super::state::State;
-use super::{Index, Shared, resources, restart, spec};
+use super::{Index, Shared, devices, etc, health, mounts, namespaces, resources, restart, spec, volumes};
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::settings::{BUILT_IN_RUNTIME, Settings};
@@ -37,8 +37,12 @@ pub(super) fn create(
     let image = images.get_on(&request.config.image, wanted.as_ref())?;
     let warnings = foreign(&image).filter(|_| wanted.is_none()).into_iter().collect();
     let id = crate::id::container_id();
-    let config = merge(request.config, &image, &id)?;
-    let host = settle(request.host, &shared.settings, &shared.live.load().default_runtime)?;
+    let mut host = request.host;
+    namespaces::settle(&mut host, &request.config, index)?;
+    let mut config = merge(request.config, &image, &id)?;
+    let host = settle(host, &shared.settings, &shared.live.load().default_runtime)?;
+    let from_image = image.config.config.volumes.keys().cloned();
+    let mounts = mounts::settle(&mut config, &host, from_image, index, &shared.settings)?;
     // A profile that is wrong is told now, and one that isn't needn't be compiled at the start.
     spec::filter(&host, &shared.filters)?;
     let name = claim_name(request.name.as_deref(), &id, index)?;
@@ -50,6 +54,7 @@ pub(super) fn create(
         layers: image.config.rootfs.diff_ids.clone(),
         config,
         host,
+        mounts,
         state: State::Created,
         past: Past::default(),
     };
@@ -84,9 +89,10 @@ fn establish(container: &Container, shared: &Shared) -> Result<(), Error> {
     for folder in [places.upper(), places.work()] {
         make_folder(&folder, 0o755)?;
     }
-    write_etc(container, &places)?;
+    etc::write(container, &places)?;
     shared.db.write(Durability::Process, |tx| {
         tx.put(container)?;
+        volumes::record(tx, container)?;
         tx.put(&images::Use::now(&container.image))?;
         tx.hold::<Container>(&container.id, images::IMAGE, container.image.as_str())?;
         for layer in &container.layers {
@@ -114,30 +120,6 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), Error> {
         path: path.to_owned(),
         source,
     })
-}
-
-fn write_etc(container: &Container, places: &Places) -> Result<(), Error> {
-    let hostname = &container.config.hostname;
-    let hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
-                 ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
-    // With the host's network go the host's names; a container without a network has no resolver to ask.
-    let host_file = |path: &str| match container.host.network_mode.as_str() {
-        "host" => fs::read_to_string(path).unwrap_or_default(),
-        _ => String::new(),
-    };
-    let hosts = match host_file("/etc/hosts") {
-        text if text.is_empty() => hosts.to_owned(),
-        text => text,
-    };
-    for (name, text) in [
-        ("hostname", format!("{hostname}\n")),
-        ("hosts", hosts),
-        ("resolv.conf", host_file("/etc/resolv.conf")),
-    ] {
-        let path = places.etc(name);
-        fs::write(&path, text).map_err(|source| Error::File { doing: "write", path, source })?;
-    }
-    Ok(())
 }
 
 fn claim_name(wanted: Option<&str>, id: &str, index: &Index) -> Result<String, Error> {
@@ -173,9 +155,6 @@ fn is_name(name: &str) -> bool {
 /// What the client leaves open, the image says.
 fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
     let from = &image.config.config;
-    if !from.volumes.is_empty() {
-        return Err(Error::Unsupported { feature: "an image with VOLUME".into(), instead: None });
-    }
     if config.entrypoint.is_none() {
         // A command of its own keeps the image's entrypoint; an entrypoint of its own drops the image's command.
         if config.cmd.as_ref().is_none_or(Vec::is_empty) {
@@ -193,6 +172,8 @@ fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
             field.clone_from(value);
         }
     };
+    config.healthcheck = health::merge(config.healthcheck.take(), from.healthcheck.as_ref());
+    config.healthcheck.as_ref().map_or(Ok(()), health::check)?;
     fill(&mut config.user, &from.user);
     fill(&mut config.working_dir, &from.working_dir);
     fill(&mut config.stop_signal, &from.stop_signal);
@@ -205,6 +186,10 @@ fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
     let labels = config.labels.get_or_insert_default();
     for (name, value) in &from.labels {
         labels.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+        let why = "is invalid, it needs to be an absolute path";
+        return Err(Error::Invalid(format!("the working directory '{}' {why}", config.working_dir)));
     }
     if config.hostname.is_empty() {
         config.hostname = id[..12].to_owned();
@@ -237,6 +222,7 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
     set(&mut host.network_mode, "default");
     match host.network_mode.as_str() {
         "none" | "host" => {}
+        other if namespaces::other(other).is_some() => {}
         "default" => return unsupported("network bridge, the default".into(), config::network_remedy()),
         other => return unsupported(format!("network {other}"), config::network_remedy()),
     }
@@ -254,10 +240,6 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
     if host.runtime != BUILT_IN_RUNTIME {
         return unsupported(format!("runtime {}", host.runtime), None);
     }
-    set(&mut host.ipc_mode, "private");
-    if host.ipc_mode != "private" {
-        return unsupported(format!("IPC mode {}", host.ipc_mode), None);
-    }
     set(&mut host.cgroupns_mode, "host");
     if !matches!(host.cgroupns_mode.as_str(), "host" | "private") {
         return Err(Error::Invalid(format!("invalid cgroup namespace mode: {}", host.cgroupns_mode)));
@@ -272,6 +254,16 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
         host.shm_size = if settings.default_shm_size > 0 { settings.default_shm_size } else { DEFAULT_SHM };
     }
     resources::settle(&mut host)?;
+    etc::check(&host)?;
+    devices::check(&host)?;
+    for list in [&mut host.cap_add, &mut host.cap_drop] {
+        list.iter_mut().flatten().for_each(|name| *name = spec::capability_name(name));
+    }
+    // What shares so much with the host is not labelled, and `inspect` says so.
+    let shares = host.privileged || host.ipc_mode == "host" || host.pid_mode == "host";
+    if shares && host.security_opt.is_none() {
+        host.security_opt = Some(vec!["label=disable".to_owned()]);
+    }
     let hidden = !host.privileged;
     let own = |list: &[&str]| hidden.then(|| list.iter().map(|&path| path.to_owned()).collect());
     host.masked_paths = host.masked_paths.or_else(|| own(spec::MASKED_PATHS));

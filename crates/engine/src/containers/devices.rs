@@ -1,10 +1,14 @@
-//! The host's devices, for privileged containers: all nodes below `/dev` but those that every container has of its own.
+//! Devices of the host in a container: those that were asked for with their cgroup rules, and for privileged containers
+//! all nodes below `/dev` but those that every container has of its own.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use oci_spec::runtime as rt;
+
+use super::config::{Device, HostConfig};
+use crate::Error;
 
 /// Folders with file systems of their own, which a container has itself.
 const OWN: &[&str] = &["pts", "shm", "mqueue", "fd", "console"];
@@ -53,9 +57,119 @@ fn device(path: &Path, meta: &fs::Metadata) -> Option<rt::LinuxDevice> {
     Some(device)
 }
 
+/// Refuses what no device or rule can be.
+pub(super) fn check(host: &HostConfig) -> Result<(), Error> {
+    for device in host.devices.iter().flatten() {
+        let path = Path::new(&device.path_in_container);
+        if !path.is_absolute() || !permissions(device).bytes().all(|b| b"rwm".contains(&b)) {
+            return Err(Error::Invalid(format!(
+                "invalid device: {} {}",
+                path.display(),
+                permissions(device)
+            )));
+        }
+    }
+    host.device_cgroup_rules.iter().flatten().try_for_each(|text| rule(text).map(drop))
+}
+
+fn permissions(device: &Device) -> &str {
+    if device.cgroup_permissions.is_empty() { "rwm" } else { &device.cgroup_permissions }
+}
+
+/// The nodes that were asked for and what may be done with them. A folder stands for all nodes in it.
+pub(super) fn requested(
+    host: &HostConfig,
+) -> Result<(Vec<rt::LinuxDevice>, Vec<rt::LinuxDeviceCgroup>), Error> {
+    let (mut nodes, mut rules) = (Vec::new(), Vec::new());
+    // A privileged container has them all already.
+    for asked in host.devices.iter().flatten().filter(|_| !host.privileged) {
+        for node in found(asked)? {
+            let mut rule = rt::LinuxDeviceCgroup::default();
+            rule.set_allow(true)
+                .set_typ(Some(node.typ()))
+                .set_major(Some(node.major()))
+                .set_minor(Some(node.minor()))
+                .set_access(Some(permissions(asked).to_owned()));
+            rules.push(rule);
+            nodes.push(node);
+        }
+    }
+    for text in host.device_cgroup_rules.iter().flatten() {
+        rules.push(rule(text)?);
+    }
+    Ok((nodes, rules))
+}
+
+fn found(asked: &Device) -> Result<Vec<rt::LinuxDevice>, Error> {
+    let failed = |why: &str| {
+        let path = &asked.path_on_host;
+        Error::Device(format!(
+            "error gathering device information while adding custom device \"{path}\": {why}"
+        ))
+    };
+    let path = fs::canonicalize(&asked.path_on_host).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => failed("no such file or directory"),
+        _ => failed(&error.to_string()),
+    })?;
+    let meta = fs::metadata(&path).map_err(|error| failed(&error.to_string()))?;
+    let mut nodes = Vec::new();
+    match meta.is_dir() {
+        true => collect(&path, &mut nodes),
+        false => nodes.extend(device(&path, &meta)),
+    }
+    if nodes.is_empty() {
+        return Err(failed("not a device node"));
+    }
+    for node in &mut nodes {
+        let below = node.path().strip_prefix(&path).map(Path::to_path_buf).unwrap_or_default();
+        let inside = Path::new(&asked.path_in_container);
+        let inside = if below.as_os_str().is_empty() { inside.to_owned() } else { inside.join(below) };
+        node.set_path(inside);
+    }
+    Ok(nodes)
+}
+
+/// `c 1:3 rwm`, with `*` for any number and `a` for any kind.
+fn rule(text: &str) -> Result<rt::LinuxDeviceCgroup, Error> {
+    let invalid = || Error::Invalid(format!("invalid device cgroup rule format: '{text}'"));
+    let words: Vec<&str> = text.split(' ').collect();
+    let [kind, numbers, access] = words[..] else { return Err(invalid()) };
+    let kind = match kind {
+        "a" => rt::LinuxDeviceType::A,
+        "b" => rt::LinuxDeviceType::B,
+        "c" => rt::LinuxDeviceType::C,
+        _ => return Err(invalid()),
+    };
+    let number = |text: &str| match text {
+        "*" => Ok(-1),
+        digits => digits.parse::<u32>().map(i64::from).map_err(|_| invalid()),
+    };
+    let (major, minor) = numbers.split_once(':').ok_or_else(invalid)?;
+    let (major, minor) = (number(major)?, number(minor)?);
+    if access.is_empty() || access.len() > 3 || !access.bytes().all(|b| b"rwm".contains(&b)) {
+        return Err(invalid());
+    }
+    let mut rule = rt::LinuxDeviceCgroup::default();
+    rule.set_allow(true)
+        .set_typ(Some(kind))
+        .set_major(Some(major))
+        .set_minor(Some(minor))
+        .set_access(Some(access.to_owned()));
+    Ok(rule)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_are_read_as_the_kernel_writes_them() {
+        let read = rule("c *:5 rw").unwrap();
+        assert_eq!((read.major(), read.minor(), read.access().as_deref()), (Some(-1), Some(5), Some("rw")));
+        for bad in ["", "foo", "x 1:3 r", "c 1 r", "c 1:3 x", "c 1:3", "c -1:3 r", "c 1:3 rwmr"] {
+            assert!(rule(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn the_hosts_null_device_is_among_them_and_no_terminal_is() {

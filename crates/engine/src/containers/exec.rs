@@ -75,6 +75,12 @@ pub struct Exec {
 }
 
 impl Exec {
+    pub(super) fn new(container: &str, config: ExecConfig) -> Arc<Self> {
+        let state = watch::Sender::new(ExecState::Created);
+        let (id, container) = (id::container_id(), container.to_owned());
+        Arc::new(Self { id, container, config, state, created: Instant::now() })
+    }
+
     /// How far it has come.
     pub fn state(&self) -> ExecState {
         *self.state.borrow()
@@ -161,13 +167,7 @@ impl Containers {
             let root = root_of(live.pid).map_err(|_| not_running())?;
             user::resolve(&config.user, root.as_fd())?;
         }
-        let exec = Arc::new(Exec {
-            id: id::container_id(),
-            container: handle.id().to_owned(),
-            config,
-            state: watch::Sender::new(ExecState::Created),
-            created: Instant::now(),
-        });
+        let exec = Exec::new(handle.id(), config);
         self.execs.insert(exec.clone())?;
         self.tell_of(&handle, &exec, &format!("exec_create: {}", exec.config.command().join(" ")), &[]);
         Ok(exec)
@@ -251,7 +251,23 @@ fn check_running(container: &Container) -> Result<(), Error> {
     }
 }
 
-fn tell_of(shared: &Shared, handle: &Handle, exec: &Exec, action: &str, more: &[(&str, String)]) {
+/// Runs a process that nobody asks for by its id: its streams, and the connection that tells how it ends.
+pub(super) async fn run_unlisted(
+    shared: &Arc<Shared>,
+    handle: &Handle,
+    exec: &Arc<Exec>,
+) -> Result<(UnixStream, UnixStream), Error> {
+    let line = exec.config.command().join(" ");
+    tell_of(shared, handle, exec, &format!("exec_create: {line}"), &[]);
+    tell_of(shared, handle, exec, &format!("exec_start: {line}"), &[]);
+    let streams = Streams { stdin: false, stdout: true, stderr: true };
+    match launch(shared, handle, exec, None, Some(streams)).await? {
+        (_, Some(stream), control) => Ok((stream, control)),
+        _ => Err(Error::ShimLost(exec.container.clone())),
+    }
+}
+
+pub(super) fn tell_of(shared: &Shared, handle: &Handle, exec: &Exec, action: &str, more: &[(&str, String)]) {
     let mut attributes = vec![("execID", exec.id.clone())];
     attributes.extend(more.iter().cloned());
     shared.emit(&handle.view().container, action, &attributes);

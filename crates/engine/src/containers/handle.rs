@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::attach::Streams;
 use super::effect;
+use super::health::{Health, Probe};
 use super::record::Container;
 use super::resources::Update;
 use super::state::Exit;
@@ -27,6 +28,8 @@ pub struct View {
     /// How its last run ended; outlives the container itself for those who wait for its removal.
     pub last_exit: Option<Exit>,
     pub removed: bool,
+    /// While it runs and something checks it, and after that what was last known.
+    pub health: Option<Health>,
     /// Whether the record has been compared with the facts since this engine started.
     pub settled: bool,
 }
@@ -37,6 +40,21 @@ pub enum WaitFor {
     NotRunning,
     NextExit,
     Removed,
+}
+
+/// What goes with a container that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removal {
+    /// Whether also a running one goes.
+    pub force: Force,
+    pub volumes: Volumes,
+}
+
+/// What becomes of its anonymous volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volumes {
+    Keep,
+    Remove,
 }
 
 /// Why a signal is sent: decides what comes after the end.
@@ -75,7 +93,9 @@ pub(super) enum Command {
         queued: Reply<()>,
         stream: Reply<UnixStream>,
     },
-    Remove(Force, Reply<()>),
+    /// A health check has ended.
+    Probed(Probe, Reply<()>),
+    Remove(Removal, Reply<()>),
 }
 
 /// The way to reach a container's task.
@@ -142,14 +162,19 @@ impl Handle {
         self.ask(Command::Restarted).await
     }
 
+    /// Hands in the result of a health check.
+    pub(super) async fn probed(&self, probe: Probe) -> Result<(), Error> {
+        self.ask(|reply| Command::Probed(probe, reply)).await
+    }
+
     /// Changes the terminal's size.
     pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), Error> {
         self.ask(|reply| Command::Resize { rows, columns, reply }).await
     }
 
     /// Removes it; a running one only by force.
-    pub async fn remove(&self, force: Force) -> Result<(), Error> {
-        self.ask(|reply| Command::Remove(force, reply)).await
+    pub async fn remove(&self, removal: Removal) -> Result<(), Error> {
+        self.ask(|reply| Command::Remove(removal, reply)).await
     }
 
     /// Registers for the streams. When this returns, a later start can't be missed; the receiver yields the connection

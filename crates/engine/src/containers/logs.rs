@@ -78,7 +78,11 @@ pub fn configure(asked: &config::LogConfig, path: &Path) -> Result<shim::LogConf
             }
             Ok(shim::LogConfig::JsonFile(file))
         }
-        other => Err(unsupported(format!("log driver {other}"))),
+        "awslogs" | "gcplogs" | "splunk" | "etwlogs" | "fluentd" | "gelf" | "journald" | "local"
+        | "syslog" => Err(unsupported(format!("log driver {}", asked.r#type))),
+        other => Err(Error::Device(format!(
+            "error looking up logging plugin {other}: plugin \"{other}\" not found"
+        ))),
     }
 }
 

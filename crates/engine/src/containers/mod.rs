@@ -10,19 +10,25 @@ pub mod config;
 mod create;
 mod devices;
 mod effect;
+mod etc;
 mod exec;
 mod files;
 mod handle;
+pub mod health;
 mod link;
 pub mod logs;
+pub mod mounts;
+mod namespaces;
 mod prune;
 mod record;
 mod resources;
 mod restart;
 mod spec;
 pub mod state;
+pub mod stats;
 mod top;
 mod user;
+mod volumes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -37,7 +43,7 @@ pub use create::Created;
 pub use exec::{Exec, ExecConfig, ExecState};
 pub(crate) use files::Writers;
 pub use files::{Archive, Commit, Export, PathStat, Put, Writing};
-pub use handle::{Handle, Purpose, View, WaitFor};
+pub use handle::{Handle, Purpose, Removal, View, Volumes, WaitFor};
 pub use layers::Change;
 pub use prune::{PRUNE_KEYS, Pruned};
 pub use record::{Container, Places};
@@ -112,6 +118,25 @@ impl Index {
         })
     }
 
+    /// What a person typed: a full id, a name, or an unambiguous beginning of an id.
+    pub(crate) fn get(&self, typed: &str) -> Result<Handle, Error> {
+        let name = typed.strip_prefix('/').unwrap_or(typed);
+        self.with(|tables| {
+            if let Some(handle) = tables.by_id.get(typed) {
+                return Ok(handle.clone());
+            }
+            if let Some(handle) = tables.by_name.get(name).and_then(|id| tables.by_id.get(id)) {
+                return Ok(handle.clone());
+            }
+            let mut found = tables.by_id.iter().filter(|(id, _)| !name.is_empty() && id.starts_with(name));
+            match (found.next(), found.next()) {
+                (Some(_), Some(_)) => Err(Error::AmbiguousPrefix(typed.to_owned())),
+                (Some((_, handle)), None) => Ok(handle.clone()),
+                (None, _) => Err(Error::NoSuchContainer(typed.to_owned())),
+            }
+        })
+    }
+
     fn release(&self, name: &str) {
         self.with(|tables| tables.by_name.remove(name));
     }
@@ -143,9 +168,7 @@ impl Containers {
     }
 
     fn adopt(&self, record: Container) -> Handle {
-        let handle = actor::spawn(record, self.shared.clone(), self.index.clone());
-        self.index.insert(handle.clone());
-        handle
+        actor::spawn(record, self.shared.clone(), &self.index)
     }
 
     /// Makes a container. Blocking: it writes files and commits.
@@ -167,21 +190,7 @@ impl Containers {
 
     /// What a person typed: a full id, a name, or an unambiguous beginning of an id.
     pub fn get(&self, typed: &str) -> Result<Handle, Error> {
-        let name = typed.strip_prefix('/').unwrap_or(typed);
-        self.index.with(|tables| {
-            if let Some(handle) = tables.by_id.get(typed) {
-                return Ok(handle.clone());
-            }
-            if let Some(handle) = tables.by_name.get(name).and_then(|id| tables.by_id.get(id)) {
-                return Ok(handle.clone());
-            }
-            let mut found = tables.by_id.iter().filter(|(id, _)| !name.is_empty() && id.starts_with(name));
-            match (found.next(), found.next()) {
-                (Some(_), Some(_)) => Err(Error::AmbiguousPrefix(typed.to_owned())),
-                (Some((_, handle)), None) => Ok(handle.clone()),
-                (None, _) => Err(Error::NoSuchContainer(typed.to_owned())),
-            }
-        })
+        self.index.get(typed)
     }
 
     /// Waits until every container that was recorded as running is known to run or to have ended.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Containers;
 use super::state::State;
+use super::{Containers, Removal, Volumes};
 use crate::events::Kind;
 use crate::filters::{self, Filters};
 use crate::images::Force;
@@ -37,7 +37,9 @@ impl Containers {
             let upper = self.places(&container.id).upper();
             let written = tokio::task::spawn_blocking(move || disk::written_below(&upper)).await;
             match self.get(&container.id) {
-                Ok(handle) if handle.remove(Force::No).await.is_ok() => {
+                Ok(handle)
+                    if handle.remove(Removal { force: Force::No, volumes: Volumes::Keep }).await.is_ok() =>
+                {
                     pruned.ids.push(container.id.clone());
                     pruned.reclaimed += written.unwrap_or_default();
                 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use state::Record;
 
 use super::config::{Config, HostConfig};
+use super::mounts::Point;
 use super::state::State;
 
 /// Everything the engine remembers of a container.
@@ -20,6 +21,8 @@ pub struct Container {
     pub layers: Vec<Digest>,
     pub config: Config,
     pub host: HostConfig,
+    #[serde(default)]
+    pub mounts: Vec<Point>,
     pub state: State,
     #[serde(default)]
     pub past: Past,
@@ -76,6 +79,12 @@ impl Places {
     pub(crate) fn new(data_root: &Path, run_dir: &Path, id: &str) -> Self {
         let below = |base: &Path| base.join("containers").join(id);
         Self { durable: below(data_root), volatile: below(run_dir), id: id.to_owned() }
+    }
+
+    /// Where another container's files are.
+    pub(crate) fn sibling(&self, id: &str) -> Self {
+        let beside = |own: &Path| own.with_file_name(id);
+        Self { durable: beside(&self.durable), volatile: beside(&self.volatile), id: id.to_owned() }
     }
 
     /// The newest file of the `json-file` log.

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use oci_spec::runtime as rt;
 use serde_json::Value;
 
-use super::config::{self, HostConfig};
+use super::config::{self, HostConfig, Ulimit};
 use super::restart;
 use crate::Error;
 use crate::system::Cgroups;
@@ -122,7 +123,10 @@ pub(super) fn settle(host: &mut HostConfig) -> Result<(), Error> {
 }
 
 fn check(host: &HostConfig, whole: Whole) -> Result<(), Error> {
-    check_memory(host, whole).and_then(|()| check_cpu(host)).map_err(Error::Invalid)
+    check_memory(host, whole)
+        .and_then(|()| check_cpu(host))
+        .and_then(|()| check_process(host))
+        .map_err(Error::Invalid)
 }
 
 fn check_memory(host: &HostConfig, whole: Whole) -> Result<(), String> {
@@ -176,6 +180,33 @@ fn check_cpu(host: &HostConfig) -> Result<(), String> {
     }
     check_set(&host.cpuset_cpus, "cpus", "CPUs")?;
     check_set(&host.cpuset_mems, "mems", "memory nodes")
+}
+
+fn check_process(host: &HostConfig) -> Result<(), String> {
+    if !(-1000..=1000).contains(&host.oom_score_adj) {
+        return Err(format!(
+            "Invalid value {}, range for oom score adj is [-1000, 1000]",
+            host.oom_score_adj
+        ));
+    }
+    host.ulimits.iter().flatten().try_for_each(|limit| rlimit(limit).map(drop))
+}
+
+/// `--ulimit` as the runtime is told; -1 is no limit.
+pub(super) fn rlimit(limit: &Ulimit) -> Result<rt::PosixRlimit, String> {
+    let name = format!("RLIMIT_{}", limit.name.to_uppercase());
+    let kind = serde_json::from_value(Value::String(name))
+        .map_err(|_| format!("invalid ulimit type: {}", limit.name))?;
+    let (soft, hard) = (limit.soft, limit.hard);
+    if hard != -1 && (soft == -1 || soft > hard) {
+        return Err(format!("ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"));
+    }
+    let value = |number: i64| if number == -1 { u64::MAX } else { number.unsigned_abs() };
+    let limits = rt::PosixRlimitBuilder::default()
+        .typ::<rt::PosixRlimitType>(kind)
+        .soft(value(soft))
+        .hard(value(hard));
+    limits.build().map_err(|error| error.to_string())
 }
 
 /// A list of processors or memory nodes: written as the kernel writes them, and there.

@@ -10,8 +10,10 @@ use runtime::Filter;
 
 use super::config::HostConfig;
 use super::exec::ExecConfig;
+use super::mounts::Point;
+use super::namespaces::Joined;
 use super::record::{Container, Places};
-use super::{devices, user};
+use super::{devices, etc, resources, user};
 use crate::Error;
 use crate::security::{Filters, Seccomp, SecurityOptions};
 use crate::settings::Settings;
@@ -62,21 +64,37 @@ pub(super) fn build(
     root: BorrowedFd<'_>,
     places: &Places,
     settings: &Settings,
+    joined: &Joined,
 ) -> Result<rt::Spec, Error> {
+    let (config, host) = (&container.config, &container.host);
+    let own_names = host.network_mode != "host" && host.uts_mode != "host";
+    let domain = Some(config.domainname.clone()).filter(|name| own_names && !name.is_empty());
     let mut spec = rt::Spec::default();
     spec.set_process(Some(process(container, root, settings)?))
-        .set_root(Some(rt_root(&container.host)))
-        .set_hostname((container.host.network_mode != "host").then(|| container.config.hostname.clone()))
-        .set_mounts(Some(mounts(container, places)))
-        .set_annotations(container.host.annotations.clone().map(HashMap::from_iter))
-        .set_linux(Some(linux(container, settings)));
+        .set_root(Some(rt_root(host)))
+        .set_hostname(own_names.then(|| config.hostname.clone()))
+        .set_domainname(domain)
+        .set_mounts(Some(mounts(container, places, joined)))
+        .set_annotations(host.annotations.clone().map(HashMap::from_iter))
+        .set_linux(Some(linux(container, settings, joined)?));
     Ok(spec)
 }
 
 fn process(container: &Container, root: BorrowedFd<'_>, settings: &Settings) -> Result<rt::Process, Error> {
     let config = &container.config;
     let options = SecurityOptions::parse(container.host.security_opt.as_ref())?;
-    let user = user::resolve(&config.user, root)?;
+    let mut user = user::resolve(&config.user, root)?;
+    // Also as a supplementary group: what is forbidden to it must not be allowed to one who has dropped it.
+    user.groups.retain(|group| *group != user.gid);
+    user.groups.insert(0, user.gid);
+    for group in container.host.group_add.iter().flatten() {
+        let group = user::group(group, root)?;
+        if !user.groups.contains(&group) {
+            user.groups.push(group);
+        }
+    }
+    let limits = container.host.ulimits.iter().flatten().map(resources::rlimit);
+    let limits: Vec<_> = limits.collect::<Result<_, _>>().map_err(Error::Invalid)?;
     let mut ids = rt::User::default();
     ids.set_uid(user.uid).set_gid(user.gid).set_additional_gids(Some(user.groups.clone()));
     let mut process = rt::Process::default();
@@ -89,7 +107,8 @@ fn process(container: &Container, root: BorrowedFd<'_>, settings: &Settings) -> 
         .set_cwd(cwd.into())
         .set_no_new_privileges(Some(options.no_new_privileges.unwrap_or(settings.no_new_privileges)))
         .set_capabilities(Some(capabilities(&container.host)?))
-        .set_rlimits(None);
+        .set_rlimits(Some(limits).filter(|limits| !limits.is_empty()))
+        .set_oom_score_adj(Some(container.host.oom_score_adj as i32).filter(|score| *score != 0));
     if let [rows, columns] = container.host.console_size
         && rows > 0
         && columns > 0
@@ -205,6 +224,12 @@ fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
     Ok(capabilities)
 }
 
+/// As `inspect` shows it.
+pub(super) fn capability_name(name: &str) -> String {
+    let upper = name.to_uppercase();
+    if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
+}
+
 fn capability(name: &str) -> Result<rt::Capability, Error> {
     let bare = name.strip_prefix("CAP_").unwrap_or(name);
     // `oci-spec` parses names without the prefix only.
@@ -244,10 +269,9 @@ fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> rt::Mount 
     mount
 }
 
-fn mounts(container: &Container, places: &Places) -> Vec<rt::Mount> {
+fn mounts(container: &Container, places: &Places, joined: &Joined) -> Vec<rt::Mount> {
     // A privileged container administers the machine.
     let access = if container.host.privileged { "rw" } else { "ro" };
-    let shm_size = format!("size={}", container.host.shm_size);
     let mut mounts = vec![
         mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -260,54 +284,87 @@ fn mounts(container: &Container, places: &Places) -> Vec<rt::Mount> {
         mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
         mount("/sys/fs/cgroup", "cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"]),
         mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm_size]),
     ];
-    for name in ["resolv.conf", "hostname", "hosts"] {
-        let source = places.etc(name).to_string_lossy().into_owned();
+    mounts.extend(shared_memory(&container.host, joined));
+    for name in etc::NAMES {
+        let source = etc::path(name, container, places).to_string_lossy().into_owned();
         mounts.push(mount(&format!("/etc/{name}"), "bind", &source, &["rbind", "rprivate"]));
     }
+    // What somebody wants in the place of one of these takes it, and with `/dev` all that is in it.
+    let wanted = |path: &std::path::Path| {
+        container.mounts.iter().any(|point| {
+            path.as_os_str() == point.destination.as_str()
+                || (point.destination == "/dev" && path.starts_with("/dev"))
+        })
+    };
+    mounts.retain(|mount| !wanted(mount.destination()));
+    mounts.extend(container.mounts.iter().map(Point::spec));
     mounts
 }
 
-fn linux(container: &Container, settings: &Settings) -> rt::Linux {
-    let host = &container.host;
-    let mut kinds = vec![
-        rt::LinuxNamespaceType::Mount,
-        rt::LinuxNamespaceType::Uts,
-        rt::LinuxNamespaceType::Ipc,
-        rt::LinuxNamespaceType::Pid,
-    ];
-    if host.network_mode != "host" {
-        kinds.push(rt::LinuxNamespaceType::Network);
+/// `/dev/shm`: its own, the host's or another container's, as its IPC namespace is.
+fn shared_memory(host: &HostConfig, joined: &Joined) -> Option<rt::Mount> {
+    let bind =
+        |source: &str| mount("/dev/shm", "bind", source, &["rbind", "rprivate", "nosuid", "noexec", "nodev"]);
+    match host.ipc_mode.as_str() {
+        "none" => None,
+        "host" => Some(bind("/dev/shm")),
+        _ => Some(joined.shared_memory().map_or_else(
+            || {
+                let size = format!("size={}", host.shm_size);
+                mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size])
+            },
+            |path| bind(&path),
+        )),
     }
-    if host.cgroupns_mode == "private" {
-        kinds.push(rt::LinuxNamespaceType::Cgroup);
-    }
-    let namespaces = kinds.into_iter().map(|kind| {
-        let mut namespace = rt::LinuxNamespace::default();
-        namespace.set_typ(kind);
-        namespace
-    });
-    let paths = |given: &Option<Vec<String>>| given.clone();
-    let mut linux = rt::Linux::default();
-    linux
-        .set_namespaces(Some(namespaces.collect()))
-        .set_devices(host.privileged.then(devices::of_host))
-        .set_masked_paths(paths(&host.masked_paths))
-        .set_readonly_paths(paths(&host.readonly_paths))
-        .set_cgroups_path(Some(format!("{}/{}", settings.cgroup_parent, container.id).into()))
-        .set_resources(Some(resources(host)));
-    linux
 }
 
-fn resources(host: &HostConfig) -> rt::LinuxResources {
+fn linux(container: &Container, settings: &Settings, joined: &Joined) -> Result<rt::Linux, Error> {
+    let host = &container.host;
+    let (mut nodes, rules) = devices::requested(host)?;
+    if host.privileged {
+        nodes.extend(devices::of_host());
+    }
+    let paths = |given: &Option<Vec<String>>| given.clone();
+    let parent = if host.cgroup_parent.is_empty() { &settings.cgroup_parent } else { &host.cgroup_parent };
+    let mut linux = rt::Linux::default();
+    linux
+        .set_namespaces(Some(namespaces(host, joined)))
+        .set_devices(Some(nodes).filter(|nodes| !nodes.is_empty()))
+        .set_sysctl(host.sysctls.clone().map(HashMap::from_iter))
+        .set_masked_paths(paths(&host.masked_paths))
+        .set_readonly_paths(paths(&host.readonly_paths))
+        .set_cgroups_path(Some(format!("{parent}/{}", container.id).into()))
+        .set_resources(Some(resources(host, rules)));
+    Ok(linux)
+}
+
+fn namespaces(host: &HostConfig, joined: &Joined) -> Vec<rt::LinuxNamespace> {
+    let kinds = [
+        (true, rt::LinuxNamespaceType::Mount),
+        (host.uts_mode != "host", rt::LinuxNamespaceType::Uts),
+        (host.ipc_mode != "host", rt::LinuxNamespaceType::Ipc),
+        (host.pid_mode != "host", rt::LinuxNamespaceType::Pid),
+        (host.network_mode != "host", rt::LinuxNamespaceType::Network),
+        (host.cgroupns_mode == "private", rt::LinuxNamespaceType::Cgroup),
+    ];
+    let wanted = kinds.into_iter().filter(|(wanted, _)| *wanted);
+    let namespaces = wanted.map(|(_, kind)| {
+        let mut namespace = rt::LinuxNamespace::default();
+        namespace.set_typ(kind).set_path(joined.path(kind).map(Into::into));
+        namespace
+    });
+    namespaces.collect()
+}
+
+fn resources(host: &HostConfig, rules: Vec<rt::LinuxDeviceCgroup>) -> rt::LinuxResources {
     let mut resources = limits(host);
     if !host.privileged {
         // No device; the runtime adds those that every container has in its `/dev`. A container may make nodes, so
         // without this it could open the host's disks.
         let mut none = rt::LinuxDeviceCgroup::default();
         none.set_allow(false).set_access(Some("rwm".to_owned()));
-        resources.set_devices(Some(vec![none]));
+        resources.set_devices(Some([vec![none], rules].concat()));
     }
     resources
 }

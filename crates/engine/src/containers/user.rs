@@ -30,6 +30,11 @@ pub(super) fn resolve(given: &str, root: BorrowedFd<'_>) -> Result<User, Error> 
     identify(given, &passwd, &group)
 }
 
+/// A group by number or name, inside the root file system.
+pub(super) fn group(given: &str, root: BorrowedFd<'_>) -> Result<u32, Error> {
+    group_id(given, &lines(root, "etc/group")?)
+}
+
 fn identify(given: &str, passwd: &[Vec<String>], group: &[Vec<String>]) -> Result<User, Error> {
     let (name, group_name) = match given.split_once(':') {
         Some((name, group)) => (name, Some(group).filter(|group| !group.is_empty())),

@@ -30,8 +30,8 @@ impl Containers {
     /// Makes the image. Blocking.
     pub fn commit(&self, handle: &Handle, commit: Commit) -> Result<Digest, Error> {
         let container = &handle.view().container;
-        let own = settings(&container.config)?;
-        let mut config = commit.config.as_ref().map_or_else(|| Ok(own.clone()), settings)?;
+        let own = settings(&container.config);
+        let mut config = commit.config.as_ref().map_or_else(|| own.clone(), settings);
         changes::apply(&mut config, &commit.changes)?;
         fill(&mut config, own);
         let live = container.state.live().filter(|_| commit.pause);
@@ -66,13 +66,11 @@ impl Containers {
 }
 
 /// What an image keeps of a container's configuration.
-fn settings(config: &Config) -> Result<ContainerConfig, Error> {
-    let invalid = |error: serde_json::Error| Error::Invalid(format!("invalid configuration: {error}"));
-    let healthcheck = config.healthcheck.clone().filter(|check| !check.is_null());
+fn settings(config: &Config) -> ContainerConfig {
     let set = |set: &Option<std::collections::BTreeMap<String, crate::containers::config::Empty>>| {
         set.iter().flatten().map(|(key, _)| (key.clone(), oci::image::Empty {})).collect()
     };
-    Ok(ContainerConfig {
+    ContainerConfig {
         user: config.user.clone(),
         exposed_ports: set(&config.exposed_ports),
         env: config.env.clone().unwrap_or_default(),
@@ -82,11 +80,11 @@ fn settings(config: &Config) -> Result<ContainerConfig, Error> {
         working_dir: config.working_dir.clone(),
         labels: config.labels.clone().unwrap_or_default(),
         stop_signal: config.stop_signal.clone(),
-        healthcheck: healthcheck.map(serde_json::from_value).transpose().map_err(invalid)?,
+        healthcheck: config.healthcheck.clone(),
         shell: config.shell.clone(),
         on_build: config.on_build.clone(),
         args_escaped: config.args_escaped,
-    })
+    }
 }
 
 /// What the new configuration leaves open, the container's says.
