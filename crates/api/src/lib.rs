@@ -10,6 +10,7 @@ mod error;
 mod escape;
 mod hijack;
 mod images;
+mod networks;
 mod reply;
 mod routes;
 mod serve;

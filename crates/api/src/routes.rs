@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::{containers, images, swarm, system};
+use crate::{containers, images, networks, swarm, system};
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
 
@@ -129,13 +129,13 @@ static ROUTES: &[Route] = &[
     route!("POST" "/build/prune"),
     route!("POST" "/build/cancel"),
     // ── networks and volumes ──
-    route!("GET" "/networks"),
-    route!("POST" "/networks/create"),
-    route!("POST" "/networks/prune"),
-    route!("GET" "/networks/{id}" no "network"),
-    route!("DELETE" "/networks/{id}"),
-    route!("POST" "/networks/{id}/connect"),
-    route!("POST" "/networks/{id}/disconnect"),
+    route!("GET" "/networks" ["filters"] networks::list),
+    route!("POST" "/networks/create" [] networks::create),
+    route!("POST" "/networks/prune" ["filters"] networks::prune),
+    route!("GET" "/networks/{id}" ["verbose" "scope"] networks::inspect),
+    route!("DELETE" "/networks/{id}" [] networks::remove),
+    route!("POST" "/networks/{id}/connect" [] networks::connect),
+    route!("POST" "/networks/{id}/disconnect" [] networks::disconnect),
     route!("GET" "/volumes"),
     route!("POST" "/volumes/create"),
     route!("POST" "/volumes/prune"),

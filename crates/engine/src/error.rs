@@ -157,6 +157,10 @@ pub enum Error {
     #[error("cannot {doing}")]
     System { doing: &'static str, source: io::Error },
     #[error(transparent)]
+    Network(#[from] crate::networks::NetworkError),
+    #[error("failed to set up container networking")]
+    Networking(#[source] crate::networks::NetworkError),
+    #[error(transparent)]
     State(#[from] state::Error),
     #[error(transparent)]
     Content(#[from] content::Error),
@@ -243,6 +247,7 @@ impl Explain for Error {
             | Self::File { .. }
             | Self::System { .. }
             | Self::ImageConfig { .. } => Class::Internal,
+            Self::Network(error) | Self::Networking(error) => error.class(),
             Self::State(error) => error.class(),
             Self::Content(error) => error.class(),
             Self::Layers(error) => error.class(),
@@ -254,6 +259,7 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unsupported { instead, .. } => instead.clone(),
+            Self::Network(error) | Self::Networking(error) => error.hint(),
             Self::State(error) => error.hint(),
             Self::Content(error) => error.hint(),
             Self::Registry(error) => error.hint(),

@@ -9,6 +9,7 @@ pub mod events;
 pub mod filters;
 mod id;
 pub mod images;
+pub mod networks;
 mod ready;
 pub mod security;
 pub mod settings;
@@ -26,6 +27,7 @@ pub use error::Error;
 use containers::Containers;
 use events::Events;
 use images::Images;
+use networks::Networks;
 use security::Filters;
 use settings::{Live, Settings};
 use system::{Cgroups, Host};
@@ -40,6 +42,7 @@ pub struct Engine {
     pub cgroups: Cgroups,
     pub events: Arc<Events>,
     pub images: Arc<Images>,
+    pub networks: Arc<Networks>,
     pub containers: Containers,
     /// How layers are kept: `erofs` or `overlay`.
     pub storage_driver: &'static str,
@@ -60,26 +63,31 @@ impl Engine {
         let images = Arc::new(Images::open(db.clone(), content, layers.clone(), events.clone())?);
         let host = Host::read();
         let live = Arc::new(ArcSwap::from_pointee(live));
+        let id = system::engine_id(&settings.data_root)?;
+        let networks = Arc::new(Networks::open(db.clone(), events.clone(), &settings, &id)?);
         let shared = containers::Shared {
             settings: settings.clone(),
             live: live.clone(),
             db,
             layers,
             images: images.clone(),
+            networks: networks.clone(),
             events: events.clone(),
             filters: Filters::new(&host, settings.seccomp.clone()),
             writers: containers::Writers::default(),
         };
         let containers = Containers::open(Arc::new(shared), images.clone())?;
         containers.settled().await;
+        networks.restore()?;
         Ok(Arc::new(Self {
-            id: system::engine_id(&settings.data_root)?,
+            id,
             settings,
             live,
             host,
             cgroups: Cgroups::detect(),
             events,
             images,
+            networks,
             containers,
             storage_driver,
             root,

@@ -102,6 +102,12 @@ impl Interior {
     }
 }
 
+impl From<Interior> for OwnedFd {
+    fn from(interior: Interior) -> Self {
+        interior.namespace
+    }
+}
+
 impl AsFd for Interior {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.namespace.as_fd()

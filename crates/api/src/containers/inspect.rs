@@ -153,18 +153,22 @@ fn probe(probe: &Probe) -> Value {
 }
 
 fn network_settings(call: &Call, container: &Container) -> Value {
-    let mut settings = json!({ "SandboxID": "", "SandboxKey": "", "Ports": {} });
+    let pid = container.state.live().map(|live| live.pid);
+    let leases = || container.endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref());
+    let sandbox = leases().next().map_or("", |lease| &lease.endpoint_id);
+    // Where `nsenter` finds it.
+    let key = pid.map(|pid| format!("/proc/{pid}/ns/net")).unwrap_or_default();
+    let mut settings = json!({ "SandboxID": sandbox, "SandboxKey": key, "Ports": network::ports(container) });
     let legacy = json!({
         "Bridge": "", "HairpinMode": false, "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null, "EndpointID": "", "Gateway": "",
-        "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "",
-        "MacAddress": "",
+        "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null,
     });
     if let (Some(fields), Value::Object(legacy)) = (settings.as_object_mut(), legacy) {
         if call.before(52) {
             fields.extend(legacy);
+            fields.extend(network::default_network(&call.engine, container));
         }
-        fields.insert("Networks".into(), network::endpoints(container));
+        fields.insert("Networks".into(), network::endpoints(&call.engine, container));
     }
     settings
 }

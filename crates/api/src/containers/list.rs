@@ -76,12 +76,12 @@ pub(crate) fn summary(call: &Call, view: &View) -> Value {
         "ImageID": container.image.as_str(),
         "Command": command_line(&container.command()),
         "Created": time::seconds(container.created),
-        "Ports": [],
+        "Ports": network::port_list(container),
         "Labels": container.config.labels.clone().unwrap_or_default(),
         "State": container.state.word(),
         "Status": status(view, SystemTime::now()),
         "HostConfig": { "NetworkMode": container.host.network_mode },
-        "NetworkSettings": { "Networks": network::endpoints(container) },
+        "NetworkSettings": { "Networks": network::endpoints(&call.engine, container) },
         "Mounts": mounts(container),
     });
     // 1.52 lists the state of health for each container.

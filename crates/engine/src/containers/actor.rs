@@ -4,6 +4,7 @@
 //! shim. It holds nothing that a running container needs: when it goes, the shim goes on.
 
 mod health;
+mod networks;
 mod pause;
 mod signal;
 mod update;
@@ -31,6 +32,7 @@ use super::state::{Event, Exit, Live, Next, State};
 use super::{Index, Shared, create, link, logs, spec, volumes};
 use crate::Error;
 use crate::images::Force;
+use crate::networks::Inside;
 use crate::ready::Readable;
 
 /// Starts the task for a container that is recorded.
@@ -120,6 +122,12 @@ impl Actor {
             Command::Signal(signal, purpose, reply) => drop(reply.send(self.signal(signal, purpose).await)),
             Command::Pause(reply) => drop(reply.send(self.pause().await)),
             Command::Unpause(reply) => drop(reply.send(self.unpause().await)),
+            Command::ConnectNetwork(name, asked, reply) => {
+                drop(reply.send(self.connect_network(name, *asked).await));
+            }
+            Command::DisconnectNetwork(name, reply) => {
+                drop(reply.send(self.disconnect_network(name).await));
+            }
             Command::Rename(asked, reply) => drop(reply.send(self.rename(&asked))),
             Command::Update(update, reply) => drop(reply.send(self.update(&update).await)),
             Command::Restarted(reply) => {
@@ -173,6 +181,7 @@ impl Actor {
             Ok(()) => Ok(()),
             Err(error) => {
                 self.shim = None;
+                self.leave_networks().await;
                 let exit = failed_start(&error);
                 // Not an exit for those who wait for the next one: the client hears of it as the start's answer.
                 self.view.last_exit = Some(exit.clone());
@@ -185,10 +194,11 @@ impl Actor {
     }
 
     async fn launch(&mut self) -> Result<(), Error> {
+        let interior = self.join_networks().await?;
         let (shared, container) = (self.shared.clone(), self.container().clone());
         let index = self.index.clone();
         // What is joined stays open until the shim has joined it.
-        let (launched, _joined) = blocking(move || launch_shim(&shared, &index, &container)).await?;
+        let (launched, _joined) = blocking(move || launch_shim(&shared, &index, &container, interior)).await?;
         let stream =
             link::adopt(launched.control).map_err(|source| self.lost_on("reach the shim", &source))?;
         reap(launched.pidfd);
@@ -302,6 +312,7 @@ impl Actor {
         let started = self.container().state.live().map_or_else(SystemTime::now, |live| live.since);
         let run = exit.at.duration_since(started).unwrap_or_default();
         self.monitor = None;
+        self.leave_networks().await;
         self.view.last_exit = Some(exit.clone());
         self.view.exits += 1;
         let code = exit.code.to_string();
@@ -576,11 +587,12 @@ fn launch_shim(
     shared: &Shared,
     index: &Index,
     container: &Container,
+    interior: Option<Inside>,
 ) -> Result<(shim::Launched, Joined), Error> {
     let places = shared.places(&container.id);
     create::make_folder(&places.volatile, 0o700)?;
     shim::forget_exit(&places.durable)?;
-    let joined = Joined::open(&container.host, index)?;
+    let joined = Joined::open(&container.host, index)?.with_network(interior);
     container.mounts.iter().try_for_each(Point::prepare)?;
     let root = shared.layers.mount_root(&container.layers, &places.upper(), &places.work())?;
     volumes::prepare(container, root.as_fd(), shared.layers.limits())?;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 pub use super::mounts::Mount;
 use crate::Error;
+use crate::networks::EndpointConfig;
 
 /// Names without a meaning of their own: labels, options.
 pub type Labels = BTreeMap<String, String>;
@@ -196,6 +197,8 @@ pub struct Create {
     pub platform: Option<String>,
     pub config: Config,
     pub host: HostConfig,
+    /// `NetworkingConfig.EndpointsConfig`.
+    pub endpoints: BTreeMap<String, EndpointConfig>,
 }
 
 impl Create {
@@ -213,10 +216,10 @@ impl Create {
         let config: Config = read(&Value::Object(body), "")?;
         let host: HostConfig =
             read(&if host.is_null() { Value::Object(Map::new()) } else { host }, "HostConfig.")?;
-        refuse_endpoints(&networking, &host)?;
         refuse_unsupported(&config, CONFIG_DONE, "")?;
         refuse_unsupported(&host, HOST_DONE, "HostConfig.")?;
-        Ok(Self { name: None, platform: None, config, host })
+        let endpoints = endpoints(networking)?;
+        Ok(Self { name: None, platform: None, config, host, endpoints })
     }
 }
 
@@ -253,6 +256,8 @@ const HOST_DONE: &[&str] = &[
     "ContainerIDFile",
     "LogConfig",
     "NetworkMode",
+    "PortBindings",
+    "PublishAllPorts",
     "AutoRemove",
     "ConsoleSize",
     "Annotations",
@@ -350,18 +355,16 @@ pub(super) fn refuse_unsupported<T: Serialize + Default>(
     }
 }
 
-fn refuse_endpoints(networking: &Value, host: &HostConfig) -> Result<(), Error> {
-    let endpoints = networking.get("EndpointsConfig").and_then(Value::as_object);
-    match endpoints.and_then(|map| map.keys().find(|name| **name != host.network_mode)) {
-        None => Ok(()),
-        Some(name) => {
-            Err(Error::Unsupported { feature: format!("network {name}"), instead: network_remedy() })
-        }
-    }
-}
-
-pub(super) fn network_remedy() -> Option<String> {
-    Some("say `--network none` or `--network host`".into())
+fn endpoints(networking: Value) -> Result<BTreeMap<String, EndpointConfig>, Error> {
+    let Value::Object(mut networking) = networking else { return Ok(BTreeMap::new()) };
+    let Some(Value::Object(endpoints)) = networking.remove("EndpointsConfig") else {
+        return Ok(BTreeMap::new());
+    };
+    let read = |(name, config): (String, Value)| {
+        let place = format!("NetworkingConfig.EndpointsConfig.{name}.");
+        Ok((name, read(&if config.is_null() { Value::Object(Map::new()) } else { config }, &place)?))
+    };
+    endpoints.into_iter().map(read).collect()
 }
 
 fn is_empty(value: &Value) -> bool {

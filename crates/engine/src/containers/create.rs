@@ -9,10 +9,10 @@ use std::time::SystemTime;
 
 use ::state::Durability;
 
-use super::config::{self, Config, Create, HostConfig};
+use super::config::{Config, Create, HostConfig};
 use super::record::{Container, Past, Places};
 use super::state::State;
-use super::{Index, Shared, devices, etc, health, mounts, namespaces, resources, restart, spec, volumes};
+use super::{Index, Shared, devices, etc, health, mounts, namespaces, networking, resources, restart, spec, volumes};
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::settings::{BUILT_IN_RUNTIME, Settings};
@@ -35,10 +35,13 @@ pub(super) fn create(
 ) -> Result<(Container, Vec<String>), Error> {
     let wanted = request.platform.as_deref().map(images::Wanted::parse).transpose()?;
     let image = images.get_on(&request.config.image, wanted.as_ref())?;
-    let warnings = foreign(&image).filter(|_| wanted.is_none()).into_iter().collect();
+    let mut warnings: Vec<String> = foreign(&image).filter(|_| wanted.is_none()).into_iter().collect();
     let id = crate::id::container_id();
     let mut host = request.host;
     namespaces::settle(&mut host, &request.config, index)?;
+    let (endpoints, more) =
+        networking::settle(request.endpoints, &mut host, &request.config, &shared.networks)?;
+    warnings.extend(more);
     let mut config = merge(request.config, &image, &id)?;
     let host = settle(host, &shared.settings, &shared.live.load().default_runtime)?;
     let from_image = image.config.config.volumes.keys().cloned();
@@ -55,6 +58,8 @@ pub(super) fn create(
         config,
         host,
         mounts,
+        endpoints,
+        ports: Vec::new(),
         state: State::Created,
         past: Past::default(),
     };
@@ -89,7 +94,7 @@ fn establish(container: &Container, shared: &Shared) -> Result<(), Error> {
     for folder in [places.upper(), places.work()] {
         make_folder(&folder, 0o755)?;
     }
-    etc::write(container, &places)?;
+    etc::write(container, &places, &shared.networks)?;
     shared.db.write(Durability::Process, |tx| {
         tx.put(container)?;
         volumes::record(tx, container)?;
@@ -219,13 +224,6 @@ fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> R
         }
     };
     let unsupported = |feature: String, instead| Err(Error::Unsupported { feature, instead });
-    set(&mut host.network_mode, "default");
-    match host.network_mode.as_str() {
-        "none" | "host" => {}
-        other if namespaces::other(other).is_some() => {}
-        "default" => return unsupported("network bridge, the default".into(), config::network_remedy()),
-        other => return unsupported(format!("network {other}"), config::network_remedy()),
-    }
     set(&mut host.log_config.r#type, &settings.log_driver);
     if host.log_config.config.is_empty() {
         host.log_config.config.clone_from(&settings.log_options);

@@ -8,6 +8,7 @@ use super::config::HostConfig;
 use super::namespaces;
 use super::record::{Container, Places};
 use crate::Error;
+use crate::networks::{Lease, Networks};
 
 const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
                      ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
@@ -27,33 +28,32 @@ pub(super) fn check(host: &HostConfig) -> Result<(), Error> {
     }
 }
 
-/// `name:address` or `name=address`.
-fn extra_host(entry: &str) -> Result<(&str, IpAddr), Error> {
+/// `name:address` or `name=address`; nothing for the address stands for the host's, as the container sees it.
+fn extra_host(entry: &str) -> Result<(&str, Option<IpAddr>), Error> {
     let bad = || Error::Invalid(format!("bad format for add-host: {entry:?}"));
     let (name, address) = entry.split_once(['=', ':']).ok_or_else(bad)?;
     if name.is_empty() || name.contains(char::is_whitespace) {
         return Err(bad());
     }
     if address == "host-gateway" {
-        let feature = "host-gateway in --add-host".to_owned();
-        return Err(Error::Unsupported { feature, instead: Some("write the host's address".into()) });
+        return Ok((name, None));
     }
     let bare = address.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse();
     address
-        .map(|address| (name, address))
+        .map(|address| (name, Some(address)))
         .map_err(|_| Error::Invalid(format!("invalid IP address in add-host: {bare:?}")))
 }
 
 /// Writes them. A container in another's network has that one's.
-pub(super) fn write(container: &Container, places: &Places) -> Result<(), Error> {
+pub(super) fn write(container: &Container, places: &Places, networks: &Networks) -> Result<(), Error> {
     if namespaces::other(&container.host.network_mode).is_some() {
         return Ok(());
     }
     for (name, text) in [
         ("hostname", format!("{}\n", container.config.hostname)),
-        ("hosts", hosts(&container.host)?),
-        ("resolv.conf", resolver(&container.host)),
+        ("hosts", hosts(container, networks)?),
+        ("resolv.conf", resolver(container)),
     ] {
         let path = places.etc(name);
         fs::write(&path, text).map_err(|source| Error::File { doing: "write", path, source })?;
@@ -77,26 +77,89 @@ fn of_host(host: &HostConfig, path: &str) -> String {
     }
 }
 
-fn hosts(host: &HostConfig) -> Result<String, Error> {
-    let mut text = match of_host(host, "/etc/hosts") {
+fn hosts(container: &Container, networks: &Networks) -> Result<String, Error> {
+    let mut text = match of_host(&container.host, "/etc/hosts") {
         text if text.is_empty() => HOSTS.to_owned(),
         text if text.ends_with('\n') => text,
         text => format!("{text}\n"),
     };
-    for entry in host.extra_hosts.iter().flatten() {
+    for entry in container.host.extra_hosts.iter().flatten() {
         let (name, address) = extra_host(entry)?;
+        let address = match address {
+            Some(address) => address,
+            None => networks.host_gateway(&container.endpoints)?,
+        };
         text.push_str(&format!("{address}\t{name}\n"));
+    }
+    let name = match container.config.domainname.as_str() {
+        "" => container.config.hostname.clone(),
+        domain => format!("{0}.{domain} {0}", container.config.hostname),
+    };
+    let leases = container.endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref());
+    for held in leases.flat_map(Lease::addresses) {
+        text.push_str(&format!("{}\t{name}\n", held.ip));
     }
     Ok(text)
 }
 
-/// A container without a network has no resolver to ask, unless it is given one.
-fn resolver(host: &HostConfig) -> String {
-    let present = of_host(host, "/etc/resolv.conf");
+/// A container without a network has no resolver to ask, unless it is given one. In networks that people made, the engine
+/// answers; in the default one, the host's resolvers do where they can be reached from there.
+fn resolver(container: &Container) -> String {
+    let host = &container.host;
+    if container.asks_the_engine() {
+        return own_resolver(host);
+    }
+    let present = match container.endpoints.contains_key("bridge") {
+        true => reachable(&host_resolver()),
+        false => of_host(host, "/etc/resolv.conf"),
+    };
+    replaced(&present, host)
+}
+
+/// The host's resolvers; behind a resolver of systemd's own, those that it asks.
+pub(crate) fn host_resolver() -> String {
+    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("nameserver")).collect();
+    match servers.iter().all(|server| server.trim() == "127.0.0.53") && !servers.is_empty() {
+        true => fs::read_to_string("/run/systemd/resolve/resolv.conf").unwrap_or(text),
+        false => text,
+    }
+}
+
+fn is_loopback(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let address = words.next().filter(|word| *word == "nameserver").and_then(|_| words.next());
+    address.and_then(|text| text.parse().ok()).is_some_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Without what only the host itself can ask.
+fn reachable(text: &str) -> String {
+    text.lines().filter(|line| !is_loopback(line)).fold(String::new(), |all, line| all + line + "\n")
+}
+
+fn own_resolver(host: &HostConfig) -> String {
+    let present = host_resolver();
+    let line = |word: &str| present.lines().find_map(|line| line.strip_prefix(word)?.split_once(' ')).map(|(_, rest)| rest);
+    let words = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty()).map(|list| list.join(" "));
+    let search = words(&host.dns_search).or_else(|| line("search").map(str::to_owned));
+    let mut options = words(&host.dns_options).or_else(|| line("options").map(str::to_owned)).unwrap_or_default();
+    if !options.contains("ndots:") {
+        options = format!("{options} ndots:0");
+    }
+    let mut text = "nameserver 127.0.0.11\n".to_owned();
+    if let Some(search) = search.filter(|search| search != ".") {
+        text.push_str(&format!("search {search}\n"));
+    }
+    text.push_str(&format!("options {}\n", options.trim()));
+    text
+}
+
+/// With what was asked for in the place of what is there.
+fn replaced(present: &str, host: &HostConfig) -> String {
     let [servers, search, options] =
         [&host.dns, &host.dns_search, &host.dns_options].map(|list| list.clone().unwrap_or_default());
     if servers.is_empty() && search.is_empty() && options.is_empty() {
-        return present;
+        return present.to_owned();
     }
     let is =
         |line: &str, words: &[&str]| words.iter().any(|word| line.split_whitespace().next() == Some(word));
@@ -129,11 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn names_and_resolvers_are_added() {
-        let text = hosts(&host(&["a:1.2.3.4", "b=[::1]"], &[])).unwrap();
-        assert!(text.ends_with("\n1.2.3.4\ta\n::1\tb\n"), "{text}");
-        assert_eq!(resolver(&host(&[], &["1.1.1.1"])), "nameserver 1.1.1.1\n");
-        assert_eq!(resolver(&host(&[], &[])), "");
+    fn resolvers_are_replaced_and_those_out_of_reach_left_out() {
+        assert_eq!(replaced("", &host(&[], &["1.1.1.1"])), "nameserver 1.1.1.1\n");
+        assert_eq!(replaced("", &host(&[], &[])), "");
+        let text = "nameserver 127.0.0.1\nnameserver 9.9.9.9\nnameserver ::1\nsearch a.b\n";
+        assert_eq!(reachable(text), "nameserver 9.9.9.9\nsearch a.b\n");
+        assert!(own_resolver(&host(&[], &[])).starts_with("nameserver 127.0.0.11\n"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::record::Container;
 use super::resources::Update;
 use super::state::Exit;
 use crate::Error;
+use crate::networks::EndpointConfig;
 use crate::images::Force;
 
 /// How many commands may wait for one container. A client beyond that waits to hand its own in.
@@ -79,6 +80,8 @@ pub(super) enum Command {
     Pause(Reply<()>),
     Unpause(Reply<()>),
     Rename(String, Reply<()>),
+    ConnectNetwork(String, Box<EndpointConfig>, Reply<()>),
+    DisconnectNetwork(String, Reply<()>),
     Update(Box<Update>, Reply<()>),
     /// It was stopped and started on somebody's wish: to be told.
     Restarted(Reply<()>),
@@ -129,6 +132,18 @@ impl Handle {
 
     async fn signal(&self, signal: i32, purpose: Purpose) -> Result<(), Error> {
         self.ask(|reply| Command::Signal(signal, purpose, reply)).await
+    }
+
+    /// Makes it part of a network, under the network's own name.
+    pub async fn connect(&self, network: &str, asked: EndpointConfig) -> Result<(), Error> {
+        let name = network.to_owned();
+        self.ask(|reply| Command::ConnectNetwork(name, Box::new(asked), reply)).await
+    }
+
+    /// Takes it out of a network.
+    pub async fn disconnect(&self, network: &str) -> Result<(), Error> {
+        let name = network.to_owned();
+        self.ask(|reply| Command::DisconnectNetwork(name, reply)).await
     }
 
     /// Holds all its processes still.

@@ -19,6 +19,7 @@ mod link;
 pub mod logs;
 pub mod mounts;
 mod namespaces;
+mod networking;
 mod prune;
 mod record;
 mod resources;
@@ -45,6 +46,7 @@ pub(crate) use files::Writers;
 pub use files::{Archive, Commit, Export, PathStat, Put, Writing};
 pub use handle::{Handle, Purpose, Removal, View, Volumes, WaitFor};
 pub use layers::Change;
+pub use networking::check as check_endpoint;
 pub use prune::{PRUNE_KEYS, Pruned};
 pub use record::{Container, Places};
 pub use resources::Update;
@@ -64,6 +66,7 @@ pub struct Shared {
     pub(crate) db: Arc<Db>,
     pub(crate) layers: Arc<layers::LayerStore>,
     pub(crate) images: Arc<Images>,
+    pub(crate) networks: Arc<crate::networks::Networks>,
     pub(crate) events: Arc<Events>,
     pub(crate) filters: Filters,
     pub(crate) writers: Writers,
@@ -159,6 +162,7 @@ impl Containers {
     pub fn open(shared: Arc<Shared>, images: Arc<Images>) -> Result<Self, Error> {
         let records: Vec<Container> = shared.db.read(|tx| tx.list())?;
         let containers = Self { shared, images, index: Arc::default(), execs: exec::Execs::default() };
+        containers.shared.networks.adopt(&records);
         containers.sweep(&records);
         for record in records {
             containers.index.claim(&record.name, &record.id)?;

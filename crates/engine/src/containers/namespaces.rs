@@ -11,6 +11,7 @@ use super::exec::root_of;
 use super::state::State;
 use super::{Index, View};
 use crate::Error;
+use crate::networks::Inside;
 
 /// A namespace mode as clients write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +140,12 @@ impl Joined {
             }
         }
         Ok(joined)
+    }
+
+    /// A network that is its own and was made before it.
+    pub(super) fn with_network(mut self, interior: Option<Inside>) -> Self {
+        self.namespaces.extend(interior.map(|interior| (Kind::Network, interior.into())));
+        self
     }
 
     /// Where the runtime finds one of them, for as long as this lives.

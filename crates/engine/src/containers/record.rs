@@ -1,12 +1,15 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use network::firewall::Publication;
 use oci::Digest;
 use serde::{Deserialize, Serialize};
 use state::Record;
 
 use super::config::{Config, HostConfig};
 use super::mounts::Point;
+use crate::networks::Endpoint;
 use super::state::State;
 
 /// Everything the engine remembers of a container.
@@ -23,6 +26,12 @@ pub struct Container {
     pub host: HostConfig,
     #[serde(default)]
     pub mounts: Vec<Point>,
+    /// Its networks, by name.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// The host's ports that lead to it while it runs.
+    #[serde(default)]
+    pub ports: Vec<Publication>,
     pub state: State,
     #[serde(default)]
     pub past: Past,

@@ -20,7 +20,7 @@ pub(crate) struct Guest<'a> {
 
 /// A container's networks while it runs.
 #[derive(Debug)]
-pub struct Attached {
+pub(crate) struct Attached {
     pub(crate) interior: Interior,
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
     pub(crate) ports: Vec<Publication>,
@@ -135,6 +135,18 @@ impl Networks {
         }
     }
 
+    /// The host's address as a container with these places sees it: its own gateway's, or the default network's.
+    pub(crate) fn host_gateway(&self, endpoints: &BTreeMap<String, Endpoint>) -> Result<IpAddr, Error> {
+        let leases = endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref());
+        let own = leases.filter(|lease| lease.is_gateway).flat_map(Lease::addresses).find_map(|held| held.gateway);
+        if let Some(own) = own {
+            return Ok(own);
+        }
+        let default = self.get("bridge")?;
+        let gateway = default.subnets.iter().find_map(|range| range.gateway);
+        gateway.ok_or_else(|| NetworkError::Invalid("unable to derive the IP value for host-gateway".to_owned()).into())
+    }
+
     /// After a restart: makes sure that the kernel has what running containers need.
     pub(crate) fn restore(&self) -> Result<(), Error> {
         let used: Vec<Network> = {
@@ -145,7 +157,7 @@ impl Networks {
             tables.networks.values().filter(used).cloned().collect()
         };
         let published = || self.tables().published.iter().map(|(port, _)| port.clone()).collect();
-        if used.is_empty() {
+        if !self.tables().inherited {
             return Ok(());
         }
         Ok(self.kernel.with(&used, published, |_, _| Ok(()))?)

@@ -44,15 +44,15 @@ pub enum NetworkError {
     #[error("invalid endpoint settings:\n{0}")]
     Endpoint(String),
     #[error(
-        "failed to set up container networking: Bind for {address}:{port} failed: port is already allocated"
+        "Bind for {address}:{port} failed: port is already allocated"
     )]
     PortAllocated { address: IpAddr, port: u16, by: String },
     #[error(
-        "failed to set up container networking: failed to bind host port for {address}:{port}/{}: address already in use",
+        "failed to bind host port for {address}:{port}/{}: address already in use",
         transport.name()
     )]
     PortTaken { address: IpAddr, port: u16, transport: Transport, by: String },
-    #[error("failed to set up container networking: all ports from {first} to {last} are taken")]
+    #[error("all ports from {first} to {last} are taken")]
     NoPort { first: u16, last: u16 },
     #[error("endpoint with name {container} already exists in network {network}")]
     AlreadyConnected { container: String, network: String },

@@ -22,8 +22,9 @@ use network::pools::{Addresses, Pool};
 use network::{Interior, Subnet};
 use state::{Db, Durability};
 
-pub use attach::Attached;
+pub(crate) use attach::{Attached, Guest};
 pub use create::{ConfigFrom, CreateNetwork, Ipam, IpamConfig};
+pub use crate::containers::check_endpoint;
 pub use error::NetworkError;
 pub use ports::port_map;
 pub(crate) use ports::wanted as wanted_ports;
@@ -33,6 +34,7 @@ pub use record::{
 pub use remove::{PRUNE_KEYS, Pruned};
 
 use crate::Error;
+use crate::containers::Container;
 use crate::events::{Events, Kind};
 use crate::settings::Settings;
 use create::Present;
@@ -57,20 +59,14 @@ struct Tables {
     holders: HashMap<std::net::IpAddr, String>,
     /// With the names of the containers that they lead to.
     published: Vec<(Publication, String)>,
+    /// An engine before this one left something in the kernel.
+    inherited: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Family {
     Ipv4,
     Ipv6,
-}
-
-/// What a container has, from its record: for reckoning at the start.
-#[derive(Debug)]
-pub struct Occupant<'a> {
-    pub name: &'a str,
-    pub endpoints: &'a BTreeMap<String, Endpoint>,
-    pub ports: &'a [Publication],
 }
 
 impl Networks {
@@ -80,7 +76,6 @@ impl Networks {
         events: Arc<Events>,
         settings: &Settings,
         engine_id: &str,
-        occupants: &[Occupant<'_>],
     ) -> Result<Self, Error> {
         let networks: Vec<Network> = db.read(|tx| tx.list())?;
         let kernel = Kernel::new(names(&settings.data_root, engine_id));
@@ -90,12 +85,13 @@ impl Networks {
             networks.into_iter().for_each(|network| tables.insert(network));
         }
         this.make_predefined()?;
-        let mut tables = this.tables();
-        for occupant in occupants {
-            tables.occupy(occupant);
-        }
-        drop(tables);
         Ok(this)
+    }
+
+    /// Notes what containers have, as their records say.
+    pub(crate) fn adopt(&self, containers: &[Container]) {
+        let mut tables = self.tables();
+        containers.iter().for_each(|container| tables.occupy(container));
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -193,17 +189,18 @@ impl Tables {
     }
 
     /// Notes what a container that runs has.
-    fn occupy(&mut self, occupant: &Occupant<'_>) {
+    fn occupy(&mut self, occupant: &Container) {
         for endpoint in occupant.endpoints.values() {
             for held in endpoint.lease.iter().flat_map(Lease::addresses) {
                 let family = if held.ip.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
                 if let Some(addresses) = self.addresses.get_mut(&(endpoint.network_id.clone(), family)) {
                     addresses.claim(held.ip);
                 }
-                self.holders.insert(held.ip, occupant.name.to_owned());
+                self.holders.insert(held.ip, occupant.name.clone());
+                self.inherited = true;
             }
         }
-        let ports = occupant.ports.iter().map(|port| (port.clone(), occupant.name.to_owned()));
+        let ports = occupant.ports.iter().map(|port| (port.clone(), occupant.name.clone()));
         self.published.extend(ports);
     }
 }

@@ -33,7 +33,7 @@ impl Networks {
         let users: Vec<String> = self
             .occupants(&network, containers)
             .into_iter()
-            .map(|occupant| format!("name:\"{}\" id:\"{}\"", occupant.name, &occupant.container[..12]))
+            .map(|occupant| format!("name:\"{}\" id:\"{}\"", occupant.name, occupant.endpoint.lease.as_ref().map_or("", |lease| &lease.endpoint_id[..12])))
             .collect();
         if !users.is_empty() {
             return Err(NetworkError::InUse { name: network.name, users: users.join(", ") }.into());

@@ -1,0 +1,103 @@
+//! A container's networks: had from before its first process until after its last.
+
+use super::{Actor, blocking};
+use crate::Error;
+use crate::containers::{etc, networking};
+use crate::networks::{Endpoint, EndpointConfig, Guest, Inside, NetworkError};
+
+impl Actor {
+    /// Takes addresses and ports, and writes them down before anything uses them. The namespace is to be held until the
+    /// container is in it.
+    pub(super) async fn join_networks(&mut self) -> Result<Option<Inside>, Error> {
+        let (shared, container) = (self.shared.clone(), self.container().clone());
+        let attached = blocking(move || networking::attach(&container, &shared.networks)).await?;
+        let Some(attached) = attached else { return Ok(None) };
+        self.view.container.endpoints = attached.endpoints;
+        self.view.container.ports = attached.ports;
+        let (shared, container) = (self.shared.clone(), self.container().clone());
+        let recorded = self.record();
+        let written =
+            recorded.and_then(|()| etc::write(&container, &shared.places(&container.id), &shared.networks));
+        if let Err(error) = written {
+            self.leave_networks().await;
+            return Err(error);
+        }
+        Ok(Some(attached.interior))
+    }
+
+    /// Gives everything back. The record says so with the next step of the life.
+    pub(super) async fn leave_networks(&mut self) {
+        let container = self.container().clone();
+        let nothing = container.endpoints.values().all(|endpoint| endpoint.lease.is_none());
+        if nothing && container.ports.is_empty() {
+            return;
+        }
+        for endpoint in self.view.container.endpoints.values_mut() {
+            endpoint.lease = None;
+        }
+        self.view.container.ports.clear();
+        let shared = self.shared.clone();
+        let done = blocking(move || {
+            let guest = Guest { id: &container.id, name: &container.name };
+            shared.networks.detach(guest, &container.endpoints, &container.ports);
+            Ok(())
+        });
+        if let Err(error) = done.await {
+            tracing::error!(error = diag::chain(&error), "a container's networks could not be left");
+        }
+    }
+
+    /// Makes it part of one more network, at once if it runs.
+    pub(super) async fn connect_network(&mut self, name: String, asked: EndpointConfig) -> Result<(), Error> {
+        let (container, mode) = (self.container(), &self.container().host.network_mode);
+        if mode == "host" || mode.starts_with("container:") {
+            let why = format!("container sharing network namespace with another container or host cannot be connected to any other network ({mode})");
+            return Err(NetworkError::Invalid(why).into());
+        }
+        let known = container.endpoints.get(&name);
+        if known.is_some_and(|endpoint| endpoint.lease.is_some() || !container.state.is_active()) {
+            let container = container.name.clone();
+            return Err(NetworkError::AlreadyConnected { container, network: name }.into());
+        }
+        let endpoint = Endpoint { asked, ..Endpoint::default() };
+        let endpoint = match container.state.live().map(|live| live.pid) {
+            None => endpoint,
+            Some(pid) => {
+                let (shared, container, name) = (self.shared.clone(), container.clone(), name.clone());
+                let mut endpoint = endpoint;
+                blocking(move || {
+                    let guest = Guest { id: &container.id, name: &container.name };
+                    shared.networks.plug(guest, pid, &name, &container.endpoints, &mut endpoint)?;
+                    Ok(endpoint)
+                })
+                .await?
+            }
+        };
+        self.view.container.endpoints.remove("none");
+        self.view.container.endpoints.insert(name, endpoint);
+        self.record()
+    }
+
+    /// Takes it out of a network, at once if it runs.
+    pub(super) async fn disconnect_network(&mut self, name: String) -> Result<(), Error> {
+        let container = self.container();
+        if container.host.network_mode == "host" {
+            let why = "container cannot be disconnected from host network".to_owned();
+            return Err(NetworkError::Forbidden(why).into());
+        }
+        let Some(endpoint) = container.endpoints.get(&name).cloned() else {
+            let container = container.id.clone();
+            return Err(NetworkError::NotConnected { container, network: name }.into());
+        };
+        if let Some(pid) = container.state.live().map(|live| live.pid) {
+            let (shared, container, name) = (self.shared.clone(), container.clone(), name.clone());
+            blocking(move || {
+                let guest = Guest { id: &container.id, name: &container.name };
+                shared.networks.unplug(guest, pid, &name, &endpoint)
+            })
+            .await?;
+        }
+        self.view.container.endpoints.remove(&name);
+        self.record()
+    }
+}

@@ -1,0 +1,136 @@
+//! A container's networks: which it is made for, and what it has of them while it runs.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::config::{Config, HostConfig};
+use super::namespaces;
+use super::record::Container;
+use crate::Error;
+use crate::networks::{Attached, Driver, Endpoint, EndpointConfig, Guest, Network, NetworkError, Networks, PREDEFINED};
+
+/// Which networks a new container belongs to, and warnings about what has no meaning there. `host` gets the mode's own
+/// name: the default has one, and an id may be written for it.
+pub(super) fn settle(
+    asked: BTreeMap<String, EndpointConfig>,
+    host: &mut HostConfig,
+    config: &Config,
+    networks: &Networks,
+) -> Result<(BTreeMap<String, Endpoint>, Vec<String>), Error> {
+    if matches!(host.network_mode.as_str(), "" | "default") {
+        "bridge".clone_into(&mut host.network_mode);
+    }
+    let mode = host.network_mode.clone();
+    if namespaces::other(&mode).is_some() {
+        return Ok((BTreeMap::new(), Vec::new()));
+    }
+    let known = networks.get(&mode).ok();
+    if let Some(known) = &known {
+        host.network_mode.clone_from(&known.name);
+    }
+    let first = host.network_mode.clone();
+    let mut endpoints = BTreeMap::new();
+    for (name, config) in asked {
+        // Clients write the default's other name here as well.
+        let name = if name == mode || name == "default" { first.clone() } else { name };
+        let network = networks.get(&name).ok();
+        if let Some(network) = &network {
+            check(network, &config)?;
+        }
+        let name = network.map_or(name, |network| network.name);
+        endpoints.insert(name, Endpoint { asked: config, ..Endpoint::default() });
+    }
+    let own = endpoints.entry(first.clone()).or_default();
+    if own.asked.mac_address.is_empty() {
+        own.asked.mac_address.clone_from(&config.mac_address);
+    }
+    let shared = ["host", "none"].iter().find(|name| endpoints.contains_key(**name));
+    if let Some(name) = shared.filter(|_| endpoints.len() > 1) {
+        let why = format!("container cannot be connected to network endpoints: {name} and others");
+        return Err(Error::Invalid(why));
+    }
+    let wanted = crate::networks::wanted_ports(config, host)?;
+    let discarded = !wanted.is_empty() && first == "host";
+    let warning = "Published ports are discarded when using host network mode".to_owned();
+    Ok((endpoints, discarded.then_some(warning).into_iter().collect()))
+}
+
+/// Refuses what a network can't give, in dockerd's words.
+pub fn check(network: &Network, asked: &EndpointConfig) -> Result<(), NetworkError> {
+    let refuse = |why: String| {
+        Err(NetworkError::Invalid(format!(
+            "invalid config for network {}: invalid endpoint settings:\n{why}",
+            network.name
+        )))
+    };
+    if network.config_only {
+        let why = format!("network {} is not an attachable network: it only lends its configuration", network.name);
+        return Err(NetworkError::Forbidden(why));
+    }
+    let ipam = asked.ipam_config.clone().unwrap_or_default();
+    if let Some(option) = asked.driver_opts.iter().flatten().map(|(name, _)| name).next() {
+        let feature = format!("the endpoint option {option}");
+        return Err(NetworkError::Unsupported { feature, instead: "" });
+    }
+    if !ipam.link_local_ips.is_empty() {
+        let feature = "--link-local-ip".to_owned();
+        return Err(NetworkError::Unsupported { feature, instead: "" });
+    }
+    for (text, is_ipv4) in [(&ipam.ipv4_address, true), (&ipam.ipv6_address, false)] {
+        if text.is_empty() {
+            continue;
+        }
+        let family = if is_ipv4 { "IPv4" } else { "IPv6" };
+        let ip: Option<IpAddr> = text.parse().ok().filter(|ip: &IpAddr| ip.is_ipv4() == is_ipv4);
+        let Some(ip) = ip else { return refuse(format!("invalid {family} address: {text}")) };
+        if network.is_predefined() {
+            return refuse("user specified IP address is supported on user defined networks only".to_owned());
+        }
+        if !network.subnets.iter().any(|range| range.subnet.contains(ip)) {
+            return refuse(format!("no configured subnet or ip-range contain the IP address {ip}"));
+        }
+    }
+    Ok(())
+}
+
+/// Takes what it needs of its networks; nothing where it has none of its own.
+pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Option<Attached>, Error> {
+    if namespaces::other(&container.host.network_mode).is_some() {
+        return Ok(None);
+    }
+    for name in container.endpoints.keys() {
+        let failed = |error| match error {
+            Error::Network(error) => Error::Networking(error),
+            other => other,
+        };
+        if networks.get(name).map_err(failed)?.driver != Driver::Bridge {
+            return Ok(None);
+        }
+    }
+    let wanted = crate::networks::wanted_ports(&container.config, &container.host)?;
+    let guest = Guest { id: &container.id, name: &container.name };
+    match networks.attach(guest, &container.host.network_mode, &container.endpoints, &wanted) {
+        Err(Error::Network(error)) => Err(Error::Networking(error)),
+        other => other.map(Some),
+    }
+}
+
+impl Container {
+    /// Whether names are resolved for it by the engine: in networks that people made.
+    pub fn asks_the_engine(&self) -> bool {
+        let made = |name: &String| !PREDEFINED.contains(&name.as_str());
+        namespaces::other(&self.host.network_mode).is_none() && self.endpoints.keys().any(made)
+    }
+
+    /// By what it is known in a network: its name, what it is called there, and its short id.
+    pub fn dns_names(&self, endpoint: &Endpoint) -> Vec<String> {
+        let mut names = vec![self.name.clone()];
+        let aliases = endpoint.asked.aliases.iter().flatten().cloned();
+        for name in aliases.chain([self.short_id().to_owned(), self.config.hostname.clone()]) {
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
