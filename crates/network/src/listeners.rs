@@ -58,7 +58,8 @@ impl Listener {
         let everything = self.ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let same_family = self.ip.is_ipv4() == ip.is_ipv4();
         self.port == port
-            && (everything || same_family && (self.ip == ip || self.ip.is_unspecified() || ip.is_unspecified()))
+            && (everything
+                || same_family && (self.ip == ip || self.ip.is_unspecified() || ip.is_unspecified()))
     }
 
     /// The process that holds it, for people: its name and number. Reads `/proc`: for when something went wrong.
@@ -67,7 +68,8 @@ impl Listener {
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         let holds = |process: &Path| {
             let fds = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-            fds.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|target| target.as_os_str() == link.as_str())
+            fds.filter_map(|fd| fs::read_link(fd.path()).ok())
+                .any(|target| target.as_os_str() == link.as_str())
         };
         let holder = processes.map(|entry| entry.path()).find(|path| holds(path));
         let named = holder.and_then(|path| {

@@ -298,7 +298,7 @@ impl Engine {
         }
         found.extend(leaks::mounts(self.scratch.path()));
         found.extend(leaks::cgroups(ids).into_iter().map(|path| format!("cgroup: {}", path.display())));
-        found.extend(netfilter::look().difference(&self.network).cloned());
+        found.extend(netfilter::left_since(&self.network));
         found
     }
 }

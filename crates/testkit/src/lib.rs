@@ -16,6 +16,7 @@ pub mod http;
 pub mod images;
 pub mod leaks;
 mod netfilter;
+pub mod own_network;
 pub mod recording;
 pub mod registry;
 pub mod replay;

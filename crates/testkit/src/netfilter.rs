@@ -33,6 +33,25 @@ pub(crate) fn look() -> BTreeSet<String> {
     found
 }
 
+/// What is left of an engine's network, once the kernel has done what it does behind a process's end. Bridges and the
+/// firewall's table stay, as dockerd's do: containers may outlive engines.
+pub(crate) fn left_since(before: &BTreeSet<String>) -> BTreeSet<String> {
+    let stays = |found: &&String| {
+        found.starts_with("interface: ketch-")
+            || found.starts_with("interface: br-")
+            || found.contains("/ketch-")
+    };
+    let left =
+        || -> BTreeSet<String> { look().difference(before).filter(|found| !stays(found)).cloned().collect() };
+    let deadline = std::time::Instant::now() + crate::DEADLINE;
+    while left().iter().any(|found| found.starts_with("interface: veth"))
+        && std::time::Instant::now() < deadline
+    {
+        std::thread::yield_now();
+    }
+    left()
+}
+
 /// `/sys/class/net` would show the namespace in which it was mounted; this shows the thread's.
 fn interfaces() -> BTreeSet<String> {
     let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();

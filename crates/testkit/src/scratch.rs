@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::own_network;
+
 /// `<tmp>/kt-<pid>-<n>`: short, because a unix socket's path has 108 bytes, and in every process's command line below
 /// it, which is how leaks are found. Whoever made it removes it: removal can fail, and that is a finding.
 #[derive(Debug)]
@@ -13,6 +15,7 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn create() -> Self {
+        own_network::enter();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let base = std::env::var_os("KETCH_TEST_SCRATCH").map_or_else(std::env::temp_dir, PathBuf::from);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);

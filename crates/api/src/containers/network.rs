@@ -10,7 +10,8 @@ pub(super) fn endpoints(engine: &Engine, container: &Container) -> Value {
     if container.endpoints.is_empty() {
         return json!({});
     }
-    let described = |(name, endpoint): (&String, &Endpoint)| (name.clone(), describe(engine, container, name, endpoint));
+    let described =
+        |(name, endpoint): (&String, &Endpoint)| (name.clone(), describe(engine, container, name, endpoint));
     Value::Object(container.endpoints.iter().map(described).collect())
 }
 
@@ -57,7 +58,8 @@ pub(super) fn ports(container: &Container) -> Value {
         ports.insert(port.clone(), Value::Null);
     }
     for (port, places) in port_map(&container.ports) {
-        let places = places.into_iter().map(|(host, port)| json!({ "HostIp": host, "HostPort": port.to_string() }));
+        let places =
+            places.into_iter().map(|(host, port)| json!({ "HostIp": host, "HostPort": port.to_string() }));
         ports.insert(port, places.collect());
     }
     Value::Object(ports)
@@ -75,8 +77,11 @@ pub(super) fn port_list(container: &Container) -> Vec<Value> {
             continue;
         };
         for place in places {
-            let public: u16 = place["HostPort"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
-            list.push(json!({ "IP": place["HostIp"], "PrivatePort": inside, "PublicPort": public, "Type": kind }));
+            let public: u16 =
+                place["HostPort"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
+            list.push(
+                json!({ "IP": place["HostIp"], "PrivatePort": inside, "PublicPort": public, "Type": kind }),
+            );
         }
     }
     list

@@ -38,14 +38,16 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Error> {
     };
     let networks = call.engine.networks.list();
     let shown: Vec<Value> =
-        networks.iter().filter(admitted).map(|network| describe::summary(&call, network)).collect();
+        networks.iter().filter(admitted).map(|network| describe::summary(network)).collect();
     Ok(reply::json(&shown))
 }
 
 fn check_list_filters(filters: &Filters) -> Result<(), Error> {
-    for (key, allowed) in
-        [("type", &["builtin", "custom"][..]), ("dangling", &["0", "1", "true", "false"]), ("scope", &["local", "global", "swarm"])]
-    {
+    for (key, allowed) in [
+        ("type", &["builtin", "custom"][..]),
+        ("dangling", &["0", "1", "true", "false"]),
+        ("scope", &["local", "global", "swarm"]),
+    ] {
         if let Some(value) = filters.values(key).find(|value| !allowed.contains(value)) {
             return Err(Error::invalid(format!("invalid filter '{key}={value}'")));
         }
@@ -85,7 +87,8 @@ fn without_nulls(value: Value) -> Value {
 /// `DELETE /networks/{id}`.
 pub(crate) async fn remove(call: Call) -> Result<Reply, Error> {
     let (engine, name) = (call.engine.clone(), call.name().to_owned());
-    let removed = tokio::task::spawn_blocking(move || engine.networks.remove(&name, &engine.containers)).await;
+    let removed =
+        tokio::task::spawn_blocking(move || engine.networks.remove(&name, &engine.containers)).await;
     removed.map_err(|error| crashed("remove a network", &error))??;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
@@ -94,7 +97,8 @@ pub(crate) async fn remove(call: Call) -> Result<Reply, Error> {
 pub(crate) async fn prune(call: Call) -> Result<Reply, Error> {
     let filters = Filters::parse(call.query.get("filters"), PRUNE_KEYS).map_err(engine::Error::from)?;
     let engine = call.engine.clone();
-    let pruned = tokio::task::spawn_blocking(move || engine.networks.prune(&filters, &engine.containers)).await;
+    let pruned =
+        tokio::task::spawn_blocking(move || engine.networks.prune(&filters, &engine.containers)).await;
     let pruned = pruned.map_err(|error| crashed("prune networks", &error))??;
     // Go's nil slice.
     let names = if pruned.names.is_empty() { Value::Null } else { json!(pruned.names) };

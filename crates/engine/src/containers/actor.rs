@@ -198,7 +198,8 @@ impl Actor {
         let (shared, container) = (self.shared.clone(), self.container().clone());
         let index = self.index.clone();
         // What is joined stays open until the shim has joined it.
-        let (launched, _joined) = blocking(move || launch_shim(&shared, &index, &container, interior)).await?;
+        let (launched, _joined) =
+            blocking(move || launch_shim(&shared, &index, &container, interior)).await?;
         let stream =
             link::adopt(launched.control).map_err(|source| self.lost_on("reach the shim", &source))?;
         reap(launched.pidfd);

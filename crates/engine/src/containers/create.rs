@@ -12,7 +12,9 @@ use ::state::Durability;
 use super::config::{Config, Create, HostConfig};
 use super::record::{Container, Past, Places};
 use super::state::State;
-use super::{Index, Shared, devices, etc, health, mounts, namespaces, networking, resources, restart, spec, volumes};
+use super::{
+    Index, Shared, devices, etc, health, mounts, namespaces, networking, resources, restart, spec, volumes,
+};
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::settings::{BUILT_IN_RUNTIME, Settings};

@@ -139,10 +139,14 @@ fn reachable(text: &str) -> String {
 
 fn own_resolver(host: &HostConfig) -> String {
     let present = host_resolver();
-    let line = |word: &str| present.lines().find_map(|line| line.strip_prefix(word)?.split_once(' ')).map(|(_, rest)| rest);
-    let words = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty()).map(|list| list.join(" "));
+    let line = |word: &str| {
+        present.lines().find_map(|line| line.strip_prefix(word)?.split_once(' ')).map(|(_, rest)| rest)
+    };
+    let words =
+        |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty()).map(|list| list.join(" "));
     let search = words(&host.dns_search).or_else(|| line("search").map(str::to_owned));
-    let mut options = words(&host.dns_options).or_else(|| line("options").map(str::to_owned)).unwrap_or_default();
+    let mut options =
+        words(&host.dns_options).or_else(|| line("options").map(str::to_owned)).unwrap_or_default();
     if !options.contains("ndots:") {
         options = format!("{options} ndots:0");
     }

@@ -13,8 +13,8 @@ use super::record::Container;
 use super::resources::Update;
 use super::state::Exit;
 use crate::Error;
-use crate::networks::EndpointConfig;
 use crate::images::Force;
+use crate::networks::EndpointConfig;
 
 /// How many commands may wait for one container. A client beyond that waits to hand its own in.
 const INBOX: usize = 64;

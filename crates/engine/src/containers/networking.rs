@@ -7,7 +7,9 @@ use super::config::{Config, HostConfig};
 use super::namespaces;
 use super::record::Container;
 use crate::Error;
-use crate::networks::{Attached, Driver, Endpoint, EndpointConfig, Guest, Network, NetworkError, Networks, PREDEFINED};
+use crate::networks::{
+    Attached, Driver, Endpoint, EndpointConfig, Guest, Network, NetworkError, Networks, PREDEFINED,
+};
 
 /// Which networks a new container belongs to, and warnings about what has no meaning there. `host` gets the mode's own
 /// name: the default has one, and an id may be written for it.
@@ -64,7 +66,8 @@ pub fn check(network: &Network, asked: &EndpointConfig) -> Result<(), NetworkErr
         )))
     };
     if network.config_only {
-        let why = format!("network {} is not an attachable network: it only lends its configuration", network.name);
+        let why =
+            format!("network {} is not an attachable network: it only lends its configuration", network.name);
         return Err(NetworkError::Forbidden(why));
     }
     let ipam = asked.ipam_config.clone().unwrap_or_default();

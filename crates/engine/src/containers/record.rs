@@ -9,8 +9,8 @@ use state::Record;
 
 use super::config::{Config, HostConfig};
 use super::mounts::Point;
-use crate::networks::Endpoint;
 use super::state::State;
+use crate::networks::Endpoint;
 
 /// Everything the engine remembers of a container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use network::firewall::Publication;
 use network::{Cable, Interior};
 
-use super::ports::{self, Target, Taken, Wanted};
+use super::ports::{self, Taken, Target, Wanted};
 use super::record::{Driver, Endpoint, Held, Lease, Network};
 use super::{Family, NetworkError, Networks, Tables, options};
 use crate::Error;
@@ -107,7 +107,9 @@ impl Networks {
         let interior = self.kernel.with(&cabled, all, |links, bridges| {
             let cables: Vec<Cable> = cabled
                 .iter()
-                .filter_map(|network| cable(network, endpoints.get(&network.name)?, *bridges.get(&network.id)?))
+                .filter_map(|network| {
+                    cable(network, endpoints.get(&network.name)?, *bridges.get(&network.id)?)
+                })
                 .collect();
             Interior::connected(links, &cables)
         })?;
@@ -119,7 +121,12 @@ impl Networks {
     }
 
     /// Gives everything back. What the kernel has goes with the container's last process.
-    pub(crate) fn detach(&self, guest: Guest<'_>, endpoints: &BTreeMap<String, Endpoint>, ports: &[Publication]) {
+    pub(crate) fn detach(
+        &self,
+        guest: Guest<'_>,
+        endpoints: &BTreeMap<String, Endpoint>,
+        ports: &[Publication],
+    ) {
         if let Err(error) = self.kernel.publish(ports, false) {
             tracing::warn!(container = guest.name, error = diag::chain(&error), "its ports stay open");
         }
@@ -138,13 +145,16 @@ impl Networks {
     /// The host's address as a container with these places sees it: its own gateway's, or the default network's.
     pub(crate) fn host_gateway(&self, endpoints: &BTreeMap<String, Endpoint>) -> Result<IpAddr, Error> {
         let leases = endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref());
-        let own = leases.filter(|lease| lease.is_gateway).flat_map(Lease::addresses).find_map(|held| held.gateway);
+        let own =
+            leases.filter(|lease| lease.is_gateway).flat_map(Lease::addresses).find_map(|held| held.gateway);
         if let Some(own) = own {
             return Ok(own);
         }
         let default = self.get("bridge")?;
         let gateway = default.subnets.iter().find_map(|range| range.gateway);
-        gateway.ok_or_else(|| NetworkError::Invalid("unable to derive the IP value for host-gateway".to_owned()).into())
+        gateway.ok_or_else(|| {
+            NetworkError::Invalid("unable to derive the IP value for host-gateway".to_owned()).into()
+        })
     }
 
     /// After a restart: makes sure that the kernel has what running containers need.
@@ -200,7 +210,13 @@ impl Networks {
     }
 
     /// Takes a running container out of a network.
-    pub(crate) fn unplug(&self, guest: Guest<'_>, pid: i32, name: &str, endpoint: &Endpoint) -> Result<(), Error> {
+    pub(crate) fn unplug(
+        &self,
+        guest: Guest<'_>,
+        pid: i32,
+        name: &str,
+        endpoint: &Endpoint,
+    ) -> Result<(), Error> {
         if let Some(lease) = &endpoint.lease {
             Interior::of_process(pid)
                 .and_then(|interior| interior.disconnect(&lease.inside))
@@ -259,9 +275,8 @@ impl Tables {
                 id: network.id.clone(),
             })?
         } else {
-            let ip: IpAddr = asked
-                .parse()
-                .map_err(|_| NetworkError::Endpoint(format!("invalid IP address: {asked}")))?;
+            let ip: IpAddr =
+                asked.parse().map_err(|_| NetworkError::Endpoint(format!("invalid IP address: {asked}")))?;
             if !addresses.subnet().contains(ip) {
                 return Err(NetworkError::Endpoint(format!("no configured subnet contains IP address {ip}")));
             }
@@ -273,7 +288,8 @@ impl Tables {
         };
         let prefix = addresses.subnet().prefix();
         self.holders.insert(ip, guest.name.to_owned());
-        let gateway = network.range(ip.is_ipv4()).and_then(|range| range.gateway).filter(|_| !network.internal);
+        let gateway =
+            network.range(ip.is_ipv4()).and_then(|range| range.gateway).filter(|_| !network.internal);
         Ok(Some(Held { ip, prefix, gateway }))
     }
 
@@ -370,7 +386,9 @@ fn mac(asked: &str) -> Result<[u8; 6], NetworkError> {
         mac[0] = mac[0] & 0xfe | 2;
         return Ok(mac);
     }
-    let parts: Vec<u8> =
-        asked.split([':', '-']).filter_map(|part| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2)).collect();
+    let parts: Vec<u8> = asked
+        .split([':', '-'])
+        .filter_map(|part| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2))
+        .collect();
     <[u8; 6]>::try_from(parts).map_err(|_| NetworkError::Endpoint(format!("invalid MAC address: {asked}")))
 }

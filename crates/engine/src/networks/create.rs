@@ -77,7 +77,10 @@ impl CreateNetwork {
         let driver = self.choose_driver()?;
         if self.ingress || matches!(self.scope.as_str(), "swarm" | "global") {
             let feature = "swarm networks".to_owned();
-            return Err(NetworkError::Unsupported { feature, instead: "for several machines there is Kubernetes" });
+            return Err(NetworkError::Unsupported {
+                feature,
+                instead: "for several machines there is Kubernetes",
+            });
         }
         let options = self.options.take().unwrap_or_default();
         options::check(&options)?;
@@ -199,7 +202,9 @@ fn read_range(config: IpamConfig) -> Result<Range, String> {
         let ip: IpAddr = text.parse().map_err(|_| format!("invalid {what} {text}: invalid address"))?;
         match subnet.contains(ip) {
             true => Ok(ip),
-            false => Err(format!("invalid {what} {text}: parent subnet {subnet} doesn't contain this address")),
+            false => {
+                Err(format!("invalid {what} {text}: parent subnet {subnet} doesn't contain this address"))
+            }
         }
     };
     let given_from = match config.ip_range.as_str() {
@@ -207,7 +212,9 @@ fn read_range(config: IpamConfig) -> Result<Range, String> {
         text => {
             let part: Subnet = text.parse().map_err(|why| format!("invalid ip-range {text}: {why}"))?;
             if !subnet.contains_all(&part) {
-                return Err(format!("invalid ip-range {text}: parent subnet {subnet} doesn't contain ip-range"));
+                return Err(format!(
+                    "invalid ip-range {text}: parent subnet {subnet} doesn't contain ip-range"
+                ));
             }
             Some(part)
         }
@@ -266,7 +273,10 @@ mod tests {
     fn settle(body: serde_json::Value) -> Result<Network, String> {
         let other = Network {
             subnets: vec![Range::of("172.17.0.0/16".parse().unwrap())],
-            ..serde_json::from_value::<CreateNetwork>(json!({"Name": "bridge2"})).unwrap().settle(&none()).unwrap()
+            ..serde_json::from_value::<CreateNetwork>(json!({"Name": "bridge2"}))
+                .unwrap()
+                .settle(&none())
+                .unwrap()
         };
         let routes = [("192.168.7.0/24".parse().unwrap(), "lan0".to_owned())];
         let pools = pools();
@@ -298,7 +308,10 @@ mod tests {
             (json!({"Name": "n", "Driver": "nosuch"}), "plugin \"nosuch\" not found"),
             (json!({"Name": "n", "Driver": "host"}), "only one instance of \"host\" network is allowed"),
             (json!({"Name": "n", "EnableIPv4": false}), "IPv4 or IPv6 must be enabled"),
-            (json!({"Name": "n", "ConfigFrom": {"Network": "x"}}), "configuration network \"x\" does not exist"),
+            (
+                json!({"Name": "n", "ConfigFrom": {"Network": "x"}}),
+                "configuration network \"x\" does not exist",
+            ),
             (json!({"Name": "n", "IPAM": {"Driver": "zzz"}}), "plugin \"zzz\" not found"),
             (
                 config(json!({"Subnet": "192.268.100.0/24"})),
@@ -340,8 +353,11 @@ mod tests {
             "AuxiliaryAddresses": {"x": "10.77.0.130"}}]},
         }))
         .unwrap();
-        let shown: Vec<String> =
-            network.subnets.iter().map(|range| format!("{} {}", range.subnet, range.gateway.unwrap())).collect();
+        let shown: Vec<String> = network
+            .subnets
+            .iter()
+            .map(|range| format!("{} {}", range.subnet, range.gateway.unwrap()))
+            .collect();
         assert_eq!(shown, ["10.77.0.0/24 10.77.0.1", "fd12::/64 fd12::1"]);
         assert_eq!(network.driver, Driver::Bridge);
     }

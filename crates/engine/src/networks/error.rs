@@ -43,9 +43,7 @@ pub enum NetworkError {
     AddressTaken { ip: IpAddr, by: String },
     #[error("invalid endpoint settings:\n{0}")]
     Endpoint(String),
-    #[error(
-        "Bind for {address}:{port} failed: port is already allocated"
-    )]
+    #[error("Bind for {address}:{port} failed: port is already allocated")]
     PortAllocated { address: IpAddr, port: u16, by: String },
     #[error(
         "failed to bind host port for {address}:{port}/{}: address already in use",
@@ -71,11 +69,9 @@ impl Explain for NetworkError {
         match self {
             Self::Unknown(_) | Self::NoSuchDriver(_) | Self::NoSuchConfig(_) => Class::NotFound,
             Self::Exists(_) => Class::Conflict,
-            Self::NoName
-            | Self::Ambiguous(..)
-            | Self::Config(_)
-            | Self::Invalid(_)
-            | Self::Endpoint(_) => Class::Invalid,
+            Self::NoName | Self::Ambiguous(..) | Self::Config(_) | Self::Invalid(_) | Self::Endpoint(_) => {
+                Class::Invalid
+            }
             Self::Predefined(_)
             | Self::RemovePredefined(_)
             | Self::OnlyOne(_)
@@ -105,7 +101,9 @@ impl Explain for NetworkError {
             }
             Self::AddressTaken { ip, by } => Some(format!("{by} has {ip}")),
             Self::Unsupported { instead, .. } => Some((*instead).to_owned()).filter(|text| !text.is_empty()),
-            Self::Exhausted => Some("remove networks that nobody needs, or set default-address-pools".to_owned()),
+            Self::Exhausted => {
+                Some("remove networks that nobody needs, or set default-address-pools".to_owned())
+            }
             _ => None,
         }
     }

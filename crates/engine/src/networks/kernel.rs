@@ -87,10 +87,9 @@ impl Kernel {
         let name = self.bridge_name(network);
         let silent = network.switch(options::INHIBIT_IPV4, false);
         let gateways = network.subnets.iter().filter(|range| !(silent && range.subnet.is_ipv4()));
-        let addresses = gateways.filter_map(|range| {
-            Some(network::Address { ip: range.gateway?, prefix: range.subnet.prefix() })
-        });
-        let bridge = Bridge { name: name.clone(), mtu: network.mtu(), addresses: addresses.collect() };
+        let addresses = gateways
+            .filter_map(|range| Some(network::Address { ip: range.gateway?, prefix: range.subnet.prefix() }));
+        let bridge = Bridge { name, mtu: network.mtu(), addresses: addresses.collect() };
         let index = open.links.ensure_bridge(&bridge)?;
         open.firewall.add(&[self.entry(network)])?;
         open.bridges.insert(network.id.clone(), index);
@@ -113,7 +112,8 @@ impl Kernel {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = open.as_mut().filter(|_| !ports.is_empty()) else { return Ok(()) };
         let entries: Vec<Entry> = ports.iter().cloned().map(Entry::Port).collect();
-        Ok(if on { open.firewall.add(&entries)? } else { open.firewall.remove(&entries)? })
+        let done = if on { open.firewall.add(&entries) } else { open.firewall.remove(&entries) };
+        Ok(done?)
     }
 
     /// Takes a network away.

@@ -22,15 +22,13 @@ use network::pools::{Addresses, Pool};
 use network::{Interior, Subnet};
 use state::{Db, Durability};
 
+pub use crate::containers::check_endpoint;
 pub(crate) use attach::{Attached, Guest};
 pub use create::{ConfigFrom, CreateNetwork, Ipam, IpamConfig};
-pub use crate::containers::check_endpoint;
 pub use error::NetworkError;
 pub use ports::port_map;
 pub(crate) use ports::wanted as wanted_ports;
-pub use record::{
-    Driver, Endpoint, EndpointConfig, EndpointIpam, Held, Lease, Network, PREDEFINED, Range,
-};
+pub use record::{Driver, Endpoint, EndpointConfig, EndpointIpam, Held, Lease, Network, PREDEFINED, Range};
 pub use remove::{PRUNE_KEYS, Pruned};
 
 use crate::Error;
@@ -217,7 +215,8 @@ fn pools(engine_id: &str) -> Vec<Pool> {
     octets[0] = 0xfd;
     let digits: Vec<u8> = engine_id.bytes().filter(u8::is_ascii_hexdigit).collect();
     for (place, pair) in octets[1..6].iter_mut().zip(digits.chunks(2)) {
-        *place = std::str::from_utf8(pair).ok().and_then(|text| u8::from_str_radix(text, 16).ok()).unwrap_or(0);
+        *place =
+            std::str::from_utf8(pair).ok().and_then(|text| u8::from_str_radix(text, 16).ok()).unwrap_or(0);
     }
     pools.push(Pool { base: Subnet::around(std::net::IpAddr::from(octets), 48), size: 64 });
     pools

@@ -69,7 +69,9 @@ pub(super) fn check(options: &Labels) -> Result<(), NetworkError> {
                 return wrong(format!("strconv.Atoi: parsing \"{value}\": invalid syntax"));
             }
             Shape::Link if !is_link_name(value) => {
-                return wrong("a link's name has at most 15 characters, without spaces and slashes".to_owned());
+                return wrong(
+                    "a link's name has at most 15 characters, without spaces and slashes".to_owned(),
+                );
             }
             Shape::Address if !value.is_empty() && value.parse::<std::net::Ipv4Addr>().is_err() => {
                 return wrong("it is no IPv4 address".to_owned());

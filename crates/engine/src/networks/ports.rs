@@ -46,11 +46,12 @@ pub(crate) fn wanted(config: &Config, host: &HostConfig) -> Result<Vec<Wanted>, 
     if host.publish_all_ports {
         let published: Vec<_> = wanted.iter().map(|port| (port.inside, port.transport)).collect();
         let exposed = config.exposed_ports.iter().flatten().filter_map(|(port, _)| parse_port(port));
-        wanted.extend(
-            exposed
-                .filter(|port| !published.contains(port))
-                .map(|(inside, transport)| Wanted { inside, transport, host: None, from: None }),
-        );
+        wanted.extend(exposed.filter(|port| !published.contains(port)).map(|(inside, transport)| Wanted {
+            inside,
+            transport,
+            host: None,
+            from: None,
+        }));
     }
     Ok(wanted)
 }
@@ -70,7 +71,8 @@ fn read_binding(inside: u16, transport: Transport, binding: &Value) -> Result<Wa
             Some((port, port)).filter(|_| port > 0)
         }
         Some((first, last)) => {
-            let range: (u16, u16) = (first.parse().map_err(|_| invalid())?, last.parse().map_err(|_| invalid())?);
+            let range: (u16, u16) =
+                (first.parse().map_err(|_| invalid())?, last.parse().map_err(|_| invalid())?);
             Some(range).filter(|(first, last)| *first > 0 && first <= last).map(Some).ok_or_else(invalid)?
         }
     };
@@ -142,7 +144,11 @@ pub(super) struct Target {
 }
 
 /// Chooses the host's ports. All or nothing.
-pub(super) fn choose(wanted: &[Wanted], target: Target, taken: &Taken<'_>) -> Result<Vec<Publication>, NetworkError> {
+pub(super) fn choose(
+    wanted: &[Wanted],
+    target: Target,
+    taken: &Taken<'_>,
+) -> Result<Vec<Publication>, NetworkError> {
     let mut chosen: Vec<Publication> = Vec::new();
     for port in wanted {
         let hosts = hosts(port.host, target);
@@ -237,7 +243,8 @@ mod tests {
     const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
     fn publish(bindings: Value, published: &[(Publication, String)]) -> Result<Vec<Publication>, String> {
-        let host = HostConfig { port_bindings: serde_json::from_value(bindings).unwrap(), ..HostConfig::default() };
+        let host =
+            HostConfig { port_bindings: serde_json::from_value(bindings).unwrap(), ..HostConfig::default() };
         let wanted = wanted(&Config::default(), &host).map_err(|error| error.to_string())?;
         let target = Target { ipv4: Some(INSIDE), ..Target::default() };
         let taken = Taken { published, tcp: Vec::new(), udp: Vec::new() };
@@ -246,8 +253,9 @@ mod tests {
 
     #[test]
     fn the_same_ports_in_a_row_are_one_entry() {
-        let bindings: serde_json::Map<String, Value> =
-            (9000..9100).map(|port| (format!("{port}/tcp"), json!([{"HostPort": port.to_string()}]))).collect();
+        let bindings: serde_json::Map<String, Value> = (9000..9100)
+            .map(|port| (format!("{port}/tcp"), json!([{"HostPort": port.to_string()}])))
+            .collect();
         let chosen = publish(Value::Object(bindings), &[]).unwrap();
         assert_eq!(chosen.len(), 1);
         assert_eq!((chosen[0].first, chosen[0].count), (9000, 100));

@@ -33,7 +33,13 @@ impl Networks {
         let users: Vec<String> = self
             .occupants(&network, containers)
             .into_iter()
-            .map(|occupant| format!("name:\"{}\" id:\"{}\"", occupant.name, occupant.endpoint.lease.as_ref().map_or("", |lease| &lease.endpoint_id[..12])))
+            .map(|occupant| {
+                format!(
+                    "name:\"{}\" id:\"{}\"",
+                    occupant.name,
+                    occupant.endpoint.lease.as_ref().map_or("", |lease| &lease.endpoint_id[..12])
+                )
+            })
             .collect();
         if !users.is_empty() {
             return Err(NetworkError::InUse { name: network.name, users: users.join(", ") }.into());
@@ -61,7 +67,8 @@ impl Networks {
             let wanted = until.is_none_or(|until| network.created < until)
                 && filters.admits_labels("label", label)
                 && (!filters.has("label!") || !filters.admits_labels("label!", label));
-            let used = containers.list().iter().any(|view| view.container.endpoints.contains_key(&network.name));
+            let used =
+                containers.list().iter().any(|view| view.container.endpoints.contains_key(&network.name));
             if wanted && !used && !network.is_predefined() && self.discard(&network).is_ok() {
                 pruned.names.push(network.name);
             }

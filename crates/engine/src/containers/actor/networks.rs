@@ -51,7 +51,9 @@ impl Actor {
     pub(super) async fn connect_network(&mut self, name: String, asked: EndpointConfig) -> Result<(), Error> {
         let (container, mode) = (self.container(), &self.container().host.network_mode);
         if mode == "host" || mode.starts_with("container:") {
-            let why = format!("container sharing network namespace with another container or host cannot be connected to any other network ({mode})");
+            let why = format!(
+                "container sharing network namespace with another container or host cannot be connected to any other network ({mode})"
+            );
             return Err(NetworkError::Invalid(why).into());
         }
         let known = container.endpoints.get(&name);
