@@ -32,9 +32,28 @@ pub fn single_program(tag: &str, program: &[u8]) -> anyhow::Result<Vec<u8>> {
     archive(tag, &layer.finish()?, &json!({"Entrypoint": ["/main"], "WorkingDir": "/"}))
 }
 
+/// An image of one layer whose machine is told to the last word: variant, and version of the system.
+pub fn of_machine(tag: &str, layer: &[u8]) -> anyhow::Result<Vec<u8>> {
+    archive_on(
+        &json!({"variant": "v1", "os.version": "1.2.3", "os.features": ["one"]}),
+        tag,
+        layer,
+        &json!({}),
+    )
+}
+
 /// One layer and a config as `docker save` writes them.
 pub fn archive(tag: &str, layer: &[u8], config: &serde_json::Value) -> anyhow::Result<Vec<u8>> {
-    let config = json!({
+    archive_on(&json!({}), tag, layer, config)
+}
+
+fn archive_on(
+    machine: &serde_json::Value,
+    tag: &str,
+    layer: &[u8],
+    config: &serde_json::Value,
+) -> anyhow::Result<Vec<u8>> {
+    let mut config = json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         "os": "linux",
         "created": "2020-01-01T00:00:00Z",
@@ -42,8 +61,11 @@ pub fn archive(tag: &str, layer: &[u8], config: &serde_json::Value) -> anyhow::R
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(layer)))]},
         // The tag makes the id: tests that share an engine must not share an image.
         "history": [{"created": "2020-01-01T00:00:00Z", "created_by": format!("testkit {tag}")}],
-    })
-    .to_string();
+    });
+    for (key, value) in machine.as_object().into_iter().flatten() {
+        config[key] = value.clone();
+    }
+    let config = config.to_string();
     let name = format!("{}.json", hex(&Sha256::digest(&config)));
     let manifest = json!([{"Config": name, "RepoTags": [tag], "Layers": ["layer/layer.tar"]}]).to_string();
     let mut tar = Layer::default();

@@ -118,6 +118,17 @@ impl Registry {
         format!("sha256:{}", images::hex(&Sha256::digest(self.manifest(name))))
     }
 
+    /// Forgets the bytes of this image's layers, whose manifest stays.
+    pub fn lose_layers(&self, name: &str) {
+        let manifest: serde_json::Value = serde_json::from_str(&self.manifest(name)).expect("a manifest");
+        for layer in manifest["layers"].as_array().into_iter().flatten() {
+            let digest = layer["digest"].as_str().unwrap_or_default().trim_start_matches("sha256:");
+            let folder =
+                self.scratch.join(&format!("data/docker/registry/v2/blobs/sha256/{}/{digest}", &digest[..2]));
+            std::fs::remove_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        }
+    }
+
     fn url(&self, name: &str) -> String {
         format!("docker://{}", self.name(name))
     }

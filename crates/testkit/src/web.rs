@@ -10,6 +10,9 @@ use crate::http::PATIENCE;
 /// No test sends more at once.
 const MAX_BODY: u64 = 64 << 20;
 
+/// The first byte of a TLS connection.
+const TLS_HANDSHAKE: [u8; 1] = [0x16];
+
 /// A request as it came in.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -105,9 +108,14 @@ impl Drop for Web {
 
 fn answer(stream: TcpStream, ended: &AtomicBool, asked: &Mutex<Vec<Asked>>, handler: &Handler) {
     let _ = stream.set_read_timeout(Some(PATIENCE));
+    let (mut stream, mut first) = (stream, [0]);
+    // dockerd begins with TLS, and goes on without when it is told so in plain HTTP, as Go's servers do.
+    if stream.peek(&mut first).is_ok() && first == TLS_HANDSHAKE {
+        let _ = stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
+        return;
+    }
     let Some(request) = read(&stream) else { return };
     asked.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
-    let mut stream = stream;
     match handler(&request) {
         Answer::Whole(status, headers, body) => {
             let mut head = format!("HTTP/1.1 {status} x\r\nConnection: close\r\n");
