@@ -50,7 +50,13 @@ impl Repository {
                     if ingest.size() > before {
                         attempts.refill();
                     }
-                    attempts.after(error).await?;
+                    if let Err(error) = attempts.after(error).await {
+                        // Nothing that a later attempt could go on with.
+                        if ingest.size() == 0 {
+                            ingest.abandon()?;
+                        }
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -97,6 +103,8 @@ impl Repository {
         let (ingest, written) = writing.await.map_err(|error| task_failed(&error))?;
         match (written, received) {
             (Err(content::Error::TooLarge { limit }), _) => {
+                // It is not the beginning of what it should be.
+                ingest.abandon()?;
                 Err(Error::TooLarge { host: self.host(), what: wanted.digest.to_string(), limit })
             }
             (Err(error), _) => Err(error.into()),

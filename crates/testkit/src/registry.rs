@@ -118,14 +118,20 @@ impl Registry {
         format!("sha256:{}", images::hex(&Sha256::digest(self.manifest(name))))
     }
 
+    /// Where the registry keeps the bytes of this image's layers.
+    pub fn layers(&self, name: &str) -> Vec<PathBuf> {
+        let manifest: serde_json::Value = serde_json::from_str(&self.manifest(name)).expect("a manifest");
+        let layers = manifest["layers"].as_array().into_iter().flatten();
+        let digests = layers.map(|layer| layer["digest"].as_str().unwrap_or_default());
+        let digests = digests.map(|digest| digest.trim_start_matches("sha256:").to_owned());
+        let folder = "data/docker/registry/v2/blobs/sha256";
+        digests.map(|hex| self.scratch.join(&format!("{folder}/{}/{hex}/data", &hex[..2]))).collect()
+    }
+
     /// Forgets the bytes of this image's layers, whose manifest stays.
     pub fn lose_layers(&self, name: &str) {
-        let manifest: serde_json::Value = serde_json::from_str(&self.manifest(name)).expect("a manifest");
-        for layer in manifest["layers"].as_array().into_iter().flatten() {
-            let digest = layer["digest"].as_str().unwrap_or_default().trim_start_matches("sha256:");
-            let folder =
-                self.scratch.join(&format!("data/docker/registry/v2/blobs/sha256/{}/{digest}", &digest[..2]));
-            std::fs::remove_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        for path in self.layers(name) {
+            std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Answer {
     Whole(u16, Vec<(String, String)>, Vec<u8>),
     /// Exactly these bytes, and then the end of the connection.
     Raw(Vec<u8>),
+    /// As many bytes of this body, and then nothing, until the server ends.
+    Begun(usize, Vec<u8>),
     /// Nothing, until the server ends.
     Silence,
 }
@@ -131,19 +133,24 @@ fn answer(stream: TcpStream, ended: &AtomicBool, asked: &Mutex<Vec<Asked>>, hand
             }
         }
         Answer::Raw(bytes) => drop(stream.write_all(&bytes)),
-        Answer::Silence => {
-            let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(50)));
-            // Until whoever asked gives up, or the test ends.
-            while !ended.load(Ordering::SeqCst) {
-                match stream.read(&mut [0; 1]) {
-                    Ok(0) => return,
-                    _ => continue,
-                }
-            }
+        Answer::Begun(count, body) => {
+            let head = format!("HTTP/1.1 200 x\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&[head.as_bytes(), &body[..count]].concat());
+            wait(&mut stream, ended);
         }
+        Answer::Silence => wait(&mut stream, ended),
     }
 }
 
+/// Until whoever asked gives up, or the test ends.
+fn wait(stream: &mut TcpStream, ended: &AtomicBool) {
+    let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(50)));
+    while !ended.load(Ordering::SeqCst) {
+        if let Ok(0) = stream.read(&mut [0; 1]) {
+            return;
+        }
+    }
+}
 fn read(stream: &TcpStream) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();

@@ -67,7 +67,12 @@ impl Images {
         let resolving = pull.client.resolve(reference, &pull.wanted, pull.credentials.as_ref());
         let (repository, resolved) = resolving.await?;
         progress.say(shown, format!("Pulling from {}", reference.path())).await;
-        let incoming = self.look_into(pull, reference, repository, resolved).await?;
+        let config = resolved.single.manifest.config.digest.clone();
+        let looked = self.look_into(pull, reference, repository, resolved).await;
+        if looked.is_err() {
+            self.forget_config(config).await;
+        }
+        let incoming = looked?;
         let name = incoming.name.clone();
         let digest_name = reference.with_digest(incoming.resolved.named.clone()).familiar();
         let names = match reference.digest() {
@@ -249,6 +254,18 @@ impl Images {
         let packed = Metered { inner: self.content.get(blob)?, meter, read: 0 };
         let tar = layers::decompress(packed).map_err(|source| Error::ReadLayer { source })?;
         Ok(self.layers.apply(tar, Some(diff_id))?.tar_size)
+    }
+
+    /// After a config that is none: it goes, unless an image has it.
+    async fn forget_config(self: &Arc<Self>, config: Digest) {
+        let images = self.clone();
+        let forgotten = blocking(move || {
+            let _changing = images.changing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            images.release_blobs(std::iter::once(&config))
+        });
+        if let Err(error) = forgotten.await {
+            tracing::warn!(error = diag::chain(&error), "a wrong config stays until the next start");
+        }
     }
 
     /// After a failure: whole blobs and layers that nothing needs go. Parts stay, for the next attempt.
