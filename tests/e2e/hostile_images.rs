@@ -353,8 +353,8 @@ fn s150_control_characters_of_an_image_reach_no_terminal() {
     let failed = engine.ketch(["run", "--rm", "--network", "none", "nasty:1"]);
     assert_ne!(failed.code, 0);
     clean("run", &failed.stderr);
-    let created = engine.ketch(["create", "--network", "none", "--name", "c", "nasty:1"]).ok();
+    let created = engine.ketch(["create", "--network", "none", "--name", "made", "nasty:1"]).ok();
     clean("create", &created);
     clean("ps", &engine.ketch(["ps", "--all", "--no-trunc"]).ok());
-    engine.ketch(["rm", "c"]).ok();
+    engine.ketch(["rm", "made"]).ok();
 }

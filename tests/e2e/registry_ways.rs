@@ -152,7 +152,12 @@ fn s080_s081_without_tls_goes_only_who_was_declared_so() {
 #[test]
 fn registries_are_reached_through_the_proxy_that_the_engine_was_told() {
     let Some(address) = own_address() else { return };
-    let registry = spoiled(|_, _| None);
+    // Who asks by way of a proxy names the whole address.
+    let registry = spoiled(|asked, parts| {
+        let whole = asked.path.strip_prefix("http://").and_then(|rest| rest.split_once('/'));
+        let path = whole.map_or(asked.path.clone(), |(_, path)| format!("/{path}"));
+        Some(parts.answer(&Asked { path, ..asked.clone() }))
+    });
     let behind = registry.address();
     // A proxy is asked for the whole address, or to connect: it leads everybody to the registry.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -284,10 +289,13 @@ fn a_layer_that_two_pulls_want_is_fetched_once() {
         .iter()
         .map(|name| {
             let mut pull = engine.ketch_command();
-            pull.args(["pull", name]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+            pull.args(["pull", name]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
         })
         .collect();
-    pulls.into_iter().for_each(|mut pull| assert!(pull.wait().unwrap().success()));
+    for pull in pulls {
+        let output = pull.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
     assert_eq!(fetched.load(Ordering::SeqCst), 1);
 }
 

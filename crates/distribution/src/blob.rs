@@ -97,9 +97,10 @@ impl Repository {
             Err(Error::Content(error)) => return Err(error.into()),
             Err(error) => return Ok((ingest, Err(error))),
         };
-        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (from, (sender, receiver)) = (ingest.size(), mpsc::channel(AHEAD));
         let writing = tokio::task::spawn_blocking(move || write(ingest, receiver));
-        let received = self.pump(body, wanted.size, sender, progress).await;
+        let show = |received: u64| progress(from.saturating_add(received).min(wanted.size));
+        let received = self.pump(body, sender, &show).await;
         let (ingest, written) = writing.await.map_err(|error| task_failed(&error))?;
         match (written, received) {
             (Err(content::Error::TooLarge { limit }), _) => {
@@ -157,7 +158,6 @@ impl Repository {
     async fn pump(
         &self,
         mut body: Incoming,
-        size: u64,
         sender: mpsc::Sender<Piece>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), Error> {
@@ -174,7 +174,7 @@ impl Repository {
             if sender.send(Piece(bytes)).await.is_err() {
                 return Ok(());
             }
-            progress(received.min(size));
+            progress(received);
         }
     }
 }
