@@ -220,9 +220,11 @@ impl Explain for Error {
                 }
                 shim::protocol::FailureKind::Setup => Class::Internal,
             },
-            Self::Archive(_) | Self::NotAnImage { .. } | Self::Credentials(_) | Self::ReadLayer { .. } => {
-                Class::Invalid
-            }
+            Self::Archive(_)
+            | Self::NotAnImage { .. }
+            | Self::ImageConfig { .. }
+            | Self::Credentials(_)
+            | Self::ReadLayer { .. } => Class::Invalid,
             Self::RemovedMeanwhile(_) => Class::Conflict,
             Self::OtherPlatform { .. } | Self::ArchivePlatform { .. } => Class::NotFound,
             Self::Layer { source, .. } | Self::Rename(source) => source.class(),
@@ -231,11 +233,7 @@ impl Explain for Error {
             Self::NotPaused(_) | Self::Ps(_) | Self::UpdateFailed { .. } | Self::ShimRefused { .. } => {
                 Class::Internal
             }
-            Self::Path(_)
-            | Self::ShimLost(_)
-            | Self::File { .. }
-            | Self::System { .. }
-            | Self::ImageConfig { .. } => Class::Internal,
+            Self::Path(_) | Self::ShimLost(_) | Self::File { .. } | Self::System { .. } => Class::Internal,
             Self::State(error) => error.class(),
             Self::Content(error) => error.class(),
             Self::Layers(error) => error.class(),
