@@ -272,13 +272,12 @@ fn s083_images_come_and_go_at_once() {
 fn s108_s109_what_an_image_says_of_itself_configures_nothing() {
     let engine = Engine::ours();
     let layer = images::archive_of(&[("a", b"b")]);
-    let keys = json!({
+    let mut hostile = json!({
         "Privileged": true, "CapAdd": ["ALL"], "SecurityOpt": ["seccomp=unconfined"], "Binds": ["/:/host"],
         "NetworkMode": "host", "PidMode": "host", "Devices": [{"PathOnHost": "/dev/sda"}], "UsernsMode": "host",
         "RestartPolicy": {"Name": "always"}, "LogConfig": {"Type": "syslog"},
         "HostConfig": {"Privileged": true, "Binds": ["/:/host"]},
     });
-    let mut hostile = keys.clone();
     hostile["Cmd"] = json!(["none"]);
     hostile["Labels"] = json!({
         "ketch.privileged": "true", "com.docker.compose.project": "x", "io.containerd.runc.v2.group": "x",

@@ -194,7 +194,7 @@ fn lead(mut near: TcpStream, far: TcpStream) {
         let _ = near.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
         return;
     }
-    let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+    let (Ok(mut from), Ok(mut to)) = (near.try_clone(), far.try_clone()) else { return };
     std::thread::spawn(move || std::io::copy(&mut from, &mut to));
     let mut far = far;
     let _ = std::io::copy(&mut far, &mut near);
