@@ -257,7 +257,7 @@ impl Images {
 
     fn unpack(&self, blob: &Digest, diff_id: &Digest, meter: Meter) -> Result<u64, Error> {
         let packed = Metered { inner: self.content.get(blob)?, meter, read: 0 };
-        let tar = layers::decompress(packed).map_err(|source| Error::ReadLayer { source })?;
+        let tar = layers::decompress_ahead(packed).map_err(|source| Error::ReadLayer { source })?;
         Ok(self.layers.apply(tar, Some(diff_id))?.tar_size)
     }
 }
