@@ -1,7 +1,8 @@
 //! What is measured. Each case runs the work once and returns one sample.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -10,7 +11,7 @@ use testkit::daemon::{Daemon, Plan};
 use testkit::http::{self, Request};
 use testkit::{Engine, Scratch, images};
 
-use crate::images::{Corpus, Kind, Work, sample};
+use crate::images::{self as work, Corpus, Kind, Work, sample};
 use crate::stats::milliseconds;
 
 type Sample = fn(&Bench) -> anyhow::Result<f64>;
@@ -82,12 +83,44 @@ pub(crate) const CASES: &[Case] = &[
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Large)),
     },
     Case {
+        name: "inflate-large",
+        what: "bare inflate of that layer",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| work::inflate(bench, Kind::Large),
+        theirs: None,
+    },
+    Case {
+        name: "pull-ten",
+        what: "`pull`, ten layers of 100 MB",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Ten),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Ten)),
+    },
+    Case {
+        name: "inflate-ten",
+        what: "bare inflate of those layers",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| work::inflate(bench, Kind::Ten),
+        theirs: None,
+    },
+    Case {
         name: "pull-many",
         what: "`pull`, 50,000 small files",
         unit: "ms",
         rounds: 3,
         ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Many),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Many)),
+    },
+    Case {
+        name: "inflate-many",
+        what: "bare inflate of that layer",
+        unit: "ms",
+        rounds: 3,
+        ours: |bench| work::inflate(bench, Kind::Many),
+        theirs: None,
     },
     Case {
         name: "push-large",
@@ -129,6 +162,25 @@ pub(crate) const CASES: &[Case] = &[
         ours: |bench| sample(bench, Bench::ketch, Work::Remove, Kind::Many),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Remove, Kind::Many)),
     },
+    Case {
+        name: "peak",
+        what: "engine's largest resident size in all of that",
+        unit: "MB",
+        rounds: 1,
+        ours: peak,
+        theirs: None,
+    },
+    Case {
+        name: "thousand",
+        what: "`images`, a thousand of them",
+        unit: "ms",
+        rounds: 20,
+        ours: |bench| {
+            bench.thousand()?;
+            work::thousand(bench, Bench::ketch)
+        },
+        theirs: None,
+    },
 ];
 
 const TAG: &str = "ketch-bench:1";
@@ -141,13 +193,15 @@ const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];
 pub(crate) struct Bench {
     engine: Engine,
     peer: Option<String>,
-    /// Made when the first case needs it.
-    corpus: OnceCell<Corpus>,
+    /// Made when a case needs it, one at a time: they are large.
+    corpus: RefCell<Option<(Kind, Rc<Corpus>)>>,
+    thousand: OnceCell<()>,
 }
 
 impl Bench {
     pub(crate) fn start(peer: Option<String>) -> anyhow::Result<Self> {
-        let bench = Self { engine: Engine::ours(), peer, corpus: OnceCell::new() };
+        let bench =
+            Self { engine: Engine::ours(), peer, corpus: RefCell::default(), thousand: OnceCell::new() };
         let archive = images::busybox(TAG)?;
         let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
         for socket in sockets.chain([bench.engine.socket().to_path_buf()]) {
@@ -163,14 +217,24 @@ impl Bench {
         Ok(bench)
     }
 
-    pub(crate) fn corpus(&self) -> anyhow::Result<&Corpus> {
-        match self.corpus.get() {
-            Some(corpus) => Ok(corpus),
-            None => {
-                let corpus = Corpus::make()?;
-                Ok(self.corpus.get_or_init(|| corpus))
-            }
+    pub(crate) fn corpus(&self, kind: Kind) -> anyhow::Result<Rc<Corpus>> {
+        let mut corpus = self.corpus.borrow_mut();
+        match &*corpus {
+            Some((known, made)) if *known == kind => return Ok(made.clone()),
+            _ => *corpus = None,
         }
+        let made = Rc::new(Corpus::make(kind)?);
+        *corpus = Some((kind, made.clone()));
+        Ok(made)
+    }
+
+    /// Gives our engine a thousand images, once.
+    fn thousand(&self) -> anyhow::Result<()> {
+        if self.thousand.get().is_none() {
+            work::fill(self.engine.socket())?;
+        }
+        self.thousand.get_or_init(|| ());
+        Ok(())
     }
 
     pub(crate) fn peer(&self) -> Option<&str> {
@@ -246,9 +310,18 @@ fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
     Ok(sum)
 }
 
+/// Our engine's, since it was started.
+fn peak(bench: &Bench) -> anyhow::Result<f64> {
+    status(bench.engine.pid().context("the engine has no process")?, "VmHWM:")
+}
+
 fn resident(pid: u32) -> anyhow::Result<f64> {
+    status(pid, "VmRSS:")
+}
+
+fn status(pid: u32, key: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-    let kilobytes: f64 = line.split_whitespace().nth(1).context("no VmRSS")?.parse()?;
+    let line = status.lines().find(|line| line.starts_with(key)).with_context(|| format!("no {key}"))?;
+    let kilobytes: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
     Ok(kilobytes / 1024.0)
 }

@@ -1,12 +1,13 @@
 //! Images on their way: registry, archive, disk. Generated, so that every machine measures the same bytes.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use serde_json::json;
+use testkit::http::{self, Request};
 use testkit::images::{self, Layer};
 use testkit::registry::Registry;
 
@@ -18,24 +19,34 @@ use crate::stats::milliseconds;
 pub(crate) enum Kind {
     /// One layer with one file of a gigabyte.
     Large,
+    /// Ten layers of 100 MB.
+    Ten,
     /// One layer with 50,000 small files.
     Many,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Large, Self::Many];
-
     fn name(self) -> &'static str {
         match self {
             Self::Large => "bench/large:1",
+            Self::Ten => "bench/ten:1",
             Self::Many => "bench/many:1",
         }
     }
 
-    fn layer(self) -> anyhow::Result<Vec<u8>> {
+    /// What other runs left behind somewhere must not be taken for this run's: no layer is like any before.
+    fn layers(self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let count = if self == Self::Ten { 10 } else { 1 };
+        (0..count).map(|number| self.layer(number)).collect()
+    }
+
+    fn layer(self, number: usize) -> anyhow::Result<Vec<u8>> {
         let mut layer = Layer::default();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+        layer.file("run", format!("{now} {number}").as_bytes())?;
         match self {
             Self::Large => layer.file("large", &letters(1 << 30))?,
+            Self::Ten => layer.file(&format!("part{number}"), &letters(100 << 20))?,
             Self::Many => {
                 let text = letters(4000);
                 for number in 0..50_000_usize {
@@ -65,21 +76,19 @@ fn letters(count: usize) -> Vec<u8> {
     bytes
 }
 
-/// A registry with both images, and the archives that `load` takes.
+/// A registry with the image, the archive that `load` takes, and the packed layers as the registry has them.
 pub(crate) struct Corpus {
     registry: Registry,
     folder: tempfile::TempDir,
 }
 
 impl Corpus {
-    pub(crate) fn make() -> anyhow::Result<Self> {
+    pub(crate) fn make(kind: Kind) -> anyhow::Result<Self> {
         let corpus = Self { registry: Registry::start(), folder: tempfile::tempdir()? };
-        for kind in Kind::ALL {
-            let name = corpus.name(kind);
-            let archive = images::archive(&name, &kind.layer()?, &json!({"Cmd": ["none"]}))?;
-            File::create(corpus.archive(kind))?.write_all(&archive)?;
-            corpus.registry.receive(kind.name(), &archive);
-        }
+        let archive =
+            images::archive_of_layers(&corpus.name(kind), &kind.layers()?, &json!({"Cmd": ["none"]}))?;
+        File::create(corpus.archive(kind))?.write_all(&archive)?;
+        corpus.registry.receive(kind.name(), &archive);
         Ok(corpus)
     }
 
@@ -105,7 +114,7 @@ pub(crate) enum Work {
 }
 
 pub(crate) fn sample(bench: &Bench, client: Client, work: Work, kind: Kind) -> anyhow::Result<f64> {
-    let corpus = bench.corpus()?;
+    let corpus = bench.corpus(kind)?;
     let name = corpus.name(kind);
     let archive = || File::open(corpus.archive(kind)).context("the archive");
     let run = |words: &[&str], input: Stdio| timed(client(bench, words).stdin(input));
@@ -136,6 +145,43 @@ pub(crate) fn sample(bench: &Bench, client: Client, work: Work, kind: Kind) -> a
     };
     remove()?;
     Ok(took)
+}
+
+/// The bare inflate of the image's layers as the registry sends them, on all cores: what no pull can be faster than.
+pub(crate) fn inflate(bench: &Bench, kind: Kind) -> anyhow::Result<f64> {
+    let corpus = bench.corpus(kind)?;
+    let layers = corpus.registry.layers(kind.name());
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let work = layers.iter().map(|path| {
+            scope.spawn(move || {
+                let packed = std::io::BufReader::with_capacity(256 << 10, File::open(path)?);
+                let mut decoder = flate2::bufread::MultiGzDecoder::new(packed);
+                let mut buffer = vec![0; 256 << 10];
+                while decoder.read(&mut buffer)? > 0 {}
+                std::io::Result::Ok(())
+            })
+        });
+        let work: Vec<_> = work.collect();
+        work.into_iter().try_for_each(|thread| thread.join().unwrap_or(Ok(())))
+    })?;
+    Ok(milliseconds(begun.elapsed()))
+}
+
+/// `images` with a thousand of them.
+pub(crate) fn thousand(bench: &Bench, client: Client) -> anyhow::Result<f64> {
+    timed(client(bench, &["images"]).stdin(Stdio::null()))
+}
+
+/// A thousand images with a layer of their own each, in the engine behind this socket.
+pub(crate) fn fill(socket: &std::path::Path) -> anyhow::Result<()> {
+    for number in 0..1000 {
+        let layer = images::archive_of(&[("file", format!("{number}").as_bytes())]);
+        let archive = images::archive(&format!("ketch-bench-of-many:{number}"), &layer, &json!({}))?;
+        let load = Request::new("POST", "/images/load").header("Content-Type", "application/x-tar");
+        ensure!(http::call(socket, &load.body(archive))?.status() == 200, "image {number}");
+    }
+    Ok(())
 }
 
 fn timed(command: &mut Command) -> anyhow::Result<f64> {

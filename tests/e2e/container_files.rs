@@ -162,6 +162,32 @@ fn a_commit_is_an_image_of_the_container() {
     }
 }
 
+#[test]
+fn a_commit_has_a_layer_of_what_changed_and_of_nothing_else() {
+    let engine = Engine::isolated();
+    let base = engine.busybox();
+    let committed = |name: &str, script: &str| {
+        let name = engine.name(name);
+        engine.docker(["run", "--name", &name, "--network", "none", &base, "sh", "-c", script]).ok();
+        let image = engine.docker(["commit", &name]).ok().trim().to_owned();
+        engine.docker(["rm", &name]).ok();
+        let layers = inspect(&engine, &image)["RootFS"]["Layers"].as_array().unwrap().clone();
+        let history = engine.request_unchecked(&Request::new("GET", &format!("/images/{image}/history")));
+        engine.docker(["rmi", &image]).ok();
+        (layers, history.json())
+    };
+    let below = inspect(&engine, &base)["RootFS"]["Layers"].as_array().unwrap().clone();
+    let (layers, history) = committed("idle", "true");
+    assert_eq!(layers, below, "nothing changed");
+    assert_eq!((history.as_array().unwrap().len(), &history[0]["Size"]), (2, &json!(0)));
+    // Made twice, in another order and at another time: the same bytes.
+    let at = "touch -d '2020-01-01 00:00:00' /a /b";
+    let (first, _) = committed("first", &format!("echo x >/a; echo y >/b; {at}"));
+    let (second, _) = committed("second", &format!("echo y >/b; echo x >/a; echo z >/c; rm /c; {at}"));
+    assert_eq!(first.len(), below.len() + 1);
+    assert_eq!(first, second);
+}
+
 // covers: cli docker commit --pause
 // covers: cli docker commit --no-pause
 // covers: cli docker container commit --pause

@@ -6,12 +6,12 @@ use testkit::registry::{self, Door, PASSWORD, USER, Wire};
 use testkit::web::{Answer, Asked};
 use testkit::{Engine, Registry, Web, images};
 
-fn call(engine: &Engine, method: &str, path: &str) -> Reply {
+pub(crate) fn call(engine: &Engine, method: &str, path: &str) -> Reply {
     engine.request_unchecked(&Request::new(method, path))
 }
 
 /// What a stream of messages ends with.
-fn ending(reply: &Reply) -> String {
+pub(crate) fn ending(reply: &Reply) -> String {
     let text = reply.text();
     let last = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).next_back();
     let last = last.unwrap_or_default();
@@ -19,7 +19,7 @@ fn ending(reply: &Reply) -> String {
 }
 
 /// A registry with one image of one layer, whose answers `spoil` may replace.
-fn spoiled(spoil: impl Fn(&Asked, &Parts) -> Option<Answer> + Send + Sync + 'static) -> Web {
+pub(crate) fn spoiled(spoil: impl Fn(&Asked, &Parts) -> Option<Answer> + Send + Sync + 'static) -> Web {
     let layer = images::archive_of(&[("a", b"b")]);
     let rootfs = json!({"type": "layers", "diff_ids": [images::digest(&layer)]});
     let config = json!({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).to_string();
@@ -32,14 +32,14 @@ fn spoiled(spoil: impl Fn(&Asked, &Parts) -> Option<Answer> + Send + Sync + 'sta
     Web::serve(move |asked| spoil(asked, &parts).unwrap_or_else(|| parts.answer(asked)))
 }
 
-struct Parts {
-    layer: Vec<u8>,
-    config: Vec<u8>,
-    manifest: Vec<u8>,
+pub(crate) struct Parts {
+    pub(crate) layer: Vec<u8>,
+    pub(crate) config: Vec<u8>,
+    pub(crate) manifest: Vec<u8>,
 }
 
 impl Parts {
-    fn answer(&self, asked: &Asked) -> Answer {
+    pub(crate) fn answer(&self, asked: &Asked) -> Answer {
         let kind = "application/vnd.oci.image.manifest.v1+json";
         match asked.path.as_str() {
             "/v2/" => Answer::new(200, "{}"),
@@ -52,7 +52,7 @@ impl Parts {
         }
     }
 
-    fn is_layer(&self, path: &str) -> bool {
+    pub(crate) fn is_layer(&self, path: &str) -> bool {
         path.ends_with(&images::digest(&self.layer))
     }
 }

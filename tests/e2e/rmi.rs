@@ -230,3 +230,22 @@ fn everything_that_happens_to_an_image_is_told() {
         told.iter().map(|(action, actor, attributes)| line(action, actor, attributes)).collect();
     assert_eq!(told, expected);
 }
+
+// covers: value event-action events prune
+// covers: api GET /images/json ?filter
+#[test]
+fn a_prune_is_told_with_what_it_freed() {
+    let engine = Engine::isolated();
+    let since = now();
+    let (id, name) = (small(&engine, "a"), engine.name("a"));
+    let old = call(&engine, "GET", &format!("/v1.40/images/json?filter={name}")).expect(200).json();
+    assert_eq!(old[0]["Id"], json!(id));
+    assert_eq!(call(&engine, "GET", "/v1.40/images/json?filter=nobody").expect(200).json(), json!([]));
+    // Nothing has this label: in a shared engine, nothing must go.
+    let filters = format!("%7B%22label%22:[%22{}%22]%7D", engine.name("nobody"));
+    call(&engine, "POST", &format!("/images/prune?filters={filters}")).expect(200);
+    let told = told(&engine, &since, "");
+    let (_, _, attributes) = told.iter().find(|(action, ..)| action == "prune").expect("it was told");
+    assert_eq!(attributes["reclaimed"], "0");
+    call(&engine, "DELETE", &format!("/images/{name}:1")).expect(200);
+}

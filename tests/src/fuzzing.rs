@@ -3,6 +3,10 @@
 //! `fuzz/` drives them with libFuzzer; `e2e/corpus.rs` replays the committed corpus as an ordinary test. None may panic,
 //! hang or use memory without a bound, and what is accepted must survive being written and read again.
 
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
 /// Feeds one reader.
 pub type Target = fn(&[u8]);
 
@@ -65,7 +69,7 @@ fn image_changes(bytes: &[u8]) {
 }
 
 /// A layer from a stranger, kept by either driver in a folder of its own: nothing may appear beside that folder, both
-/// drivers take the same layers, and what the index's writer wrote the kernel mounts.
+/// drivers take the same layers, and what the index's writer wrote the kernel mounts and reads back as it was unpacked.
 fn layer_tar(bytes: &[u8]) {
     let Ok(scratch) = tempfile::tempdir() else { return };
     let root = scratch.path().join("root");
@@ -73,18 +77,45 @@ fn layer_tar(bytes: &[u8]) {
         let store =
             layers::LayerStore::open(&root.join(format!("{choice:?}")), choice, layers::Limits::default())
                 .ok()?;
-        let layer = store.apply(bytes, None).ok();
-        if let Some(layer) = &layer {
-            let mounted = store.mount_read_only(std::slice::from_ref(&layer.diff_id));
-            assert!(mounted.is_ok(), "{choice:?} took a layer that can't be mounted: {mounted:?}");
+        let layer = store.apply(bytes, None).ok()?;
+        match store.mount_read_only(std::slice::from_ref(&layer.diff_id)) {
+            Ok(mounted) => Some((layer, tree(&mounted))),
+            Err(error) => panic!("{choice:?} took a layer that can't be mounted: {error:?}"),
         }
-        layer
     });
     assert_eq!(taken[0], taken[1], "the drivers disagree");
     let beside = std::fs::read_dir(scratch.path()).into_iter().flatten().flatten();
     // Where the corpus' links and absolute names point.
     assert!(!std::path::Path::new("/tmp/kt-escape").exists(), "a layer wrote to the host");
     assert!(beside.map(|entry| entry.path()).all(|path| path == root), "a layer escaped its folder");
+}
+
+/// Names, modes, owners and content below a directory.
+fn tree(root: &OwnedFd) -> Vec<(PathBuf, u32, u32, Vec<u8>)> {
+    let base = PathBuf::from(format!("/proc/self/fd/{}/", root.as_raw_fd()));
+    let (mut seen, mut waiting) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(path) = waiting.pop() {
+        let full = base.join(&path);
+        let entries = std::fs::read_dir(&full).into_iter().flatten().flatten();
+        for entry in entries {
+            let path = path.join(entry.file_name());
+            let Ok(meta) = entry.metadata() else { continue };
+            let content = match meta.file_type() {
+                kind if kind.is_symlink() => {
+                    let target = std::fs::read_link(entry.path()).unwrap_or_default();
+                    target.into_os_string().into_encoded_bytes()
+                }
+                kind if kind.is_file() => std::fs::read(entry.path()).unwrap_or_default(),
+                kind => {
+                    waiting.extend(kind.is_dir().then(|| path.clone()));
+                    Vec::new()
+                }
+            };
+            seen.push((path, meta.mode(), meta.uid(), content));
+        }
+    }
+    seen.sort();
+    seen
 }
 
 fn shim_frames(bytes: &[u8]) {
@@ -95,4 +126,88 @@ fn shim_frames(bytes: &[u8]) {
         rest = rest.get(taken..).unwrap_or_default();
     }
     let _ = shim::protocol::receive::<shim::protocol::ToShim>(bytes);
+}
+
+/// Small changes by chance, the same for the same seed: what libFuzzer does first, without its feedback.
+pub struct Mutator(u64);
+
+impl Mutator {
+    pub fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number below `end`.
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() >> 16).unwrap_or_default() % end.max(1)
+    }
+
+    /// One to four changes somewhere.
+    pub fn mutate(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        for _ in 0..=self.below(4) {
+            self.change(&mut bytes);
+        }
+        bytes
+    }
+
+    fn change(&mut self, bytes: &mut Vec<u8>) {
+        const WORDS: &[&[u8]] = &[
+            b"0",
+            b"-1",
+            b"../",
+            b"/",
+            b"\0",
+            b"\xff",
+            b"null",
+            b"[[[[",
+            b"{}",
+            b"\"",
+            b".wh.",
+            b"18446744073709551616",
+        ];
+        let at = self.below(bytes.len());
+        let end = (at + 1 + self.below(64)).min(bytes.len());
+        match self.below(8) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.drain(at.min(end)..end)),
+            2 => {
+                let copy = bytes[at.min(end)..end].to_vec();
+                let to = self.below(bytes.len());
+                drop(bytes.splice(to..to, copy));
+            }
+            3 => {
+                let word = WORDS[self.below(WORDS.len())];
+                drop(bytes.splice(at..at, word.iter().copied()));
+            }
+            4 => {
+                // A whole block of a tar, or what stands for one.
+                let block = at / 512 * 512;
+                let copy = bytes[block..(block + 512).min(bytes.len())].to_vec();
+                let to = self.below(bytes.len()) / 512 * 512;
+                drop(bytes.splice(to..to, copy));
+            }
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = byte.wrapping_add(1 << self.below(8));
+                }
+            }
+        }
+    }
+}
+
+/// Makes the checksums of a tar's headers right again, so that a change is not stopped at the first gate.
+pub fn with_checksums(mut tar: Vec<u8>) -> Vec<u8> {
+    for block in tar.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar") {
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+    tar
 }

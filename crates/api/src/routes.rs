@@ -110,7 +110,7 @@ static ROUTES: &[Route] = &[
     route!("POST" "/containers/{id}/checkpoints" refused "checkpoints need CRIU, which Ketch does not use"),
     route!("DELETE" "/containers/{id}/checkpoints/{checkpoint}" refused "checkpoints need CRIU, which Ketch does not use"),
     // ── images ──
-    route!("GET" "/images/json" ["all" "filters" "shared-size" "digests" "manifests" "identity"] images::list::get),
+    route!("GET" "/images/json" ["all" "filters" "shared-size" "digests" "manifests" "identity" "filter"] images::list::get),
     route!("POST" "/images/load" ["quiet" "platform"] images::load::post),
     route!("POST" "/images/create" ["fromImage" "fromSrc" "repo" "tag" "message" "changes" "platform"] images::create::post),
     route!("GET" "/images/get" ["names" "platform"] images::save::several),
@@ -119,7 +119,7 @@ static ROUTES: &[Route] = &[
     route!("GET" "/images/{name*}/json" ["manifests" "platform"] images::inspect::get),
     route!("GET" "/images/{name*}/history" ["platform"] images::history::get),
     route!("GET" "/images/{name*}/get" ["platform"] images::save::one),
-    route!("GET" "/images/{name*}/attestations"),
+    route!("GET" "/images/{name*}/attestations" refused "attestations stay in the registry: an image is kept with its config and its layers"),
     route!("POST" "/images/{name*}/push" ["tag" "platform"] images::push::post),
     route!("POST" "/images/{name*}/tag" ["repo" "tag"] images::tag::post),
     route!("DELETE" "/images/{name*}" ["force" "noprune" "platforms"] images::remove::delete),

@@ -60,8 +60,18 @@ impl Listing {
     fn render_table(&self, columns: &str, rows: &[Row]) -> Result<String, Error> {
         let template = Template::parse(columns, LISTING)?;
         let head = template.render_header(self.headers())?;
-        Ok(align(&format!("{head}\n{}", lines(&template, rows)?)))
+        let rows: Vec<Row> = rows.iter().map(shown).collect();
+        Ok(align(&format!("{head}\n{}", lines(&template, &rows)?)))
     }
+}
+
+/// A row for people: what an image or a container calls itself must not steer their terminal.
+fn shown(row: &Row) -> Row {
+    let cell = |value: &Value| match value {
+        Value::String(text) => Value::String(diag::printable(text)),
+        value => value.clone(),
+    };
+    row.iter().map(|(key, value)| (key.clone(), cell(value))).collect()
 }
 
 /// docker sorts the keys of a row.

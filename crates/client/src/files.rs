@@ -101,6 +101,21 @@ pub fn go_escape(json: &str) -> String {
     text
 }
 
+/// JSON that no terminal obeys: beside what it escapes anyhow, the younger control characters and those that turn the
+/// direction of what follows.
+pub fn harmless(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                text.push_str(&format!("\\u{:04x}", c as u32));
+            }
+            c => text.push(c),
+        }
+    }
+    text
+}
+
 /// JSON with the indentation that is asked for.
 pub fn indented(value: &Value, indent: &str) -> String {
     let mut bytes = Vec::new();

@@ -467,13 +467,19 @@ fn check_labels(labels: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-fn mirror(url: &str) -> Result<String, Error> {
+/// A mirror's address; with `<registry>=` before it, it is not for Docker Hub but for that registry.
+fn mirror(text: &str) -> Result<String, Error> {
+    let is_host = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]_".contains(c))
+    };
+    let named = text.split_once('=').filter(|(registry, _)| is_host(registry));
+    let (registry, url) = named.map_or(("", text), |(registry, url)| (&text[..=registry.len()], url));
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match rest {
         Some(host) if !host.is_empty() && !host.contains(['@', '?', '#', ' ']) => {
-            Ok(format!("{}/", url.trim_end_matches('/')))
+            Ok(format!("{registry}{}/", url.trim_end_matches('/')))
         }
-        _ => Err(Error::Value { key: "registry-mirrors".into(), why: format!("invalid mirror: {url:?}") }),
+        _ => Err(Error::Value { key: "registry-mirrors".into(), why: format!("invalid mirror: {text:?}") }),
     }
 }
 

@@ -97,10 +97,16 @@ fn split(host: &str) -> Result<Address<'_>, Error> {
 
 // ── unix ──
 
+/// The way to a socket or a pid file: others may go through, and see nothing there.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
+}
+
 fn unix(host: &str, path: &Path, group: Option<&str>) -> Result<Listener, Error> {
     let failed = |source| Error::Listen { host: host.to_owned(), source };
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+        make_folder(folder).map_err(failed)?;
     }
     remove_stale(path).map_err(failed)?;
     // Private from its first moment: nobody else gets in before the group is set.

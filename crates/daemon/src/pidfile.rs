@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::listen::make_folder;
 
 /// Our pid, on disk until this goes.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ impl PidFile {
             return Err(Error::StillRunning { pid, pidfile: path.to_owned() });
         }
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|source| failed("create", folder, source))?;
+            make_folder(folder).map_err(|source| failed("create", folder, source))?;
         }
         fs::write(path, me.to_string()).map_err(|source| failed("write", path, source))?;
         Ok(Self(path.to_owned()))

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::config::Config;
 use crate::error::Error;
 use crate::handover::{self, Inherited};
-use crate::listen::{self, Listener, Socket};
+use crate::listen::{self, Listener, Socket, make_folder};
 use crate::log::{self, LevelHandle};
 use crate::pidfile::PidFile;
 use crate::settings::RELOADABLE;
@@ -67,11 +67,8 @@ pub(crate) async fn run(config: Config, matches: Matches, arguments: Vec<OsStrin
 }
 
 fn create_run_dir(config: &Config) -> Result<(), Error> {
-    use std::os::unix::fs::DirBuilderExt;
     let path = &config.settings.run_dir;
-    // 0711: container users traverse to nothing here, clients to the socket.
-    let created = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path);
-    created.map_err(|source| Error::File { doing: "create", path: path.clone(), source })
+    make_folder(path).map_err(|source| Error::File { doing: "create", path: path.clone(), source })
 }
 
 /// Each container has a few descriptors, each client one: what the administrator allows, we use.

@@ -70,11 +70,13 @@ pub fn render(error: &dyn Explain) -> String {
     text
 }
 
-/// Names in errors come from images, registries and containers: no control character of theirs reaches a terminal.
+/// Names come from images, registries and containers: no control character of theirs reaches a terminal, nor one that
+/// turns the direction of what follows.
 pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let escape = c.is_control() && c != '\n' && c != '\t';
+            let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let escape = turns || c.is_control() && c != '\n' && c != '\t';
             let escaped = escape.then(|| c.escape_default());
             escaped.into_iter().flatten().chain((!escape).then_some(c))
         })

@@ -5,6 +5,7 @@
 mod names;
 mod network;
 mod origin;
+mod pinned;
 mod proxy;
 mod secret;
 mod unverified;
@@ -18,6 +19,7 @@ use tokio::net::TcpStream;
 pub use names::lookup;
 pub use network::Network;
 pub use origin::Origin;
+pub use pinned::Pinned;
 pub use proxy::{Proxies, Proxy, Refused, Unreadable, tunnel};
 pub use secret::Secret;
 pub use unverified::Unverified;

@@ -50,7 +50,13 @@ impl Repository {
                     if ingest.size() > before {
                         attempts.refill();
                     }
-                    attempts.after(error).await?;
+                    if let Err(error) = attempts.after(error).await {
+                        // Nothing that a later attempt could go on with.
+                        if ingest.size() == 0 {
+                            ingest.abandon()?;
+                        }
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -91,12 +97,15 @@ impl Repository {
             Err(Error::Content(error)) => return Err(error.into()),
             Err(error) => return Ok((ingest, Err(error))),
         };
-        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (from, (sender, receiver)) = (ingest.size(), mpsc::channel(AHEAD));
         let writing = tokio::task::spawn_blocking(move || write(ingest, receiver));
-        let received = self.pump(body, wanted.size, sender, progress).await;
+        let show = |received: u64| progress(from.saturating_add(received).min(wanted.size));
+        let received = self.pump(body, sender, &show).await;
         let (ingest, written) = writing.await.map_err(|error| task_failed(&error))?;
         match (written, received) {
             (Err(content::Error::TooLarge { limit }), _) => {
+                // It is not the beginning of what it should be.
+                ingest.abandon()?;
                 Err(Error::TooLarge { host: self.host(), what: wanted.digest.to_string(), limit })
             }
             (Err(error), _) => Err(error.into()),
@@ -149,7 +158,6 @@ impl Repository {
     async fn pump(
         &self,
         mut body: Incoming,
-        size: u64,
         sender: mpsc::Sender<Piece>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), Error> {
@@ -166,7 +174,7 @@ impl Repository {
             if sender.send(Piece(bytes)).await.is_err() {
                 return Ok(());
             }
-            progress(received.min(size));
+            progress(received);
         }
     }
 }

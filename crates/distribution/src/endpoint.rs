@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::mirror::Mirror;
 use crate::tls::Trust;
-use crate::url::{self, Url};
+use crate::url;
 use crate::{Config, Error};
 use dial::{Network, Origin};
 
@@ -18,34 +19,39 @@ pub(crate) struct Endpoint {
     pub(crate) origin: Origin,
     /// What a mirror has before `/v2/`.
     pub(crate) prefix: String,
-    /// A mirror's answers are as good as the registry's, but nobody's credentials are for it.
+    /// A mirror's answers are as good as the registry's, but no client's credentials are for it.
     pub(crate) mirror: bool,
+    /// What a mirror has before a repository's name.
+    pub(crate) project: String,
 }
 
 /// The addresses of the registry called `domain`, in the order in which they are tried. `https` comes before `http`,
 /// which only an insecure registry has.
 pub(crate) async fn endpoints(config: &Config, domain: &str, writing: bool) -> Result<Vec<Endpoint>, Error> {
     let mut list = Vec::new();
-    if domain == HUB {
-        if !writing {
-            for mirror in &config.mirrors {
-                let Url { origin, target } = Url::parse(mirror)?;
-                let prefix = target.trim_end_matches('/').to_owned();
-                list.push(Endpoint { origin, prefix, mirror: true });
+    if !writing {
+        for mirror in &config.mirrors {
+            let Mirror { registry, origin, prefix, project } = Mirror::parse(mirror)?;
+            if registry == domain {
+                list.push(Endpoint { origin, prefix, mirror: true, project });
             }
         }
-        let origin = url::origin(HUB_REGISTRY, true)?;
-        list.push(Endpoint { origin, prefix: String::new(), mirror: false });
+    }
+    if domain == HUB {
+        list.push(itself(url::origin(HUB_REGISTRY, true)?));
         return Ok(list);
     }
     let secure = url::origin(domain, true)?;
     let trust = trust(config, &secure).await;
-    list.push(Endpoint { origin: secure, prefix: String::new(), mirror: false });
+    list.push(itself(secure));
     if trust == Trust::Unverified {
-        let origin = url::origin(domain, false)?;
-        list.push(Endpoint { origin, prefix: String::new(), mirror: false });
+        list.push(itself(url::origin(domain, false)?));
     }
     Ok(list)
+}
+
+fn itself(origin: Origin) -> Endpoint {
+    Endpoint { origin, prefix: String::new(), mirror: false, project: String::new() }
 }
 
 /// Whether this origin was declared insecure: by name, by network, by being this host, or as a mirror's own address.
@@ -57,8 +63,8 @@ pub(crate) async fn trust(config: &Config, origin: &Origin) -> Trust {
         entry == origin.host || entry == host || entry == with_port
     });
     let mirror = || {
-        let mirrors = config.mirrors.iter().filter_map(|mirror| Url::parse(mirror).ok());
-        !origin.tls && mirrors.into_iter().any(|mirror| mirror.origin == *origin)
+        let mut mirrors = config.mirrors.iter().filter_map(|mirror| Mirror::parse(mirror).ok());
+        !origin.tls && mirrors.any(|mirror| mirror.origin == *origin)
     };
     if named || host == "localhost" || mirror() {
         return Trust::Unverified;
@@ -85,6 +91,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::url::Url;
 
     fn config(mirrors: &[&str], insecure: &[&str]) -> Config {
         Config {
@@ -105,8 +112,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn mirrors_stand_in_for_docker_hub_alone_and_for_reading_alone() {
-        let config = config(&["https://mirror.example/hub/", "http://plain.example:5000"], &[]);
+    async fn mirrors_stand_in_for_whom_they_are_and_for_reading_alone() {
+        let mirrors =
+            ["https://mirror.example/hub/", "http://plain.example:5000", "ghcr.io=https://m.example/g"];
+        let config = config(&mirrors, &[]);
+        assert_eq!(tried(&config, "ghcr.io", false).await, ["https://m.example", "https://ghcr.io"]);
+        assert_eq!(tried(&config, "ghcr.io", true).await, ["https://ghcr.io"]);
         let hub = "https://registry-1.docker.io";
         assert_eq!(
             tried(&config, "docker.io", false).await,

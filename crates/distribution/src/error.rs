@@ -111,7 +111,8 @@ impl Error {
 
     /// Whether nobody speaks this scheme there, as when a registry without TLS is asked with it.
     pub(crate) fn is_wrong_scheme(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Tls { .. })
+        // Many a proxy connects to port 443 alone, and fetches for us from any.
+        matches!(self, Self::Unreachable { .. } | Self::Tls { .. } | Self::Proxy { .. })
     }
 }
 

@@ -18,6 +18,7 @@ mod download;
 mod endpoint;
 mod error;
 mod manifest;
+mod mirror;
 mod platform;
 mod redirect;
 mod repository;

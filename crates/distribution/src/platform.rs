@@ -175,6 +175,7 @@ fn normal(os: &str, architecture: &str, variant: &str) -> Platform {
         architecture: architecture.to_owned(),
         os: lower(os),
         os_version: None,
+        os_features: Vec::new(),
         variant: (!variant.is_empty()).then(|| variant.to_owned()),
     }
 }
@@ -211,7 +212,13 @@ mod tests {
         let platform = platform.map(|text| {
             let parts: Vec<&str> = text.split('/').collect();
             let variant = parts.get(2).map(|variant| (*variant).to_owned());
-            Platform { os: parts[0].into(), architecture: parts[1].into(), os_version: None, variant }
+            Platform {
+                os: parts[0].into(),
+                architecture: parts[1].into(),
+                os_version: None,
+                os_features: Vec::new(),
+                variant,
+            }
         });
         let digest = oci::Digest::sha256(format!("{platform:?}").as_bytes());
         Descriptor { media_type: String::new(), digest, size: 1, platform, annotations: Default::default() }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::auth::Auth;
 use crate::endpoint::Endpoint;
 use crate::manifest::{self, ACCEPT, Document, MAX_MANIFEST, Parsed, Resolved, Single};
+use crate::mirror;
 use crate::redirect::{self, Answer};
 use crate::retry::{Attempts, retrying};
 use crate::transport::Transport;
@@ -46,10 +47,18 @@ impl Repository {
         access: Access,
         credentials: Option<Credentials>,
     ) -> Result<Self, Error> {
-        let scope = scope(reference, access);
-        let credentials = credentials.filter(|_| !endpoint.mirror);
-        let auth = Auth::new(endpoint.origin.clone(), credentials, scope);
-        let repository = Self { transport, endpoint, auth, reference: reference.clone(), access };
+        let credentials = match endpoint.mirror {
+            true => mirror::login(&transport.config.certificates, &endpoint.origin)?,
+            false => credentials,
+        };
+        let reference = match endpoint.project.as_str() {
+            "" => reference.clone(),
+            project => reference
+                .below(project)
+                .map_err(|_| Error::Address { what: "a mirror's path", value: project.to_owned() })?,
+        };
+        let auth = Auth::new(endpoint.origin.clone(), credentials, scope(&reference, access));
+        let repository = Self { transport, endpoint, auth, reference, access };
         repository.ping().await?;
         Ok(repository)
     }

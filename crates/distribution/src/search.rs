@@ -45,6 +45,7 @@ impl Client {
                     origin: url::origin(HUB_SEARCH, true)?,
                     prefix: String::new(),
                     mirror: false,
+                    project: String::new(),
                 }]
             }
             domain => endpoint::endpoints(&self.transport.config, domain, true).await?,

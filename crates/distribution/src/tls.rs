@@ -39,7 +39,11 @@ pub(crate) fn config(folder: &Path, host: &str, trust: Trust) -> Result<ClientCo
     let builder = builder.with_safe_default_protocol_versions();
     let builder = builder.map_err(|e| unusable(Path::new("TLS"), &e))?;
     let builder = match trust {
-        Trust::Verified => builder.with_root_certificates(roots(host, &own)?),
+        Trust::Verified => {
+            let (roots, own) = roots(host, &own)?;
+            let verifier = dial::Pinned::new(roots, own, provider).map_err(|e| unusable(folder, &e))?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
         Trust::Unverified => {
             let verifier = Arc::new(dial::Unverified::new(provider));
             builder.dangerous().with_custom_certificate_verifier(verifier)
@@ -92,16 +96,18 @@ impl OwnFiles {
     }
 }
 
-fn roots(host: &str, own: &OwnFiles) -> Result<RootCertStore, Error> {
-    let mut roots = system_roots().clone();
+/// All authorities, and those among them that are this host's own.
+fn roots(host: &str, own: &OwnFiles) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
+    let (mut roots, mut certificates_of_host) = (system_roots().clone(), Vec::new());
     for path in &own.authorities {
         for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|e| unusable(path, &e))?;
+            roots.add(certificate.clone()).map_err(|e| unusable(path, &e))?;
+            certificates_of_host.push(certificate);
         }
     }
     match roots.is_empty() {
         true => Err(Error::NoAuthorities { host: host.to_owned() }),
-        false => Ok(roots),
+        false => Ok((roots, certificates_of_host)),
     }
 }
 

@@ -228,9 +228,11 @@ impl Explain for Error {
                 }
                 shim::protocol::FailureKind::Setup => Class::Internal,
             },
-            Self::Archive(_) | Self::NotAnImage { .. } | Self::Credentials(_) | Self::ReadLayer { .. } => {
-                Class::Invalid
-            }
+            Self::Archive(_)
+            | Self::NotAnImage { .. }
+            | Self::ImageConfig { .. }
+            | Self::Credentials(_)
+            | Self::ReadLayer { .. } => Class::Invalid,
             Self::RemovedMeanwhile(_) => Class::Conflict,
             Self::OtherPlatform { .. } | Self::ArchivePlatform { .. } => Class::NotFound,
             Self::Layer { source, .. } | Self::Rename(source) => source.class(),
@@ -245,8 +247,7 @@ impl Explain for Error {
             Self::Path(_)
             | Self::ShimLost(_)
             | Self::File { .. }
-            | Self::System { .. }
-            | Self::ImageConfig { .. } => Class::Internal,
+            | Self::System { .. } => Class::Internal,
             Self::Network(error) | Self::Networking(error) => error.class(),
             Self::State(error) => error.class(),
             Self::Content(error) => error.class(),

@@ -42,6 +42,11 @@ impl Filters {
         Ok(Self(filters))
     }
 
+    /// Asks for one value more.
+    pub fn add(&mut self, key: &str, value: &str) {
+        self.0.entry(key.to_owned()).or_default().insert(value.to_owned());
+    }
+
     /// The values asked for under a key.
     pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
         self.0.get(key).into_iter().flatten().map(String::as_str)

@@ -15,6 +15,7 @@
 //!
 //! How a layer is kept is the business of a [`Driver`].
 
+mod ahead;
 mod compression;
 mod driver;
 mod erofs;
@@ -25,6 +26,7 @@ mod pack;
 mod store;
 mod unpack;
 
+pub use ahead::{Ahead, decompress_ahead};
 pub use compression::{Compression, compress, decompress};
 pub use driver::{Choice, Driver, Limits};
 pub use erofs::IndexedTars;

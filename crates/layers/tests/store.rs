@@ -155,3 +155,21 @@ fn the_driver_is_the_best_or_the_one_that_was_asked_for() {
     assert_eq!(open(Choice::Erofs), "erofs");
     assert_eq!(open(Choice::Automatic), "erofs");
 }
+
+#[test]
+fn more_layers_than_docker_takes_stack() {
+    const COUNT: usize = 200;
+    for driver in [Box::new(Directories) as Box<dyn Driver>, Box::new(IndexedTars)] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = with(folder.path(), driver, Strategy::Descriptors);
+        let ids: Vec<_> = (0..COUNT)
+            .map(|number| {
+                let (own, text) = (format!("own{number}"), number.to_string());
+                store.apply(&tar(&[("all", &text), (&own, &text)])[..], None).unwrap().diff_id
+            })
+            .collect();
+        let root = store.mount_read_only(&ids).unwrap();
+        assert_eq!(read(&root, "all"), Some((COUNT - 1).to_string()));
+        assert!((0..COUNT).all(|number| read(&root, &format!("own{number}")) == Some(number.to_string())));
+    }
+}

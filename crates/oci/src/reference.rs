@@ -141,6 +141,13 @@ impl Reference {
         self.render(self.familiar_name())
     }
 
+    /// The repository of this name below another path of the same registry.
+    pub fn below(&self, project: &str) -> Result<Self, ReferenceError> {
+        let tag = self.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+        let digest = self.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
+        Self::parse(&format!("{}/{project}/{}{tag}{digest}", self.domain, self.path))
+    }
+
     /// The same repository under another tag, without digest.
     pub fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
         if !is_tag(tag) {

@@ -104,6 +104,11 @@ impl Engine {
             .expect("only an isolated engine of ours has a process")
     }
 
+    /// The process of an engine of ours.
+    pub fn pid(&self) -> Option<u32> {
+        self.own.as_ref().and_then(|own| own.daemon.as_ref()).map(Daemon::pid)
+    }
+
     /// Where an engine of ours keeps everything.
     #[track_caller]
     pub fn data_root(&self) -> &Path {

@@ -32,24 +32,62 @@ pub fn single_program(tag: &str, program: &[u8]) -> anyhow::Result<Vec<u8>> {
     archive(tag, &layer.finish()?, &json!({"Entrypoint": ["/main"], "WorkingDir": "/"}))
 }
 
+/// An image of one layer whose machine is told to the last word: variant, and version of the system.
+pub fn of_machine(tag: &str, layer: &[u8]) -> anyhow::Result<Vec<u8>> {
+    archive_on(
+        &json!({"variant": "v1", "os.version": "1.2.3", "os.features": ["one"]}),
+        tag,
+        &[layer],
+        &json!({}),
+    )
+}
+
 /// One layer and a config as `docker save` writes them.
 pub fn archive(tag: &str, layer: &[u8], config: &serde_json::Value) -> anyhow::Result<Vec<u8>> {
-    let config = json!({
+    archive_on(&json!({}), tag, &[layer], config)
+}
+
+/// The same with several layers.
+pub fn archive_of_layers(
+    tag: &str,
+    layers: &[Vec<u8>],
+    config: &serde_json::Value,
+) -> anyhow::Result<Vec<u8>> {
+    let layers: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+    archive_on(&json!({}), tag, &layers, config)
+}
+
+fn archive_on(
+    machine: &serde_json::Value,
+    tag: &str,
+    layers: &[&[u8]],
+    config: &serde_json::Value,
+) -> anyhow::Result<Vec<u8>> {
+    let mut config = json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         "os": "linux",
         "created": "2020-01-01T00:00:00Z",
         "config": config,
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(layer)))]},
+        "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|layer| digest(layer)).collect::<Vec<_>>()},
         // The tag makes the id: tests that share an engine must not share an image.
-        "history": [{"created": "2020-01-01T00:00:00Z", "created_by": format!("testkit {tag}")}],
-    })
-    .to_string();
+        "history": vec![json!({"created": "2020-01-01T00:00:00Z", "created_by": format!("testkit {tag}")}); layers.len()],
+    });
+    for (key, value) in machine.as_object().into_iter().flatten() {
+        config[key] = value.clone();
+    }
+    let config = config.to_string();
     let name = format!("{}.json", hex(&Sha256::digest(&config)));
-    let manifest = json!([{"Config": name, "RepoTags": [tag], "Layers": ["layer/layer.tar"]}]).to_string();
+    let names: Vec<String> = match layers.len() {
+        1 => vec!["layer/layer.tar".to_owned()],
+        count => (0..count).map(|number| format!("layer{number}/layer.tar")).collect(),
+    };
+    let manifest = json!([{"Config": name, "RepoTags": [tag], "Layers": names}]).to_string();
     let mut tar = Layer::default();
     tar.file(&name, config.as_bytes())?;
-    tar.directory("layer", 0o755)?;
-    tar.file("layer/layer.tar", layer)?;
+    for (name, layer) in names.iter().zip(layers) {
+        tar.directory(name.trim_end_matches("/layer.tar"), 0o755)?;
+        tar.file(name, layer)?;
+    }
     tar.file("manifest.json", manifest.as_bytes())?;
     tar.finish()
 }

@@ -41,11 +41,19 @@ const TEMPLATES: &[&str] = &[
     "/exec/{id}/start",
     "/images/{name}/json",
     "/images/{name}/history",
+    "/images/{name}/push",
     "/images/{name}/tag",
     "/images/{name}",
+    "/distribution/{name}/json",
 ];
-const FIXED: &[&str] =
-    &["/containers/json", "/containers/create", "/images/json", "/images/load", "/images/prune"];
+const FIXED: &[&str] = &[
+    "/containers/json",
+    "/containers/create",
+    "/images/create",
+    "/images/json",
+    "/images/load",
+    "/images/prune",
+];
 
 /// `GET` and `/v1.44/containers/abc/json?size=1` → `GET /containers/{id}/json`.
 pub fn route(method: &str, path: &str) -> String {
@@ -136,6 +144,14 @@ impl Answer {
         Ok(Self { content_type, headers: serde_json::from_value(value["headers"].clone())?, body })
     }
 
+    /// The JSON in it, written as a shape.
+    fn shape(&self) -> Option<Value> {
+        match &self.body {
+            Body::Empty | Body::Bytes => None,
+            Body::Json(shape) | Body::Stream(shape) => Some(shape.to_value()),
+        }
+    }
+
     fn deviations(&self, found: &Self) -> Vec<Deviation> {
         let mut list = Vec::new();
         let mut note = |path: &str, what: String| list.push(Deviation { path: path.into(), what });
@@ -187,6 +203,16 @@ fn canonical(name: &str) -> String {
 
 /// All statuses of one route in one version.
 pub type Answers = BTreeMap<u16, Answer>;
+
+/// Notes one more answer of a route.
+pub fn add(answers: &mut Answers, reply: &Reply) {
+    let answer = Answer::of(reply);
+    let merged = match answers.remove(&reply.status()) {
+        Some(known) => known.or(answer),
+        None => answer,
+    };
+    answers.insert(reply.status(), merged);
+}
 
 /// The folder of recordings.
 #[derive(Debug, Clone)]
@@ -285,6 +311,23 @@ impl Recordings {
         Ok(deviations.into_iter().filter(|deviation| !is_allowed(&allowed, &route, deviation)).collect())
     }
 
+    /// The keys that dockerd said somewhere in its answers of a route, and that are nowhere in `found`. Which of them an
+    /// answer has may depend on the case; all calls of a recording together have all of them.
+    pub fn unsaid(&self, version: &str, route: &str, found: &Answers) -> anyhow::Result<Vec<Deviation>> {
+        let allowed = self.allowed()?;
+        let mut list = Vec::new();
+        for (status, answer) in self.answers(version, route)? {
+            let Some(said) = found.get(&status).and_then(Answer::shape) else { continue };
+            let (mut expected, mut paths) = (Vec::new(), Vec::new());
+            answer.shape().iter().for_each(|shape| collect(shape, String::new(), &mut expected));
+            collect(&said, String::new(), &mut paths);
+            let missing = expected.into_iter().filter(|path| !paths.contains(path));
+            list.extend(missing.map(|path| Deviation { path, what: "never said".into() }));
+        }
+        list.retain(|deviation| !allowed.iter().any(|row| excuses(row, route, &deviation.path)));
+        Ok(list)
+    }
+
     /// The differences that are ours on purpose, as (route or `case <name>`, path).
     pub fn allowed(&self) -> anyhow::Result<Vec<(String, String)>> {
         Ok(self.allowed_with_reasons()?.into_iter().map(|row| (row.route, row.path)).collect())
@@ -308,6 +351,37 @@ impl Recordings {
         let bodies = bodies.flat_map(|body| [&body["json"], &body["stream"]]);
         Ok(bodies.filter(|shape| !shape.is_null()).cloned().collect())
     }
+}
+
+/// The paths of a written shape: `.Key`, `[]` for an array's elements, `.*` for a map's values.
+pub fn collect(shape: &Value, path: String, paths: &mut Vec<String>) {
+    match shape {
+        Value::Array(elements) => {
+            paths.push(path.clone());
+            elements.iter().for_each(|element| collect(element, format!("{path}[]"), paths));
+        }
+        Value::Object(choices) if choices.contains_key("|") => {
+            for choice in choices["|"].as_array().into_iter().flatten() {
+                collect(choice, path.clone(), paths);
+            }
+        }
+        Value::Object(fields) => {
+            paths.push(path.clone());
+            for (key, below) in fields {
+                collect(below, format!("{path}.{}", key.trim_end_matches('?')), paths);
+            }
+        }
+        _ => paths.push(path),
+    }
+}
+
+/// Whether `path` is `excused` or something in it.
+pub fn is_at_or_below(path: &str, excused: &str) -> bool {
+    path.strip_prefix(excused).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+fn excuses((known, excused): &(String, String), route: &str, path: &str) -> bool {
+    (known == "*" || known == route) && is_at_or_below(path, excused)
 }
 
 fn is_allowed(allowed: &[(String, String)], route: &str, deviation: &Deviation) -> bool {
@@ -337,5 +411,20 @@ mod tests {
         assert_eq!(route("GET", "/v1.40/images/a/b:c/json"), "GET /images/{name}/json");
         assert_eq!(route("HEAD", "/_ping"), "HEAD /_ping");
         assert_eq!(split_version("/volumes/x"), (None, "/volumes/x"));
+    }
+
+    #[test]
+    fn a_shape_becomes_the_paths_of_its_fields() {
+        let mut paths = Vec::new();
+        let shape =
+            json!({"A?": ["string"], "M": {"*": {"B": "bool"}}, "O": {"|": ["null", {"C": "string"}]}});
+        collect(&shape, String::new(), &mut paths);
+        assert_eq!(paths, ["", ".A", ".A[]", ".M", ".M.*", ".M.*.B", ".O", ".O", ".O.C"]);
+    }
+
+    #[test]
+    fn what_is_excused_excuses_what_is_below_it() {
+        assert!(is_at_or_below(".Containerd.Address", ".Containerd"));
+        assert!(!is_at_or_below(".ContainerdCommit", ".Containerd"));
     }
 }

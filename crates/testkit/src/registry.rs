@@ -33,7 +33,7 @@ pub enum Door {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     Plain,
-    /// With a certificate for 127.0.0.1 that only [`Registry::certificate`] vouches for.
+    /// With a certificate for its address that only [`Registry::certificate`] vouches for.
     Tls,
 }
 
@@ -56,8 +56,14 @@ impl Registry {
     /// A registry of this kind, when it listens.
     #[track_caller]
     pub fn with(door: Door, wire: Wire) -> Self {
+        Self::at("127.0.0.1", door, wire)
+    }
+
+    /// The same at another address of this machine: a loopback one may always go without TLS.
+    #[track_caller]
+    pub fn at(host: &str, door: Door, wire: Wire) -> Self {
         let scratch = Scratch::create();
-        let config = scratch.write("config.yml", config(&scratch, door, wire));
+        let config = scratch.write("config.yml", config(&scratch, host, door, wire));
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(config).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(Stdio::piped()).spawn();
@@ -118,6 +124,23 @@ impl Registry {
         format!("sha256:{}", images::hex(&Sha256::digest(self.manifest(name))))
     }
 
+    /// Where the registry keeps the bytes of this image's layers.
+    pub fn layers(&self, name: &str) -> Vec<PathBuf> {
+        let manifest: serde_json::Value = serde_json::from_str(&self.manifest(name)).expect("a manifest");
+        let layers = manifest["layers"].as_array().into_iter().flatten();
+        let digests = layers.map(|layer| layer["digest"].as_str().unwrap_or_default());
+        let digests = digests.map(|digest| digest.trim_start_matches("sha256:").to_owned());
+        let folder = "data/docker/registry/v2/blobs/sha256";
+        digests.map(|hex| self.scratch.join(&format!("{folder}/{}/{hex}/data", &hex[..2]))).collect()
+    }
+
+    /// Forgets the bytes of this image's layers, whose manifest stays.
+    pub fn lose_layers(&self, name: &str) {
+        for path in self.layers(name) {
+            std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+
     fn url(&self, name: &str) -> String {
         format!("docker://{}", self.name(name))
     }
@@ -152,15 +175,15 @@ impl Drop for Registry {
 }
 
 /// Port 0 is any free one; the log says which.
-fn config(scratch: &Scratch, door: Door, wire: Wire) -> String {
+fn config(scratch: &Scratch, host: &str, door: Door, wire: Wire) -> String {
     let mut text = format!(
         "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\n\
          storage:\n  delete: {{enabled: true}}\n  filesystem: {{rootdirectory: {}}}\n\
-         http:\n  addr: 127.0.0.1:0\n",
+         http:\n  addr: {host}:0\n",
         scratch.join("data").display()
     );
     if wire == Wire::Tls {
-        let (certificate, key) = certificate(scratch.path());
+        let (certificate, key) = certificate(scratch.path(), host);
         let _ = writeln!(text, "  tls: {{certificate: {}, key: {}}}", certificate.display(), key.display());
     }
     if door == Door::Login {
@@ -171,11 +194,13 @@ fn config(scratch: &Scratch, door: Door, wire: Wire) -> String {
 }
 
 #[track_caller]
-fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
+fn certificate(folder: &Path, host: &str) -> (PathBuf, PathBuf) {
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
-    openssl.args(["-days", "30", "-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    openssl
+        .args(["-days", "30", "-subj", "/CN=registry", "-addext"])
+        .arg(format!("subjectAltName=IP:{host}"));
     command::run(openssl.arg("-out").arg(&certificate).arg("-keyout").arg(&key)).ok();
     (certificate, key)
 }

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::http::{Reply, Request};
 use crate::images;
+use crate::registry::{self, Registry};
+use crate::web::{Answer, Web};
 
 /// Something that makes a call and looks at the answer: the recorder notes its shape, a test checks it.
 pub trait Caller {
@@ -15,19 +17,79 @@ const NAME: &str = "ketch-recording";
 
 /// Calls every covered route in `version`.
 pub fn run(caller: &mut dyn Caller, version: &str) -> anyhow::Result<()> {
-    let mut pass = Pass {
-        caller,
-        version,
-        name: format!("{NAME}-{}-{}", std::process::id(), version.replace('.', "-")),
-    };
+    let mut pass = Pass::new(caller, version);
     pass.system()?;
     pass.images()?;
+    pass.registry()?;
     let result = pass.containers();
     let removed = pass.delete(&format!("/images/{}:1?force=1", pass.name));
     result.and(removed.map(drop))
 }
 
 mod life;
+/// What a dockerd answers only where it keeps images in containerd.
+pub fn platforms(caller: &mut dyn Caller, version: &str) -> anyhow::Result<()> {
+    let mut pass = Pass::new(caller, version);
+    let registry = two_platforms();
+    let name = format!("{}/{}", registry.address(), pass.name);
+    pass.post(&format!("/images/create?fromImage={name}&tag=1"), &Value::Null)?;
+    let container =
+        json!({"Image": format!("{name}:1"), "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}});
+    let (image, name) = (name, pass.name.clone());
+    pass.post(&format!("/containers/create?name={name}"), &container)?;
+    pass.get(&format!("/images/json?manifests=1&filters={{%22reference%22:[%22{image}%22]}}"))?;
+    pass.get(&format!("/images/{image}:1/json?manifests=1"))?;
+    pass.delete(&format!("/containers/{name}"))?;
+    pass.get(&format!("/images/{image}:1/json?manifests=1"))?;
+    pass.delete(&format!("/images/{image}:1?force=1"))?;
+    Ok(())
+}
+
+/// A registry whose every name is an index of this machine's image and another one's.
+fn two_platforms() -> Web {
+    let layer = images::archive_of(&[("file", b"x")]);
+    let kind = |name: &str| format!("application/vnd.oci.image.{name}");
+    let mut documents = vec![(String::new(), images::digest(&layer), layer.clone())];
+    let mut add = |media_type: String, bytes: Vec<u8>| {
+        let digest = images::digest(&bytes);
+        let descriptor = json!({"mediaType": media_type, "digest": digest, "size": bytes.len()});
+        documents.push((media_type, digest, bytes));
+        descriptor
+    };
+    let here = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let layer =
+        json!({"mediaType": kind("layer.v1.tar"), "digest": images::digest(&layer), "size": layer.len()});
+    let entries = [here, "riscv64"].map(|architecture| {
+        let rootfs = json!({"type": "layers", "diff_ids": [layer["digest"]]});
+        let platform = json!({"architecture": architecture, "os": "linux"});
+        let config = json!({"architecture": architecture, "os": "linux", "config": {}, "rootfs": rootfs});
+        let config = add(kind("config.v1+json"), config.to_string().into());
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": kind("manifest.v1+json"), "config": config, "layers": [layer],
+        });
+        let mut entry = add(kind("manifest.v1+json"), manifest.to_string().into());
+        entry["platform"] = platform;
+        entry
+    });
+    let index = json!({"schemaVersion": 2, "mediaType": kind("index.v1+json"), "manifests": entries});
+    add(kind("index.v1+json"), index.to_string().into());
+    Web::serve(move |asked| {
+        let of_path = documents.iter().find(|(_, digest, _)| asked.path.ends_with(digest));
+        let named = documents.last().filter(|_| asked.path.ends_with("/manifests/1"));
+        match of_path.or(named) {
+            Some((media_type, digest, bytes)) => Answer::new(200, bytes.clone())
+                .header("Content-Type", media_type)
+                .header("Docker-Content-Digest", digest),
+            None if asked.path == "/v2/" => Answer::new(200, "{}"),
+            None => Answer::new(404, "{}"),
+        }
+    })
+}
+
+/// The versions in which [`platforms`] are answered at all.
+pub fn knows_platforms(version: &str) -> bool {
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).is_some_and(|minor: u32| minor >= 48)
+}
 
 struct Pass<'a> {
     caller: &'a mut dyn Caller,
@@ -35,7 +97,11 @@ struct Pass<'a> {
     name: String,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(caller: &'a mut dyn Caller, version: &'a str) -> Self {
+        Self { caller, version, name: format!("{NAME}-{}-{}", std::process::id(), version.replace('.', "-")) }
+    }
+
     fn call(&mut self, request: Request) -> anyhow::Result<Reply> {
         let path = format!("/v{}{}", self.version, request.path);
         self.caller.call(&Request { path, ..request })
@@ -53,6 +119,11 @@ impl Pass<'_> {
         self.call(Request::new("DELETE", path))
     }
 
+    fn load(&mut self, archive: Vec<u8>) -> anyhow::Result<Reply> {
+        let load = Request::new("POST", "/images/load").header("Content-Type", "application/x-tar");
+        self.call(load.body(archive))
+    }
+
     fn system(&mut self) -> anyhow::Result<()> {
         self.call(Request::new("HEAD", "/_ping"))?;
         for path in ["/_ping", "/version", "/info"] {
@@ -63,10 +134,7 @@ impl Pass<'_> {
     }
 
     fn images(&mut self) -> anyhow::Result<()> {
-        let archive = images::busybox(&format!("{}:1", self.name))?;
-        let load =
-            Request::new("POST", "/images/load").header("Content-Type", "application/x-tar").body(archive);
-        self.call(load)?;
+        self.load(images::busybox(&format!("{}:1", self.name))?)?;
         self.get(&format!("/images/json?filters={{%22reference%22:[%22{}%22]}}", self.name))?;
         self.get(&format!("/images/{}:1/json", self.name))?;
         self.get(&format!("/images/{}:1/history", self.name))?;
@@ -81,13 +149,11 @@ impl Pass<'_> {
         let config = json!({
             "Cmd": ["c"], "Entrypoint": ["/e"], "Env": ["A=b"], "ExposedPorts": {"80/tcp": {}}, "Labels": {"l": "v"},
             "OnBuild": ["RUN x"], "Shell": ["/s", "-c"], "StopSignal": "SIGINT", "User": "1:2", "Volumes": {"/v": {}},
-            "WorkingDir": "/w",
+            "WorkingDir": "/w", "ArgsEscaped": true,
             "Healthcheck": {"Test": ["CMD", "t"], "Interval": 30_000_000_000_u64, "Timeout": 1_000_000_000, "Retries": 3},
         });
         let archive = images::archive(&format!("{name}:1"), &layer.finish()?, &config)?;
-        let load =
-            Request::new("POST", "/images/load").header("Content-Type", "application/x-tar").body(archive);
-        self.call(load)?;
+        self.load(archive)?;
         self.get(&format!("/images/{name}:1/json"))?;
         self.get(&format!("/images/{name}:1/history"))?;
         self.post(&format!("/images/{name}:1/tag?repo={name}&tag=2"), &Value::Null)?;
@@ -97,6 +163,42 @@ impl Pass<'_> {
         self.delete(&format!("/images/{name}:1"))?;
         // A label that nothing has: asked for, and nothing is removed.
         self.post(&format!("/images/prune?filters={{%22label%22:[%22{name}%22]}}"), &Value::Null)?;
+        Ok(())
+    }
+
+    /// There and back again: progress, digests, and the two endings that a stream has.
+    fn registry(&mut self) -> anyhow::Result<()> {
+        let registry = Registry::start();
+        let name = registry.name(&self.name);
+        let mut layer = images::Layer::default();
+        layer.file("file", &vec![b'x'; 1 << 20])?;
+        let archive = images::of_machine(&format!("{name}:1"), &layer.finish()?)?;
+        self.load(archive)?;
+        let push = |name: &str| {
+            let request = Request::new("POST", &format!("/images/{name}/push?tag=1"));
+            request.header("X-Registry-Auth", &registry::auth(None))
+        };
+        let login = json!({"username": "u", "password": "p", "serveraddress": registry.address()});
+        self.post("/auth", &login)?;
+        self.call(push(&name))?;
+        self.get(&format!("/images/{name}:1/json"))?;
+        self.get(&format!("/images/json?filters={{%22reference%22:[%22{name}%22]}}"))?;
+        self.get(&format!("/distribution/{name}:1/json"))?;
+        self.delete(&format!("/images/{name}:1"))?;
+        let pull = format!("/images/create?fromImage={name}&tag=1");
+        self.post(&pull, &Value::Null)?;
+        self.post(&pull, &Value::Null)?;
+        // Nobody listens there.
+        let nowhere = format!("127.0.0.1:1/{}", self.name);
+        self.post(&format!("/images/{name}:1/tag?repo={nowhere}&tag=1"), &Value::Null)?;
+        self.call(push(&nowhere))?;
+        self.delete(&format!("/images/{nowhere}:1"))?;
+        self.delete(&format!("/images/{name}:1"))?;
+        registry.lose_layers(&format!("{}:1", self.name));
+        self.post(&pull, &Value::Null)?;
+        let import = format!("/images/create?fromSrc=-&repo={}-import&tag=1", self.name);
+        self.call(Request::new("POST", &import).body(images::archive_of(&[("file", b"x")])))?;
+        self.delete(&format!("/images/{}-import:1", self.name))?;
         Ok(())
     }
 

@@ -33,6 +33,7 @@ const MAPS: &[&str] = &[
     "Sysctls",
     "Tmpfs",
     "Volumes",
+    "annotations",
     "labels",
     "status",
 ];

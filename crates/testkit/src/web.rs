@@ -10,6 +10,9 @@ use crate::http::PATIENCE;
 /// No test sends more at once.
 const MAX_BODY: u64 = 64 << 20;
 
+/// The first byte of a TLS connection.
+const TLS_HANDSHAKE: [u8; 1] = [0x16];
+
 /// A request as it came in.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -34,6 +37,8 @@ pub enum Answer {
     Whole(u16, Vec<(String, String)>, Vec<u8>),
     /// Exactly these bytes, and then the end of the connection.
     Raw(Vec<u8>),
+    /// As many bytes of this body, and then nothing, until the server ends.
+    Begun(usize, Vec<u8>),
     /// Nothing, until the server ends.
     Silence,
 }
@@ -105,9 +110,14 @@ impl Drop for Web {
 
 fn answer(stream: TcpStream, ended: &AtomicBool, asked: &Mutex<Vec<Asked>>, handler: &Handler) {
     let _ = stream.set_read_timeout(Some(PATIENCE));
+    let (mut stream, mut first) = (stream, [0]);
+    // dockerd begins with TLS, and goes on without when it is told so in plain HTTP, as Go's servers do.
+    if stream.peek(&mut first).is_ok() && first == TLS_HANDSHAKE {
+        let _ = stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
+        return;
+    }
     let Some(request) = read(&stream) else { return };
     asked.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
-    let mut stream = stream;
     match handler(&request) {
         Answer::Whole(status, headers, body) => {
             let mut head = format!("HTTP/1.1 {status} x\r\nConnection: close\r\n");
@@ -123,19 +133,24 @@ fn answer(stream: TcpStream, ended: &AtomicBool, asked: &Mutex<Vec<Asked>>, hand
             }
         }
         Answer::Raw(bytes) => drop(stream.write_all(&bytes)),
-        Answer::Silence => {
-            let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(50)));
-            // Until whoever asked gives up, or the test ends.
-            while !ended.load(Ordering::SeqCst) {
-                match stream.read(&mut [0; 1]) {
-                    Ok(0) => return,
-                    _ => continue,
-                }
-            }
+        Answer::Begun(count, body) => {
+            let head = format!("HTTP/1.1 200 x\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&[head.as_bytes(), &body[..count]].concat());
+            wait(&mut stream, ended);
         }
+        Answer::Silence => wait(&mut stream, ended),
     }
 }
 
+/// Until whoever asked gives up, or the test ends.
+fn wait(stream: &mut TcpStream, ended: &AtomicBool) {
+    let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(50)));
+    while !ended.load(Ordering::SeqCst) {
+        if let Ok(0) = stream.read(&mut [0; 1]) {
+            return;
+        }
+    }
+}
 fn read(stream: &TcpStream) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();

@@ -5,7 +5,7 @@
 //! `// covers: <row>`; *refused* with the reason that the binary gives; otherwise *missing*.
 //!
 //! Of values, fields, instructions and keys (`coverage/more.tsv`) the binary has no list: there the tests decide, by
-//! `// covers: <row>` or `// refuses: <row> because <reason>`, and a row goes with the command or route it belongs to
+//! `// covers: <row>` or `// refuses: <row> because <reason>`, and a row goes with the command, route or row it belongs to
 //! where that one is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -202,8 +202,11 @@ impl Marks {
         if self.covered.contains(name) {
             return Some(State::Done);
         }
-        let refused = self.refused.get(name).map(|reason| State::Refused(reason.clone()));
-        refused.or_else(|| self.recorded.get(name).cloned())
+        self.refusal(name).or_else(|| self.recorded.get(name).cloned())
+    }
+
+    fn refusal(&self, name: &str) -> Option<State> {
+        self.refused.get(name).map(|reason| State::Refused(reason.clone()))
     }
 
     /// A mark that names nothing proves nothing: most likely it is misspelt.
@@ -226,7 +229,10 @@ fn rows(claims: &Claims, marks: &Marks) -> anyhow::Result<Vec<Row>> {
             Some(State::Done) if marks.covered.contains(&name) => State::Done,
             Some(State::Done) => State::Untested,
             Some(State::Refused(reason)) => State::Refused(reason.clone()),
-            _ => told.or_else(|| refused_with(claims, &name, &parent)).unwrap_or(State::Missing),
+            _ => told
+                .or_else(|| marks.refusal(&parent))
+                .or_else(|| refused_with(claims, &name, &parent))
+                .unwrap_or(State::Missing),
         };
         rows.push(Row { area, name, state });
     }
@@ -256,7 +262,8 @@ fn expectations() -> anyhow::Result<Vec<Expectation>> {
         for columns in table(file)? {
             let [area, name, parts] = &columns[..] else { anyhow::bail!("coverage/{file}.tsv: {columns:?}") };
             push(area, format!("{file} {name}"), "");
-            parts.split_whitespace().for_each(|part| push(area, format!("{file} {name} {mark}{part}"), ""));
+            let whole = format!("{file} {name}");
+            parts.split_whitespace().for_each(|part| push(area, format!("{whole} {mark}{part}"), &whole));
         }
     }
     for columns in table("more")? {

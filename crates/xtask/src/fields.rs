@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-use testkit::recording::{Recordings, versions};
+use testkit::recording::{Recordings, collect, is_at_or_below, versions};
 
 use crate::coverage::State;
 
@@ -28,6 +27,16 @@ const SCHEMAS: &[(&str, &str, &str)] = &[
     ("ImageConfig", "GET /images/{name}/json", ".Config"),
     ("DriverData", "GET /images/{name}/json", ".GraphDriver"),
     ("ImageHistoryResponseItem", "GET /images/{name}/history", "[]"),
+    ("OCIDescriptor", "GET /images/{name}/json", ".Descriptor"),
+    ("ImageManifestSummary", "GET /images/{name}/json", ".Manifests[]"),
+    ("CreateImageInfo", "POST /images/create", ""),
+    ("ProgressDetail", "POST /images/create", ".progressDetail"),
+    ("ErrorDetail", "POST /images/create", ".errorDetail"),
+    ("PushImageInfo", "POST /images/{name}/push", ""),
+    ("DistributionInspect", "GET /distribution/{name}/json", ""),
+    ("OCIDescriptor", "GET /distribution/{name}/json", ".Descriptor"),
+    ("OCIPlatform", "GET /distribution/{name}/json", ".Platforms[]"),
+    ("OCIDescriptor", "GET /images/{name}/json", ".Manifests[].Descriptor"),
     ("ImageDeleteResponseItem", "DELETE /images/{name}", "[]"),
     ("ContainerCreateResponse", "POST /containers/create", ""),
     ("ContainerWaitResponse", "POST /containers/{id}/wait", ""),
@@ -77,6 +86,7 @@ pub(crate) fn recorded() -> anyhow::Result<BTreeMap<String, State>> {
 
 fn paths_of_all_versions(recordings: &Recordings) -> anyhow::Result<Vec<(&'static str, String)>> {
     let mut routes: Vec<&str> = SCHEMAS.iter().map(|schema| schema.1).collect();
+    routes.sort_unstable();
     routes.dedup();
     let mut list = Vec::new();
     for route in routes {
@@ -91,52 +101,4 @@ fn paths_of_all_versions(recordings: &Recordings) -> anyhow::Result<Vec<(&'stati
         list.extend(paths.into_iter().map(|path| (route, path)));
     }
     Ok(list)
-}
-
-/// The paths of a written shape: `.Key`, `[]` for an array's elements, `.*` for a map's values.
-fn collect(shape: &Value, path: String, paths: &mut Vec<String>) {
-    match shape {
-        Value::Array(elements) => {
-            paths.push(path.clone());
-            elements.iter().for_each(|element| collect(element, format!("{path}[]"), paths));
-        }
-        Value::Object(choices) if choices.contains_key("|") => {
-            for choice in choices["|"].as_array().into_iter().flatten() {
-                collect(choice, path.clone(), paths);
-            }
-        }
-        Value::Object(fields) => {
-            paths.push(path.clone());
-            for (key, below) in fields {
-                collect(below, format!("{path}.{}", key.trim_end_matches('?')), paths);
-            }
-        }
-        _ => paths.push(path),
-    }
-}
-
-fn is_at_or_below(path: &str, excused: &str) -> bool {
-    path.strip_prefix(excused).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_shape_becomes_the_paths_of_its_fields() {
-        let mut paths = Vec::new();
-        let shape =
-            json!({"A?": ["string"], "M": {"*": {"B": "bool"}}, "O": {"|": ["null", {"C": "string"}]}});
-        collect(&shape, String::new(), &mut paths);
-        assert_eq!(paths, ["", ".A", ".A[]", ".M", ".M.*", ".M.*.B", ".O", ".O", ".O.C"]);
-    }
-
-    #[test]
-    fn what_is_excused_excuses_what_is_below_it() {
-        assert!(is_at_or_below(".Containerd.Address", ".Containerd"));
-        assert!(!is_at_or_below(".ContainerdCommit", ".Containerd"));
-    }
 }

@@ -21,7 +21,7 @@ const VERBS: &[(&str, &str)] = &[
         "write docs/compatibility.md from the built binary; --check fails when it is not so; --missing <area>",
     ),
     ("clients", "fetch the real docker, compose, buildx, skopeo and docker-py into the cache"),
-    ("record", "ask a real dockerd and write tests/recordings: --host unix://…"),
+    ("record", "ask real dockerds and write tests/recordings: --host unix://… --containerd-host unix://…"),
     ("replies", "ask a real dockerd and the docker CLI and write tests/replayed: --host unix://…"),
     ("soak", "run the fault loops' full numbers and write docs/reliability.md"),
     ("size", "build the release binary: static, at most 25 MB"),

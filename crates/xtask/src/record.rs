@@ -1,4 +1,7 @@
-//! `cargo xtask record --host unix://…`: asks a real dockerd and writes `tests/recordings`.
+//! `cargo xtask record --host unix://… --containerd-host unix://…`: asks a real dockerd and writes `tests/recordings`.
+//!
+//! The second one is a dockerd that keeps its images in containerd (`"features": {"containerd-snapshotter": true}`): of an
+//! image's platforms that one alone tells.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +10,7 @@ use anyhow::Context;
 use serde_json::{Map, Value};
 use testkit::cases::{Case, ERRORS, SWARM};
 use testkit::http::{self, Reply, Request};
-use testkit::recording::{Answer, Answers, Recordings, route, versions};
+use testkit::recording::{Answers, Recordings, add, route, versions};
 use testkit::scenario::{self, Caller};
 
 struct Recorder {
@@ -19,35 +22,34 @@ impl Caller for Recorder {
     fn call(&mut self, request: &Request) -> anyhow::Result<Reply> {
         let reply = http::call(&self.socket, request)
             .with_context(|| format!("{} {}", request.method, request.path))?;
-        let answers = self.routes.entry(route(&request.method, &request.path)).or_default();
-        let answer = Answer::of(&reply);
-        let merged = match answers.remove(&reply.status()) {
-            Some(known) => known.or(answer),
-            None => answer,
-        };
-        answers.insert(reply.status(), merged);
+        add(self.routes.entry(route(&request.method, &request.path)).or_default(), &reply);
         Ok(reply)
     }
 }
 
 /// `cargo xtask replies --host unix://…`: dockerd's whole answers and what the docker command line makes of them.
 pub(crate) fn replies(arguments: &[String]) -> anyhow::Result<()> {
-    testkit::replay::record(socket(arguments)?)
+    testkit::replay::record(socket(arguments, "--host")?)
 }
 
-fn socket(arguments: &[String]) -> anyhow::Result<&Path> {
-    let [flag, host] = arguments else { anyhow::bail!("usage: --host unix:///path/to/docker.sock") };
-    anyhow::ensure!(flag == "--host", "unknown: {flag}");
+fn socket<'a>(arguments: &'a [String], flag: &str) -> anyhow::Result<&'a Path> {
+    let at = arguments.iter().position(|argument| argument == flag);
+    let host = at.and_then(|at| arguments.get(at + 1));
+    let host = host.with_context(|| format!("usage: {flag} unix:///path/to/docker.sock"))?;
     Ok(Path::new(host.strip_prefix("unix://").context("the host must be a unix:// socket")?))
 }
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let socket = socket(arguments)?;
+    let (containerd, socket) = (socket(arguments, "--containerd-host")?, socket(arguments, "--host")?);
     let recordings = Recordings::committed();
     recordings.clear()?;
     for version in versions() {
         let mut recorder = Recorder { socket: socket.into(), routes: BTreeMap::new() };
         scenario::run(&mut recorder, &version)?;
+        if scenario::knows_platforms(&version) {
+            recorder.socket = containerd.into();
+            scenario::platforms(&mut recorder, &version)?;
+        }
         for (route, answers) in &recorder.routes {
             recordings.write(&version, route, answers)?;
         }

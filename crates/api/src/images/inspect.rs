@@ -34,12 +34,19 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     if old || !author.is_empty() {
         set("Author", json!(author));
     }
-    set("Created", json!(config.created));
+    // An image without a date: Go's first moment before 1.44, and no key since.
+    let undated = call.before(44).then(|| NEVER.to_owned());
+    if let Some(created) = config.created.clone().or(undated) {
+        set("Created", json!(created));
+    }
     set("Architecture", json!(config.platform.architecture));
     if let Some(variant) = &config.platform.variant {
         set("Variant", json!(variant));
     }
     set("Os", json!(config.platform.os));
+    if let Some(version) = &config.platform.os_version {
+        set("OsVersion", json!(version));
+    }
     set("Size", json!(image.size()));
     if call.before(44) {
         set("VirtualSize", json!(image.size()));
@@ -50,6 +57,9 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let tagged = last_tagged(&catalogue, &image).map_or_else(|| NEVER.to_owned(), time::rfc3339);
     set("Metadata", json!({ "LastTagTime": tagged }));
     set("Config", container_config(&call, &image.config.config));
+    if let Some(descriptor) = manifests::descriptor(&image).filter(|_| call.since(48)) {
+        set("Descriptor", descriptor);
+    }
     if with_manifests {
         set("Manifests", manifests::of(&call, &catalogue, &image));
     }

@@ -15,11 +15,15 @@ use crate::time;
 const FILTER_KEYS: &[&str] = &["before", "dangling", "label", "label!", "reference", "since", "until"];
 
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
-    let filters = Filters::parse(call.query.get("filters"), FILTER_KEYS).map_err(engine::Error::from)?;
+    let mut filters = Filters::parse(call.query.get("filters"), FILTER_KEYS).map_err(engine::Error::from)?;
+    let name = call.query.get("filter");
+    if call.before(41) && !name.is_empty() {
+        filters.add("reference", name);
+    }
     if call.query.flag("identity") {
         return Err(Error::refused("identity", "images of this version of Ketch are not signed"));
     }
-    let (all, manifests) = (call.query.flag("all"), call.query.flag("manifests") && call.since(47));
+    let (all, with_manifests) = (call.query.flag("all"), call.query.flag("manifests") && call.since(47));
     let catalogue = call.engine.images.catalogue();
     let chosen = Chosen::new(&catalogue, &filters)?;
     let mut list: Vec<(i64, Value)> = Vec::new();
@@ -36,7 +40,10 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
                 names.retain(|name| chosen.means(name.as_str().unwrap_or_default()));
             }
         }
-        if manifests {
+        if let Some(descriptor) = manifests::descriptor(image).filter(|_| call.since(48)) {
+            entry["Descriptor"] = descriptor;
+        }
+        if with_manifests {
             entry["Manifests"] = manifests::of(&call, &catalogue, image);
         }
         list.push((image.created(), entry));

@@ -1,4 +1,4 @@
-//! `manifests` of a listing and of an inspection: what of an image is here for which platform.
+//! What of an image is here for which platform: `manifests` of a listing and of an inspection, and the descriptor.
 //!
 //! dockerd answers it where it keeps images in containerd; its graph drivers, one platform a name, leave it out. Here a
 //! name may have several platforms, so it is answered.
@@ -15,6 +15,12 @@ pub(crate) fn of(call: &Call, catalogue: &Catalogue, image: &Image) -> Value {
     all.filter_map(|image| summary(call, image)).collect()
 }
 
+/// The manifest that the image came with.
+pub(crate) fn descriptor(image: &Image) -> Option<Value> {
+    let manifest = image.manifest.as_ref()?;
+    Some(json!({ "mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.size }))
+}
+
 fn summary(call: &Call, image: &Image) -> Option<Value> {
     let manifest = image.manifest.as_ref()?;
     let users = call.engine.containers.list();
@@ -25,12 +31,8 @@ fn summary(call: &Call, image: &Image) -> Option<Value> {
     let received = received.filter(|(layer, diff_id)| layer.digest != **diff_id).map(|(layer, _)| layer.size);
     let content = manifest.size + received.sum::<u64>();
     let platform = json!(image.config.platform);
-    let descriptor = json!({
-        "mediaType": manifest.media_type,
-        "digest": manifest.digest,
-        "size": manifest.size,
-        "platform": platform,
-    });
+    let mut descriptor = descriptor(image)?;
+    descriptor["platform"] = platform.clone();
     Some(json!({
         "ID": manifest.digest,
         "Descriptor": descriptor,

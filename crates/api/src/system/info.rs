@@ -224,15 +224,28 @@ fn registries(live: &Live) -> Value {
     let is_network = |name: &&String| name.contains('/');
     let mut networks = vec!["::1/128".to_owned(), "127.0.0.0/8".to_owned()];
     networks.extend(live.insecure_registries.iter().filter(is_network).cloned());
+    // `<registry>=<url>` is for that registry, a mere URL for Docker Hub.
+    let of = |name: &str| -> Vec<&str> {
+        let mirrors = live.registry_mirrors.iter().map(|mirror| match mirror.split_once('=') {
+            Some((registry, url)) if !registry.contains('/') => (registry, url),
+            _ => ("docker.io", mirror.as_str()),
+        });
+        mirrors.filter(|(registry, _)| *registry == name).map(|(_, url)| url).collect()
+    };
     let index = |name: &str, official: bool, secure: bool| {
-        let mirrors: &[String] = if official { &live.registry_mirrors } else { &[] };
+        let mirrors = of(name);
         json!({ "Name": name, "Mirrors": mirrors, "Secure": secure, "Official": official })
     };
     let mut indexes = BTreeMap::from([("docker.io".to_owned(), index("docker.io", true, true))]);
     for host in live.insecure_registries.iter().filter(|name| !is_network(name)) {
         indexes.insert(host.clone(), index(host, false, false));
     }
-    let mirrors = (!live.registry_mirrors.is_empty()).then_some(&live.registry_mirrors);
+    for (registry, _) in live.registry_mirrors.iter().filter_map(|mirror| mirror.split_once('=')) {
+        if !registry.contains('/') && !indexes.contains_key(registry) {
+            indexes.insert(registry.to_owned(), index(registry, registry == "docker.io", true));
+        }
+    }
+    let mirrors = Some(of("docker.io")).filter(|mirrors| !mirrors.is_empty());
     json!({ "InsecureRegistryCIDRs": networks, "IndexConfigs": indexes, "Mirrors": mirrors })
 }
 

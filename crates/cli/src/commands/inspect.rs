@@ -112,7 +112,7 @@ pub(crate) fn print(format: &str, template: Option<&Template>, found: Vec<Value>
     Ok(match format {
         "json" => format!("{whole}\n"),
         _ if whole == Value::Array(vec![]) => "[]\n".into(),
-        _ => format!("{}\n", client::files::indented(&whole, "    ")),
+        _ => format!("{}\n", client::files::harmless(&client::files::indented(&whole, "    "))),
     })
 }
 

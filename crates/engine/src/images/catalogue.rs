@@ -1,6 +1,6 @@
 //! One moment's view of all images, and how a name or an id finds one in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use distribution::Wanted;
@@ -15,6 +15,8 @@ pub struct Catalogue {
     pub images: BTreeMap<Digest, Arc<Image>>,
     /// Familiar references (`busybox:latest`) to the images they name.
     pub tags: BTreeMap<String, Tag>,
+    /// The names of each image, which are looked for with every image of a listing.
+    names: HashMap<Digest, Vec<String>>,
 }
 
 /// What a person's words lead to: a name may have an image for each of several platforms.
@@ -42,6 +44,16 @@ impl Found {
 }
 
 impl Catalogue {
+    pub(super) fn new(images: BTreeMap<Digest, Arc<Image>>, tags: BTreeMap<String, Tag>) -> Self {
+        let mut names: HashMap<Digest, Vec<String>> = HashMap::new();
+        for tag in tags.values() {
+            for image in tag.images() {
+                names.entry(image.clone()).or_default().push(tag.name.clone());
+            }
+        }
+        Self { images, tags, names }
+    }
+
     /// The familiar names of an image with their tags.
     pub fn names_of(&self, id: &Digest) -> Vec<String> {
         self.all_names_of(id).filter(|tag| !tag.is_digest()).map(|tag| tag.name.clone()).collect()
@@ -53,7 +65,7 @@ impl Catalogue {
     }
 
     pub(super) fn all_names_of(&self, id: &Digest) -> impl Iterator<Item = &Tag> {
-        self.tags.values().filter(move |tag| tag.images().any(|image| image == id))
+        self.names.get(id).into_iter().flatten().filter_map(|name| self.tags.get(name))
     }
 
     /// Whether an image is only another platform's sibling of the one that each of its names means.
@@ -64,7 +76,7 @@ impl Catalogue {
 
     /// The images of other platforms that share a name with this one, which the name means first.
     pub fn siblings_of(&self, id: &Digest) -> Vec<Arc<Image>> {
-        let tags = self.tags.values().filter(|tag| tag.image == *id);
+        let tags = self.all_names_of(id).filter(|tag| tag.image == *id);
         let mut others: Vec<&Digest> = tags.flat_map(|tag| &tag.others).collect();
         others.sort();
         others.dedup();

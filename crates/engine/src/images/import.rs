@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use content::Blob;
+use content::{Blob, Ingest};
 use oci::image::{ContainerConfig, History, ImageConfig, Platform, RootFs};
 use oci::{Algorithm, Digest, Reference};
 
@@ -52,7 +52,6 @@ impl Images {
 
     /// Takes in a layer that no image has yet. It stays for as long as the pins live.
     pub(super) fn take_layer(&self, tar: impl Read) -> Result<(Blob, Vec<Pin>), Error> {
-        let unreadable = |source| Error::ReadLayer { source };
         let mut pins = Vec::new();
         let layer = match self.layers.keeps_tars() {
             true => {
@@ -63,13 +62,13 @@ impl Images {
                 layer
             }
             false => {
-                // The driver keeps no tar, so the content store does.
+                // The driver keeps no tar, so the content store does: what the unpacking reads, and no more.
                 let mut ingest = self.content.ingest(Algorithm::Sha256, MAX_TAR)?;
-                std::io::copy(&mut { tar }, &mut ingest).map_err(unreadable)?;
+                let unpacked = self.layers.unpack(Copied { inner: tar, to: &mut ingest }, None)?;
                 ingest.sync()?;
-                let (blob, pin) = self.pins.making(|| ingest.finish(), |blob: &Blob| &blob.digest)?;
+                let (_, pin) = self.pins.making(|| ingest.finish(), |blob: &Blob| &blob.digest)?;
                 pins.push(pin);
-                self.layers.apply(self.content.get(&blob.digest)?, Some(&blob.digest))?
+                unpacked.publish()?
             }
         };
         Ok((Blob { digest: layer.diff_id, size: layer.tar_size }, pins))
@@ -116,6 +115,20 @@ impl Images {
         let id = blocking(move || images.import(tar, import)).await?;
         progress.say("", id.to_string()).await;
         Ok(())
+    }
+}
+
+/// Writes down what is read.
+struct Copied<'a, R> {
+    inner: R,
+    to: &'a mut Ingest,
+}
+
+impl<R: Read> Read for Copied<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.to.push(&buffer[..count]).map_err(std::io::Error::other)?;
+        Ok(count)
     }
 }
 

@@ -188,10 +188,10 @@ impl Images {
     fn publish(&self) -> Result<(), Error> {
         let (images, tags) =
             self.db.read(|tx: &Tx<'_>| Ok::<_, Error>((tx.list::<Image>()?, tx.list::<Tag>()?)))?;
-        let catalogue = Catalogue {
-            images: images.into_iter().map(|image| (image.id.clone(), Arc::new(image))).collect(),
-            tags: tags.into_iter().map(|tag| (tag.name.clone(), tag)).collect(),
-        };
+        let catalogue = Catalogue::new(
+            images.into_iter().map(|image| (image.id.clone(), Arc::new(image))).collect(),
+            tags.into_iter().map(|tag| (tag.name.clone(), tag)).collect(),
+        );
         self.published.store(Arc::new(catalogue));
         Ok(())
     }

@@ -67,7 +67,13 @@ impl Images {
         let resolving = pull.client.resolve(reference, &pull.wanted, pull.credentials.as_ref());
         let (repository, resolved) = resolving.await?;
         progress.say(shown, format!("Pulling from {}", reference.path())).await;
-        let incoming = self.look_into(pull, reference, repository, resolved).await?;
+        let mut brought = Brought::new(self, &resolved);
+        let looked = self.look_into(pull, reference, repository, resolved).await;
+        if looked.is_err() {
+            brought.forget().await;
+        }
+        let incoming = looked?;
+        brought.layers.clone_from(&incoming.config.rootfs.diff_ids);
         let name = incoming.name.clone();
         let digest_name = reference.with_digest(incoming.resolved.named.clone()).familiar();
         let names = match reference.digest() {
@@ -79,10 +85,11 @@ impl Images {
         if !known {
             let recorded = self.take_in(&incoming, &names, progress).await;
             if recorded.is_err() {
-                self.forget(&incoming).await;
+                brought.forget().await;
             }
             recorded?;
         }
+        brought.keep();
         self.emit("pull", &name, &reference.familiar_name());
         progress.say("", format!("Digest: {}", incoming.resolved.named)).await;
         let outcome = if known { "Image is up to date" } else { "Downloaded newer image" };
@@ -102,7 +109,9 @@ impl Images {
         let manifest = &resolved.single.manifest;
         check_kinds(&name, manifest)?;
         let Descriptor { digest, size, .. } = &manifest.config;
+        let flight = self.flights.board(digest).await;
         let bytes = repository.fetch_small(&self.content, digest, *size).await?;
+        drop(flight);
         let config: ImageConfig = serde_json::from_slice(&bytes)
             .map_err(|source| Error::ImageConfig { image: name.clone(), source })?;
         let (layers, says) = (manifest.layers.len(), config.rootfs.diff_ids.len());
@@ -150,6 +159,7 @@ impl Images {
                     tracing::info!(digest = %gone, "removed while it was pulled: fetching it again");
                     round += 1;
                     let config = &incoming.resolved.single.manifest.config;
+                    let _flight = self.flights.board(&config.digest).await;
                     incoming.repository.fetch_small(&self.content, &config.digest, config.size).await?;
                 }
                 result => return result,
@@ -247,24 +257,63 @@ impl Images {
 
     fn unpack(&self, blob: &Digest, diff_id: &Digest, meter: Meter) -> Result<u64, Error> {
         let packed = Metered { inner: self.content.get(blob)?, meter, read: 0 };
-        let tar = layers::decompress(packed).map_err(|source| Error::ReadLayer { source })?;
+        let tar = layers::decompress_ahead(packed).map_err(|source| Error::ReadLayer { source })?;
         Ok(self.layers.apply(tar, Some(diff_id))?.tar_size)
     }
+}
 
-    /// After a failure: whole blobs and layers that nothing needs go. Parts stay, for the next attempt.
-    async fn forget(self: &Arc<Self>, incoming: &Arc<Incoming>) {
-        let (images, incoming) = (self.clone(), incoming.clone());
-        let forgotten = blocking(move || {
-            let _changing = images.changing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let manifest = &incoming.resolved.single.manifest;
-            let layers = manifest.layers.iter().map(|layer| &layer.digest);
-            images
-                .release_blobs(layers.chain([&manifest.config.digest, &incoming.resolved.single.digest]))?;
-            images.release_layers(&incoming.config.rootfs.diff_ids).map(drop)
-        });
-        if let Err(error) = forgotten.await {
-            tracing::warn!(error = diag::chain(&error), "what a failed pull left stays until the next start");
+/// What a pull brings: whole blobs and layers that nothing needs go again unless it came to its end, also when nobody
+/// waits for it any more. Parts stay, for the next attempt.
+struct Brought {
+    images: Arc<Images>,
+    blobs: Vec<Digest>,
+    layers: Vec<Digest>,
+}
+
+impl Brought {
+    fn new(images: &Arc<Images>, resolved: &Resolved) -> Self {
+        let single = &resolved.single;
+        let layers = single.manifest.layers.iter().map(|layer| &layer.digest);
+        let blobs = layers.chain([&single.manifest.config.digest, &single.digest]).cloned().collect();
+        Self { images: images.clone(), blobs, layers: Vec::new() }
+    }
+
+    /// They are an image's now.
+    fn keep(mut self) {
+        self.blobs.clear();
+        self.layers.clear();
+    }
+
+    fn forget(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let (blobs, layers) = (std::mem::take(&mut self.blobs), std::mem::take(&mut self.layers));
+        forget(self.images.clone(), blobs, layers)
+    }
+}
+
+impl Drop for Brought {
+    fn drop(&mut self) {
+        if let Some(runtime) = tokio::runtime::Handle::try_current().ok().filter(|_| !self.blobs.is_empty()) {
+            runtime.spawn(self.forget());
         }
+    }
+}
+
+async fn forget(images: Arc<Images>, blobs: Vec<Digest>, mut layers: Vec<Digest>) {
+    let mut flights = Vec::new();
+    // Each once and in order, so that two who forget never wait for each other.
+    layers.sort();
+    layers.dedup();
+    // Unpacking goes on when nobody waits for it: what it makes goes too.
+    for layer in &layers {
+        flights.push(images.flights.board(layer).await);
+    }
+    let forgotten = blocking(move || {
+        let _changing = images.changing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        images.release_blobs(blobs.iter())?;
+        images.release_layers(&layers).map(drop)
+    });
+    if let Err(error) = forgotten.await {
+        tracing::warn!(error = diag::chain(&error), "what a failed pull left stays until the next start");
     }
 }
 

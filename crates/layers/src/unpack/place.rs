@@ -16,6 +16,9 @@ use crate::{Error, Limits};
 const BENEATH: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
+/// What Linux' file systems take in one piece.
+const MAX_NAME: usize = 255;
+
 /// An entry's place: components without `.`, `..`, empty ones and NUL bytes.
 pub(crate) struct Place {
     components: Vec<Vec<u8>>,
@@ -26,7 +29,8 @@ impl Place {
     pub(crate) fn read(name: &[u8], limits: &Limits) -> Result<Self, Error> {
         let refuse =
             |why| Error::Entry { name: String::from_utf8_lossy(&name[..name.len().min(300)]).into(), why };
-        if name.len() > limits.path {
+        let component = name.split(|byte| *byte == b'/').map(<[u8]>::len).max().unwrap_or_default();
+        if name.len() > limits.path || component > MAX_NAME {
             return Err(refuse("has a name that is too long"));
         }
         let parts = name.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b"."));

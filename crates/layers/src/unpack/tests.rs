@@ -324,3 +324,40 @@ fn nothing_is_written_through_a_link_that_was_there_first() {
     scratch.check_canary();
     assert_eq!(scratch.read("f"), "mine");
 }
+
+#[test]
+fn s069_maps_and_records_without_end_are_refused_before_they_are_in_memory() {
+    let refused = |tar: &mut dyn io::Read| {
+        let scratch = Unpacked::new();
+        let root = rustix::fs::open(scratch.path(""), OFlags::DIRECTORY, Mode::empty()).unwrap();
+        diag::chain(&fill(&root, &Limits::default(), tar).unwrap_err())
+    };
+    let mut record = Header::new_ustar();
+    record.set_entry_type(EntryType::XHeader);
+    record.set_size(1 << 30);
+    record.set_cksum();
+    let mut tar = io::Read::chain(&record.as_bytes()[..], io::repeat(b'1'));
+    assert!(refused(&mut tar).contains("too large"));
+    // A sparse file whose map always has one block more.
+    let mut sparse = Header::new_gnu();
+    sparse.set_entry_type(EntryType::GNUSparse);
+    sparse.set_size(0);
+    sparse.as_gnu_mut().unwrap().isextended = [1];
+    sparse.as_gnu_mut().unwrap().realsize.copy_from_slice(b"00000000000\0");
+    sparse.set_cksum();
+    let mut block = [0_u8; 512];
+    block[504] = 1;
+    struct Endless([u8; 512], usize);
+    impl io::Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            for byte in buffer.iter_mut() {
+                *byte = self.0[self.1 % 512];
+                self.1 += 1;
+            }
+            Ok(buffer.len())
+        }
+    }
+    let mut tar = io::Read::chain(&sparse.as_bytes()[..], Endless(block, 0));
+    let text = refused(&mut tar);
+    assert!(text.contains("too large"), "{text}");
+}

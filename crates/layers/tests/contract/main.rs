@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+mod headers;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
