@@ -7,6 +7,7 @@ mod bpf;
 mod clone;
 mod fdpass;
 mod mount;
+mod network;
 mod process;
 mod seccomp;
 mod signal;
@@ -18,6 +19,7 @@ pub use fdpass::{receive_with_fd, send_with_fd};
 pub use mount::{
     MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, set_mount_attributes,
 };
+pub use network::{enter_new_network, explain_netlink_errors};
 pub use process::{
     become_user, exec_at, exec_path, exit_now, forget_program_pages, inherited, join_new_session_keyring,
     set_cloexec_from, unshare_cgroup_namespace, wait_for,
