@@ -27,7 +27,7 @@ use testkit::{Engine, command};
 /// A file, split where the cases end.
 fn run(file: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("e2e/corpus").join(file);
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = std::fs::read_to_string(&path).expect("a file of the corpus");
     let engine = Engine::isolated();
     let mut corpus = Corpus { image: engine.busybox(), engine, baselines: BTreeMap::new(), number: 0 };
     let (mut written, mut wrong) = (String::new(), String::new());
@@ -36,7 +36,7 @@ fn run(file: &str) {
         let _ = write!(written, "{recorded}\n\n");
     }
     if corpus.engine.is_peer() && std::env::var_os("KETCH_RECORD").is_some() {
-        std::fs::write(&path, format!("{}\n", written.trim_end())).unwrap();
+        std::fs::write(&path, format!("{}\n", written.trim_end())).expect("writing the recording");
         return;
     }
     assert!(wrong.is_empty(), "{}", wrong);
@@ -63,7 +63,7 @@ fn steps(case: &str) -> (Vec<&str>, Vec<Step<'_>>) {
     for line in case.lines() {
         match (line.split_at_checked(2), steps.last_mut()) {
             (Some(("$ ", line)), _) => {
-                steps.push(Step { line, expected: Vec::new(), differs: None, words_differ: None })
+                steps.push(Step { line, expected: Vec::new(), differs: None, words_differ: None });
             }
             (Some(("~ ", why)), Some(step)) => step.differs = Some(why),
             (Some(("% ", why)), Some(step)) => step.words_differ = Some(why),
@@ -206,7 +206,7 @@ impl Corpus {
 
     fn inspected(&self, name: &str) -> Vec<(String, Value)> {
         let output = command::run(self.engine.docker_command().args(["container", "inspect", name]));
-        let found: Value = serde_json::from_str(&output.ok()).unwrap();
+        let found: Value = serde_json::from_str(&output.ok()).expect("inspect answers with JSON");
         let found = &found[0];
         let mut fields = Vec::new();
         for part in ["HostConfig", "Config"] {

@@ -24,6 +24,7 @@ mod errors;
 mod events;
 mod exec;
 mod far_engines;
+mod faults;
 mod handover;
 mod health;
 mod hostile_images;

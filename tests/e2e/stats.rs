@@ -23,7 +23,7 @@ fn busy(engine: &Engine) -> String {
 }
 
 fn line(stream: &mut testkit::http::Exchange) -> String {
-    stream.next_line().unwrap().unwrap_or_default()
+    stream.next_line().expect("a stream of figures").unwrap_or_default()
 }
 
 // covers: api GET /containers/{id}/stats

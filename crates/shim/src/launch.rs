@@ -106,6 +106,11 @@ pub(crate) fn socket_path(run_dir: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}/{SOCKET}", run_dir.as_raw_fd())
 }
 
+/// The socket's whole path, for those who only look at it.
+pub(crate) fn socket_in(run_dir: &Path) -> std::path::PathBuf {
+    run_dir.join(SOCKET)
+}
+
 /// Removes what an earlier shim of the same container left.
 pub(crate) fn unlink_socket(run_dir: BorrowedFd<'_>) -> io::Result<()> {
     match rustix::fs::unlinkat(run_dir, SOCKET, rustix::fs::AtFlags::empty()) {

@@ -29,7 +29,8 @@ const CHUNK: usize = 64 * 1024;
 
 /// One container.
 pub(crate) struct Shim {
-    run_dir: PathBuf,
+    /// The socket's name and inode, as long as they are ours.
+    door: Option<(PathBuf, u64)>,
     container_dir: PathBuf,
     /// What every process of the container is confined by.
     seccomp: Option<runtime::Filter>,
@@ -58,7 +59,7 @@ enum Source {
 impl Shim {
     pub(crate) fn new(launch: Launch, cgroup: runtime::Cgroup, init: Task) -> Self {
         Self {
-            run_dir: launch.run_dir,
+            door: inode(&launch.run_dir).map(|inode| (launch.run_dir, inode)),
             container_dir: launch.container_dir,
             seccomp: launch.seccomp,
             cgroup,
@@ -85,10 +86,18 @@ impl Shim {
             }
             self.drop_gone();
         }
-        if let Ok(folder) = std::fs::File::open(&self.run_dir) {
+        self.close_door();
+        0
+    }
+
+    /// Takes the socket's name away, once: after that it may be the next shim's of the same container.
+    fn close_door(&mut self) {
+        if let Some((folder, own)) = self.door.take()
+            && inode(&folder) == Some(own)
+            && let Ok(folder) = std::fs::File::open(folder)
+        {
             let _ = crate::launch::unlink_socket(folder.as_fd());
         }
-        0
     }
 
     /// Process 1. It is never taken out of the list.
@@ -382,8 +391,9 @@ impl Shim {
         let _ = self.cgroup.delete();
         // A container that never ran has no exit: its failure was told to who asked for the start.
         let started = self.init().was_started();
-        if started {
-            self.record(&exit);
+        // As soon as somebody is told, the container may be started again with another shim.
+        if !started || self.record(&exit) {
+            self.close_door();
         }
         self.end(Key::INIT, &exit, started);
     }
@@ -409,9 +419,9 @@ impl Shim {
     }
 
     /// On disk before anybody is told. A disk that takes nothing can't be waited for: those who are connected are told
-    /// all the same.
-    fn record(&self, exit: &Exit) {
-        let _ = exit::write(&self.container_dir, exit);
+    /// all the same, and the next engine may ask.
+    fn record(&self, exit: &Exit) -> bool {
+        exit::write(&self.container_dir, exit).is_ok()
     }
 
     /// Everything that a process wrote before it ended is in its pipes by now.
@@ -453,6 +463,12 @@ impl Shim {
             self.leave_at = Some(late + PATIENCE);
         }
     }
+}
+
+/// Of the socket in a run directory.
+fn inode(run_dir: &std::path::Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(crate::launch::socket_in(run_dir)).ok().map(|meta| meta.ino())
 }
 
 pub(crate) fn refused(message: &str) -> FromShim {

@@ -4,8 +4,11 @@
 //! shim. It holds nothing that a running container needs: when it goes, the shim goes on.
 
 mod health;
+mod lost;
 mod networks;
 mod pause;
+mod recover;
+mod rename;
 mod signal;
 mod update;
 
@@ -15,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use ::state::Durability;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
-use shim::protocol::{FailureKind, FromShim, ShimState, ToShim};
+use shim::protocol::{FailureKind, FromShim, ToShim};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{mpsc, watch};
@@ -350,105 +353,6 @@ impl Actor {
         Next::Restart
     }
 
-    /// The shim hung up. If it left an exit behind, that is what happened; if not, it was killed.
-    async fn shim_gone(&mut self) {
-        self.shim = None;
-        let id = self.container().id.clone();
-        let folder = self.shared.places(&id).durable;
-        let exit = blocking(move || Ok(shim::read_exit(&folder))).await;
-        let exit = match exit {
-            Ok(Ok(Some(exit))) => from_shim(&exit),
-            _ => Exit {
-                code: 137,
-                oom_killed: false,
-                at: SystemTime::now(),
-                error: Error::ShimLost(id).to_string(),
-            },
-        };
-        match self.container().state {
-            State::Starting => drop(self.advance(Event::Failed(exit, self.container().past.started))),
-            _ => self.exited(exit).await,
-        }
-    }
-
-    // ── after a restart of the engine ──
-
-    /// The record says that it runs; the shim knows.
-    async fn recover(&mut self) {
-        if !matches!(self.container().state, State::Restarting { .. }) {
-            self.find_shim().await;
-        }
-        self.view.settled = true;
-        self.publish();
-    }
-
-    /// Those that their policy wants to run do so with the engine, whether it found them waiting or at rest.
-    fn plan_after_engine_start(&mut self) {
-        let Container { state, host, past, .. } = &self.view.container;
-        let wanted = match state {
-            State::Restarting { .. } => true,
-            State::Exited { exit, started: Some(_) } if self.view.exits == 0 => {
-                restart::is_wanted(&host.restart_policy, exit.code, past)
-            }
-            _ => false,
-        };
-        if wanted && self.plan.retry.is_none() {
-            self.plan.retry = Some(Instant::now());
-        }
-    }
-
-    async fn find_shim(&mut self) {
-        let places = self.shared.places(&self.container().id);
-        let connected = blocking(move || Ok(shim::connect(&places.volatile))).await;
-        match connected.and_then(|stream| self.greet(stream)) {
-            Ok(()) => match hear(&mut self.shim).await {
-                Some(FromShim::Hello { state, frozen, .. }) => {
-                    self.resume(state).await;
-                    self.note_frozen(frozen);
-                }
-                _ => self.shim_gone().await,
-            },
-            Err(_) => self.shim_gone().await,
-        }
-    }
-
-    fn greet(&mut self, stream: Result<std::os::unix::net::UnixStream, shim::Error>) -> Result<(), Error> {
-        let lost = |_| Error::ShimLost(self.container().id.clone());
-        let stream = stream.map_err(|_| Error::ShimLost(self.container().id.clone()))?;
-        let stream = link::adopt(stream).map_err(lost)?;
-        self.connect(stream);
-        Ok(())
-    }
-
-    async fn resume(&mut self, state: ShimState) {
-        let result = match (state, &self.container().state) {
-            // The engine went between making process 1 and letting it run.
-            (ShimState::Created { pid }, _) => self.finish_start(pid).await,
-            (ShimState::Running { pid }, State::Starting) => self.started(pid),
-            (ShimState::Running { .. }, _) => {
-                self.watch_health();
-                Ok(())
-            }
-            (ShimState::Exited(exit), State::Starting) => {
-                let started = self.started(0);
-                self.exited(from_shim(&exit)).await;
-                started
-            }
-            (ShimState::Exited(exit), _) => {
-                self.exited(from_shim(&exit)).await;
-                Ok(())
-            }
-        };
-        if let Err(error) = result {
-            tracing::warn!(
-                container = self.container().short_id(),
-                error = diag::chain(&error),
-                "not resumed"
-            );
-            self.shim_gone().await;
-        }
-    }
-
     // ── the end ──
 
     async fn remove_if_asked(&mut self) {
@@ -489,31 +393,6 @@ impl Actor {
         self.view.removed = true;
         self.publish();
         self.shared.emit(self.container(), "destroy", &[]);
-        Ok(())
-    }
-
-    // ── the name ──
-
-    /// Takes another name, as it was `asked` for.
-    fn rename(&mut self, asked: &str) -> Result<(), Error> {
-        let (old, new) = (self.container().name.clone(), asked.strip_prefix('/').unwrap_or(asked).to_owned());
-        if new.is_empty() {
-            return Err(Error::EmptyName);
-        }
-        if new == old {
-            return Err(Error::SameName);
-        }
-        let id = self.container().id.clone();
-        let claimed = create::check_name(&new, &format!("/{new}")).and_then(|()| self.index.claim(&new, &id));
-        claimed.map_err(|error| Error::Rename(Box::new(error)))?;
-        self.view.container.name.clone_from(&new);
-        if let Err(error) = self.record() {
-            self.index.release(&new);
-            self.view.container.name = old;
-            return Err(error);
-        }
-        self.index.release(&old);
-        self.shared.emit(self.container(), "rename", &[("oldName", format!("/{old}"))]);
         Ok(())
     }
 

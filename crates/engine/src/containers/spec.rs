@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use oci_spec::runtime as rt;
@@ -319,6 +320,13 @@ fn shared_memory(host: &HostConfig, joined: &Joined) -> Option<rt::Mount> {
     }
 }
 
+/// Below the parent that was asked for, or the engine's.
+pub(super) fn cgroup_path(container: &Container, settings: &Settings) -> PathBuf {
+    let asked = &container.host.cgroup_parent;
+    let parent = if asked.is_empty() { &settings.cgroup_parent } else { asked };
+    format!("{parent}/{}", container.id).into()
+}
+
 fn linux(container: &Container, settings: &Settings, joined: &Joined) -> Result<rt::Linux, Error> {
     let host = &container.host;
     let (mut nodes, rules) = devices::requested(host)?;
@@ -326,7 +334,6 @@ fn linux(container: &Container, settings: &Settings, joined: &Joined) -> Result<
         nodes.extend(devices::of_host());
     }
     let paths = |given: &Option<Vec<String>>| given.clone();
-    let parent = if host.cgroup_parent.is_empty() { &settings.cgroup_parent } else { &host.cgroup_parent };
     let mut linux = rt::Linux::default();
     linux
         .set_namespaces(Some(namespaces(host, joined)))
@@ -334,7 +341,7 @@ fn linux(container: &Container, settings: &Settings, joined: &Joined) -> Result<
         .set_sysctl(host.sysctls.clone().map(HashMap::from_iter))
         .set_masked_paths(paths(&host.masked_paths))
         .set_readonly_paths(paths(&host.readonly_paths))
-        .set_cgroups_path(Some(format!("{parent}/{}", container.id).into()))
+        .set_cgroups_path(Some(cgroup_path(container, settings)))
         .set_resources(Some(resources(host, rules)));
     Ok(linux)
 }

@@ -17,7 +17,7 @@ impl Pass<'_> {
         self.post(&path("restart?t=0"), &Value::Null)?;
         let id = super::id_in(&self.post(&path("exec"), &json!({"Cmd": ["touch", "/new"]}))?);
         self.post(&format!("/exec/{id}/start"), &json!({"Detach": true}))?;
-        for _ in 0..1000 {
+        for _ in 0..100_000 {
             if self.get(&format!("/exec/{id}/json"))?.json()["ExitCode"].is_number() {
                 break;
             }
@@ -53,7 +53,7 @@ impl Pass<'_> {
 
     /// A health that is known is another answer than one that isn't.
     fn until_checked(&mut self, name: &str) -> anyhow::Result<()> {
-        for _ in 0..1000 {
+        for _ in 0..100_000 {
             if self.get(&format!("/containers/{name}/json"))?.json()["State"]["Health"]["Log"][0].is_object()
             {
                 break;
