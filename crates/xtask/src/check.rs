@@ -11,7 +11,7 @@ use crate::process::{self, cargo, workspace};
 
 /// Who may call whom. An arrow that isn't here is an error; so is a crate that isn't.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("ketch", &["api", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
+    ("ketch", &["api", "bundle", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
     // faces
     ("demo", &[]),
     // `manifest` speaks to registries itself, as docker's does: there is no route for it.
@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
     ("api", &["about", "diag", "engine", "oci", "serving"]),
     ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving"]),
+    ("bundle", &["about", "diag", "flags", "runtime", "sys"]),
     // decides
     ("engine", &["content", "diag", "distribution", "layers", "oci", "runtime", "shim", "state", "sys"]),
     // stores and drivers
