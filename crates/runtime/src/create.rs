@@ -142,7 +142,7 @@ fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
                 linux: Some(linux),
                 in_user_namespace: namespaces.has_own_users(),
                 start_hooks: start_hooks(spec).map(|hooks| (hooks, state.clone())),
-                stdio: request.stdio,
+                stdio: Cell::new(Some(request.stdio)),
                 preserved: request.manner.preserved,
                 keyring: request.manner.keyring,
                 gate: request.manner.gate,

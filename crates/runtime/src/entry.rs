@@ -31,7 +31,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) linux: Option<&'a Linux>,
     pub(crate) in_user_namespace: bool,
     pub(crate) start_hooks: Option<(&'a [Hook], HookState<'a>)>,
-    pub(crate) stdio: Stdio,
+    /// Until they are where the program has them: whoever reads them waits for the last copy to go.
+    pub(crate) stdio: Cell<Option<Stdio>>,
     pub(crate) preserved: u32,
     pub(crate) keyring: Keyring,
     pub(crate) gate: Gate,
@@ -97,6 +98,7 @@ impl Entry<'_> {
 
     /// Puts the streams at 0, 1 and 2 and gives them to the container's user, who could not reopen them otherwise.
     fn standard_streams(&self, terminal: Option<Terminal>) -> Result<(), Error> {
+        let stdio = self.stdio.take();
         if let Some(Terminal { master, slave }) = terminal {
             if let Some(size) = self.process.console_size() {
                 let window = rustix::termios::Winsize {
@@ -116,7 +118,8 @@ impl Entry<'_> {
                 .doing("hand the terminal over");
         }
         let uid = Uid::from_raw(self.process.user().uid());
-        let streams = [self.stdio.stdin.as_fd(), self.stdio.stdout.as_fd(), self.stdio.stderr.as_fd()];
+        let Some(stdio) = stdio else { return Ok(()) };
+        let streams = [stdio.stdin.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
         for stream in streams {
             let stat = fstat(stream).doing("look at a standard stream")?;
             // The host's /dev/null stays the host's.

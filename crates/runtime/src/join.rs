@@ -64,7 +64,7 @@ pub fn join(request: Joining<'_>) -> Result<Waiting, Error> {
             linux: request.linux,
             in_user_namespace: different.users,
             start_hooks: None,
-            stdio: request.stdio,
+            stdio: Cell::new(Some(request.stdio)),
             preserved: request.manner.preserved,
             keyring: request.manner.keyring,
             gate: request.manner.gate,

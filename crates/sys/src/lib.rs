@@ -21,7 +21,7 @@ pub use mount::{
     set_mount_attributes,
 };
 pub use process::{
-    become_user, exec_at, exec_path, exit_now, forget_program_pages, inherited, is_open,
+    become_user, close_inherited, exec_at, exec_path, exit_now, forget_program_pages, inherited, is_open,
     join_new_session_keyring, pass_on, set_cloexec_from, unshare_cgroup_namespace, unshare_time_namespace,
     wait_for,
 };

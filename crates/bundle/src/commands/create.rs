@@ -84,9 +84,9 @@ struct Made {
 
 fn make(context: &Context, flags: &Matches, starting: Starting) -> Result<Made, Error> {
     let id = &flags.args[0];
+    let preserved = preserved(flags)?;
     let bundle = Bundle::open(flags.find("bundle"))?;
     check_console(flags, &bundle, starting)?;
-    let preserved = preserved(flags)?;
     let compiled = bundle.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let seccomp = compiled.map(runtime::compile_seccomp).transpose()?;
     let root = bundle.mount_root()?;
@@ -210,6 +210,7 @@ pub(crate) fn manner(flags: &Matches) -> Manner {
 }
 
 /// How many descriptors after the standard streams are the program's: those of socket activation, and those asked for.
+/// All others that we were given are closed, so this comes before anything is opened.
 pub(crate) fn preserved(flags: &Matches) -> Result<u32, Error> {
     let listening = std::env::var("LISTEN_FDS").ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
     let wanted = u32::try_from(flags.uint("preserve-fds")).unwrap_or(u32::MAX);
@@ -217,6 +218,9 @@ pub(crate) fn preserved(flags: &Matches) -> Result<u32, Error> {
     let closed = (3..count.saturating_add(3)).find(|n| !i32::try_from(*n).is_ok_and(sys::is_open));
     match closed {
         Some(number) => Err(Error::Invalid(format!("--preserve-fds: descriptor {number} is not open"))),
-        None => Ok(count),
+        None => {
+            sys::close_inherited(3 + count).doing("close descriptors")?;
+            Ok(count)
+        }
     }
 }

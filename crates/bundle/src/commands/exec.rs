@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::{Context, foreground, process};
 
 pub(crate) fn exec(context: &Context, flags: &Matches) -> Result<i32, Error> {
+    let preserved = preserved(flags)?;
     let container = Container::load(&context.root, &flags.args[0])?;
     let process = process::of(flags, &container.record.spec, &flags.args[1..])?;
     let status = container.require("exec in", &[Status::Created, Status::Running, Status::Paused])?;
@@ -31,7 +32,7 @@ pub(crate) fn exec(context: &Context, flags: &Matches) -> Result<i32, Error> {
         stdio: streams()?,
         linux: container.record.spec.linux().as_ref(),
         state: Some(container.hook_state(status_word(status), container.pid())),
-        manner: Manner { preserved: preserved(flags)?, ..manner(flags) },
+        manner: Manner { preserved, ..manner(flags) },
     })?;
     let mut terminal = waiting.console.take();
     let started = tell(flags, &waiting, &mut terminal).and_then(|()| Ok(waiting.start()?));

@@ -18,9 +18,12 @@ const MAX_DEPTH: usize = 128;
 
 pub(super) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
     let own = rustix::fs::fstat(from)?;
-    rustix::fs::fchmod(to, Mode::from_raw_mode(own.st_mode & 0o7777))?;
-    rustix::fs::fchown(to, Some(Uid::from_raw(own.st_uid)), Some(Gid::from_raw(own.st_gid)))?;
-    entries(from, to, 0)
+    // A new mount's descriptor only names it.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let to = openat(to, ".", flags, Mode::empty())?;
+    rustix::fs::fchmod(&to, Mode::from_raw_mode(own.st_mode & 0o7777))?;
+    rustix::fs::fchown(&to, Some(Uid::from_raw(own.st_uid)), Some(Gid::from_raw(own.st_gid)))?;
+    entries(from, to.as_fd(), 0)
 }
 
 fn entries(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
