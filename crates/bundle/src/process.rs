@@ -72,7 +72,9 @@ fn add_capabilities(process: &mut Process, names: &[String]) -> Result<(), Error
             .map_err(|_| Error::Invalid(format!("--cap: unknown capability {name:?}")))
     });
     let added = added.collect::<Result<Capabilities, _>>()?;
-    let mut sets = process.capabilities().clone().unwrap_or_else(LinuxCapabilities::default);
+    // The type's own default has some in it.
+    let none = || serde_json::from_str::<LinuxCapabilities>("{}").unwrap_or_default();
+    let mut sets = process.capabilities().clone().unwrap_or_else(none);
     let with = |set: &Option<Capabilities>| Some(set.iter().flatten().chain(&added).copied().collect());
     let (bounding, effective, permitted) =
         (with(sets.bounding()), with(sets.effective()), with(sets.permitted()));

@@ -70,12 +70,8 @@ fn archive(kernel: &Kernel) -> anyhow::Result<Vec<u8>> {
     let ketch = process::ketch("debug")?;
     let script = process::workspace().join("tests/vm/inside.sh");
     let busybox = PathBuf::from("/bin/busybox");
-    let contents = [
-        ("ketch", &ketch),
-        ("init", &script),
-        ("bin/busybox", &busybox),
-        ("loop.ko", &kernel.loop_module),
-    ];
+    let contents =
+        [("ketch", &ketch), ("init", &script), ("bin/busybox", &busybox), ("loop.ko", &kernel.loop_module)];
     for (name, path) in contents {
         entry(&mut out, name, 0o100_755, &fs::read(path).with_context(|| path.display().to_string())?)?;
     }
