@@ -8,6 +8,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::WaitIdStatus;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use sys::SignalDescriptor;
 
 use crate::error::{Doing, Error};
 
@@ -16,13 +17,21 @@ const SIGCHLD: i32 = 17;
 const SIGURG: i32 = 23;
 const SIGWINCH: i32 = 28;
 
+/// Our signals, which are the process' from the moment there is one: taken before, or they would end us in between.
+pub(crate) fn take_signals() -> Result<SignalDescriptor, Error> {
+    SignalDescriptor::of_all().doing("take the signals")
+}
+
 /// Waits for a child of ours and returns its exit code.
-pub(crate) fn wait(pidfd: &OwnedFd, terminal: Option<OwnedFd>) -> Result<i32, Error> {
-    let signals = sys::SignalDescriptor::of_all().doing("take the signals")?;
+pub(crate) fn wait(
+    pidfd: &OwnedFd,
+    terminal: Option<OwnedFd>,
+    signals: &SignalDescriptor,
+) -> Result<i32, Error> {
     let relay = terminal.map(Relay::new).transpose().doing("take over the terminal")?;
     let mut relay = relay;
     loop {
-        if poll_once(pidfd, &signals, relay.as_mut()).doing("wait for the process")? {
+        if poll_once(pidfd, signals, relay.as_mut()).doing("wait for the process")? {
             break;
         }
     }
@@ -37,11 +46,7 @@ fn code(status: &WaitIdStatus) -> i32 {
 }
 
 /// Whether the process has ended.
-fn poll_once(
-    pidfd: &OwnedFd,
-    signals: &sys::SignalDescriptor,
-    relay: Option<&mut Relay>,
-) -> io::Result<bool> {
+fn poll_once(pidfd: &OwnedFd, signals: &SignalDescriptor, relay: Option<&mut Relay>) -> io::Result<bool> {
     let stdin = rustix::stdio::stdin();
     let mut fds = vec![PollFd::new(pidfd, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
     if let Some(relay) = &relay {

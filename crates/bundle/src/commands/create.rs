@@ -13,7 +13,7 @@ use crate::store::{Folder, Init, Record};
 use crate::{Context, console, foreground};
 
 pub(crate) fn create(context: &Context, flags: &Matches) -> Result<i32, Error> {
-    let made = make(context, flags, Starting::Later)?;
+    let made = make(context, flags, Starting::Later, preserved(flags)?)?;
     context.log.debug(&format!("created {}", made.id));
     Ok(0)
 }
@@ -31,7 +31,9 @@ pub(crate) fn start(context: &Context, flags: &Matches) -> Result<i32, Error> {
 }
 
 pub(crate) fn run(context: &Context, flags: &Matches) -> Result<i32, Error> {
-    let mut made = make(context, flags, Starting::Now)?;
+    let preserved = preserved(flags)?;
+    let signals = if flags.bool("detach") { None } else { Some(foreground::take_signals()?) };
+    let mut made = make(context, flags, Starting::Now, preserved)?;
     let id = &made.id;
     let started = made.waiting.start().map_err(Error::from).and_then(|()| {
         let (container, _lock) = Container::lock(&context.root, id)?;
@@ -43,10 +45,8 @@ pub(crate) fn run(context: &Context, flags: &Matches) -> Result<i32, Error> {
         remove(context, id)?;
         return Err(error);
     }
-    if flags.bool("detach") {
-        return Ok(0);
-    }
-    let code = foreground::wait(&made.waiting.pidfd, made.terminal)?;
+    let Some(signals) = signals else { return Ok(0) };
+    let code = foreground::wait(&made.waiting.pidfd, made.terminal, &signals)?;
     if !flags.bool("keep") {
         remove(context, id)?;
     }
@@ -82,9 +82,8 @@ struct Made {
     terminal: Option<OwnedFd>,
 }
 
-fn make(context: &Context, flags: &Matches, starting: Starting) -> Result<Made, Error> {
+fn make(context: &Context, flags: &Matches, starting: Starting, preserved: u32) -> Result<Made, Error> {
     let id = &flags.args[0];
-    let preserved = preserved(flags)?;
     let bundle = Bundle::open(flags.find("bundle"))?;
     check_console(flags, &bundle, starting)?;
     let compiled = bundle.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());

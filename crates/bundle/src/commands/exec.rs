@@ -22,6 +22,7 @@ pub(crate) fn exec(context: &Context, flags: &Matches) -> Result<i32, Error> {
     }
     let detach = flags.bool("detach");
     check_terminal(process.terminal() == Some(true), detach, flags.find("console-socket").is_some())?;
+    let signals = if detach { None } else { Some(foreground::take_signals()?) };
     let cgroup = container.cgroup()?;
     let init = container.pidfd()?;
     let mut waiting = runtime::join(Joining {
@@ -41,7 +42,10 @@ pub(crate) fn exec(context: &Context, flags: &Matches) -> Result<i32, Error> {
         let _ = sys::wait_for(&waiting.pidfd);
         return Err(error);
     }
-    if detach { Ok(0) } else { foreground::wait(&waiting.pidfd, terminal) }
+    match signals {
+        None => Ok(0),
+        Some(signals) => foreground::wait(&waiting.pidfd, terminal, &signals),
+    }
 }
 
 fn status_word(status: Status) -> &'static str {
