@@ -203,5 +203,9 @@ fn containerd_and_dockerd_run_containers_with_it() {
     assert_eq!(docker(&["run", "--rm", "--network", "none", "busybox:callers", "nosuch"]).code, 127);
     drop(dockerd);
     drop(containerd);
+    // dockerd leaves the namespaces of its networks.
+    for mount in testkit::leaks::mounts(scratch.path()) {
+        run(Command::new("umount").args(["-l", mount.split(' ').nth(4).unwrap_or(&mount)])).ok();
+    }
     scratch.remove();
 }
