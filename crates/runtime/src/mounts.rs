@@ -151,7 +151,9 @@ impl Planned {
             let from = from.doing(&doing("open what goes into"))?;
             copy_up::copy(from.as_fd(), mount.as_fd()).doing(&doing("fill"))?;
         }
-        self.options.apply(mount.as_fd(), &self.destination)?;
+        if self.options.copy_up || self.options.say_more_than_new() {
+            self.options.apply(mount.as_fd(), &self.destination)?;
+        }
         attach(mount.as_fd(), target.as_fd(), &self.destination)
     }
 

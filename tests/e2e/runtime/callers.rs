@@ -205,7 +205,7 @@ fn containerd_and_dockerd_run_containers_with_it() {
     drop(containerd);
     // dockerd leaves the namespaces of its networks.
     for mount in testkit::leaks::mounts(scratch.path()) {
-        run(Command::new("umount").args(["-l", mount.split(' ').nth(4).unwrap_or(&mount)])).ok();
+        run(Command::new("umount").args(["-l", mount.split(' ').nth(5).unwrap_or(&mount)])).ok();
     }
     scratch.remove();
 }

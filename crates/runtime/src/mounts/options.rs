@@ -129,6 +129,11 @@ impl Options {
         Ok(())
     }
 
+    /// A new mount is made with the attributes that it is to have, and is private.
+    pub(crate) fn say_more_than_new(&self) -> bool {
+        self.propagation.is_some() || self.deep_set != 0 || self.deep_clear != 0
+    }
+
     /// Gives a mount that is attached nowhere its attributes and its propagation.
     pub(crate) fn apply(&self, mount: BorrowedFd<'_>, destination: &Path) -> Result<(), Error> {
         // A mount shares nothing with the host unless that was asked for.
