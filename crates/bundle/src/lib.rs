@@ -20,6 +20,7 @@ mod files;
 mod foreground;
 mod log;
 mod process;
+mod protect;
 mod signals;
 mod store;
 mod table;

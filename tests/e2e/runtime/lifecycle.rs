@@ -68,6 +68,25 @@ fn a_paused_container_waits_and_can_still_be_killed() {
     bundles.finish();
 }
 
+/// What a container can get hold of as `/proc/1/exe` is our executable until it is its program: not to be written to.
+#[test]
+fn the_runtime_s_executable_is_on_a_read_only_mount() {
+    let bundles = Bundles::new();
+    let id = bundles.create("exe", "true", &json!({}));
+    let state: Value = serde_json::from_str(&bundles.ketch(&["state", &id]).ok()).unwrap();
+    let seen = rustix::fs::statvfs(format!("/proc/{}/exe", state["pid"])).unwrap();
+    assert!(seen.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    // As a program it is the container's to run, and nothing more.
+    let bundle = bundles.bundle("itself", "", &json!({}));
+    let mut spec: Value = serde_json::from_slice(&fs::read(bundle.join("config.json")).unwrap()).unwrap();
+    spec["process"]["args"] = json!(["/proc/self/exe", "runtime", "--version"]);
+    fs::write(bundle.join("config.json"), spec.to_string()).unwrap();
+    let output = bundles.ketch(&["run", "-b", bundle.to_str().unwrap(), &bundles.id("itself")]);
+    assert!(output.code == 0 || output.stderr.starts_with("exec"), "{}", output.stderr);
+    bundles.ketch(&["delete", &id]).ok();
+    bundles.finish();
+}
+
 #[test]
 fn of_two_starts_at_once_one_starts() {
     let bundles = Bundles::new();

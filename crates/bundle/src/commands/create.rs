@@ -10,9 +10,10 @@ use crate::container::{Container, Status, began};
 use crate::error::{Doing, Error};
 use crate::files::{Bundle, duplicate_stream, write_whole};
 use crate::store::{Folder, Init, Record};
-use crate::{Context, console, foreground};
+use crate::{Context, console, foreground, protect};
 
 pub(crate) fn create(context: &Context, flags: &Matches) -> Result<i32, Error> {
+    protect::ensure()?;
     let made = make(context, flags, Starting::Later, preserved(flags)?)?;
     context.log.debug(&format!("created {}", made.id));
     Ok(0)
@@ -31,6 +32,7 @@ pub(crate) fn start(context: &Context, flags: &Matches) -> Result<i32, Error> {
 }
 
 pub(crate) fn run(context: &Context, flags: &Matches) -> Result<i32, Error> {
+    protect::ensure()?;
     let preserved = preserved(flags)?;
     let signals = if flags.bool("detach") { None } else { Some(foreground::take_signals()?) };
     let mut made = make(context, flags, Starting::Now, preserved)?;

@@ -8,9 +8,10 @@ use runtime::{Joining, Manner};
 use crate::commands::create::{check_terminal, manner, preserved, streams, tell};
 use crate::container::{Container, Status};
 use crate::error::Error;
-use crate::{Context, foreground, process};
+use crate::{Context, foreground, process, protect};
 
 pub(crate) fn exec(context: &Context, flags: &Matches) -> Result<i32, Error> {
+    protect::ensure()?;
     let preserved = preserved(flags)?;
     let container = Container::load(&context.root, &flags.args[0])?;
     let process = process::of(flags, &container.record.spec, &flags.args[1..])?;
