@@ -60,10 +60,10 @@ fn wrong_values() -> Vec<Value> {
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(key, inner)| places(inner, &format!("{at}/{key}"), found))
+            map.iter().for_each(|(key, inner)| places(inner, &format!("{at}/{key}"), found));
         }
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(n, inner)| places(inner, &format!("{at}/{n}"), found))
+            list.iter().enumerate().for_each(|(n, inner)| places(inner, &format!("{at}/{n}"), found));
         }
         _ => {}
     }

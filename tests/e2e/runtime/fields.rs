@@ -29,6 +29,7 @@ fn namespace(kind: &str) -> Value {
     json!({"linux": {"namespaces": [{"type": kind}]}})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "rows read better")]
 fn with(mut one: Value, other: Value) -> Value {
     super::merge(&mut one, &other);
     one
@@ -69,7 +70,7 @@ fn rows() -> Vec<Row> {
         row("namespaces: cgroup", namespace("cgroup"), "cut -d: -f3 /proc/self/cgroup | sort -u", "/"),
         row("namespaces: time", with(namespace("time"), json!({"linux": {"timeOffsets": {"boottime": {"secs": 5_000_000}}}})), "test $(cut -d. -f1 /proc/uptime) -ge 5000000 && echo later", "later"),
         row("namespaces: user", users.clone(), "id -u; tr -s ' ' </proc/self/uid_map; echo x >/dev/null && echo null", "0  0 100000 1000 null"),
-        row("namespaces: user, another user", with(users.clone(), json!({"process": {"user": {"uid": 9, "gid": 9}}})), "id -u; id -g", "9 9"),
+        row("namespaces: user, another user", with(users, json!({"process": {"user": {"uid": 9, "gid": 9}}})), "id -u; id -g", "9 9"),
         row("mounts: ro", mount("/t", "tmpfs", "t", &["ro"]), "touch /t/x 2>/dev/null || echo no", "no"),
         row("mounts: noexec", mount("/t", "tmpfs", "t", &["noexec", "nosuid", "nodev", "size=1m"]), "grep ' /t ' /proc/mounts | cut -d' ' -f4 | cut -d, -f1-5", "rw,nosuid,nodev,noexec,relatime"),
         row("mounts: noatime", mount("/t", "tmpfs", "t", &["noatime"]), "grep -o 'noatime' /proc/mounts", "noatime"),

@@ -1,5 +1,7 @@
 //! `ketch runtime`: bundles, by hand and by those who call a runtime.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 mod bad_input;
 mod broken_steps;
 mod callers;

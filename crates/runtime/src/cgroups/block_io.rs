@@ -60,7 +60,7 @@ fn weights(cgroup: &Cgroup, block: &LinuxBlockIo, v1: bool) -> Result<(), Error>
         let number = format!("{}:{}", device.major(), device.minor());
         match (has_bfq, v1) {
             (true, true) => {
-                set(cgroup, controller, "blkio.bfq.weight_device", &format!("{number} {weight}"))?
+                set(cgroup, controller, "blkio.bfq.weight_device", &format!("{number} {weight}"))?;
             }
             (true, false) => set(cgroup, controller, bfq, &format!("{number} {weight}"))?,
             (false, true) => set(cgroup, controller, "blkio.weight_device", &format!("{number} {weight}"))?,
