@@ -5,13 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Frame, Incoming};
+use serving::Body;
 use tokio::sync::mpsc;
-
-/// A reply's body.
-pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// No JSON that a client sends is longer.
 pub(crate) const MAX_JSON: usize = 4 << 20;

@@ -2,8 +2,9 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
+use serving::Body;
 
-use crate::body::{self, Body};
+use crate::body;
 
 pub(crate) type Reply = Response<Body>;
 

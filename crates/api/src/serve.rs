@@ -11,7 +11,6 @@ use hyper::body::Incoming;
 use serving::{Answer, Drain, Limits, Peer, Server};
 use tokio::sync::watch;
 
-use crate::body::Body;
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
@@ -30,7 +29,7 @@ pub struct Api {
 impl Api {
     /// Serves `engine` to clients of version `oldest` and later. The headers' limit is the usual one: registry
     /// credentials are the longest that are real.
-    pub fn server(engine: Arc<Engine>, oldest: ApiVersion) -> (Server<Self>, Drain) {
+    pub fn server(engine: Arc<Engine>, oldest: ApiVersion) -> (Server, Drain) {
         let drain = Drain::new(Limits::USUAL);
         let api = Self { engine, oldest, closing: drain.closing() };
         (drain.server(api), drain)
@@ -38,8 +37,6 @@ impl Api {
 }
 
 impl Answer for Api {
-    type Body = Body;
-
     async fn answer(&self, request: Request<Incoming>, _: &Peer) -> Reply {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();

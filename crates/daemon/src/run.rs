@@ -135,7 +135,7 @@ impl Daemon {
         }
     }
 
-    fn accept(&self, api: &Server<Api>) -> Result<JoinSet<()>, Error> {
+    fn accept(&self, api: &Server) -> Result<JoinSet<()>, Error> {
         let mut tasks = JoinSet::new();
         for listener in &self.listeners {
             let failed = |source| Error::Listen { host: listener.host.clone(), source };

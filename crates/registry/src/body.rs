@@ -11,17 +11,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use content::Ingest;
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use serving::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::error::Problem;
 use crate::manifest::MAX_MANIFEST;
-
-pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// What a transfer takes at once while there is room for it.
 const LARGE: usize = 256 << 10;

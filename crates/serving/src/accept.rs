@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::{Answer, Peer, Server, Tls};
+use crate::wire::Wire;
+use crate::{Peer, Server, Tls};
 
 /// A TLS handshake takes no longer than this.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
 /// Accepts for ever.
-pub async fn accept_unix<A: Answer>(listener: UnixListener, server: Server<A>) {
+pub async fn accept_unix(listener: UnixListener, server: Server) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(server.connection(stream, Peer::default()));
+                tokio::spawn(server.connection(Wire::Unix(stream), Peer::default()));
             }
             Err(error) => pause_after(&error).await,
         }
@@ -24,7 +25,7 @@ pub async fn accept_unix<A: Answer>(listener: UnixListener, server: Server<A>) {
 }
 
 /// Accepts for ever, with TLS if there are certificates.
-pub async fn accept_tcp<A: Answer>(listener: TcpListener, server: Server<A>, tls: Option<Arc<Tls>>) {
+pub async fn accept_tcp(listener: TcpListener, server: Server, tls: Option<Arc<Tls>>) {
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -36,13 +37,13 @@ pub async fn accept_tcp<A: Answer>(listener: TcpListener, server: Server<A>, tls
         let _ = stream.set_nodelay(true);
         let peer = Peer { address: Some(address), encrypted: tls.is_some() };
         let Some(tls) = &tls else {
-            tokio::spawn(server.connection(stream, peer));
+            tokio::spawn(server.connection(Wire::Tcp(stream), peer));
             continue;
         };
         let (server, acceptor) = (server.clone(), tls.acceptor());
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => server.connection(stream, peer).await,
+                Ok(Ok(stream)) => server.connection(Wire::Tls(Box::new(stream)), peer).await,
                 Ok(Err(error)) => tracing::info!(%error, "TLS handshake failed"),
                 Err(_) => tracing::info!("TLS handshake took too long"),
             }

@@ -9,17 +9,20 @@ mod patient;
 pub mod query;
 mod taken;
 mod tls;
+mod wire;
 
 use std::convert::Infallible;
-use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -31,21 +34,38 @@ use connections::{Busy, Connections, Member};
 use patient::Patient;
 pub use taken::{HangUp, take};
 pub use tls::{Tls, TlsError, TlsFiles, Verify};
+use wire::Wire;
 
 /// Anything that bytes come and go through.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
-/// What answers requests.
-pub trait Answer: Clone + Send + Sync + 'static {
-    type Body: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin + Send + 'static;
+/// What is answered.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
+/// What answers requests.
+pub trait Answer: Send + Sync + 'static {
     /// Answers one request; it may read the body while it does.
-    fn answer(
-        &self,
+    fn answer(&self, request: Request<Incoming>, peer: &Peer) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// An [`Answer`] behind a pointer: the server's code, which is large, exists once for all of them.
+trait Answering: Send + Sync {
+    fn answering<'a>(
+        &'a self,
         request: Request<Incoming>,
-        peer: &Peer,
-    ) -> impl Future<Output = Response<Self::Body>> + Send;
+        peer: &'a Peer,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>>;
+}
+
+impl<A: Answer> Answering for A {
+    fn answering<'a>(
+        &'a self,
+        request: Request<Incoming>,
+        peer: &'a Peer,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>> {
+        Box::pin(self.answer(request, peer))
+    }
 }
 
 /// Who is at the other end.
@@ -120,9 +140,9 @@ impl Drain {
     }
 
     /// The server that this switch ends.
-    pub fn server<A: Answer>(&self, answer: A) -> Server<A> {
+    pub fn server(&self, answer: impl Answer) -> Server {
         let (connections, finishing) = (self.connections.clone(), self.finishing.subscribe());
-        Server { answer, connections, finishing, limits: self.limits }
+        Server { answer: Arc::new(answer), connections, finishing, limits: self.limits }
     }
 
     /// Ends streams that would go on for ever and waits, at most this long, until no request is under way.
@@ -149,22 +169,18 @@ impl Drain {
 }
 
 /// One service for any number of listeners.
-#[derive(Debug, Clone)]
-pub struct Server<A> {
-    answer: A,
+#[derive(Clone)]
+pub struct Server {
+    answer: Arc<dyn Answering>,
     connections: Arc<Connections>,
     finishing: watch::Receiver<bool>,
     limits: Limits,
 }
 
-impl<A: Answer> Server<A> {
+impl Server {
     /// Serves one connection until it ends, is evicted, or the server drains. It counts from this call on, before the
     /// future is first polled, so that no drain overlooks it.
-    pub fn connection<S: Stream>(
-        &self,
-        stream: S,
-        peer: Peer,
-    ) -> impl Future<Output = ()> + Send + use<S, A> {
+    fn connection(&self, stream: Wire, peer: Peer) -> impl Future<Output = ()> + Send + use<> {
         let member = self.connections.join();
         let server = self.clone();
         async move {
@@ -176,14 +192,14 @@ impl<A: Answer> Server<A> {
         }
     }
 
-    async fn converse(mut self, stream: impl Stream, peer: Peer, member: Member) {
+    async fn converse(mut self, stream: Wire, peer: Peer, member: Member) {
         let service = service_fn({
             let (answer, member, until) = (self.answer.clone(), member.clone(), self.limits.busy);
             move |request| {
                 let (answer, member) = (answer.clone(), member.clone());
                 async move {
                     let busy = member.busy();
-                    let reply = answer.answer(request, &peer).await;
+                    let reply = answer.answering(request, &peer).await;
                     let busy = (until == Until::Sent).then_some(busy);
                     Ok::<_, Infallible>(reply.map(|body| Held { body, _busy: busy }))
                 }
@@ -230,19 +246,16 @@ async fn said(switch: &mut watch::Receiver<bool>) {
 }
 
 /// A body that keeps its connection busy until it is sent.
-struct Held<B> {
-    body: B,
+struct Held {
+    body: Body,
     _busy: Option<Busy>,
 }
 
-impl<B: Body + Unpin> Body for Held<B> {
-    type Data = B::Data;
-    type Error = B::Error;
+impl hyper::body::Body for Held {
+    type Data = Bytes;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

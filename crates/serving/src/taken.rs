@@ -14,14 +14,19 @@ use tokio::net::UnixStream;
 
 use crate::Stream;
 use crate::patient::Patient;
+use crate::wire::Wire;
 
 /// Takes the bytes of an upgraded connection over, with the means to notice that its client is gone, where there are any.
 #[must_use]
 pub fn take(upgraded: Upgraded) -> (Box<dyn Stream>, Option<HangUp>) {
-    match downcast::<TokioIo<Patient<UnixStream>>>(upgraded) {
+    match downcast::<TokioIo<Patient<Wire>>>(upgraded) {
         Ok(Parts { io, read_buf, .. }) => {
             let stream = io.into_inner();
-            let hang_up = HangUp::of(stream.get_ref()).ok();
+            let hang_up = match stream.get_ref() {
+                Wire::Unix(socket) => HangUp::of(socket).ok(),
+                // A peer that is gone looks like one that has nothing more to say.
+                Wire::Tcp(_) | Wire::Tls(_) => None,
+            };
             (Box::new(Rewound { rest: read_buf, stream }), hang_up)
         }
         Err(upgraded) => (Box::new(TokioIo::new(upgraded)), None),

@@ -7,6 +7,7 @@ mod bpf;
 mod clone;
 mod fdpass;
 mod mount;
+mod network;
 mod process;
 mod sched;
 mod seccomp;
@@ -20,6 +21,7 @@ pub use mount::{
     MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, map_ids,
     set_mount_attributes,
 };
+pub use network::{enter_new_network, explain_netlink_errors};
 pub use process::{
     become_user, close_inherited, exec_at, exec_path, exit_now, forget_program_pages, inherited, is_open,
     join_new_session_keyring, pass_on, set_cloexec_from, unshare_cgroup_namespace, unshare_time_namespace,

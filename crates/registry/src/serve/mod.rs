@@ -12,10 +12,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use serving::query::{self, Plus, Query};
-use serving::{Answer, Peer};
+use serving::{Answer, Body, Peer};
 
 use crate::auth::{Action, Auth, Caller};
-use crate::body::{self, Body, Room};
+use crate::body::{self, Room};
 use crate::cache::Cache;
 use crate::config::{EventAction, Settings};
 use crate::error::Problem;
@@ -60,8 +60,6 @@ pub(crate) struct Call {
 }
 
 impl Answer for Service {
-    type Body = Body;
-
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
         let begun = Instant::now();
         let line = self.0.settings.access_log.then(|| Line::new(&request, peer));
@@ -88,8 +86,6 @@ impl Answer for Service {
 pub(crate) struct Debug(pub(crate) Arc<Registry>);
 
 impl Answer for Debug {
-    type Body = Body;
-
     async fn answer(&self, request: Request<Incoming>, _: &Peer) -> Reply {
         let path = request.uri().path();
         match request.method() == Method::GET {

@@ -1,0 +1,212 @@
+//! The rules: few, and the same however many containers there are. What differs is in sets and maps.
+//!
+//! ```text
+//! forward      admin's rules │ known connections │ internal networks │ published ports │ between networks │ from outside
+//! input        internal networks don't reach the host
+//! raw          127.0.0.0/8 comes by no wire
+//! prerouting   to an address of this host: published ports
+//! output       the same for the host's own programs
+//! postrouting  containers go out under the host's address
+//! ```
+
+use netlink::Message;
+
+use super::message::{
+    Expressions, Hook, Meta, NETWORK_HEADER, Register, Set, TRANSPORT_HEADER, Type, Verdict, flush_chain,
+    flush_set, new_chain, new_rule, new_set, new_table,
+};
+
+pub(super) const BRIDGES: &str = "bridges";
+pub(super) const INTERNAL: &str = "internal";
+pub(super) const REACHABLE: &str = "reachable";
+pub(super) const MASQUERADED_4: &str = "masqueraded4";
+pub(super) const MASQUERADED_6: &str = "masqueraded6";
+pub(super) const PORTS_4: &str = "ports4";
+pub(super) const PORTS_4_AT: &str = "ports4_at";
+pub(super) const RANGES_4: &str = "ranges4";
+pub(super) const PORTS_6: &str = "ports6";
+pub(super) const PORTS_6_AT: &str = "ports6_at";
+pub(super) const RANGES_6: &str = "ranges6";
+
+use Type::{Ipv4, Ipv6, Link, Protocol, Service};
+
+const fn links(name: &'static str) -> Set {
+    Set { name, key: &[Link], data: &[], interval: false }
+}
+
+const fn map(name: &'static str, key: &'static [Type], data: &'static [Type], interval: bool) -> Set {
+    Set { name, key, data, interval }
+}
+
+pub(super) const SETS: &[Set] = &[
+    links(BRIDGES),
+    links(INTERNAL),
+    links(REACHABLE),
+    links(MASQUERADED_4),
+    links(MASQUERADED_6),
+    map(PORTS_4, &[Protocol, Service], &[Ipv4, Service], false),
+    map(PORTS_4_AT, &[Ipv4, Protocol, Service], &[Ipv4, Service], false),
+    map(RANGES_4, &[Ipv4, Protocol, Service], &[Ipv4], true),
+    map(PORTS_6, &[Protocol, Service], &[Ipv6, Service], false),
+    map(PORTS_6_AT, &[Ipv6, Protocol, Service], &[Ipv6, Service], false),
+    map(RANGES_6, &[Ipv6, Protocol, Service], &[Ipv6], true),
+];
+
+/// The administrator's: made empty, and never touched again.
+const ADMIN: &str = "admin";
+const PUBLISHED: &str = "published";
+
+const CHAINS: &[(&str, Option<Hook>)] = &[
+    (PUBLISHED, None),
+    ("raw", Some(Hook { number: 0, priority: -300, nat: false })),
+    ("prerouting", Some(Hook { number: 0, priority: -100, nat: true })),
+    ("input", Some(Hook { number: 1, priority: 0, nat: false })),
+    ("forward", Some(Hook { number: 2, priority: 0, nat: false })),
+    ("output", Some(Hook { number: 3, priority: -100, nat: true })),
+    ("postrouting", Some(Hook { number: 4, priority: 100, nat: true })),
+];
+
+const IPV4: u8 = 2;
+const IPV6: u8 = 10;
+const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
+const ICMP_6: u8 = 58;
+
+/// Makes the table as it is without any network, whatever was there before.
+pub(super) fn base(table: &str) -> Vec<Message> {
+    let mut messages = vec![new_table(table), new_chain(table, ADMIN, None)];
+    messages.extend(CHAINS.iter().map(|(name, hook)| new_chain(table, name, *hook)));
+    messages.extend(CHAINS.iter().map(|(name, _)| flush_chain(table, name)));
+    messages.extend(SETS.iter().zip(1..).map(|(set, id)| new_set(table, set, id)));
+    messages.extend(SETS.iter().map(|set| flush_set(table, set.name)));
+    let mut rule = |chain: &str, write: &dyn Fn(&mut Expressions<'_>)| {
+        messages.push(new_rule(table, chain, |expressions| write(expressions)));
+    };
+    raw(&mut rule);
+    input(&mut rule);
+    forward(&mut rule);
+    for chain in ["prerouting", "output"] {
+        rule(chain, &|e| {
+            e.is_for_this_host().verdict(Verdict::Jump(PUBLISHED));
+        });
+    }
+    published(&mut rule);
+    postrouting(&mut rule);
+    messages
+}
+
+type Add<'a> = &'a mut dyn FnMut(&str, &dyn Fn(&mut Expressions<'_>));
+
+fn is_loopback<'e, 'm>(e: &'e mut Expressions<'m>, address_at: u32) -> &'e mut Expressions<'m> {
+    e.family(IPV4);
+    e.payload(NETWORK_HEADER, address_at, 4, Register::FIRST);
+    e.mask(Register::FIRST, &[255, 0, 0, 0]).equals(Register::FIRST, &[127, 0, 0, 0])
+}
+
+/// Our bridges let loopback addresses pass, for the host's own programs: what comes by a wire must not use that.
+fn raw(rule: Add<'_>) {
+    const DESTINATION: u32 = 16;
+    let mut loopback = [0; 16];
+    loopback[..2].copy_from_slice(b"lo");
+    rule("raw", &|e| {
+        e.meta(Meta::InLink, Register::FIRST).differs(Register::FIRST, &loopback);
+        is_loopback(e, DESTINATION).verdict(Verdict::Drop);
+    });
+}
+
+fn input(rule: Add<'_>) {
+    rule("input", &|e| {
+        e.link_is_in(Meta::InLink, INTERNAL).state(ESTABLISHED_OR_RELATED).verdict(Verdict::Accept);
+    });
+    // Neighbours are asked for by it: without it the host couldn't reach the container either.
+    rule("input", &|e| {
+        e.link_is_in(Meta::InLink, INTERNAL).meta(Meta::Protocol, Register::FIRST);
+        e.equals(Register::FIRST, &[ICMP_6]).verdict(Verdict::Accept);
+    });
+    rule("input", &|e| {
+        e.link_is_in(Meta::InLink, INTERNAL).verdict(Verdict::Drop);
+    });
+}
+
+fn forward(rule: Add<'_>) {
+    use Verdict::{Accept, Drop, Jump};
+    rule("forward", &|e| {
+        e.verdict(Jump(ADMIN));
+    });
+    rule("forward", &|e| {
+        e.state(ESTABLISHED_OR_RELATED).verdict(Accept);
+    });
+    rule("forward", &|e| {
+        e.link_is_in(Meta::InLink, INTERNAL).verdict(Drop);
+    });
+    rule("forward", &|e| {
+        e.link_is_in(Meta::OutLink, INTERNAL).verdict(Drop);
+    });
+    rule("forward", &|e| {
+        e.link_is_in(Meta::OutLink, BRIDGES).is_forwarded_port().verdict(Accept);
+    });
+    rule("forward", &|e| {
+        e.link_is_in(Meta::InLink, BRIDGES).link_is_in(Meta::OutLink, BRIDGES).verdict(Drop);
+    });
+    rule("forward", &|e| {
+        e.link_is_in(Meta::OutLink, REACHABLE).verdict(Accept);
+    });
+    rule("forward", &|e| {
+        e.link_is_in(Meta::OutLink, BRIDGES).verdict(Drop);
+    });
+}
+
+/// From address, protocol and port to a container: by an address that was asked for, by any, or within a range.
+fn published(rule: Add<'_>) {
+    // Where things are in registers: key first, then what is found.
+    struct Layout {
+        family: u8,
+        address_at: u32,
+        address_length: u32,
+        maps: [&'static str; 3],
+    }
+    for Layout { family, address_at, address_length, maps: [at, any, ranges] } in [
+        Layout { family: IPV4, address_at: 16, address_length: 4, maps: [PORTS_4_AT, PORTS_4, RANGES_4] },
+        Layout { family: IPV6, address_at: 24, address_length: 16, maps: [PORTS_6_AT, PORTS_6, RANGES_6] },
+    ] {
+        let protocol = Register::FIRST.plus(address_length / 4);
+        let found = Register::FIRST.plus(8);
+        let port_found = found.plus(address_length / 4);
+        let load = |e: &mut Expressions<'_>| {
+            e.family(family);
+            e.payload(NETWORK_HEADER, address_at, address_length, Register::FIRST);
+            e.meta(Meta::Protocol, protocol);
+            e.payload(TRANSPORT_HEADER, 2, 2, protocol.plus(1));
+        };
+        rule(PUBLISHED, &|e| {
+            load(e);
+            e.find(at, Register::FIRST, found).redirect(family, found, Some(port_found));
+        });
+        rule(PUBLISHED, &|e| {
+            load(e);
+            e.find(any, protocol, found).redirect(family, found, Some(port_found));
+        });
+        rule(PUBLISHED, &|e| {
+            load(e);
+            e.find(ranges, Register::FIRST, found).redirect(family, found, None);
+        });
+    }
+}
+
+fn postrouting(rule: Add<'_>) {
+    const SOURCE: u32 = 12;
+    for (family, set) in [(IPV4, MASQUERADED_4), (IPV6, MASQUERADED_6)] {
+        rule("postrouting", &|e| {
+            e.family(family).link_is_in(Meta::InLink, set).meta(Meta::OutLink, Register::FIRST);
+            e.is_not_in(BRIDGES, Register::FIRST).masquerade();
+        });
+    }
+    // From one container to another by the host's address: the answer has to come back this way.
+    rule("postrouting", &|e| {
+        e.link_is_in(Meta::InLink, BRIDGES).link_is_in(Meta::OutLink, BRIDGES);
+        e.is_forwarded_port().masquerade();
+    });
+    rule("postrouting", &|e| {
+        e.link_is_in(Meta::OutLink, BRIDGES);
+        is_loopback(e, SOURCE).masquerade();
+    });
+}
