@@ -10,8 +10,16 @@ use testkit::daemon::{Daemon, Plan};
 use testkit::http::{self, Request};
 use testkit::{Engine, Scratch, images};
 
+use crate::bundle::Bundle;
 use crate::images::{Corpus, Kind, Work, sample};
 use crate::stats::milliseconds;
+
+/// Who does the same work.
+pub(crate) enum Against {
+    Docker,
+    /// If this machine has it.
+    Program(&'static str),
+}
 
 type Sample = fn(&Bench) -> anyhow::Result<f64>;
 
@@ -20,6 +28,7 @@ pub(crate) struct Case {
     pub(crate) what: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) rounds: usize,
+    pub(crate) against: Against,
     pub(crate) ours: Sample,
     pub(crate) theirs: Option<Sample>,
 }
@@ -30,6 +39,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "engine started and listening",
         unit: "ms",
         rounds: 20,
+        against: Against::Docker,
         ours: ready,
         theirs: None,
     },
@@ -38,6 +48,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "engine resident, idle",
         unit: "MB",
         rounds: 5,
+        against: Against::Docker,
         ours: memory,
         theirs: Some(peer_memory),
     },
@@ -46,6 +57,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`version`",
         unit: "ms",
         rounds: 40,
+        against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(&["version"])),
         theirs: Some(|bench| timed(&mut bench.docker(&["version"]))),
     },
@@ -54,6 +66,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`run --rm --network none busybox true`",
         unit: "ms",
         rounds: 20,
+        against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(RUN)),
         theirs: Some(|bench| timed(&mut bench.docker(RUN))),
     },
@@ -62,6 +75,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`exec` of true",
         unit: "ms",
         rounds: 20,
+        against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(EXEC)),
         theirs: Some(|bench| timed(&mut bench.docker(EXEC))),
     },
@@ -70,6 +84,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`ps`",
         unit: "ms",
         rounds: 20,
+        against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(&["ps"])),
         theirs: Some(|bench| timed(&mut bench.docker(&["ps"]))),
     },
@@ -78,6 +93,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`pull`, one layer of 1 GB",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Large),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Large)),
     },
@@ -86,6 +102,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`pull`, 50,000 small files",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Many),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Many)),
     },
@@ -94,6 +111,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`push`, one layer of 1 GB",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Push, Kind::Large),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Push, Kind::Large)),
     },
@@ -102,6 +120,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`load`, one layer of 1 GB",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Large),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Large)),
     },
@@ -110,6 +129,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`load`, 50,000 small files",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Many),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Many)),
     },
@@ -118,6 +138,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`save`, one layer of 1 GB",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Save, Kind::Large),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Save, Kind::Large)),
     },
@@ -126,8 +147,27 @@ pub(crate) const CASES: &[Case] = &[
         what: "`rmi`, 50,000 small files",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Remove, Kind::Many),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Remove, Kind::Many)),
+    },
+    Case {
+        name: "runtime-run",
+        what: "`ketch runtime run` of a bundle, against crun",
+        unit: "ms",
+        rounds: 40,
+        against: Against::Program("crun"),
+        ours: |bench| bench.bundle()?.run(ketch_binary().into(), &["runtime", "run"]),
+        theirs: Some(|bench| bench.bundle()?.run("crun".into(), &["run"])),
+    },
+    Case {
+        name: "runtime-run-runc",
+        what: "the same, against runc",
+        unit: "ms",
+        rounds: 40,
+        against: Against::Program("runc"),
+        ours: |bench| bench.bundle()?.run(ketch_binary().into(), &["runtime", "run"]),
+        theirs: Some(|bench| bench.bundle()?.run("runc".into(), &["run"])),
     },
 ];
 
@@ -143,11 +183,12 @@ pub(crate) struct Bench {
     peer: Option<String>,
     /// Made when the first case needs it.
     corpus: OnceCell<Corpus>,
+    bundle: OnceCell<Bundle>,
 }
 
 impl Bench {
     pub(crate) fn start(peer: Option<String>) -> anyhow::Result<Self> {
-        let bench = Self { engine: Engine::ours(), peer, corpus: OnceCell::new() };
+        let bench = Self { engine: Engine::ours(), peer, corpus: OnceCell::new(), bundle: OnceCell::new() };
         let archive = images::busybox(TAG)?;
         let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
         for socket in sockets.chain([bench.engine.socket().to_path_buf()]) {
@@ -170,6 +211,25 @@ impl Bench {
                 let corpus = Corpus::make()?;
                 Ok(self.corpus.get_or_init(|| corpus))
             }
+        }
+    }
+
+    fn bundle(&self) -> anyhow::Result<&Bundle> {
+        match self.bundle.get() {
+            Some(bundle) => Ok(bundle),
+            None => {
+                let bundle = Bundle::make()?;
+                Ok(self.bundle.get_or_init(|| bundle))
+            }
+        }
+    }
+
+    /// Whether there is somebody to compare a case with.
+    pub(crate) fn has(&self, against: &Against) -> bool {
+        match against {
+            Against::Docker => self.peer().is_some(),
+            Against::Program(name) => std::env::var_os("PATH")
+                .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file())),
         }
     }
 
@@ -202,7 +262,7 @@ impl Drop for Bench {
     }
 }
 
-fn timed(command: &mut Command) -> anyhow::Result<f64> {
+pub(crate) fn timed(command: &mut Command) -> anyhow::Result<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let begun = Instant::now();
     let status = command.status().with_context(|| format!("{command:?}"))?;
