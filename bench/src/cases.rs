@@ -11,8 +11,16 @@ use testkit::daemon::{Daemon, Plan};
 use testkit::http::{self, Request};
 use testkit::{Engine, Scratch, images};
 
+use crate::bundle::Bundle;
 use crate::images::{self as work, Corpus, Kind, Work, sample};
 use crate::stats::milliseconds;
+
+/// Who does the same work.
+pub(crate) enum Against {
+    Docker,
+    /// If this machine has it.
+    Program(&'static str),
+}
 
 type Sample = fn(&Bench) -> anyhow::Result<f64>;
 
@@ -21,6 +29,7 @@ pub(crate) struct Case {
     pub(crate) what: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) rounds: usize,
+    pub(crate) against: Against,
     pub(crate) ours: Sample,
     pub(crate) theirs: Option<Sample>,
 }
@@ -31,6 +40,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "engine started and listening",
         unit: "ms",
         rounds: 20,
+        against: Against::Docker,
         ours: ready,
         theirs: None,
     },
@@ -39,6 +49,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "engine resident, idle",
         unit: "MB",
         rounds: 5,
+        against: Against::Docker,
         ours: memory,
         theirs: Some(peer_memory),
     },
@@ -47,6 +58,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`version`",
         unit: "ms",
         rounds: 40,
+        against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(&["version"])),
         theirs: Some(|bench| timed(&mut bench.docker(&["version"]))),
     },
@@ -55,6 +67,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`run --rm --network none busybox true`",
         unit: "ms",
         rounds: 20,
+        against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(RUN)),
         theirs: Some(|bench| timed(&mut bench.docker(RUN))),
     },
@@ -63,6 +76,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`exec` of true",
         unit: "ms",
         rounds: 20,
+        against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(EXEC)),
         theirs: Some(|bench| timed(&mut bench.docker(EXEC))),
     },
@@ -71,6 +85,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`ps`",
         unit: "ms",
         rounds: 20,
+        against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(&["ps"])),
         theirs: Some(|bench| timed(&mut bench.docker(&["ps"]))),
     },
@@ -79,6 +94,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`pull`, one layer of 1 GB",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Large),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Large)),
     },
@@ -87,6 +103,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "bare inflate of that layer",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| work::inflate(bench, Kind::Large),
         theirs: None,
     },
@@ -95,6 +112,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`pull`, ten layers of 100 MB",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Ten),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Ten)),
     },
@@ -103,6 +121,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "bare inflate of those layers",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| work::inflate(bench, Kind::Ten),
         theirs: None,
     },
@@ -111,6 +130,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`pull`, 50,000 small files",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Many),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Many)),
     },
@@ -119,6 +139,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "bare inflate of that layer",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| work::inflate(bench, Kind::Many),
         theirs: None,
     },
@@ -127,6 +148,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`push`, one layer of 1 GB",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Push, Kind::Large),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Push, Kind::Large)),
     },
@@ -135,6 +157,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`load`, one layer of 1 GB",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Large),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Large)),
     },
@@ -143,6 +166,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`load`, 50,000 small files",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Many),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Many)),
     },
@@ -151,6 +175,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`save`, one layer of 1 GB",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Save, Kind::Large),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Save, Kind::Large)),
     },
@@ -159,6 +184,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`rmi`, 50,000 small files",
         unit: "ms",
         rounds: 3,
+        against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Remove, Kind::Many),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Remove, Kind::Many)),
     },
@@ -167,6 +193,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "engine's largest resident size in all of that",
         unit: "MB",
         rounds: 1,
+        against: Against::Docker,
         ours: peak,
         theirs: None,
     },
@@ -175,11 +202,30 @@ pub(crate) const CASES: &[Case] = &[
         what: "`images`, a thousand of them",
         unit: "ms",
         rounds: 20,
+        against: Against::Docker,
         ours: |bench| {
             bench.thousand()?;
             work::thousand(bench, Bench::ketch)
         },
         theirs: None,
+    },
+    Case {
+        name: "runtime-run",
+        what: "`ketch runtime run` of a bundle, against crun",
+        unit: "ms",
+        rounds: 40,
+        against: Against::Program("crun"),
+        ours: |bench| bench.bundle()?.run(ketch_binary().into(), &["runtime", "run"]),
+        theirs: Some(|bench| bench.bundle()?.run("crun".into(), &["run"])),
+    },
+    Case {
+        name: "runtime-run-runc",
+        what: "the same, against runc",
+        unit: "ms",
+        rounds: 40,
+        against: Against::Program("runc"),
+        ours: |bench| bench.bundle()?.run(ketch_binary().into(), &["runtime", "run"]),
+        theirs: Some(|bench| bench.bundle()?.run("runc".into(), &["run"])),
     },
 ];
 
@@ -196,12 +242,18 @@ pub(crate) struct Bench {
     /// Made when a case needs it, one at a time: they are large.
     corpus: RefCell<Option<(Kind, Rc<Corpus>)>>,
     thousand: OnceCell<()>,
+    bundle: OnceCell<Bundle>,
 }
 
 impl Bench {
     pub(crate) fn start(peer: Option<String>) -> anyhow::Result<Self> {
-        let bench =
-            Self { engine: Engine::ours(), peer, corpus: RefCell::default(), thousand: OnceCell::new() };
+        let bench = Self {
+            engine: Engine::ours(),
+            peer,
+            corpus: RefCell::default(),
+            thousand: OnceCell::new(),
+            bundle: OnceCell::new(),
+        };
         let archive = images::busybox(TAG)?;
         let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
         for socket in sockets.chain([bench.engine.socket().to_path_buf()]) {
@@ -237,6 +289,25 @@ impl Bench {
         Ok(())
     }
 
+    fn bundle(&self) -> anyhow::Result<&Bundle> {
+        match self.bundle.get() {
+            Some(bundle) => Ok(bundle),
+            None => {
+                let bundle = Bundle::make()?;
+                Ok(self.bundle.get_or_init(|| bundle))
+            }
+        }
+    }
+
+    /// Whether there is somebody to compare a case with.
+    pub(crate) fn has(&self, against: &Against) -> bool {
+        match against {
+            Against::Docker => self.peer().is_some(),
+            Against::Program(name) => std::env::var_os("PATH")
+                .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file())),
+        }
+    }
+
     pub(crate) fn peer(&self) -> Option<&str> {
         self.peer.as_deref()
     }
@@ -266,7 +337,7 @@ impl Drop for Bench {
     }
 }
 
-fn timed(command: &mut Command) -> anyhow::Result<f64> {
+pub(crate) fn timed(command: &mut Command) -> anyhow::Result<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let begun = Instant::now();
     let status = command.status().with_context(|| format!("{command:?}"))?;

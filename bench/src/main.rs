@@ -3,6 +3,7 @@
 //! `cargo run --release -p bench -- [--peer unix:///path/docker.sock] [case…]` writes docs/benchmarks.md. Without a peer
 //! (or `KETCH_BENCH_PEER`) only Ketch is measured. The peer's client is the one that `cargo xtask clients` fetched.
 
+mod bundle;
 mod cases;
 mod images;
 mod stats;
@@ -58,7 +59,7 @@ fn measure(bench: &Bench, case: &'static Case) -> anyhow::Result<Row> {
     (case.ours)(bench)?;
     for _ in 0..case.rounds {
         ours.push((case.ours)(bench)?);
-        if let (Some(_), Some(run)) = (bench.peer(), case.theirs) {
+        if let (true, Some(run)) = (bench.has(&case.against), case.theirs) {
             theirs.push(run(bench)?);
         }
     }

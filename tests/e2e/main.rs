@@ -53,6 +53,7 @@ mod reload;
 mod replayed;
 mod restarting;
 mod rmi;
+mod runtime;
 mod save_load;
 mod seccomp;
 mod service;

@@ -244,10 +244,7 @@ impl Explain for Error {
             | Self::Ps(_)
             | Self::UpdateFailed { .. }
             | Self::ShimRefused { .. } => Class::Internal,
-            Self::Path(_)
-            | Self::ShimLost(_)
-            | Self::File { .. }
-            | Self::System { .. } => Class::Internal,
+            Self::Path(_) | Self::ShimLost(_) | Self::File { .. } | Self::System { .. } => Class::Internal,
             Self::Network(error) | Self::Networking(error) => error.class(),
             Self::State(error) => error.class(),
             Self::Content(error) => error.class(),

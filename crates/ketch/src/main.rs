@@ -20,9 +20,14 @@ fn dispatch(called: &OsStr, words: Vec<OsString>) -> i32 {
             [OsString::from("compose")].into_iter().chain(words).collect(),
         );
     }
+    // The names by which those that call an OCI runtime can have this one.
+    if matches!(name, "ketch-runtime" | "runc") {
+        return bundle::main(name, &words);
+    }
     match words.first().and_then(|word| word.to_str()) {
         Some("daemon") => daemon::main("ketch daemon", words[1..].to_vec()),
         Some("shim") => shim::main(&[]),
+        Some("runtime") => bundle::main("ketch runtime", &words[1..]),
         Some("demo") => demo::main(),
         // What a process in the demo's container does: the image holds nothing but this binary.
         Some("__demo") => demo::inside(),

@@ -1,30 +1,64 @@
 //! The caller's side: a container is created, waits, and is started.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Linux, Process, Spec};
 
 use crate::cgroups::Cgroup;
 use crate::credentials::Sets;
 use crate::entry::Entry;
+use crate::gate::Gate;
+use crate::hooks::{HookState, run_hooks};
 use crate::init::Init;
+use crate::listener::Listener;
 use crate::namespaces::Plan;
 use crate::procfs::check_sysctls;
 use crate::waiting::Waiting;
-use crate::{Error, Filter, compile_seccomp, supported};
+use crate::{Error, Filter, compile_seccomp, identities, mounts, supported};
 
 /// What a container is made from.
 pub struct Request<'a> {
     pub id: &'a str,
     pub spec: &'a Spec,
+    /// What hooks are told to be the container's folder.
+    pub bundle: &'a Path,
     /// `linux.seccomp` compiled beforehand. Without it, what the specification says is compiled here.
     pub seccomp: Option<&'a Filter>,
     /// The root file system, a mount that is attached nowhere.
     pub root: BorrowedFd<'a>,
     /// What init gets as descriptors 0, 1 and 2, unless the specification asks for a terminal.
     pub stdio: Stdio,
+    pub manner: Manner,
+}
+
+/// What those who make processes in containers may want differently.
+#[derive(Debug, Default)]
+pub struct Manner {
+    pub gate: Gate,
+    /// So many descriptors after 0, 1 and 2 are the program's, too. They must be open.
+    pub preserved: u32,
+    pub keyring: Keyring,
+    pub way_in: WayIn,
+}
+
+/// Whose keys the program has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keyring {
+    #[default]
+    New,
+    Callers,
+}
+
+/// How the root file system becomes `/`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WayIn {
+    #[default]
+    Pivot,
+    /// Where the host's root can't be left behind, because it is the first file system of the kernel.
+    Chroot,
 }
 
 /// The program's standard streams. The caller's copies are closed as soon as init has its own.
@@ -43,7 +77,7 @@ pub struct Created {
 /// Makes a container up to the point where only `execve` is left. After an error nothing of it is left.
 pub fn create(request: Request<'_>) -> Result<Created, Error> {
     supported::check(request.spec)?;
-    let path = cgroup_path(&request);
+    let path = cgroup_path(request.spec, request.id);
     let resources = request.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
     let cgroup = Cgroup::create(&path, resources)?;
     match set_up(request, &cgroup) {
@@ -56,44 +90,107 @@ pub fn create(request: Request<'_>) -> Result<Created, Error> {
     }
 }
 
-fn cgroup_path(request: &Request<'_>) -> PathBuf {
-    let given = request.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
-    given.unwrap_or_else(|| Path::new("ketch").join(request.id))
+/// Where a container's cgroups are, below each hierarchy's root.
+pub fn cgroup_path(spec: &Spec, id: &str) -> PathBuf {
+    let given = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
+    given.filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| Path::new("ketch").join(id))
 }
 
 fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
-    let missing = |field| Error::Invalid { field, why: "is missing".into() };
-    let process = request.spec.process().as_ref().ok_or_else(|| missing("process"))?;
-    let linux = request.spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
-    if !process.cwd().is_absolute() {
-        return Err(Error::Invalid { field: "process.cwd", why: "is not an absolute path".into() });
-    }
+    let spec = request.spec;
+    let process = supported::required("process", spec.process().as_ref())?;
+    let linux = supported::required("linux", spec.linux().as_ref())?;
+    check_process(process)?;
     let namespaces = Plan::of(linux)?;
     let sysctls: BTreeMap<_, _> =
         linux.sysctl().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
     check_sysctls(&sysctls, &namespaces)?;
+    check_names(spec, &namespaces)?;
     let compiled = match (request.seccomp, linux.seccomp()) {
         (None, Some(profile)) => Some(compile_seccomp(profile)?),
         _ => None,
     };
     let sets = Sets::of(process.capabilities().as_ref())?;
+    let mounts = mounts::plan(spec.mounts().as_deref().unwrap_or_default(), linux)?;
+    let state = HookState::of(spec, request.id, request.bundle, "creating", None);
+    let listener = Listener::of(linux, &state)?;
     let entrance = cgroup.entrance()?;
-    namespaces.join_for_children()?;
     let (new, unified) = (namespaces.new, entrance.unified_copy()?);
-    Waiting::clone_into(new, unified.as_ref().map(AsFd::as_fd), |channel| Init {
-        spec: request.spec,
-        linux,
-        sysctls,
-        root: request.root,
-        namespaces,
-        cgroup,
-        entrance,
-        entry: Entry {
-            process,
-            sets,
-            seccomp: request.seccomp.or(compiled.as_ref()),
-            stdio: request.stdio,
-            channel,
+    let do_outside =
+        |pid| from_outside(linux, spec, new.user, &HookState { pid: Some(pid), ..state.clone() });
+    let outside = new.user || has_outside_hooks(spec) || listener.is_some();
+    namespaces.aim(linux)?;
+    let waiting = Waiting::clone_into(
+        (new, namespaces.users_to_join()),
+        unified.as_ref().map(AsFd::as_fd),
+        |channel| Init {
+            spec,
+            linux,
+            sysctls,
+            root: request.root,
+            mounts,
+            outside,
+            cgroup,
+            entrance,
+            state: state.clone(),
+            way_in: request.manner.way_in,
+            entry: Entry {
+                process,
+                sets,
+                seccomp: request.seccomp.or(compiled.as_ref()),
+                listener,
+                linux: Some(linux),
+                in_user_namespace: namespaces.has_own_users(),
+                start_hooks: start_hooks(spec).map(|hooks| (hooks, state.clone())),
+                stdio: Cell::new(Some(request.stdio)),
+                preserved: request.manner.preserved,
+                keyring: request.manner.keyring,
+                gate: request.manner.gate,
+                channel: RefCell::new(channel),
+                pid: Cell::new(0),
+            },
+            namespaces: &namespaces,
         },
-    })
+        &do_outside,
+    );
+    namespaces.aim_back()?;
+    waiting
+}
+
+/// What both ways into a container ask of a process.
+pub(crate) fn check_process(process: &Process) -> Result<(), Error> {
+    if !process.cwd().is_absolute() {
+        return Err(Error::Invalid { field: "process.cwd", why: "is not an absolute path".into() });
+    }
+    Ok(())
+}
+
+fn has_outside_hooks(spec: &Spec) -> bool {
+    spec.hooks().as_ref().is_some_and(|hooks| hooks.prestart().is_some() || hooks.create_runtime().is_some())
+}
+
+/// Or they would become the host's.
+fn check_names(spec: &Spec, namespaces: &Plan) -> Result<(), Error> {
+    let why = || "is given without a UTS namespace of the container's own".to_owned();
+    match (spec.hostname(), spec.domainname()) {
+        _ if namespaces.has_own_names() => Ok(()),
+        (Some(name), _) if !name.is_empty() => Err(Error::Invalid { field: "hostname", why: why() }),
+        (_, Some(name)) if !name.is_empty() => Err(Error::Invalid { field: "domainname", why: why() }),
+        _ => Ok(()),
+    }
+}
+
+fn start_hooks(spec: &Spec) -> Option<&[oci_spec::runtime::Hook]> {
+    spec.hooks().as_ref()?.start_container().as_deref().filter(|hooks| !hooks.is_empty())
+}
+
+/// What is done to a container from its caller's namespaces, once it has its own.
+fn from_outside(linux: &Linux, spec: &Spec, users: bool, state: &HookState<'_>) -> Result<(), Error> {
+    if let (true, Some(pid)) = (users, state.pid) {
+        identities::map(pid, linux)?;
+    }
+    let Some(hooks) = spec.hooks() else { return Ok(()) };
+    // By its old name first, as the specification has it.
+    run_hooks("prestart", hooks.prestart().as_deref().unwrap_or_default(), state)?;
+    run_hooks("createRuntime", hooks.create_runtime().as_deref().unwrap_or_default(), state)
 }

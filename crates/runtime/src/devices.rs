@@ -5,7 +5,8 @@ use std::path::Path;
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fstatfs, makedev, mknodat, symlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fstat, fstatfs, makedev, mknodat,
+    openat, symlinkat,
 };
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -27,8 +28,16 @@ const LINKS: [(&str, &str); 6] = [
     ("/proc/kcore", "core"),
 ];
 
+/// Where nodes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    New,
+    /// In a user namespace no device can be made; the host's own are bound, if they are what is asked for.
+    Host,
+}
+
 /// Makes the nodes and links. All of it by the descriptor of `/dev` beneath the root, wherever an image's links lead.
-pub(crate) fn make(root: &Root<'_>, devices: &[LinuxDevice]) -> Result<(), Error> {
+pub(crate) fn make(root: &Root<'_>, devices: &[LinuxDevice], source: Source) -> Result<(), Error> {
     let dev = root.ensure_directory(Path::new("/dev"))?;
     for (name, major, minor) in NODES {
         let node = Node {
@@ -38,7 +47,7 @@ pub(crate) fn make(root: &Root<'_>, devices: &[LinuxDevice]) -> Result<(), Error
             mode: 0o666,
             owner: (0, 0),
         };
-        node.make(dev.as_fd())?;
+        node.provide(dev.as_fd(), source, &Path::new("/dev").join(name))?;
     }
     for (target, name) in LINKS {
         match symlinkat(target, &dev, name) {
@@ -46,10 +55,10 @@ pub(crate) fn make(root: &Root<'_>, devices: &[LinuxDevice]) -> Result<(), Error
             Err(e) => return Err(e).doing(&format!("link /dev/{name}")),
         }
     }
-    devices.iter().try_for_each(|device| make_requested(root, device))
+    devices.iter().try_for_each(|device| make_requested(root, device, source))
 }
 
-fn make_requested(root: &Root<'_>, device: &LinuxDevice) -> Result<(), Error> {
+fn make_requested(root: &Root<'_>, device: &LinuxDevice, source: Source) -> Result<(), Error> {
     let path = device.path();
     let invalid =
         |why: &str| Error::Invalid { field: "linux.devices", why: format!("{why}: {}", path.display()) };
@@ -71,7 +80,7 @@ fn make_requested(root: &Root<'_>, device: &LinuxDevice) -> Result<(), Error> {
         mode: device.file_mode().unwrap_or(0o666) & 0o7777,
         owner: (device.uid().unwrap_or(0), device.gid().unwrap_or(0)),
     }
-    .make(folder.as_fd())
+    .provide(folder.as_fd(), source, path)
 }
 
 struct Node<'a> {
@@ -83,6 +92,39 @@ struct Node<'a> {
 }
 
 impl Node<'_> {
+    fn provide(&self, folder: BorrowedFd<'_>, source: Source, path: &Path) -> Result<(), Error> {
+        match source {
+            Source::New => self.make(folder),
+            Source::Host => self.bind(folder, path),
+        }
+    }
+
+    fn bind(&self, folder: BorrowedFd<'_>, path: &Path) -> Result<(), Error> {
+        let doing = format!("bind the device {}", path.display());
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let host = open_tree(CWD, path, flags).doing(&doing)?;
+        let stat = fstat(&host).doing(&doing)?;
+        if FileType::from_raw_mode(stat.st_mode) != self.kind || stat.st_rdev != self.device {
+            let why = format!("have {}, which is another device on this host", path.display());
+            return Err(Error::Invalid { field: "linux.devices", why });
+        }
+        let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(folder, self.name, create, Mode::from_raw_mode(0o666)) {
+            Ok(_) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(e).doing(&doing),
+        }
+        let place =
+            openat(folder, self.name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        let place = place.doing(&doing)?;
+        if FileType::from_raw_mode(fstat(&place).doing(&doing)?.st_mode) == FileType::Symlink {
+            return Err(Error::Invalid {
+                field: "linux.devices",
+                why: format!("have a link at {}", path.display()),
+            });
+        }
+        attach(host.as_fd(), place.as_fd(), path)
+    }
+
     /// The umask is zero while init sets up, so that the mode is what was asked for.
     fn make(&self, folder: BorrowedFd<'_>) -> Result<(), Error> {
         let doing = format!("create the device {}", self.name);

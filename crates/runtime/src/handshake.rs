@@ -14,11 +14,17 @@ const MAX_MESSAGE: usize = 16 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToInit {
+    /// What had to be done from outside is done. With the number that the caller knows the process by.
+    Go {
+        pid: i32,
+    },
     Exec,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromInit {
+    /// Its namespaces are there, and something has to be done to them from outside.
+    Made,
     /// The terminal's master comes with it.
     Console,
     /// Only `execve` is left to do.
@@ -29,6 +35,11 @@ pub(crate) enum FromInit {
 pub(crate) struct Channel(OwnedFd);
 
 impl Channel {
+    /// Over a connection of this kind that was made otherwise.
+    pub(crate) fn over(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
     pub(crate) fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((Self(a), Self(b)))

@@ -10,14 +10,17 @@ use rustix::system::{setdomainname, sethostname};
 use sys::{MountAttributes, Propagation};
 
 use crate::cgroups::{Cgroup, Entrance};
+use crate::create::WayIn;
 use crate::devices::{self, Terminal};
 use crate::entry::Entry;
 use crate::error::Doing;
+use crate::hooks::{HookState, run_hooks};
+use crate::mounts::Planned;
 use crate::namespaces::Plan;
 use crate::procfs::{Procfs, apply_sysctls};
 use crate::root::Root;
 use crate::waiting::Enter;
-use crate::{Error, home, masks, mounts};
+use crate::{Error, home, masks};
 
 /// Everything that was read, checked and opened before the `clone3`.
 pub(crate) struct Init<'a> {
@@ -25,7 +28,12 @@ pub(crate) struct Init<'a> {
     pub(crate) linux: &'a Linux,
     pub(crate) sysctls: BTreeMap<String, String>,
     pub(crate) root: BorrowedFd<'a>,
-    pub(crate) namespaces: Plan,
+    pub(crate) namespaces: &'a Plan,
+    pub(crate) mounts: Vec<Planned>,
+    /// Whether something has to be done from outside once the namespaces are there.
+    pub(crate) outside: bool,
+    pub(crate) state: HookState<'a>,
+    pub(crate) way_in: WayIn,
     pub(crate) cgroup: &'a Cgroup,
     pub(crate) entrance: Entrance,
     pub(crate) entry: Entry<'a>,
@@ -44,6 +52,13 @@ impl Init<'_> {
     fn set_up_and_execute(&self) -> Result<Infallible, Error> {
         self.entry.hide()?;
         self.entrance.enter()?;
+        if self.outside {
+            self.entry.wait_for_outside()?;
+        }
+        if self.namespaces.has_own_users() {
+            // What we do to our namespaces is done as their root.
+            sys::become_user(0, 0, &[]).doing("become root of the user namespace")?;
+        }
         self.namespaces.join()?;
         if self.namespaces.new_cgroup {
             sys::unshare_cgroup_namespace().doing("make a cgroup namespace")?;
@@ -55,11 +70,14 @@ impl Init<'_> {
 
     /// The terminal, if there is one, and the user's home directory.
     fn file_systems(&self) -> Result<(Option<Terminal>, String), Error> {
-        let planned = mounts::plan(self.spec.mounts().as_deref().unwrap_or_default())?;
         make_private()?;
         let root = Root::attach(self.root)?;
-        planned.iter().try_for_each(|mount| mount.mount(&root, self.cgroup))?;
-        devices::make(&root, self.linux.devices().as_deref().unwrap_or_default())?;
+        self.mounts.iter().try_for_each(|mount| mount.mount(&root, self.cgroup))?;
+        let source = match self.namespaces.has_own_users() {
+            true => devices::Source::Host,
+            false => devices::Source::New,
+        };
+        devices::make(&root, self.linux.devices().as_deref().unwrap_or_default(), source)?;
         let owner = self.entry.process.user().uid();
         let terminal = match self.entry.process.terminal() {
             Some(true) => Some(Terminal::open(&root, owner)?.at_console(&root)?),
@@ -68,7 +86,15 @@ impl Init<'_> {
         root.ensure_directory(self.entry.process.cwd())?;
         masks::mask(&root, self.linux.masked_paths().as_deref().unwrap_or_default())?;
         masks::make_read_only(&root, self.linux.readonly_paths().as_deref().unwrap_or_default())?;
-        root.pivot()?;
+        if let Some(hooks) = self.spec.hooks().as_ref().and_then(|hooks| hooks.create_container().as_deref())
+        {
+            let pid = Some(std::process::id() as i32);
+            run_hooks("createContainer", hooks, &HookState { pid, ..self.state.clone() })?;
+        }
+        match self.way_in {
+            WayIn::Pivot => root.pivot()?,
+            WayIn::Chroot => root.chroot()?,
+        }
         self.root_attributes(&root)?;
         Ok((terminal, home::of(&root, owner)))
     }
@@ -90,10 +116,10 @@ impl Init<'_> {
     }
 
     fn kernel_settings(&self) -> Result<(), Error> {
-        if let Some(name) = self.spec.hostname() {
+        if let Some(name) = self.spec.hostname().as_ref().filter(|name| !name.is_empty()) {
             sethostname(name.as_bytes()).doing("set the host name")?;
         }
-        if let Some(name) = self.spec.domainname() {
+        if let Some(name) = self.spec.domainname().as_ref().filter(|name| !name.is_empty()) {
             setdomainname(name.as_bytes()).doing("set the domain name")?;
         }
         let score = self.entry.process.oom_score_adj();

@@ -1,21 +1,24 @@
 //! A process that joins a container which runs already: the same confinement, without anything to make.
 
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{Linux, Process};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use crate::cgroups::{Cgroup, Entrance};
-use crate::create::Stdio;
+use crate::create::{Manner, Stdio, check_process};
 use crate::credentials::Sets;
 use crate::devices::Terminal;
 use crate::entry::Entry;
 use crate::error::Doing;
+use crate::hooks::HookState;
+use crate::listener::Listener;
 use crate::root::Root;
 use crate::waiting::{Enter, Waiting};
-use crate::{Error, Filter, home};
+use crate::{Error, Filter, home, supported, surroundings};
 
 /// What is to run in a container, and in which.
 pub struct Joining<'a> {
@@ -26,6 +29,10 @@ pub struct Joining<'a> {
     pub init: BorrowedFd<'a>,
     pub cgroup: &'a Cgroup,
     pub stdio: Stdio,
+    /// What the container's specification says of all its processes, and who is told of a seccomp listener.
+    pub linux: Option<&'a Linux>,
+    pub state: Option<HookState<'a>>,
+    pub manner: Manner,
 }
 
 /// Makes the process up to the point where only `execve` is left.
@@ -34,26 +41,47 @@ pub struct Joining<'a> {
 /// `clone3` is enough. It must be a process that serves this container alone.
 pub fn join(request: Joining<'_>) -> Result<Waiting, Error> {
     let process = request.process;
-    if !process.cwd().is_absolute() {
-        return Err(Error::Invalid { field: "process.cwd", why: "is not an absolute path".into() });
-    }
+    check_process(process)?;
+    supported::check_process(process)?;
     let sets = Sets::of(process.capabilities().as_ref())?;
     move_into_thread_name_spaces(request.init, ThreadNameSpaceType::PROCESS_ID)
         .doing("join the container's process namespace")?;
     let entrance = request.cgroup.entrance()?;
     let unified = entrance.unified_copy()?;
-    let namespaces = sys::Namespaces::default();
-    Waiting::clone_into(namespaces, unified.as_ref().map(AsFd::as_fd), |channel| Guest {
+    let listener = match (request.linux, &request.state) {
+        (Some(linux), Some(state)) => Listener::of(linux, state)?,
+        _ => None,
+    };
+    let different = Different::from_ours(request.init)?;
+    let guest = |channel| Guest {
         init: request.init,
         entrance,
-        entry: Entry { process, sets, seccomp: request.seccomp, stdio: request.stdio, channel },
-    })
+        entry: Entry {
+            process,
+            sets,
+            seccomp: request.seccomp,
+            listener,
+            linux: request.linux,
+            in_user_namespace: different.users,
+            start_hooks: None,
+            stdio: Cell::new(Some(request.stdio)),
+            preserved: request.manner.preserved,
+            keyring: request.manner.keyring,
+            gate: request.manner.gate,
+            channel: RefCell::new(channel),
+            pid: Cell::new(0),
+        },
+        different,
+    };
+    let namespaces = (sys::Namespaces::default(), None);
+    Waiting::clone_into(namespaces, unified.as_ref().map(AsFd::as_fd), guest, &|_| Ok(()))
 }
 
 struct Guest<'a> {
     init: BorrowedFd<'a>,
     entrance: Entrance,
     entry: Entry<'a>,
+    different: Different,
 }
 
 impl Enter for Guest<'_> {
@@ -70,12 +98,16 @@ impl Guest<'_> {
         self.entry.hide()?;
         self.entrance.enter()?;
         self.oom_score()?;
-        let all = ThreadNameSpaceType::MOUNT
-            | ThreadNameSpaceType::NETWORK
-            | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
-            | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
-            | ThreadNameSpaceType::CONTROL_GROUP;
-        move_into_thread_name_spaces(self.init, all).doing("join the container's namespaces")?;
+        let affinity = self.entry.process.exec_cpu_affinity().as_ref();
+        surroundings::set_affinity(affinity.and_then(|a| a.initial().as_ref()))?;
+        if self.entry.listener.is_some() {
+            self.entry.wait_for_outside()?;
+        }
+        move_into_thread_name_spaces(self.init, self.different.kinds)
+            .doing("join the container's namespaces")?;
+        if self.different.users {
+            sys::become_user(0, 0, &[]).doing("become root of the user namespace")?;
+        }
         // With the mount namespace comes its root, which is the container's since its first process pivoted.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = open("/", flags, Mode::empty()).doing("open the container's root")?;
@@ -85,6 +117,7 @@ impl Guest<'_> {
             Some(true) => Some(Terminal::open(&root, owner)?),
             _ => None,
         };
+        surroundings::set_affinity(affinity.and_then(|a| a.cpu_affinity_final().as_ref()))?;
         self.entry.become_program(terminal, &home::of(&root, owner))
     }
 
@@ -92,5 +125,38 @@ impl Guest<'_> {
     fn oom_score(&self) -> Result<(), Error> {
         let score = self.entry.process.oom_score_adj().unwrap_or(0);
         std::fs::write("/proc/self/oom_score_adj", score.to_string()).doing("set the OOM score")
+    }
+}
+
+/// The namespaces of a process that are not ours: those that are can't be joined, nor need be.
+struct Different {
+    kinds: ThreadNameSpaceType,
+    users: bool,
+}
+
+impl Different {
+    fn from_ours(init: BorrowedFd<'_>) -> Result<Self, Error> {
+        const KINDS: [(&str, ThreadNameSpaceType); 7] = [
+            ("user", ThreadNameSpaceType::USER),
+            ("mnt", ThreadNameSpaceType::MOUNT),
+            ("net", ThreadNameSpaceType::NETWORK),
+            ("ipc", ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION),
+            ("uts", ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME),
+            ("cgroup", ThreadNameSpaceType::CONTROL_GROUP),
+            ("time", ThreadNameSpaceType::TIME),
+        ];
+        let pid = sys::number_of(init).doing("look at the container's first process")?;
+        let mut different = Self { kinds: ThreadNameSpaceType::empty(), users: false };
+        for (name, kind) in KINDS {
+            let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{name}"));
+            // A kind that this kernel doesn't have.
+            let Ok(ours) = of("self") else { continue };
+            let theirs = of(&pid.to_string()).doing("look at the container's namespaces")?;
+            if ours != theirs {
+                different.kinds |= kind;
+                different.users |= kind == ThreadNameSpaceType::USER;
+            }
+        }
+        Ok(different)
     }
 }

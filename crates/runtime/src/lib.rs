@@ -24,10 +24,14 @@ mod credentials;
 mod devices;
 mod entry;
 mod error;
+mod gate;
 mod handshake;
 mod home;
+mod hooks;
+mod identities;
 mod init;
 mod join;
+mod listener;
 mod masks;
 mod mounts;
 mod namespaces;
@@ -36,11 +40,24 @@ mod program;
 mod root;
 mod seccomp;
 mod supported;
+mod surroundings;
 mod waiting;
 
 pub use cgroups::Cgroup;
-pub use create::{Created, Request, Stdio, create};
+pub use create::{Created, Keyring, Manner, Request, Stdio, WayIn, cgroup_path, create};
 pub use error::Error;
+pub use gate::Gate;
+pub use hooks::{HookState, run_hooks};
 pub use join::{Joining, join};
 pub use seccomp::{Filter, compile as compile_seccomp};
-pub use waiting::Waiting;
+pub use waiting::{Waiting, start};
+
+/// The words that a mount's options may be, for `features`.
+pub fn mount_options() -> Vec<String> {
+    mounts::option_names()
+}
+
+/// The capabilities that there are, for `features`.
+pub fn capability_names() -> Vec<String> {
+    rustix::thread::CapabilitySet::all().iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
+}

@@ -1,11 +1,12 @@
 //! The specification's mounts. Each is made detached and attached to a verified descriptor; no path is looked up twice.
 
+mod copy_up;
 mod options;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Mount;
+use oci_spec::runtime::{Linux, Mount};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, open, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -14,10 +15,10 @@ use rustix::mount::{
 };
 use sys::{MountAttributes, Propagation};
 
-use crate::Error;
 use crate::cgroups::Cgroup;
 use crate::error::Doing;
 use crate::root::{Root, attach, is_procfs};
+use crate::{Error, identities};
 use options::Options;
 
 /// A mount that is ready to be made.
@@ -28,7 +29,7 @@ pub(crate) struct Planned {
 }
 
 enum Source {
-    /// A copy of a host's mount, made before anything is private, so that a wanted propagation still can be had.
+    /// A copy of a host's mount, with its attributes, attached nowhere.
     Bind(OwnedFd),
     /// Its type, and what it is called in the table of mounts.
     New(String, Option<String>),
@@ -51,16 +52,14 @@ const WITHIN_PROC: [&str; 10] = [
     "sys/kernel/ns_last_pid",
 ];
 
-/// Reads the mounts and opens what they bind: in init, while absolute paths are still the host's.
-pub(crate) fn plan(mounts: &[Mount]) -> Result<Vec<Planned>, Error> {
-    mounts.iter().map(plan_one).collect()
+/// Reads the mounts and copies what they bind: in the caller, whose paths they are, and who may do it also where the
+/// container has users of its own.
+pub(crate) fn plan(mounts: &[Mount], linux: &Linux) -> Result<Vec<Planned>, Error> {
+    mounts.iter().map(|mount| plan_one(mount, linux)).collect()
 }
 
-fn plan_one(mount: &Mount) -> Result<Planned, Error> {
+fn plan_one(mount: &Mount, linux: &Linux) -> Result<Planned, Error> {
     let destination = mount.destination().clone();
-    if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
-        return Err(Error::Unsupported(format!("mounts: {}: uidMappings", destination.display())));
-    }
     let options = Options::parse(mount.options().as_deref().unwrap_or_default(), &destination)?;
     let kind = mount.typ().as_deref().unwrap_or("none");
     let source = if options.bind || kind == "bind" {
@@ -69,11 +68,15 @@ fn plan_one(mount: &Mount) -> Result<Planned, Error> {
             field: "mounts",
             why: format!("have no source for {}", destination.display()),
         })?;
-        Source::Bind(clone_tree(source, options.recursive)?)
+        let tree = clone_tree(source, options.recursive)?;
+        options.apply(tree.as_fd(), &destination)?;
+        map_ids(tree.as_fd(), mount, linux, &options)?;
+        Source::Bind(tree)
     } else if kind == "cgroup" || kind == "cgroup2" {
         options.refuse_data(&destination)?;
         Source::Cgroups
     } else if KNOWN.contains(&kind) {
+        options.refuse_id_map(mount)?;
         let name = mount.source().as_ref().map(|name| name.display().to_string());
         Source::New(kind.to_owned(), name)
     } else {
@@ -98,6 +101,24 @@ fn clone_tree(source: &Path, recursive: bool) -> Result<OwnedFd, Error> {
     copied.doing(&format!("open {} to bind it", source.display()))
 }
 
+/// By the mount's own table, or by the container's.
+fn map_ids(tree: BorrowedFd<'_>, mount: &Mount, linux: &Linux, options: &Options) -> Result<(), Error> {
+    let own = (mount.uid_mappings().as_deref(), mount.gid_mappings().as_deref());
+    let (users, groups, recursive) = match (own, options.id_map) {
+        ((None, None), None) => return Ok(()),
+        ((None, None), Some(recursive)) => {
+            let containers = (linux.uid_mappings().as_deref(), linux.gid_mappings().as_deref());
+            (containers.0.unwrap_or_default(), containers.1.unwrap_or_default(), recursive)
+        }
+        ((users, groups), recursive) => {
+            (users.unwrap_or_default(), groups.unwrap_or_default(), recursive.unwrap_or(false))
+        }
+    };
+    let namespace = identities::namespace(users, groups)?;
+    sys::map_ids(tree, namespace.as_fd(), recursive)
+        .doing(&format!("map the owners of the mount {}", mount.destination().display()))
+}
+
 impl Planned {
     pub(crate) fn mount(&self, root: &Root<'_>, cgroup: &Cgroup) -> Result<(), Error> {
         match &self.source {
@@ -108,15 +129,6 @@ impl Planned {
     }
 
     fn bind(&self, root: &Root<'_>, tree: BorrowedFd<'_>) -> Result<(), Error> {
-        let change = MountAttributes {
-            set: self.options.set,
-            clear: self.options.clear,
-            // A bind shares nothing with the host unless that was asked for.
-            propagation: Some(self.options.propagation.unwrap_or(Propagation::Private)),
-            recursive: self.options.recursive,
-        };
-        let what = self.destination.display();
-        sys::set_mount_attributes(tree, change).doing(&format!("set the options of the mount {what}"))?;
         let is_folder = FileType::from_raw_mode(fstat(tree).doing("look at what to bind")?.st_mode)
             == FileType::Directory;
         let target = match is_folder {
@@ -141,10 +153,20 @@ impl Planned {
             .doing(&doing(&format!("set the option {option:?} of")))?;
         }
         fsconfig_create(&fs).doing(&doing("create"))?;
-        let attributes = MountAttrFlags::from_bits_retain(self.options.set as u32);
+        // What is copied into it has to be written first.
+        let attributes = self.options.set & if self.options.copy_up { !sys::READ_ONLY } else { u64::MAX };
+        let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
         let mount = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).doing(&doing("mount"))?;
         let target = self.kernel_target(root, kind)?;
         self.refuse_within_proc(target.as_fd())?;
+        if self.options.copy_up {
+            let from = root.open(&self.destination, OFlags::RDONLY | OFlags::DIRECTORY);
+            let from = from.doing(&doing("open what goes into"))?;
+            copy_up::copy(from.as_fd(), mount.as_fd()).doing(&doing("fill"))?;
+        }
+        if self.options.copy_up || self.options.say_more_than_new() {
+            self.options.apply(mount.as_fd(), &self.destination)?;
+        }
         attach(mount.as_fd(), target.as_fd(), &self.destination)
     }
 
@@ -211,6 +233,18 @@ impl Planned {
         }
         Ok(folder)
     }
+}
+
+/// Every word that is not a file system's own.
+pub(crate) fn option_names() -> Vec<String> {
+    let attributes = options::ATTRIBUTES.iter().map(|(name, ..)| *name);
+    let doubled = attributes.chain(options::PROPAGATIONS.iter().map(|(name, _)| *name));
+    let doubled = doubled.flat_map(|name| [name.to_owned(), format!("r{name}")]);
+    let single = ["bind", "rbind", "tmpcopyup", "idmap", "ridmap"].into_iter().chain(options::PLAIN);
+    let mut all: Vec<String> = doubled.chain(single.map(str::to_owned)).collect();
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// A detached tmpfs for a few directory entries.

@@ -55,7 +55,9 @@ pub(crate) fn check_sysctls(sysctls: &BTreeMap<String, String>, plan: &Plan) -> 
     ];
     for name in sysctls.keys() {
         let ipc = IPC.contains(&name.as_str()) || name.starts_with("fs.mqueue.");
-        let allowed = (ipc && plan.has_own_ipc()) || (name.starts_with("net.") && plan.has_own_network());
+        let names = name == "kernel.domainname" && plan.has_own_names();
+        let allowed =
+            names || (ipc && plan.has_own_ipc()) || (name.starts_with("net.") && plan.has_own_network());
         let clean = !name.contains('/') && !name.contains("..");
         if !(allowed && clean) {
             let why = format!("has {name:?}, which is not of a namespace of the container's own");

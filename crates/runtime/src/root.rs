@@ -40,6 +40,13 @@ impl<'a> Root<'a> {
         rustix::process::chdir("/").doing("enter the root file system")
     }
 
+    /// Makes it `/` where the host's root can't be left behind; what joins later finds it on top of that.
+    pub(crate) fn chroot(&self) -> Result<(), Error> {
+        fchdir(self.0).doing("enter the root file system")?;
+        rustix::process::chroot(".").doing("change into the root file system")?;
+        rustix::process::chdir("/").doing("enter the root file system")
+    }
+
     pub(crate) fn fd(&self) -> BorrowedFd<'a> {
         self.0
     }

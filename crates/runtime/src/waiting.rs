@@ -2,11 +2,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use sys::{Cloned, Namespaces};
 
 use crate::Error;
 use crate::error::Doing;
+use crate::gate;
 use crate::handshake::{Channel, FromInit, ToInit};
 
 /// Our child: somebody must wait for it.
@@ -20,22 +22,32 @@ pub struct Waiting {
 
 impl Waiting {
     /// Clones this process. `make` gets the child's end of the channel and says what the child has and does; the parent
-    /// drops its copies of all that, or the closing of the streams would never be seen.
+    /// drops its copies of all that, or the closing of the streams would never be seen. `outside` is what has to be done
+    /// from here once the child's namespaces exist.
     pub(crate) fn clone_into<C: Enter>(
-        namespaces: Namespaces,
+        (namespaces, users): (Namespaces, Option<BorrowedFd<'_>>),
         cgroup: Option<BorrowedFd<'_>>,
         make: impl FnOnce(Channel) -> C,
+        outside: &dyn Fn(i32) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let (ours, theirs) = Channel::pair().doing("make a channel to the new process")?;
         let child = make(theirs);
-        match sys::clone3(namespaces, cgroup).doing("create a process in the container")? {
+        let cloned = match users {
+            None => sys::clone3(namespaces, cgroup),
+            Some(users) => sys::clone3_as_guest(users, namespaces, cgroup),
+        };
+        match cloned.doing("create a process in the container")? {
             Cloned::Child => {
                 drop(ours);
                 child.enter()
             }
             Cloned::Parent { pid, pidfd } => {
                 drop(child);
-                match wait_until_ready(&ours) {
+                let ready = wait_until_ready(&ours, &|| {
+                    outside(pid)?;
+                    ours.send(&ToInit::Go { pid }, None).doing("let the new process go on")
+                });
+                match ready {
                     Ok(console) => Ok(Self { pid, pidfd, console, channel: ours }),
                     Err(error) => {
                         end(pidfd.as_fd());
@@ -48,16 +60,26 @@ impl Waiting {
 
     /// Lets it become the program and returns when it has.
     pub fn start(&mut self) -> Result<(), Error> {
-        let gone = |e: io::Error| match e.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::InitLost,
-            _ => Error::Setup { doing: "tell init to start".into(), source: e },
-        };
-        self.channel.send(&ToInit::Exec, None).map_err(gone)?;
-        match self.channel.receive::<FromInit>().doing("hear from init")? {
-            None => Ok(()),
-            Some((FromInit::Failed(fault), _)) => Err(fault.into()),
-            Some(_) => Err(Error::InitLost),
-        }
+        start_over(&self.channel)
+    }
+}
+
+/// Starts a container that was created with a [`crate::Gate::Socket`], from any process. Returns when it is the program.
+pub fn start(socket: &Path) -> Result<(), Error> {
+    let connection = gate::connect(socket).doing("reach the container's first process")?;
+    start_over(&Channel::over(connection))
+}
+
+fn start_over(channel: &Channel) -> Result<(), Error> {
+    let gone = |e: io::Error| match e.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::InitLost,
+        _ => Error::Setup { doing: "tell init to start".into(), source: e },
+    };
+    channel.send(&ToInit::Exec, None).map_err(gone)?;
+    match channel.receive::<FromInit>().doing("hear from init")? {
+        None => Ok(()),
+        Some((FromInit::Failed(fault), _)) => Err(fault.into()),
+        Some(_) => Err(Error::InitLost),
     }
 }
 
@@ -67,10 +89,14 @@ pub(crate) trait Enter {
     fn enter(&self) -> !;
 }
 
-fn wait_until_ready(channel: &Channel) -> Result<Option<OwnedFd>, Error> {
+fn wait_until_ready(
+    channel: &Channel,
+    outside: &dyn Fn() -> Result<(), Error>,
+) -> Result<Option<OwnedFd>, Error> {
     let mut console = None;
     loop {
         match channel.receive::<FromInit>().doing("hear from init")? {
+            Some((FromInit::Made, _)) => outside()?,
             Some((FromInit::Console, fd)) => console = fd,
             Some((FromInit::Ready, _)) => return Ok(console),
             Some((FromInit::Failed(fault), _)) => return Err(fault.into()),

@@ -346,6 +346,9 @@ impl Shim {
             init: init.as_fd(),
             cgroup: &self.cgroup,
             stdio,
+            linux: None,
+            state: None,
+            manner: runtime::Manner::default(),
         });
         let process = joined.map_err(|error| failure(&error))?;
         Task::new(key, &guest.id, process, (streams, guest.stdin), Log::None)

@@ -77,6 +77,8 @@ fn create(launch: Launch, root: &OwnedFd) -> Result<(Shim, UnixListener), Failur
         seccomp: launch.seccomp.as_ref(),
         root: root.as_fd(),
         stdio,
+        bundle: &launch.container_dir,
+        manner: runtime::Manner::default(),
     };
     let runtime::Created { process, cgroup } = runtime::create(request).map_err(Failure::Runtime)?;
     let init = Task::new(Key::INIT, &launch.id, process, (streams, launch.stdin), log);

@@ -9,21 +9,27 @@ mod fdpass;
 mod mount;
 mod network;
 mod process;
+mod sched;
 mod seccomp;
 mod signal;
 mod spawn;
 
 pub use bpf::attach_device_program;
-pub use clone::{Cloned, Namespaces, clone3};
+pub use clone::{Cloned, Namespaces, clone3, clone3_as_guest, number_of};
 pub use fdpass::{receive_with_fd, send_with_fd};
 pub use mount::{
-    MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, set_mount_attributes,
+    MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, map_ids,
+    set_mount_attributes,
 };
 pub use network::{enter_new_network, explain_netlink_errors};
 pub use process::{
-    become_user, exec_at, exec_path, exit_now, forget_program_pages, inherited, join_new_session_keyring,
-    set_cloexec_from, unshare_cgroup_namespace, wait_for,
+    become_user, close_inherited, exec_at, exec_path, exit_now, forget_program_pages, inherited, is_open,
+    join_new_session_keyring, pass_on, set_cloexec_from, unshare_cgroup_namespace, unshare_time_namespace,
+    wait_for,
 };
-pub use seccomp::{SECCOMP_LOG, SECCOMP_SPEC_ALLOW, load_seccomp_filter};
-pub use signal::{block_signals, restore_default_signals, send_signal};
+pub use sched::{Scheduling, set_io_priority, set_memory_policy, set_personality, set_scheduling};
+pub use seccomp::{
+    SECCOMP_LOG, SECCOMP_SPEC_ALLOW, SECCOMP_WAIT_KILLABLE, load_seccomp_filter, load_seccomp_listener,
+};
+pub use signal::{SignalDescriptor, block_signals, restore_default_signals, send_signal};
 pub use spawn::{Spawn, Spawned, spawn};

@@ -39,7 +39,22 @@ pub fn set_mount_attributes(mount: BorrowedFd<'_>, change: MountAttributes) -> i
         propagation,
         userns_fd: 0,
     };
-    let flags = libc::AT_EMPTY_PATH | if change.recursive { libc::AT_RECURSIVE } else { 0 };
+    change_mount(mount, &attributes, change.recursive)
+}
+
+/// Shows the owners of files in a mount that is attached nowhere yet as a user namespace maps them.
+pub fn map_ids(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: user_namespace.as_raw_fd() as u64,
+    };
+    change_mount(mount, &attributes, recursive)
+}
+
+fn change_mount(mount: BorrowedFd<'_>, attributes: &libc::mount_attr, recursive: bool) -> io::Result<()> {
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a NUL-terminated constant; `attributes` lives across the call and its true size goes with it.
     // The kernel only reads both. `mount` stays open because it is borrowed.
     let rc = unsafe {
@@ -48,8 +63,8 @@ pub fn set_mount_attributes(mount: BorrowedFd<'_>, change: MountAttributes) -> i
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attributes,
-            size_of_val(&attributes),
+            std::ptr::from_ref(attributes),
+            size_of_val(attributes),
         )
     };
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

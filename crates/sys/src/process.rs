@@ -24,6 +24,32 @@ pub fn set_cloexec_from(first: u32) -> io::Result<()> {
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Closes every descriptor from this number up that this program was started with. Only before anything of ours is open:
+/// what owned such a number afterwards would own nothing.
+pub fn close_inherited(first: u32) -> io::Result<()> {
+    // SAFETY: takes three integers and touches no memory; the caller has opened nothing yet.
+    let rc = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Leaves these descriptors open over `execve`; one that isn't open is an error.
+pub fn pass_on(first: u32, count: u32) -> io::Result<()> {
+    for number in first..first.saturating_add(count) {
+        let number = i32::try_from(number).map_err(io::Error::other)?;
+        // SAFETY: changes a flag of a descriptor of this process, whatever it is; a closed one is an error.
+        if unsafe { libc::fcntl(number, libc::F_SETFD, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Whether this number is an open descriptor.
+pub fn is_open(number: i32) -> bool {
+    // SAFETY: asks for a flag and changes nothing.
+    unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
+}
+
 /// Replaces this process by the program in an open file. Returns only the reason why it could not.
 pub fn exec_at(program: BorrowedFd<'_>, args: &[CString], env: &[CString]) -> io::Error {
     exec(program, c"", args, env, libc::AT_EMPTY_PATH)
@@ -76,6 +102,12 @@ pub fn unshare_cgroup_namespace() -> io::Result<()> {
     // SAFETY: a cgroup namespace changes only what `/proc/<pid>/cgroup` and new cgroup mounts show; no memory and no
     // descriptor is concerned.
     Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }?)
+}
+
+/// Makes a time namespace for the processes that this one makes from now on; this one stays where it is.
+pub fn unshare_time_namespace() -> io::Result<()> {
+    // SAFETY: a time namespace changes only what clocks show to later children; no memory and no descriptor is concerned.
+    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWTIME) }?)
 }
 
 /// Takes real, effective and saved user and group ids and exactly these further groups, for the calling thread.

@@ -1,7 +1,7 @@
 //! Signals to descriptors, and which signals reach us.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Sends a signal to the process behind a pidfd: never to another one that got its number since. Any number that the
 /// kernel takes, also real-time signals, which `rustix` has no safe type for.
@@ -56,4 +56,42 @@ pub fn restore_default_signals() {
     unsafe { libc::sigemptyset(&raw mut none) };
     // SAFETY: the set is initialised.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+}
+
+/// Signals as something to read: they arrive here instead of interrupting.
+#[derive(Debug)]
+pub struct SignalDescriptor(OwnedFd);
+
+impl SignalDescriptor {
+    /// Takes every signal that may be blocked and reports no fault of this very program.
+    pub fn of_all() -> io::Result<Self> {
+        let set = all_but_faults();
+        block_signals();
+        // SAFETY: the set is initialised and lives across the call; -1 asks for a new descriptor.
+        let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call returned a new descriptor that nobody else owns.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// The next signal that has arrived; nothing when there is none now.
+    pub fn next(&self) -> io::Result<Option<i32>> {
+        let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];
+        match rustix::io::read(&self.0, &mut buffer) {
+            // The number is the structure's first field.
+            Ok(count) if count >= 4 => {
+                Ok(Some(i32::from_ne_bytes([buffer[0], buffer[1], buffer[2], buffer[3]])))
+            }
+            Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for SignalDescriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }

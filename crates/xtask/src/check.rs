@@ -11,7 +11,7 @@ use crate::process::{self, cargo, workspace};
 
 /// Who may call whom. An arrow that isn't here is an error; so is a crate that isn't.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("ketch", &["api", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
+    ("ketch", &["api", "bundle", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
     // faces
     ("demo", &[]),
     // `manifest` speaks to registries itself, as docker's does: there is no route for it.
@@ -21,8 +21,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
     ("api", &["about", "diag", "engine", "oci", "serving"]),
     ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving"]),
+    ("bundle", &["about", "diag", "flags", "runtime", "sys"]),
     // decides
-    ("engine", &["content", "diag", "distribution", "layers", "oci", "runtime", "shim", "state", "sys"]),
+    (
+        "engine",
+        &["content", "diag", "distribution", "layers", "network", "oci", "runtime", "shim", "state", "sys"],
+    ),
     // stores and drivers
     ("distribution", &["content", "diag", "dial", "oci", "sys"]),
     ("shim", &["diag", "oci", "runtime", "sys"]),
@@ -35,11 +39,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("serving", &[]),
     ("flags", &["diag"]),
     ("oci", &["diag"]),
+    ("network", &["netlink", "sys"]),
+    ("netlink", &["sys"]),
     ("sys", &["diag"]),
     ("diag", &[]),
     ("about", &[]),
     // beside the product: they see it from outside
-    ("testkit", &[]),
+    ("testkit", &["network", "sys"]),
     ("xtask", &["testkit"]),
     ("e2e", &["daemon", "distribution", "engine", "flags", "layers", "oci", "shim", "testkit"]),
     ("bench", &["testkit"]),

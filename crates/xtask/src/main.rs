@@ -10,6 +10,7 @@ mod process;
 mod record;
 mod soak;
 mod suite;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ const VERBS: &[(&str, &str)] = &[
     ("record", "ask real dockerds and write tests/recordings: --host unix://… --containerd-host unix://…"),
     ("replies", "ask a real dockerd and the docker CLI and write tests/replayed: --host unix://…"),
     ("soak", "run the fault loops' full numbers and write docs/reliability.md"),
+    ("vm", "the runtime on cgroup v2, in a virtual machine (qemu, no acceleration needed)"),
     ("size", "build the release binary: static, at most 25 MB"),
     ("demo", "run the main job"),
 ];
@@ -50,6 +52,7 @@ fn run(verb: &str, rest: &[String]) -> anyhow::Result<()> {
         "record" => record::run(rest),
         "replies" => record::replies(rest),
         "soak" => soak::run(),
+        "vm" => vm::run(),
         "size" => suite::size(),
         "demo" => suite::demo(),
         _ => {

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 
 use crate::process::{self, cargo, is_installed, run};
-use crate::{check, clients, coverage};
+use crate::{check, clients, coverage, vm};
 
 /// Programs that tests call, and the packages that hold them.
 const NEEDED: &[(&str, &str)] = &[
@@ -20,6 +20,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("ps", "procps"),
     ("zstd", "zstd"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
 ];
 const LIMIT: u64 = 25_000_000;
 
@@ -37,7 +38,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
         true => tests.args(["nextest", "run", "--workspace", "--no-fail-fast"]),
         false => tests.args(["test", "--workspace", "--no-fail-fast"]),
     };
-    run(tests.env("KETCH_BIN", ketch))
+    run(tests.env("KETCH_BIN", ketch))?;
+    vm::run()
 }
 
 /// A test that lacks a tool fails; so the tools are brought here, where that can be done.

@@ -133,7 +133,7 @@ fn endpoint(refusals: usize) -> (String, Received) {
     let got = Arc::new(Mutex::new(Vec::new()));
     let seen = got.clone();
     thread::spawn(move || {
-    testkit::own_network::enter();
+        testkit::own_network::enter();
         let mut left = refusals;
         for mut stream in listener.incoming().flatten() {
             let mut bytes = Vec::new();

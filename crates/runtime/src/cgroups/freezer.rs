@@ -36,6 +36,11 @@ impl Cgroup {
         }
     }
 
+    /// Whether everything inside is held still; without a freezer nothing is.
+    pub fn is_frozen(&self) -> bool {
+        self.freezer().and_then(Folder::is_frozen).unwrap_or(false)
+    }
+
     fn freezer(&self) -> Result<&Folder, Error> {
         let v1 = self.folders.iter().find(|f| !f.hierarchy.unified && f.hierarchy.has("freezer"));
         let any = v1.or_else(|| self.folders.iter().find(|f| f.hierarchy.unified));

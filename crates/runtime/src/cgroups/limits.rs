@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use oci_spec::runtime::{LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxResources};
+use oci_spec::runtime::{
+    LinuxCpu, LinuxDeviceCgroup, LinuxHugepageLimit, LinuxMemory, LinuxNetwork, LinuxRdma, LinuxResources,
+};
 
-use super::{Cgroup, devices};
+use super::{Cgroup, block_io, devices};
 use crate::Error;
 use crate::error::Doing;
 
@@ -29,10 +31,104 @@ pub(super) fn apply_values(cgroup: &Cgroup, resources: &LinuxResources) -> Resul
         let limit = if pids.limit() > 0 { pids.limit().to_string() } else { "max".into() };
         set(cgroup, "pids", "pids.max", &limit)?;
     }
+    if let Some(block) = resources.block_io() {
+        block_io::apply(cgroup, block)?;
+    }
+    for limit in resources.hugepage_limits().iter().flatten() {
+        apply_huge_pages(cgroup, limit)?;
+    }
+    for (device, limit) in resources.rdma().iter().flatten() {
+        apply_rdma(cgroup, device, limit)?;
+    }
+    if let Some(network) = resources.network() {
+        apply_network(cgroup, network)?;
+    }
+    for (file, value) in resources.unified().iter().flatten() {
+        apply_unified(cgroup, file, value)?;
+    }
+    Ok(())
+}
+
+fn apply_huge_pages(cgroup: &Cgroup, limit: &LinuxHugepageLimit) -> Result<(), Error> {
+    let size = limit.page_size();
+    if !size.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(Error::Invalid {
+            field: "linux.resources.hugepageLimits",
+            why: format!("has the size {size:?}"),
+        });
+    }
+    let value = if limit.limit() < 0 { "max".to_owned() } else { limit.limit().to_string() };
+    match on_v1(cgroup, "hugetlb") {
+        true => set(cgroup, "hugetlb", &format!("hugetlb.{size}.limit_in_bytes"), &limit.limit().to_string()),
+        false => set(cgroup, "hugetlb", &format!("hugetlb.{size}.max"), &value),
+    }
+}
+
+/// `2MB`, `1GB`: how the kernel's files call a size of pages.
+pub(super) fn page_size_name(kilobytes: u64) -> String {
+    match kilobytes {
+        n if n >= 1 << 20 => format!("{}GB", n >> 20),
+        n if n >= 1 << 10 => format!("{}MB", n >> 10),
+        n => format!("{n}KB"),
+    }
+}
+
+fn apply_rdma(cgroup: &Cgroup, device: &str, limit: &LinuxRdma) -> Result<(), Error> {
+    let number = |n: Option<u32>| n.map_or("max".to_owned(), |n| n.to_string());
+    let (handles, objects) = (number(limit.hca_handles()), number(limit.hca_objects()));
+    set(cgroup, "rdma", "rdma.max", &format!("{device} hca_handle={handles} hca_object={objects}"))
+}
+
+fn apply_network(cgroup: &Cgroup, network: &LinuxNetwork) -> Result<(), Error> {
+    if let Some(class) = network.class_id() {
+        if !on_v1(cgroup, "net_cls") {
+            return Err(Error::Unsupported(
+                "linux.resources.network.classID without cgroup v1's net_cls".into(),
+            ));
+        }
+        set(cgroup, "net_cls", "net_cls.classid", &class.to_string())?;
+    }
+    for priority in network.priorities().iter().flatten() {
+        if !on_v1(cgroup, "net_prio") {
+            return Err(Error::Unsupported(
+                "linux.resources.network.priorities without cgroup v1's net_prio".into(),
+            ));
+        }
+        set(
+            cgroup,
+            "net_prio",
+            "net_prio.ifpriomap",
+            &format!("{} {}", priority.name(), priority.priority()),
+        )?;
+    }
+    Ok(())
+}
+
+/// Any file of v2, in the container's own directory and nowhere else.
+fn apply_unified(cgroup: &Cgroup, file: &str, value: &str) -> Result<(), Error> {
+    let invalid = |why: String| Error::Invalid { field: "linux.resources.unified", why };
+    let Some(folder) = cgroup.folders.iter().find(|folder| folder.hierarchy.unified) else {
+        return Err(Error::Unsupported("linux.resources.unified without cgroup v2".into()));
+    };
+    if file.contains('/') || !file.contains('.') || file.starts_with('.') {
+        return Err(invalid(format!("has the file {file:?}")));
+    }
+    if file.starts_with("cgroup.") && !matches!(file, "cgroup.max.depth" | "cgroup.max.descendants") {
+        return Err(invalid(format!("has the file {file:?}, which is no limit")));
+    }
+    let mut opened = match fs::File::options().write(true).open(folder.path.join(file)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(missing(file)),
+        other => other.doing(&format!("open {file}"))?,
+    };
+    // Some files take one line a write.
+    for line in value.lines() {
+        opened.write_all(line.as_bytes()).doing(&format!("set {file} to {line:?}"))?;
+    }
     Ok(())
 }
 
 fn apply_memory(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<(), Error> {
+    check_use(cgroup, memory)?;
     if on_v1(cgroup, "memory") {
         let mut files = vec![
             ("memory.limit_in_bytes", memory.limit()),
@@ -76,6 +172,23 @@ fn apply_memory(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<(), Error> {
     Ok(())
 }
 
+/// `checkBeforeUpdate`: a limit below what is used already would have the kernel kill somebody.
+fn check_use(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<(), Error> {
+    let Some(limit) = memory.limit().and_then(|l| u64::try_from(l).ok()).filter(|l| *l != 0) else {
+        return Ok(());
+    };
+    if memory.check_before_update() != Some(true) {
+        return Ok(());
+    }
+    let file = if on_v1(cgroup, "memory") { "memory.usage_in_bytes" } else { "memory.current" };
+    let used = read(cgroup, "memory", file)?.trim().parse::<u64>().unwrap_or(0);
+    if used > limit {
+        let why = format!("has the limit {limit}, and {used} bytes are used");
+        return Err(Error::Invalid { field: "linux.resources.memory", why });
+    }
+    Ok(())
+}
+
 /// Whether the limit is to rise above what memory and swap may take together now.
 fn raises_over_swap(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<bool, Error> {
     let (Some(limit), Some(_)) = (memory.limit(), memory.swap().filter(|swap| *swap != 0)) else {
@@ -111,12 +224,44 @@ fn apply_cpu(cgroup: &Cgroup, cpu: &LinuxCpu) -> Result<(), Error> {
             set(cgroup, "cpu", "cpu.max", &format!("{quota} {}", period.unwrap_or(100_000)))?;
         }
     }
+    apply_cpu_rest(cgroup, cpu, v1)?;
     for (file, value) in [("cpuset.cpus", cpu.cpus()), ("cpuset.mems", cpu.mems())] {
         if let Some(value) = value.as_ref().filter(|v| !v.is_empty()) {
             set(cgroup, "cpuset", file, value)?;
         }
     }
     Ok(())
+}
+
+fn apply_cpu_rest(cgroup: &Cgroup, cpu: &LinuxCpu, v1: bool) -> Result<(), Error> {
+    if let Some(burst) = cpu.burst() {
+        let file = if v1 { "cpu.cfs_burst_us" } else { "cpu.max.burst" };
+        set_unless_absent_zero(cgroup, file, i128::from(burst))?;
+    }
+    if let Some(idle) = cpu.idle() {
+        set_unless_absent_zero(cgroup, "cpu.idle", i128::from(idle))?;
+    }
+    let realtime = [
+        ("cpu.rt_period_us", cpu.realtime_period().map(i128::from)),
+        ("cpu.rt_runtime_us", cpu.realtime_runtime().map(i128::from)),
+    ];
+    for (file, value) in
+        realtime.into_iter().filter_map(|(file, value)| Some((file, value.filter(|v| *v != 0)?)))
+    {
+        if !v1 {
+            return Err(Error::Unsupported(format!("linux.resources.cpu: {file} on cgroup v2")));
+        }
+        set(cgroup, "cpu", file, &value.to_string())?;
+    }
+    Ok(())
+}
+
+/// Zero is what a kernel without the file does anyhow.
+fn set_unless_absent_zero(cgroup: &Cgroup, file: &str, value: i128) -> Result<(), Error> {
+    match set(cgroup, "cpu", file, &value.to_string()) {
+        Err(Error::Unsupported(_)) if value == 0 => Ok(()),
+        other => other,
+    }
 }
 
 /// v1's shares from 2 to 262144 onto v2's weights from 1 to 10000, by the formula that runc and systemd agree on.
@@ -154,11 +299,11 @@ fn set_v1_devices(cgroup: &Cgroup, rules: &[devices::Rule]) -> Result<(), Error>
     Ok(())
 }
 
-fn on_v1(cgroup: &Cgroup, controller: &str) -> bool {
+pub(super) fn on_v1(cgroup: &Cgroup, controller: &str) -> bool {
     cgroup.folders.iter().any(|f| !f.hierarchy.unified && f.hierarchy.has(controller))
 }
 
-fn set(cgroup: &Cgroup, controller: &str, file: &str, value: &str) -> Result<(), Error> {
+pub(super) fn set(cgroup: &Cgroup, controller: &str, file: &str, value: &str) -> Result<(), Error> {
     let mut opened = open(cgroup, controller, file)?;
     opened.write_all(value.as_bytes()).doing(&format!("set {file} to {value:?}"))
 }
@@ -180,7 +325,7 @@ fn read(cgroup: &Cgroup, controller: &str, file: &str) -> Result<String, Error> 
     }
 }
 
-fn open(cgroup: &Cgroup, controller: &str, file: &str) -> Result<fs::File, Error> {
+pub(super) fn open(cgroup: &Cgroup, controller: &str, file: &str) -> Result<fs::File, Error> {
     let path = place(cgroup, controller, file)?;
     match fs::File::options().write(true).open(&path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Err(missing(file)),

@@ -4,10 +4,12 @@
 //! parent opened: the kernel moves a single thread that is the writer itself without the lock whose grace period stalls
 //! every other way of moving by 6-15 ms.
 
+mod block_io;
 mod devices;
 mod freezer;
 mod hierarchy;
 mod limits;
+mod stats;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -202,6 +204,14 @@ impl Cgroup {
         Ok(pids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect())
     }
 
+    /// The same with the groups that the container made below its own.
+    pub fn delete_all(&self) -> Result<(), Error> {
+        for folder in &self.folders {
+            remove_below(&folder.path, 0);
+        }
+        self.delete()
+    }
+
     /// Removes the directories, all that can be, and reports the first that could not.
     pub fn delete(&self) -> Result<(), Error> {
         let mut result = Ok(());
@@ -214,6 +224,21 @@ impl Cgroup {
             }
         }
         result
+    }
+}
+
+/// More levels than any container needs; a deeper tree stays, and is the error of removing its root.
+const MAX_DEPTH: usize = 64;
+
+fn remove_below(folder: &Path, depth: usize) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_below(&entry.path(), depth + 1);
+            let _ = fs::remove_dir(entry.path());
+        }
     }
 }
 

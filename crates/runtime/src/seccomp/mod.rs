@@ -5,7 +5,7 @@
 //! before `execve`.
 //!
 //! What the profile says is [`rules`]; how it is searched is [`emit`]; the encoding is [`assemble`]; the numbers are
-//! [`table`]. A profile that wants a listener (`SCMP_ACT_NOTIFY`) is refused, because nobody would answer.
+//! [`table`]. A profile that leaves calls to a listener (`SCMP_ACT_NOTIFY`) says where it is, or nobody would answer.
 
 mod arch;
 mod assemble;
@@ -15,7 +15,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag as Flag};
+use std::os::fd::OwnedFd;
+
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag as Flag, LinuxSyscall};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -30,13 +32,16 @@ pub struct Filter {
     program: Vec<u64>,
     /// `SECCOMP_FILTER_FLAG_*`.
     flags: u32,
+    /// Some calls are left to a listener.
+    #[serde(default)]
+    listens: bool,
 }
 
 /// Compiles a profile for this machine.
 pub fn compile(profile: &LinuxSeccomp) -> Result<Filter, Error> {
     let native = Arch::native()
         .ok_or_else(|| Error::Unsupported(format!("linux.seccomp on {}", std::env::consts::ARCH)))?;
-    refuse_listener(profile)?;
+    check_listener(profile)?;
     compile_for(profile, native)
 }
 
@@ -48,7 +53,7 @@ fn compile_for(profile: &LinuxSeccomp, native: Arch) -> Result<Filter, Error> {
         .assemble()
         .map_err(|length| invalid(format!("needs {length} instructions, more than the kernel takes")))?;
     let program = program.into_iter().map(|instruction| u64::from_ne_bytes(instruction.bytes())).collect();
-    Ok(Filter { program, flags: flags(profile) })
+    Ok(Filter { program, flags: flags(profile), listens: notifies(profile) })
 }
 
 /// The native one and those that the profile names. Others that it names can't occur on this machine.
@@ -63,14 +68,26 @@ fn architectures(profile: &LinuxSeccomp, native: Arch) -> Vec<Arch> {
     all
 }
 
-fn refuse_listener(profile: &LinuxSeccomp) -> Result<(), Error> {
+fn notifies(profile: &LinuxSeccomp) -> bool {
     let notify = |action| action == LinuxSeccompAction::ScmpActNotify;
-    let rules = profile.syscalls().iter().flatten();
-    if notify(profile.default_action()) || rules.into_iter().any(|rule| notify(rule.action())) {
-        return Err(Error::Unsupported("linux.seccomp: SCMP_ACT_NOTIFY".into()));
+    notify(profile.default_action()) || profile.syscalls().iter().flatten().any(|rule| notify(rule.action()))
+}
+
+/// Whoever answers must be known, and the call that hands over the descriptor can't be one that waits for an answer.
+fn check_listener(profile: &LinuxSeccomp) -> Result<(), Error> {
+    if !notifies(profile) {
+        return Ok(());
     }
-    if profile.listener_path().is_some() || profile.listener_metadata().is_some() {
-        return Err(Error::Unsupported("linux.seccomp.listenerPath".into()));
+    if profile.listener_path().is_none() {
+        return Err(invalid("has SCMP_ACT_NOTIFY and no listenerPath".into()));
+    }
+    let asks = |rule: &&LinuxSyscall| {
+        rule.action() == LinuxSeccompAction::ScmpActNotify && rule.names().iter().any(|n| n == "sendmsg")
+    };
+    if profile.default_action() == LinuxSeccompAction::ScmpActNotify
+        || profile.syscalls().iter().flatten().any(|rule| asks(&rule))
+    {
+        return Err(Error::Unsupported("linux.seccomp: SCMP_ACT_NOTIFY for sendmsg".into()));
     }
     Ok(())
 }
@@ -83,7 +100,8 @@ fn flags(profile: &LinuxSeccomp) -> u32 {
         Flag::SeccompFilterFlagTsync => 0,
         Flag::SeccompFilterFlagLog => sys::SECCOMP_LOG,
         Flag::SeccompFilterFlagSpecAllow => sys::SECCOMP_SPEC_ALLOW,
-        // About listeners, of which there is none.
+        // The kernel takes it only where there is a listener.
+        Flag::SeccompFilterFlagWaitKillableRecv if notifies(profile) => sys::SECCOMP_WAIT_KILLABLE,
         Flag::SeccompFilterFlagWaitKillableRecv => 0,
     };
     flags.iter().map(bit).fold(0, |all, bit| all | bit)
@@ -93,5 +111,14 @@ impl Filter {
     /// Puts it on this thread for good. Needs `no_new_privs` or the capability to administer the system.
     pub(crate) fn load(&self) -> Result<(), Error> {
         sys::load_seccomp_filter(&self.program, self.flags).doing("load the seccomp filter")
+    }
+
+    pub(crate) fn listens(&self) -> bool {
+        self.listens
+    }
+
+    /// The same, with the descriptor on which the questions arrive.
+    pub(crate) fn load_listening(&self) -> Result<OwnedFd, Error> {
+        sys::load_seccomp_listener(&self.program, self.flags).doing("load the seccomp filter")
     }
 }

@@ -323,7 +323,7 @@ fn what_makes_no_sense_is_refused() {
     );
     assert_eq!(
         refusal(&read(r#""action":"SCMP_ACT_NOTIFY""#)),
-        "linux.seccomp: SCMP_ACT_NOTIFY is not supported"
+        "the specification's linux.seccomp has SCMP_ACT_NOTIFY and no listenerPath"
     );
 }
 

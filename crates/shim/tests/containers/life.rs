@@ -57,9 +57,9 @@ fn what_can_t_be_run_is_told_as_docker_tells_it() {
 #[test]
 fn what_is_not_built_is_refused_by_name_and_leaves_nothing() {
     let mut container = Fixture::new(&["true"]);
-    container.spec["linux"]["resources"]["unified"] = json!({"memory.high": "1"});
+    container.spec["linux"]["intelRdt"] = json!({"closID": "x"});
     let FromShim::Failed { message, .. } = container.failure() else { panic!() };
-    assert_eq!(message, "linux.resources.unified is not supported");
+    assert_eq!(message, "linux.intelRdt is not supported");
 }
 
 #[test]
