@@ -1,7 +1,7 @@
 //! What steers a client besides its flags: the environment, `config.json`, the scheme of an address; beside the real client.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+
 use std::sync::{Arc, Mutex};
 use std::thread;
 
