@@ -34,6 +34,7 @@ mod image_limits;
 mod image_words;
 mod images_cli;
 mod import;
+mod init;
 mod leak_check;
 mod life;
 mod listening;

@@ -11,7 +11,7 @@ use crate::process::{self, cargo, workspace};
 
 /// Who may call whom. An arrow that isn't here is an error; so is a crate that isn't.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("ketch", &["api", "bundle", "cli", "daemon", "demo", "diag", "runtime", "shim"]),
+    ("ketch", &["api", "bundle", "cli", "daemon", "demo", "diag", "reaper", "runtime", "shim"]),
     // faces
     ("demo", &[]),
     // `manifest` speaks to registries itself, as docker's does: there is no route for it.
@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // stores and drivers
     ("distribution", &["content", "diag", "dial", "oci", "sys"]),
+    ("reaper", &["sys"]),
     ("shim", &["diag", "oci", "runtime", "sys"]),
     ("runtime", &["diag", "oci", "sys"]),
     ("layers", &["content", "diag", "oci", "sys"]),

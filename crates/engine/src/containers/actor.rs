@@ -484,6 +484,9 @@ fn launch_shim(
     let mut joined = Joined::open(&container.host, index)?.with_network(interior);
     container.mounts.iter().try_for_each(Point::prepare)?;
     let root = shared.layers.mount_root(&container.layers, &places.upper(), &places.work())?;
+    if spec::has_init(container, &shared.settings) {
+        joined.add_source(spec::INIT, shim::program()?);
+    }
     for point in container.mounts.iter().filter(|point| volume_of(point).is_some()) {
         shared.volumes.take(&container.id, point, root.as_fd(), shared.layers.limits())?;
         if !point.subpath.is_empty() {
