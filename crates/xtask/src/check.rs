@@ -25,7 +25,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     // decides
     (
         "engine",
-        &["content", "diag", "distribution", "layers", "network", "oci", "runtime", "shim", "state", "sys"],
+        &[
+            "content", "diag", "distribution", "dns", "layers", "network", "oci", "runtime", "shim", "state", "sys",
+        ],
     ),
     // stores and drivers
     ("distribution", &["content", "diag", "dial", "oci", "sys"]),
@@ -36,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("state", &["diag", "oci", "sys"]),
     // ground
     ("dial", &[]),
+    ("dns", &[]),
     ("serving", &[]),
     ("flags", &["diag"]),
     ("oci", &["diag"]),
