@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::message::{Question, code_of};
 
 /// Queries under way for all containers together: each has a socket or two.
-const AT_ONCE: usize = 1024;
+const AT_ONCE: usize = 256;
 /// A resolver that is silent for so long gets company: the next is asked too, and the first answer counts.
 const STEP: Duration = Duration::from_secs(1);
 /// Before the client's own patience ends, which is five seconds nearly everywhere.

@@ -16,7 +16,7 @@ use crate::forward::{Forwarder, Transport, Unanswered, framed};
 use crate::message::{Code, Data, Question, Received, kind, read};
 
 /// Queries of one container that are with the resolvers.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 128;
 /// TCP connections of one container, and how long one may say nothing.
 const CONNECTIONS: usize = 64;
 const IDLE: Duration = Duration::from_secs(5);

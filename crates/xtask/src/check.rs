@@ -26,7 +26,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "content", "diag", "distribution", "dns", "layers", "network", "oci", "runtime", "shim", "state", "sys",
+            "content",
+            "diag",
+            "distribution",
+            "dns",
+            "layers",
+            "network",
+            "oci",
+            "runtime",
+            "shim",
+            "state",
+            "sys",
         ],
     ),
     // stores and drivers

@@ -6,7 +6,8 @@ use netlink::Socket;
 
 use super::Transport;
 use super::message::{
-    Hook, Meta, NETWORK_HEADER, Register, TRANSPORT_HEADER, batch, new_chain, new_rule, new_table,
+    Hook, Meta, NETWORK_HEADER, Register, TRANSPORT_HEADER, batch, flush_chain, new_chain, new_rule,
+    new_table,
 };
 use crate::Error;
 use crate::error::kernel;
@@ -23,7 +24,7 @@ pub(crate) fn redirect_resolver(
     to: [(Transport, u16); 2],
 ) -> Result<(), Error> {
     let hook = Hook { number: 3, priority: -100, nat: true };
-    let mut messages = vec![new_table(TABLE), new_chain(TABLE, CHAIN, Some(hook))];
+    let mut messages = vec![new_table(TABLE), new_chain(TABLE, CHAIN, Some(hook)), flush_chain(TABLE, CHAIN)];
     messages.extend(to.map(|(transport, target)| {
         new_rule(TABLE, CHAIN, |e| {
             let (protocol, address) = ([transport.number()], address.octets());
