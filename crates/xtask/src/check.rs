@@ -60,7 +60,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // beside the product: they see it from outside
     ("testkit", &["network", "sys"]),
     ("xtask", &["testkit"]),
-    ("e2e", &["daemon", "distribution", "engine", "flags", "layers", "oci", "shim", "testkit"]),
+    ("e2e", &["daemon", "distribution", "engine", "flags", "layers", "network", "oci", "shim", "testkit"]),
     ("bench", &["testkit"]),
 ];
 /// Past this, tests aside, a file is listed as a candidate for a second subject.
