@@ -421,7 +421,8 @@ fn a_container_may_serve_on_port_53_itself() {
     assert_eq!(Answer::read(&setup.inside(&a, || by_tcp(&b, A))).records, 1);
     socket.set_nonblocking(true).unwrap();
     assert!(socket.recv(&mut [0; 16]).is_err(), "it heard what was meant for the engine");
-    drop(socket);
+    // Sockets hold the network that they are in.
+    drop((socket, listener));
     setup.end();
 }
 
