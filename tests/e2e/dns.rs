@@ -415,7 +415,7 @@ fn a_container_may_serve_on_port_53_itself() {
     let one = setup.network("one", &json!({}));
     let a = setup.container("a", &one, &json!({}), "sleep 600");
     let b = setup.container("b", &one, &json!({}), "sleep 600");
-    let (socket, _listener) = setup
+    let (socket, listener) = setup
         .inside(&a, || (UdpSocket::bind("0.0.0.0:53").unwrap(), TcpListener::bind("0.0.0.0:53").unwrap()));
     assert_eq!(setup.finds(&a, &b), [setup.address(&b, &one)]);
     assert_eq!(Answer::read(&setup.inside(&a, || by_tcp(&b, A))).records, 1);

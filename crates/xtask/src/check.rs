@@ -61,7 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("testkit", &["netlink", "network", "sys"]),
     ("xtask", &["testkit"]),
     ("e2e", &["daemon", "distribution", "engine", "flags", "layers", "network", "oci", "shim", "testkit"]),
-    ("bench", &["testkit"]),
+    ("bench", &["network", "testkit"]),
 ];
 /// Past this, tests aside, a file is listed as a candidate for a second subject.
 const LONG: usize = 600;
