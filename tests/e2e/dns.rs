@@ -298,7 +298,7 @@ fn with_resolvers(text: &str) -> (Setup, std::path::PathBuf) {
     (Setup::on(engine), path.unwrap())
 }
 
-// covers: ground config-key resolv-conf
+// covers: daemon config-key resolv-conf
 #[test]
 fn other_names_are_asked_of_the_host_s_resolvers_as_they_are_at_the_time() {
     let (mut setup, file) = with_resolvers("nameserver 127.0.0.1\nsearch corp.test\n");

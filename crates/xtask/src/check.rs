@@ -60,7 +60,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     // beside the product: they see it from outside
     ("testkit", &["netlink", "network", "sys"]),
     ("xtask", &["testkit"]),
-    ("e2e", &["daemon", "distribution", "engine", "flags", "layers", "network", "oci", "shim", "testkit"]),
+    (
+        "e2e",
+        &["daemon", "distribution", "dns", "engine", "flags", "layers", "network", "oci", "shim", "testkit"],
+    ),
     ("bench", &["network", "testkit"]),
 ];
 /// Past this, tests aside, a file is listed as a candidate for a second subject.
