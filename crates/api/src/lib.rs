@@ -7,7 +7,6 @@ mod body;
 mod call;
 mod containers;
 mod error;
-mod escape;
 mod hijack;
 mod images;
 mod networks;

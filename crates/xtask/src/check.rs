@@ -16,10 +16,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("demo", &[]),
     // `manifest` speaks to registries itself, as docker's does: there is no route for it.
     // And `cp` packs and unpacks the very tars that the engine does.
-    ("cli", &["about", "client", "diag", "distribution", "flags", "layers", "oci", "registry", "sys"]),
+    (
+        "cli",
+        &["about", "client", "detach", "diag", "distribution", "flags", "layers", "oci", "registry", "sys"],
+    ),
     ("client", &["diag", "dial", "sys"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
-    ("api", &["about", "diag", "engine", "oci", "serving"]),
+    ("api", &["about", "detach", "diag", "engine", "oci", "serving"]),
     ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving"]),
     ("bundle", &["about", "diag", "flags", "runtime", "sys"]),
     // decides
@@ -55,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("network", &["netlink", "sys"]),
     ("netlink", &["sys"]),
     ("sys", &["diag"]),
+    ("detach", &[]),
     ("diag", &[]),
     ("about", &[]),
     // beside the product: they see it from outside
