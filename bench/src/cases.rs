@@ -12,6 +12,7 @@ use testkit::http::{self, Request};
 use testkit::{Engine, Scratch, images};
 
 use crate::bundle::Bundle;
+use crate::dns;
 use crate::images::{self as work, Corpus, Kind, Work, sample};
 use crate::stats::milliseconds;
 
@@ -88,6 +89,35 @@ pub(crate) const CASES: &[Case] = &[
         against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(&["ps"])),
         theirs: Some(|bench| timed(&mut bench.docker(&["ps"]))),
+    },
+    Case {
+        name: "dns",
+        what: "a question for a container's name",
+        unit: "µs",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| dns::throughput(bench.engine.socket(), TAG),
+        theirs: Some(|bench| dns::throughput(&bench.peer_socket(), TAG)),
+    },
+    Case {
+        name: "dns-cost",
+        what: "the engine's processor time for one",
+        unit: "µs",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| {
+            dns::cost(bench.engine.socket(), TAG, bench.engine.pid().context("the engine has no process")?)
+        },
+        theirs: None,
+    },
+    Case {
+        name: "dns-p99",
+        what: "99 of 100 questions, sixteen under way",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| dns::slowest(bench.engine.socket(), TAG),
+        theirs: Some(|bench| dns::slowest(&bench.peer_socket(), TAG)),
     },
     Case {
         name: "pull-large",
@@ -310,6 +340,10 @@ impl Bench {
 
     pub(crate) fn peer(&self) -> Option<&str> {
         self.peer.as_deref()
+    }
+
+    fn peer_socket(&self) -> std::path::PathBuf {
+        self.peer().unwrap_or_default().trim_start_matches("unix://").into()
     }
 
     pub(crate) fn ketch(&self, arguments: &[&str]) -> Command {

@@ -18,6 +18,7 @@ mod cp;
 mod daemon_config;
 mod devices;
 mod disk_trouble;
+mod dns;
 mod docker_py;
 mod engine_log;
 mod errors;

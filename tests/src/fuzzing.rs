@@ -14,6 +14,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("daemon_json", daemon::fuzz_config_file),
     ("digest", digest),
+    ("dns_query", dns_query),
     ("flag_values", flag_values),
     ("image_changes", image_changes),
     ("layer_tar", layer_tar),
@@ -43,6 +44,16 @@ fn reference(bytes: &[u8]) {
         let again = parse(&written).map(|again| again.to_string());
         assert_eq!(again.ok(), Some(written), "{text:?} is written as something else");
     }
+}
+
+/// What a container sends to its resolver: it is repeated in an answer that is no longer than a datagram may be.
+fn dns_query(bytes: &[u8]) {
+    let dns::Received::Question(question) = dns::read(bytes) else { return };
+    let found = [dns::Data::Ptr(question.name.clone().unwrap_or_default())];
+    let answer = question.answer(dns::Code::Fine, &found, dns::Transport::Tcp);
+    assert!(answer.len() < 1024, "{} bytes", answer.len());
+    assert_eq!(answer.get(..2), bytes.get(..2));
+    let _ = question.address();
 }
 
 fn flag_values(bytes: &[u8]) {

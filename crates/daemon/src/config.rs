@@ -333,6 +333,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         init: read.flag("init", false),
         seccomp: seccomp_profile(&seccomp_name)?,
         seccomp_name,
+        resolv_conf: read.text("resolv-conf", "/etc/resolv.conf").into(),
         default_shm_size: read.bytes("default-shm-size")?,
         default_stop_timeout: read.number("default-stop-timeout", 10)?,
         http_proxy: proxy("proxies.http-proxy", "HTTP_PROXY"),

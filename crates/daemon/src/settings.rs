@@ -130,7 +130,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("proxies.no-proxy", "no-proxy", Shape::Text, Support::Done, &[]),
     setting("raw-logs", "raw-logs", Shape::Flag, Support::Done, &[]),
     setting("registry-mirrors", "registry-mirror", Shape::List, Support::Done, &[]),
-    setting("resolv-conf", "", Shape::Text, Support::NotYet("the bridge network does not exist in this version yet"), &[]),
+    setting("resolv-conf", "", Shape::Text, Support::Done, &[]),
     setting("restart", "restart", Shape::Flag, Support::Refused("dockerd deprecated it: use `--restart` of `run`"), &["true"]),
     setting("rootless", "rootless", Shape::Flag, Support::Refused("the engine needs root in this version"), &["false"]),
     setting("runtimes", "add-runtime", Shape::Runtimes, Support::Done, &[]),

@@ -30,6 +30,8 @@ pub struct Settings {
     pub seccomp: Seccomp,
     /// As `info` names it: `builtin`, `unconfined` or the file that it came from.
     pub seccomp_name: String,
+    /// Which resolvers the host has.
+    pub resolv_conf: PathBuf,
     pub default_shm_size: i64,
     pub default_stop_timeout: i32,
     pub http_proxy: String,

@@ -71,6 +71,12 @@ impl Interior {
         Ok(Self { namespace: namespace.into() })
     }
 
+    /// The same, held open once more.
+    pub fn duplicate(&self) -> Result<Self, Error> {
+        let namespace = self.namespace.try_clone().map_err(system("hold a container's network open"))?;
+        Ok(Self { namespace })
+    }
+
     /// Adds a cable.
     pub fn connect(&self, links: &mut Links, cable: &Cable) -> Result<(), Error> {
         self.enter(|inside| plug(links, inside, self.namespace.as_fd(), cable))

@@ -8,6 +8,7 @@ mod interior;
 mod links;
 mod listeners;
 pub mod pools;
+mod resolver;
 mod subnet;
 mod sysctl;
 
@@ -15,4 +16,5 @@ pub use error::Error;
 pub use interior::{Cable, Interior};
 pub use links::{Address, Bridge, Links};
 pub use listeners::{Listener, listeners};
+pub use resolver::{RESOLVER, ResolverSockets};
 pub use subnet::{Subnet, SubnetError};

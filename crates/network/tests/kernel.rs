@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use network::firewall::{Entry, Firewall, Network, Publication, Transport};
 use network::{Address, Bridge, Cable, Interior, Links};
@@ -81,5 +81,34 @@ fn a_container_is_reached_by_its_address_and_by_a_published_port() {
         firewall.remove(&[Entry::Port(port)]).unwrap();
         assert!(TcpStream::connect((GATEWAY, 8080)).is_err());
         firewall.uninstall().unwrap();
+    });
+}
+
+#[test]
+fn a_container_asks_our_sockets_at_port_53_and_may_serve_there_itself() {
+    on_a_host_of_its_own(|| {
+        let interior = Interior::create().unwrap();
+        let sockets = interior.resolver().unwrap();
+        let (udp, tcp) = (UdpSocket::from(sockets.udp), TcpListener::from(sockets.tcp));
+        let (own, asking, mut stream) = interior
+            .enter(|_| {
+                let own = UdpSocket::bind("0.0.0.0:53").unwrap();
+                TcpListener::bind("0.0.0.0:53").unwrap();
+                let asking = UdpSocket::bind("0.0.0.0:0").unwrap();
+                asking.connect("127.0.0.11:53").unwrap();
+                asking.send(b"who?").unwrap();
+                Ok((own, asking, TcpStream::connect("127.0.0.11:53").unwrap()))
+            })
+            .unwrap();
+        let mut buffer = [0; 16];
+        let (length, from) = udp.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"who?");
+        udp.send_to(b"me", from).unwrap();
+        // The client's socket is connected: it takes answers from where it asked alone.
+        assert_eq!(asking.recv(&mut buffer).unwrap(), 2);
+        tcp.accept().unwrap().0.write_all(b"me").unwrap();
+        stream.read_exact(&mut buffer[..2]).unwrap();
+        own.set_nonblocking(true).unwrap();
+        assert!(own.recv(&mut buffer).is_err(), "the container's own server isn't asked");
     });
 }

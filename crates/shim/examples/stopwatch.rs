@@ -58,6 +58,7 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
         seccomp: None,
         stdin: Stdin::Closed,
         log: LogConfig::JsonFile(JsonFile::bounded(folder.join("log"))),
+        kept: 0,
     }
 }
 
@@ -78,7 +79,7 @@ fn run(launcher: &Launcher, round: usize, seccomp: Option<&runtime::Filter>) -> 
     let mark = |marks: &mut Vec<f64>| marks.push(clock.elapsed().as_secs_f64() * 1000.0);
     let root = mount(folder.path());
     mark(&mut marks);
-    let shim = launcher.launch(&launch, root.as_fd()).unwrap();
+    let shim = launcher.launch(&launch, root.as_fd(), &[]).unwrap();
     mark(&mut marks);
     let created = receive(&shim.control).unwrap();
     assert!(matches!(created, FromShim::Created { .. }), "{created:?}");
@@ -97,7 +98,7 @@ fn run(launcher: &Launcher, round: usize, seccomp: Option<&runtime::Filter>) -> 
 fn weigh(launcher: &Launcher) {
     let folder = tempfile::tempdir().unwrap();
     let launch = prepare(folder.path(), "ketch-stopwatch-w", &["/bin/busybox", "sleep", "100"]);
-    let shim = launcher.launch(&launch, mount(folder.path()).as_fd()).unwrap();
+    let shim = launcher.launch(&launch, mount(folder.path()).as_fd(), &[]).unwrap();
     receive::<FromShim>(&shim.control).unwrap();
     send(&shim.control, &ToShim::Start).unwrap();
     receive::<FromShim>(&shim.control).unwrap();
@@ -113,7 +114,7 @@ fn pour(launcher: &Launcher) {
     let folder = tempfile::tempdir().unwrap();
     let script = "/bin/busybox yes 'a line of an ordinary length, as programs write them all day long' | /bin/busybox head -c 200000000";
     let launch = prepare(folder.path(), "ketch-stopwatch-p", &["/bin/busybox", "sh", "-c", script]);
-    let shim = launcher.launch(&launch, mount(folder.path()).as_fd()).unwrap();
+    let shim = launcher.launch(&launch, mount(folder.path()).as_fd(), &[]).unwrap();
     receive::<FromShim>(&shim.control).unwrap();
     let clock = Instant::now();
     send(&shim.control, &ToShim::Start).unwrap();

@@ -22,6 +22,9 @@ pub struct Launch {
     pub seccomp: Option<Filter>,
     pub stdin: Stdin,
     pub log: LogConfig,
+    /// How many descriptors come along that the shim keeps for engines, and lends them.
+    #[serde(default)]
+    pub kept: u32,
 }
 
 /// What process 1 finds on its standard input.

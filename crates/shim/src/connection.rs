@@ -85,6 +85,15 @@ impl Connection {
         self.send(|outbox| outbox.push(&frame?));
     }
 
+    /// Says something that a descriptor goes along with. Only where nothing else waits to be sent, so that it isn't cut.
+    pub(crate) fn lend(&mut self, message: &impl Serialize, fd: BorrowedFd<'_>) {
+        let sent = protocol::encode(message).and_then(|frame| {
+            let length = sys::send_with_fd(&self.socket, &frame, Some(fd))?;
+            Ok(length == frame.len())
+        });
+        self.gone |= self.wants_to_send() || !sent.unwrap_or(false);
+    }
+
     /// Passes on what the container wrote, if this client wants it.
     pub(crate) fn output(&mut self, stream: Stream, bytes: &[u8]) {
         let Some(attachment) = self.attachment() else { return };

@@ -12,12 +12,17 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::mount::OpenTreeFlags;
 use sys::{MountAttributes, Spawn};
 
+use crate::protocol::{self, FromShim, ToShim};
 use crate::{Error, Launch};
 
 /// The descriptors that a shim is born with, in the order of their numbers after 0, 1 and 2.
 pub(crate) const CONTROL_FD: i32 = 3;
 pub(crate) const ROOT_FD: i32 = 4;
 pub(crate) const CONFIG_FD: i32 = 5;
+/// Those that it keeps follow.
+pub(crate) const FIRST_KEPT_FD: i32 = 6;
+/// More than anything needs.
+pub(crate) const MAX_KEPT: u32 = 16;
 /// A specification is no larger than this: a thousand variables and as many mounts fit many times.
 pub(crate) const MAX_CONFIG: u64 = 16 << 20;
 const SOCKET: &str = "shim.sock";
@@ -63,18 +68,26 @@ impl Launcher {
 
     /// Starts a container's shim, which makes its namespaces and process 1 and then waits for `Start`. Takes about a
     /// millisecond and never waits for the container; call it where blocking is allowed.
-    pub fn launch(&self, what: &Launch, root: BorrowedFd<'_>) -> Result<Launched, Error> {
+    /// The shim keeps those of `kept`, as many as `what` says, for later engines.
+    pub fn launch(
+        &self,
+        what: &Launch,
+        root: BorrowedFd<'_>,
+        kept: &[BorrowedFd<'_>],
+    ) -> Result<Launched, Error> {
         let spawn = |source| Error::Spawn { id: what.id.clone(), source };
         let config = describe(what).map_err(|source| Error::Describe { id: what.id.clone(), source })?;
         let (ours, theirs) = UnixStream::pair().map_err(spawn)?;
         let null = File::options().read(true).write(true).open("/dev/null").map_err(spawn)?;
         let null = null.as_fd();
         let id = CString::new(what.id.as_str()).map_err(|e| spawn(e.into()))?;
+        let mut fds = vec![null, null, null, theirs.as_fd(), root, config.as_fd()];
+        fds.extend(kept);
         let child = sys::spawn(&Spawn {
             program: self.program.as_fd(),
             args: &[c"ketch".to_owned(), c"shim".to_owned(), id],
             env: &[],
-            fds: &[null, null, null, theirs.as_fd(), root, config.as_fd()],
+            fds: &fds,
         })
         .map_err(spawn)?;
         Ok(Launched { pid: child.pid, pidfd: child.pidfd, control: ours })
@@ -82,13 +95,13 @@ impl Launcher {
 }
 
 /// [`Launcher::launch`] with this very program, protected at the first call.
-pub fn launch(what: &Launch, root: BorrowedFd<'_>) -> Result<Launched, Error> {
+pub fn launch(what: &Launch, root: BorrowedFd<'_>, kept: &[BorrowedFd<'_>]) -> Result<Launched, Error> {
     static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
     if let Some(launcher) = LAUNCHER.get() {
-        return launcher.launch(what, root);
+        return launcher.launch(what, root, kept);
     }
     let launcher = Launcher::of_self()?;
-    LAUNCHER.get_or_init(|| launcher).launch(what, root)
+    LAUNCHER.get_or_init(|| launcher).launch(what, root, kept)
 }
 
 /// Connects to a container's shim; it says `Hello` first.
@@ -98,6 +111,26 @@ pub fn connect(run_dir: &Path) -> Result<UnixStream, Error> {
     let folder = open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let folder = folder.map_err(|e| error(e.into()))?;
     UnixStream::connect(crate::launch::socket_path(folder.as_fd())).map_err(error)
+}
+
+/// Borrows the descriptors that a container's shim keeps; none if it keeps none. Blocks for as long as the shim takes.
+pub fn borrow_kept(run_dir: &Path) -> Result<Vec<OwnedFd>, Error> {
+    let error = |source| Error::Connect { path: run_dir.join(SOCKET), source };
+    let stream = connect(run_dir)?;
+    let FromShim::Hello { kept, .. } = protocol::receive(&stream).map_err(error)? else {
+        return Err(error(io::Error::other("it doesn't greet")));
+    };
+    (0..kept.min(MAX_KEPT)).map(|which| borrow_one(&stream, which).map_err(error)).collect()
+}
+
+fn borrow_one(stream: &UnixStream, which: u32) -> io::Result<OwnedFd> {
+    protocol::send(stream, &ToShim::Lend { which })?;
+    let mut buffer = [0; 1024];
+    let (length, fd) = sys::receive_with_fd(stream, &mut buffer)?;
+    match (protocol::decode(&buffer[..length])?, fd) {
+        (Some((FromShim::Lent, _)), Some(fd)) => Ok(fd),
+        (answer, _) => Err(io::Error::other(format!("the shim lends nothing: {answer:?}"))),
+    }
 }
 
 /// The socket's path below an open run directory, short whatever that directory is called.

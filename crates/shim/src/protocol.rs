@@ -16,6 +16,9 @@
 //! Docker's multiplexed frames (or raw bytes with a terminal), towards the shim raw standard input, whose end is the
 //! closing of that direction. It gets what is written from then on; what came before is in the log.
 //!
+//! Descriptors that came with the launch are kept until process 1 has ended, and lent to whoever asks: what is open in a
+//! container's network has to outlive the engine.
+//!
 //! `Signal`, `Resize` and `Release` have no answer but a `Refused`. `Exited` goes to every connection that is no stream,
 //! after everything that the container wrote is in the log and in the streams. Then the shim waits for a `Release`, or
 //! until nobody is connected, and ends; a container that could not be created or started has no exit, and its shim ends
@@ -62,6 +65,8 @@ pub enum ToShim {
     /// Make a process that joins the running container, and let this connection be about it: `Created` or `Failed`, then
     /// `Start`, `Signal`, `Resize`, and `Exited`.
     Join(Box<Guest>),
+    /// Ask for one of the descriptors that the shim keeps. Answered with a [`FromShim::Lent`] that it travels with.
+    Lend { which: u32 },
     /// Ask for a [`FromShim::Hello`].
     Status,
     /// The engine has read the exit; the shim may leave.
@@ -88,7 +93,11 @@ pub enum FromShim {
         /// Whether its processes are held still.
         #[serde(default)]
         frozen: bool,
+        /// How many descriptors it keeps.
+        #[serde(default)]
+        kept: u32,
     },
+    Lent,
     Created {
         pid: i32,
     },

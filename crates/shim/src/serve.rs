@@ -1,6 +1,6 @@
 //! The shim's one loop: output to the log and to clients, input to the container, requests from engines, the exit.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub(crate) struct Shim {
     tasks: Vec<Task>,
     next_key: u32,
     connections: Vec<Connection>,
+    /// What engines borrow, until process 1 has ended.
+    kept: Vec<OwnedFd>,
     buffer: Vec<u8>,
     /// When to leave at the latest, once the container is over and nobody waits for us.
     leave_at: Option<Instant>,
@@ -57,7 +59,7 @@ enum Source {
 }
 
 impl Shim {
-    pub(crate) fn new(launch: Launch, cgroup: runtime::Cgroup, init: Task) -> Self {
+    pub(crate) fn new(launch: Launch, cgroup: runtime::Cgroup, init: Task, kept: Vec<OwnedFd>) -> Self {
         Self {
             door: inode(&launch.run_dir).map(|inode| (launch.run_dir, inode)),
             container_dir: launch.container_dir,
@@ -67,6 +69,7 @@ impl Shim {
             tasks: vec![init],
             next_key: 1,
             connections: Vec::new(),
+            kept,
             buffer: vec![0; CHUNK],
             leave_at: None,
         }
@@ -114,7 +117,12 @@ impl Shim {
     }
 
     fn hello(&self, task: &Task) -> FromShim {
-        FromShim::Hello { id: task.name.clone(), state: task.state.clone(), frozen: self.frozen }
+        FromShim::Hello {
+            id: task.name.clone(),
+            state: task.state.clone(),
+            frozen: self.frozen,
+            kept: self.kept.len() as u32,
+        }
     }
 
     /// Over, everything sent, and nobody connected who might still ask.
@@ -261,6 +269,7 @@ impl Shim {
                 Err(error) => refused(&diag::chain(&error)),
             }),
             (ToShim::Limit(resources), _) => Some(self.limit(&resources)),
+            (ToShim::Lend { which }, _) => self.lend(index, which),
             (ToShim::Status, Some(at)) => Some(self.hello(&self.tasks[at])),
             // It would be held still before it has said that it runs.
             (ToShim::Start, _) if self.frozen => Some(refused("the container is paused")),
@@ -270,6 +279,16 @@ impl Shim {
         };
         if let Some(reply) = reply {
             self.connections[index].tell(&reply);
+        }
+    }
+
+    fn lend(&mut self, index: usize, which: u32) -> Option<FromShim> {
+        match self.kept.get(which as usize) {
+            Some(kept) => {
+                self.connections[index].lend(&FromShim::Lent, kept.as_fd());
+                None
+            }
+            None => Some(refused("no such descriptor is kept")),
         }
     }
 
@@ -383,6 +402,8 @@ impl Shim {
 
     fn container_ended(&mut self) {
         let mut exit = self.init().reap();
+        // They hold the container's network, whose addresses are others' as soon as somebody is told.
+        self.kept.clear();
         // Without a process namespace of its own it may have left others behind.
         let _ = self.cgroup.kill(LEFTOVERS);
         exit.oom_killed = self.cgroup.oom_killed();

@@ -9,7 +9,9 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::Launch;
-use crate::launch::{CONFIG_FD, CONTROL_FD, MAX_CONFIG, ROOT_FD, socket_path, unlink_socket};
+use crate::launch::{
+    CONFIG_FD, CONTROL_FD, FIRST_KEPT_FD, MAX_CONFIG, MAX_KEPT, ROOT_FD, socket_path, unlink_socket,
+};
 use crate::log::Log;
 use crate::protocol::{self, FailureKind, FromShim};
 use crate::serve::Shim;
@@ -30,7 +32,11 @@ pub fn main(_args: &[String]) -> i32 {
         Ok(launch) => launch,
         Err(error) => return told("read the container's description", error),
     };
-    match create(launch, &root) {
+    let kept = match keep(launch.kept) {
+        Ok(kept) => kept,
+        Err(error) => return told("take over descriptors", error),
+    };
+    match create(launch, &root, kept) {
         Ok((shim, listener)) => shim.serve(control, &listener),
         Err(Failure::Io(step, error)) => told(step, error),
         Err(Failure::Runtime(error)) => {
@@ -62,7 +68,11 @@ fn read(config: File) -> io::Result<Launch> {
     Ok(serde_json::from_slice(&text)?)
 }
 
-fn create(launch: Launch, root: &OwnedFd) -> Result<(Shim, UnixListener), Failure> {
+fn keep(count: u32) -> io::Result<Vec<OwnedFd>> {
+    (FIRST_KEPT_FD..).take(count.min(MAX_KEPT) as usize).map(sys::inherited).collect()
+}
+
+fn create(launch: Launch, root: &OwnedFd, kept: Vec<OwnedFd>) -> Result<(Shim, UnixListener), Failure> {
     let failed = |step| move |error| Failure::Io(step, error);
     // Init is a copy of this process: hidden from the container it is in already before it hides itself.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| Failure::Io("hide memory", e.into()))?;
@@ -86,7 +96,7 @@ fn create(launch: Launch, root: &OwnedFd) -> Result<(Shim, UnixListener), Failur
     // After the clone, so that the container doesn't inherit it: rather anything is killed for memory than the process
     // that knows how the container ended. Fails where we are not root over ourselves, which is no reason to stop.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
-    Ok((Shim::new(launch, cgroup, init), listener))
+    Ok((Shim::new(launch, cgroup, init, kept), listener))
 }
 
 fn listen(launch: &Launch) -> io::Result<UnixListener> {

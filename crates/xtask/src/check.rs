@@ -28,7 +28,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     // decides
     (
         "engine",
-        &["content", "diag", "distribution", "layers", "network", "oci", "runtime", "shim", "state", "sys"],
+        &[
+            "content",
+            "diag",
+            "distribution",
+            "dns",
+            "layers",
+            "network",
+            "oci",
+            "runtime",
+            "shim",
+            "state",
+            "sys",
+        ],
     ),
     // stores and drivers
     ("distribution", &["content", "diag", "dial", "oci", "sys"]),
@@ -40,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("state", &["diag", "oci", "sys"]),
     // ground
     ("dial", &[]),
+    ("dns", &[]),
     ("serving", &[]),
     ("flags", &["diag"]),
     ("oci", &["diag"]),
@@ -52,8 +65,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     // beside the product: they see it from outside
     ("testkit", &["netlink", "network", "sys"]),
     ("xtask", &["testkit"]),
-    ("e2e", &["daemon", "distribution", "engine", "flags", "layers", "oci", "shim", "testkit"]),
-    ("bench", &["testkit"]),
+    (
+        "e2e",
+        &["daemon", "distribution", "dns", "engine", "flags", "layers", "network", "oci", "shim", "testkit"],
+    ),
+    ("bench", &["network", "testkit"]),
 ];
 /// Past this, tests aside, a file is listed as a candidate for a second subject.
 const LONG: usize = 600;

@@ -5,6 +5,7 @@
 
 mod health;
 mod lost;
+mod names;
 mod networks;
 mod pause;
 mod recover;
@@ -54,6 +55,7 @@ pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: &Arc<Index
         shim: None,
         waiting: Vec::new(),
         monitor: None,
+        names: None,
         plan,
     };
     // Before it runs: it finds itself there.
@@ -93,6 +95,8 @@ struct Actor {
     waiting: Vec<(Streams, Reply<UnixStream>)>,
     /// Runs its health checks while it runs.
     monitor: Option<Monitor>,
+    /// Answers it when it asks for names.
+    names: Option<dns::Server>,
     plan: Plan,
 }
 
@@ -198,11 +202,16 @@ impl Actor {
 
     async fn launch(&mut self) -> Result<(), Error> {
         let interior = self.join_networks().await?;
+        let sockets = self.make_resolver(interior.as_ref()).await?;
         let (shared, container) = (self.shared.clone(), self.container().clone());
         let index = self.index.clone();
         // What is joined stays open until the shim has joined it.
-        let (launched, _joined) =
-            blocking(move || launch_shim(&shared, &index, &container, interior)).await?;
+        let (launched, _joined, sockets) = blocking(move || {
+            let (launched, joined) = launch_shim(&shared, &index, &container, interior, &sockets)?;
+            Ok((launched, joined, sockets))
+        })
+        .await?;
+        self.serve_names(sockets)?;
         let stream =
             link::adopt(launched.control).map_err(|source| self.lost_on("reach the shim", &source))?;
         reap(launched.pidfd);
@@ -432,6 +441,7 @@ impl Actor {
     }
 
     fn publish(&self) {
+        self.shared.networks.note_names(self.container());
         self.published.send_replace(Arc::new(self.view.clone()));
     }
 
@@ -477,6 +487,7 @@ fn launch_shim(
     index: &Index,
     container: &Container,
     interior: Option<Inside>,
+    kept: &[OwnedFd],
 ) -> Result<(shim::Launched, Joined), Error> {
     let places = shared.places(&container.id);
     create::make_folder(&places.volatile, 0o700)?;
@@ -505,8 +516,10 @@ fn launch_shim(
         log: logs::configure(&container.host.log_config, &places.log())?,
         run_dir: places.volatile,
         container_dir: places.durable,
+        kept: kept.len() as u32,
     };
-    Ok((shim::launch(&launch, root.as_fd())?, joined))
+    let kept: Vec<_> = kept.iter().map(AsFd::as_fd).collect();
+    Ok((shim::launch(&launch, root.as_fd(), &kept)?, joined))
 }
 
 /// Waits for a shim of ours to end, so that it doesn't stay as a zombie.

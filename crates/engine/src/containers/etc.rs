@@ -53,7 +53,7 @@ pub(super) fn write(container: &Container, places: &Places, networks: &Networks)
     for (name, text) in [
         ("hostname", format!("{}\n", container.config.hostname)),
         ("hosts", hosts(container, networks)?),
-        ("resolv.conf", resolver(container)),
+        ("resolv.conf", resolver(container, networks)),
     ] {
         let path = places.etc(name);
         fs::write(&path, text).map_err(|source| Error::File { doing: "write", path, source })?;
@@ -69,16 +69,28 @@ pub(super) fn path(name: &str, container: &Container, places: &Places) -> PathBu
     }
 }
 
-/// With the host's network go the host's names.
-fn of_host(host: &HostConfig, path: &str) -> String {
-    match host.network_mode.as_str() {
-        "host" => fs::read_to_string(path).unwrap_or_default(),
-        _ => String::new(),
-    }
+/// Tells a container that runs of another resolver, in the file that it has.
+pub(super) fn write_resolver(
+    container: &Container,
+    places: &Places,
+    networks: &Networks,
+) -> Result<(), Error> {
+    let path = places.etc("resolv.conf");
+    let written = fs::write(&path, resolver(container, networks));
+    written.map_err(|source| Error::File { doing: "write", path, source })
+}
+
+fn is_in_host_network(host: &HostConfig) -> bool {
+    host.network_mode == "host"
 }
 
 fn hosts(container: &Container, networks: &Networks) -> Result<String, Error> {
-    let mut text = match of_host(&container.host, "/etc/hosts") {
+    // With the host's network go the host's names.
+    let of_host = match is_in_host_network(&container.host) {
+        true => fs::read_to_string("/etc/hosts").unwrap_or_default(),
+        false => String::new(),
+    };
+    let mut text = match of_host {
         text if text.is_empty() => HOSTS.to_owned(),
         text if text.ends_with('\n') => text,
         text => format!("{text}\n"),
@@ -102,28 +114,33 @@ fn hosts(container: &Container, networks: &Networks) -> Result<String, Error> {
     Ok(text)
 }
 
-/// A container without a network has no resolver to ask, unless it is given one. In networks that people made, the engine
-/// answers; in the default one, the host's resolvers do where they can be reached from there.
-fn resolver(container: &Container) -> String {
-    let host = &container.host;
-    if container.asks_the_engine() {
-        return own_resolver(host);
+/// Whether a container asks the engine: in networks that people made, and where it can't reach whom the host asks.
+pub(super) fn asks_the_engine(container: &Container, networks: &Networks) -> bool {
+    if container.is_in_a_made_network() {
+        return true;
     }
-    let present = match container.endpoints.contains_key("bridge") {
-        true => reachable(&host_resolver()),
-        false => of_host(host, "/etc/resolv.conf"),
-    };
-    replaced(&present, host)
+    let given = container.host.dns.as_ref().is_some_and(|list| !list.is_empty());
+    if given || !container.endpoints.contains_key("bridge") {
+        return false;
+    }
+    let servers = crate::networks::servers(&networks.resolvers.text_for_others());
+    !servers.is_empty() && servers.iter().all(IpAddr::is_loopback)
 }
 
-/// The host's resolvers; behind a resolver of systemd's own, those that it asks.
-pub(crate) fn host_resolver() -> String {
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let servers: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("nameserver")).collect();
-    match servers.iter().all(|server| server.trim() == "127.0.0.53") && !servers.is_empty() {
-        true => fs::read_to_string("/run/systemd/resolve/resolv.conf").unwrap_or(text),
-        false => text,
+/// A container without a network has no resolver to ask, unless it is given one. In networks that people made, the engine
+/// answers; in the default one, the host's resolvers do where they can be reached from there.
+fn resolver(container: &Container, networks: &Networks) -> String {
+    let host = &container.host;
+    let present = networks.resolvers.text_for_others();
+    if asks_the_engine(container, networks) {
+        return own_resolver(host, &present, container.is_in_a_made_network());
     }
+    let present = match container.endpoints.contains_key("bridge") {
+        true => reachable(&present),
+        false if is_in_host_network(host) => networks.resolvers.text(),
+        false => String::new(),
+    };
+    replaced(&present, host)
 }
 
 fn is_loopback(line: &str) -> bool {
@@ -137,8 +154,8 @@ fn reachable(text: &str) -> String {
     text.lines().filter(|line| !is_loopback(line)).fold(String::new(), |all, line| all + line + "\n")
 }
 
-fn own_resolver(host: &HostConfig) -> String {
-    let present = host_resolver();
+/// Names of containers have no dots: where there are any, the search list comes after the name alone.
+fn own_resolver(host: &HostConfig, present: &str, with_names: bool) -> String {
     let line = |word: &str| {
         present.lines().find_map(|line| line.strip_prefix(word)?.split_once(' ')).map(|(_, rest)| rest)
     };
@@ -147,14 +164,16 @@ fn own_resolver(host: &HostConfig) -> String {
     let search = words(&host.dns_search).or_else(|| line("search").map(str::to_owned));
     let mut options =
         words(&host.dns_options).or_else(|| line("options").map(str::to_owned)).unwrap_or_default();
-    if !options.contains("ndots:") {
+    if with_names && !options.contains("ndots:") {
         options = format!("{options} ndots:0");
     }
-    let mut text = "nameserver 127.0.0.11\n".to_owned();
+    let mut text = format!("nameserver {}\n", network::RESOLVER);
     if let Some(search) = search.filter(|search| search != ".") {
         text.push_str(&format!("search {search}\n"));
     }
-    text.push_str(&format!("options {}\n", options.trim()));
+    if !options.trim().is_empty() {
+        text.push_str(&format!("options {}\n", options.trim()));
+    }
     text
 }
 
@@ -201,7 +220,9 @@ mod tests {
         assert_eq!(replaced("", &host(&[], &[])), "");
         let text = "nameserver 127.0.0.1\nnameserver 9.9.9.9\nnameserver ::1\nsearch a.b\n";
         assert_eq!(reachable(text), "nameserver 9.9.9.9\nsearch a.b\n");
-        assert!(own_resolver(&host(&[], &[])).starts_with("nameserver 127.0.0.11\n"));
+        let own = |with_names| own_resolver(&host(&[], &[]), text, with_names);
+        assert_eq!(own(true), "nameserver 127.0.0.11\nsearch a.b\noptions ndots:0\n");
+        assert_eq!(own(false), "nameserver 127.0.0.11\nsearch a.b\n");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::namespaces;
 use super::record::Container;
 use crate::Error;
 use crate::networks::{
-    Attached, Driver, Endpoint, EndpointConfig, Guest, Network, NetworkError, Networks, PREDEFINED,
+    Attached, Driver, Endpoint, EndpointConfig, Guest, Lease, Network, NetworkError, Networks, PREDEFINED,
 };
 
 /// Which networks a new container belongs to, and warnings about what has no meaning there. `host` gets the mode's own
@@ -119,10 +119,15 @@ pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Optio
 }
 
 impl Container {
-    /// Whether names are resolved for it by the engine: in networks that people made.
-    pub fn asks_the_engine(&self) -> bool {
+    /// Whether it is in a network in which there are names: one that people made.
+    pub(super) fn is_in_a_made_network(&self) -> bool {
         let made = |name: &String| !PREDEFINED.contains(&name.as_str());
         namespaces::other(&self.host.network_mode).is_none() && self.endpoints.keys().any(made)
+    }
+
+    /// What it has of its networks while it runs.
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref())
     }
 
     /// By what it is known in a network: its name, what it is called there, and its short id.

@@ -7,10 +7,12 @@ mod attach;
 mod create;
 mod error;
 mod kernel;
+mod names;
 mod options;
 mod ports;
 mod record;
 mod remove;
+mod resolvers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -26,10 +28,12 @@ pub use crate::containers::check_endpoint;
 pub(crate) use attach::{Attached, Guest};
 pub use create::{ConfigFrom, CreateNetwork, Ipam, IpamConfig};
 pub use error::NetworkError;
+pub(crate) use names::KnownTo;
 pub use ports::port_map;
 pub(crate) use ports::wanted as wanted_ports;
 pub use record::{Driver, Endpoint, EndpointConfig, EndpointIpam, Held, Lease, Network, PREDEFINED, Range};
 pub use remove::{PRUNE_KEYS, Pruned};
+pub(crate) use resolvers::{Resolvers, servers};
 
 use crate::Error;
 use crate::containers::Container;
@@ -46,6 +50,10 @@ pub struct Networks {
     kernel: Kernel,
     pools: Vec<Pool>,
     tables: Mutex<Tables>,
+    names: names::Names,
+    pub(crate) resolvers: Resolvers,
+    /// The way to them for all containers.
+    pub(crate) forwarder: Arc<dns::Forwarder>,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +85,16 @@ impl Networks {
     ) -> Result<Self, Error> {
         let networks: Vec<Network> = db.read(|tx| tx.list())?;
         let kernel = Kernel::new(names(&settings.data_root, engine_id));
-        let this = Self { db, events, kernel, pools: pools(engine_id), tables: Mutex::default() };
+        let this = Self {
+            db,
+            events,
+            kernel,
+            pools: pools(engine_id),
+            tables: Mutex::default(),
+            names: names::Names::default(),
+            resolvers: Resolvers::new(settings.resolv_conf.clone()),
+            forwarder: Arc::default(),
+        };
         {
             let mut tables = this.tables();
             networks.into_iter().for_each(|network| tables.insert(network));
@@ -90,6 +107,9 @@ impl Networks {
     pub(crate) fn adopt(&self, containers: &[Container]) {
         let mut tables = self.tables();
         containers.iter().for_each(|container| tables.occupy(container));
+        drop(tables);
+        // All of them before anybody is answered.
+        containers.iter().for_each(|container| self.note_names(container));
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

@@ -269,6 +269,15 @@ impl Expressions<'_> {
         })
     }
 
+    /// Puts a value into a register.
+    pub(super) fn load(&mut self, value: &[u8], to: Register) -> &mut Self {
+        self.add("immediate", |data| {
+            data.be32(1, to.0).nest(2, |inner| {
+                inner.bytes(VALUE, value);
+            });
+        })
+    }
+
     pub(super) fn equals(&mut self, register: Register, value: &[u8]) -> &mut Self {
         self.compare(register, 0, value)
     }

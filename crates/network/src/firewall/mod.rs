@@ -4,6 +4,7 @@
 //! thousandth costs what the first did. Each change is one transaction of the kernel's.
 
 mod message;
+mod resolver;
 mod rules;
 
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use message::Element;
+pub(crate) use resolver::redirect_resolver;
 
 /// Something that the rules know.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +21,8 @@ pub(crate) struct Fixture {
     pub(crate) log: LogConfig,
     /// Symlinks that the image has besides: name and target.
     pub(crate) links: Vec<(String, String)>,
+    /// What its shim keeps for engines.
+    pub(crate) kept: Vec<OwnedFd>,
 }
 
 /// A container whose shim is running. Killed, with its shim, when dropped.
@@ -42,7 +44,7 @@ impl Fixture {
         let id = format!("ketch-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let log = LogConfig::JsonFile(JsonFile::bounded(folder.path().join("container/log")));
         let spec = spec(&id, args);
-        Self { folder, id, spec, stdin: Stdin::Closed, log, links: Vec::new() }
+        Self { folder, id, spec, stdin: Stdin::Closed, log, links: Vec::new(), kept: Vec::new() }
     }
 
     pub(crate) fn container_dir(&self) -> PathBuf {
@@ -63,7 +65,7 @@ impl Fixture {
             LayerStore::open(self.folder.path(), layers::Choice::default(), layers::Limits::default())
                 .unwrap();
         store.apply(&busybox_layer(&self.links)[..], None).unwrap();
-        launch(&self.description(), self.folder.path())
+        launch(&self.description(), self.folder.path(), &self.kept)
     }
 
     fn description(&self) -> Launch {
@@ -75,6 +77,7 @@ impl Fixture {
             seccomp: None,
             stdin: self.stdin,
             log: self.log.clone(),
+            kept: self.kept.len() as u32,
         }
     }
 
@@ -204,7 +207,7 @@ impl OtherEngine {
 fn other_engine() {
     let Ok(description) = std::env::var("KETCH_TEST_ENGINE") else { return };
     let root = std::env::var("KETCH_TEST_ROOT").unwrap();
-    let (shim, _) = launch(&serde_json::from_str(&description).unwrap(), Path::new(&root));
+    let (shim, _) = launch(&serde_json::from_str(&description).unwrap(), Path::new(&root), &[]);
     send(&shim.control, &ToShim::Start).unwrap();
     assert_eq!(receive::<FromShim>(&shim.control).unwrap(), FromShim::Started);
     println!("STARTED");
@@ -212,12 +215,14 @@ fn other_engine() {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-fn launch(description: &Launch, data_root: &Path) -> (Launched, FromShim) {
+fn launch(description: &Launch, data_root: &Path, kept: &[OwnedFd]) -> (Launched, FromShim) {
     let store = LayerStore::open(data_root, layers::Choice::default(), layers::Limits::default()).unwrap();
     let (upper, work) = (description.container_dir.join("upper"), description.container_dir.join("work"));
     let root = store.mount_root(&store.list().unwrap(), &upper, &work).unwrap();
     let launcher = Launcher::of(Path::new(env!("CARGO_BIN_EXE_ketch-shim"))).unwrap();
-    let launched = launcher.launch(description, root.as_fd()).unwrap();
+    let launched = launcher
+        .launch(description, root.as_fd(), &kept.iter().map(AsFd::as_fd).collect::<Vec<_>>())
+        .unwrap();
     let first = receive(&launched.control).unwrap();
     (launched, first)
 }

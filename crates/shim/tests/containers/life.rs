@@ -230,3 +230,26 @@ fn clients_that_come_and_go_leave_nothing_in_the_shim() {
     running.wait();
     running.end();
 }
+
+#[test]
+fn what_a_shim_keeps_is_lent_to_every_engine_and_given_up_with_the_container() {
+    let mut container = Fixture::new(&["sh", "-c", "ls /proc/self/fd | wc -l; sleep 1000"]);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    container.kept = vec![writer.into(), std::fs::File::open("/dev/null").unwrap().into()];
+    let running = container.create();
+    container.kept.clear();
+    running.start();
+    for round in ["one ", "two "] {
+        let lent = shim::borrow_kept(&container.run_dir()).unwrap();
+        assert_eq!(lent.len(), 2);
+        rustix::io::write(&lent[0], round.as_bytes()).unwrap();
+    }
+    // Standard streams, and what `ls` has open itself.
+    eventually(|| container.log_text().contains("\"4\\n\"").then_some(()).ok_or(container.log_text()));
+    running.say(&ToShim::Signal { signal: 9 });
+    running.wait();
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "one two ", "it ends: nobody has the other end any more");
+    running.end();
+}

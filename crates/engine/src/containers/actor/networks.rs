@@ -27,6 +27,7 @@ impl Actor {
 
     /// Gives everything back. The record says so with the next step of the life.
     pub(super) async fn leave_networks(&mut self) {
+        self.stop_names().await;
         let container = self.container().clone();
         let nothing = container.endpoints.values().all(|endpoint| endpoint.lease.is_none());
         if nothing && container.ports.is_empty() {
@@ -77,7 +78,8 @@ impl Actor {
         };
         self.view.container.endpoints.remove("none");
         self.view.container.endpoints.insert(name, endpoint);
-        self.record()
+        self.record()?;
+        self.ensure_names().await
     }
 
     /// Takes it out of a network, at once if it runs.

@@ -40,6 +40,9 @@ impl Actor {
         match connected.and_then(|stream| self.greet(stream)) {
             Ok(()) => match hear(&mut self.shim).await {
                 Some(FromShim::Hello { state, frozen, .. }) => {
+                    if !matches!(state, ShimState::Exited(_)) {
+                        self.resume_names().await;
+                    }
                     self.resume(state).await;
                     self.note_frozen(frozen);
                 }
