@@ -29,8 +29,9 @@ impl Listing {
         match format {
             "" | "table" => self.render_table(self.table, rows),
             "json" => {
-                let json =
-                    rows.iter().map(|row| client::files::go_escape(&Value::Object(sorted(row, str::to_owned)).to_string()));
+                let json = rows.iter().map(|row| {
+                    client::files::go_escape(&Value::Object(sorted(row, str::to_owned)).to_string())
+                });
                 Ok(json.map(|line| line + "\n").collect())
             }
             _ => match format.strip_prefix("table ") {

@@ -49,7 +49,11 @@ impl Template {
     }
 
     /// A row of a listing, each field as `cell` shows it; none where that takes more than putting fields into a text.
-    pub(crate) fn fill(&self, row: &serde_json::Map<String, Value>, cell: fn(&str) -> String) -> Option<String> {
+    pub(crate) fn fill(
+        &self,
+        row: &serde_json::Map<String, Value>,
+        cell: fn(&str) -> String,
+    ) -> Option<String> {
         let mut line = String::new();
         for piece in self.pieces.as_ref()? {
             match piece {
