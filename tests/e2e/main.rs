@@ -65,3 +65,4 @@ mod stopping;
 mod swarm_refused;
 mod system_df;
 mod tls;
+mod volumes;

@@ -18,6 +18,7 @@ mod swarm;
 mod system;
 mod time;
 mod version;
+mod volumes;
 
 pub use routes::dump as dump_routes;
 pub use serve::Api;

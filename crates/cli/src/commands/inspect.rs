@@ -57,6 +57,11 @@ pub(crate) fn image(call: &Call) -> Outcome {
     inspect(call, &KINDS[1..2], query)
 }
 
+/// `volume inspect`.
+pub(crate) fn volume(call: &Call) -> Outcome {
+    inspect(call, &KINDS[3..4], String::new())
+}
+
 /// Only containers have a size that has to be counted; the others ignore the parameter.
 fn size_query(size: bool) -> String {
     if size { "?size=1".into() } else { String::new() }

@@ -11,7 +11,6 @@ use runtime::Filter;
 
 use super::config::HostConfig;
 use super::exec::ExecConfig;
-use super::mounts::Point;
 use super::namespaces::Joined;
 use super::record::{Container, Places};
 use super::{devices, etc, resources, user};
@@ -299,7 +298,7 @@ fn mounts(container: &Container, places: &Places, joined: &Joined) -> Vec<rt::Mo
         })
     };
     mounts.retain(|mount| !wanted(mount.destination()));
-    mounts.extend(container.mounts.iter().map(Point::spec));
+    mounts.extend(container.mounts.iter().map(|point| point.spec(joined)));
     mounts
 }
 
