@@ -41,8 +41,9 @@ pub fn compress(mut tar: impl Read, mut packed: impl Write) -> io::Result<()> {
         for _ in 0..threads {
             thread::Builder::new().name("deflate".into()).spawn_scoped(scope, || work(&taken))?;
         }
-        // Owned here, so that whatever ends this ends the workers.
-        feed(&mut tar, &mut packed, jobs, threads)
+        // It goes with whatever ends this, and the workers with it.
+        let handing_out = jobs;
+        feed(&mut tar, &mut packed, &handing_out, threads)
     })?;
     packed.write_all(&LAST)?;
     packed.write_all(&crc.sum().to_le_bytes())?;
@@ -54,7 +55,7 @@ pub fn compress(mut tar: impl Read, mut packed: impl Write) -> io::Result<()> {
 fn feed(
     tar: &mut impl Read,
     packed: &mut impl Write,
-    jobs: SyncSender<Job>,
+    jobs: &SyncSender<Job>,
     threads: usize,
 ) -> io::Result<Crc> {
     let (mut crc, mut waiting) = (Crc::new(), VecDeque::new());
