@@ -125,7 +125,7 @@ mod tests {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            if at / 5000 % 3 == 0 { b'a' } else { state as u8 }
+            if (at / 5000).is_multiple_of(3) { b'a' } else { state as u8 }
         };
         (0..count).map(step).collect()
     }
