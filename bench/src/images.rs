@@ -48,13 +48,15 @@ impl Kind {
             Self::Large => layer.file("large", &letters(1 << 30))?,
             Self::Ten => layer.file(&format!("part{number}"), &letters(100 << 20))?,
             Self::Many => {
-                let text = letters(4000);
+                // No two files share their text: what repeats would inflate in no time, as no real layer does.
+                let text = letters(50_000 * 2000 + 4000);
                 for number in 0..50_000_usize {
                     if number % 500 == 0 {
                         layer.directory(&format!("folder{}", number / 500), 0o755)?;
                     }
                     let size = 200 + number * 37 % 3600;
-                    layer.file(&format!("folder{}/file{number}", number / 500), &text[..size])?;
+                    let text = &text[number * 2000..][..size];
+                    layer.file(&format!("folder{}/file{number}", number / 500), text)?;
                 }
             }
         }

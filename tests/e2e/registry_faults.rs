@@ -165,6 +165,7 @@ fn an_interrupted_layer_is_gone_on_with() {
 fn credentials_stay_with_the_registry_that_they_are_for() {
     let engine = Engine::ours();
     let storage = Web::serve(|asked| match asked.method.as_str() {
+        "PATCH" => Answer::new(202, "").header("Location", "/upload?x=2"),
         "PUT" => Answer::new(201, ""),
         _ => Answer::new(404, ""),
     });
@@ -190,9 +191,10 @@ fn credentials_stay_with_the_registry_that_they_are_for() {
     let reply = engine.request_unchecked(&push).expect(200);
     assert!(reply.text().contains("digest: sha256:"), "{}", reply.text());
     let asked = storage.asked();
-    assert_eq!(asked.len(), 2, "a layer and a config");
     assert!(asked.iter().all(|asked| asked.header("authorization").is_none()), "{asked:?}");
-    assert!(asked.iter().all(|asked| asked.path.starts_with("/upload?x=1&digest=sha256%3A")), "{asked:?}");
+    let paths: Vec<_> = asked.iter().map(|asked| asked.path.split("%3A").next().unwrap()).collect();
+    let (layer, config) = (["/upload?x=1", "/upload?x=2&digest=sha256"], "/upload?x=1&digest=sha256");
+    assert_eq!(paths, [layer[0], layer[1], config]);
     let manifest = registry.asked().into_iter().find(|asked| asked.method == "PUT").unwrap();
     let manifest: Value = serde_json::from_slice(&manifest.body).unwrap();
     let layer = asked.iter().find(|asked| manifest["layers"][0]["digest"] == images::digest(&asked.body));
@@ -207,6 +209,8 @@ fn an_upload_that_fails_for_a_moment_is_tried_again() {
         ("GET", "/v2/") => Answer::new(200, "{}"),
         ("HEAD", _) => Answer::new(404, ""),
         ("POST", _) => Answer::new(202, "").header("Location", "/upload"),
+        // It takes no layer in parts: only one that is packed before.
+        ("PATCH", _) => Answer::new(405, "{}"),
         ("PUT", path) if path.starts_with("/upload") => {
             match failed.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
                 0 => Answer::new(503, "{}"),

@@ -24,13 +24,14 @@ impl Listing {
     /// The rows in the format that was asked for; an empty one is the table.
     pub(crate) fn render(&self, format: &str, quiet: bool, rows: &[Row]) -> Result<String, Error> {
         if quiet && matches!(format, "" | "table") {
-            return lines(&Template::parse(self.quiet, LISTING)?, rows);
+            return lines(&Template::parse(self.quiet, LISTING)?, rows, str::to_owned);
         }
         match format {
             "" | "table" => self.render_table(self.table, rows),
             "json" => {
-                let json =
-                    rows.iter().map(|row| client::files::go_escape(&Value::Object(sorted(row)).to_string()));
+                let json = rows.iter().map(|row| {
+                    client::files::go_escape(&Value::Object(sorted(row, str::to_owned)).to_string())
+                });
                 Ok(json.map(|line| line + "\n").collect())
             }
             _ => match format.strip_prefix("table ") {
@@ -38,7 +39,7 @@ impl Listing {
                 None => {
                     let template = Template::parse(&unescape(format), LISTING)?;
                     self.check_fields(&template)?;
-                    lines(&template, rows)
+                    lines(&template, rows, str::to_owned)
                 }
             },
         }
@@ -60,32 +61,33 @@ impl Listing {
     fn render_table(&self, columns: &str, rows: &[Row]) -> Result<String, Error> {
         let template = Template::parse(columns, LISTING)?;
         let head = template.render_header(self.headers())?;
-        let rows: Vec<Row> = rows.iter().map(shown).collect();
-        Ok(align(&format!("{head}\n{}", lines(&template, &rows)?)))
+        // What an image or a container calls itself must not steer people's terminals.
+        Ok(align(&format!("{head}\n{}", lines(&template, rows, diag::printable)?)))
     }
 }
 
-/// A row for people: what an image or a container calls itself must not steer their terminal.
-fn shown(row: &Row) -> Row {
-    let cell = |value: &Value| match value {
-        Value::String(text) => Value::String(diag::printable(text)),
+/// docker sorts the keys of a row.
+fn sorted(row: &Row, cell: fn(&str) -> String) -> Row {
+    let shown = |value: &Value| match value {
+        Value::String(text) => Value::String(cell(text)),
         value => value.clone(),
     };
-    row.iter().map(|(key, value)| (key.clone(), cell(value))).collect()
-}
-
-/// docker sorts the keys of a row.
-fn sorted(row: &Row) -> Row {
-    let mut pairs: Vec<_> = row.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let mut pairs: Vec<_> = row.iter().map(|(key, value)| (key.clone(), shown(value))).collect();
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
     pairs.into_iter().collect()
 }
 
-fn lines(template: &Template, rows: &[Row]) -> Result<String, Error> {
+fn lines(template: &Template, rows: &[Row], cell: fn(&str) -> String) -> Result<String, Error> {
     let mut text = String::new();
     for row in rows {
-        let value = Value::Object(sorted(row));
-        let _ = writeln!(text, "{}", template.render(value.clone(), value)?);
+        let line = match template.fill(row, cell) {
+            Some(line) => line,
+            None => {
+                let value = Value::Object(sorted(row, cell));
+                template.render(value.clone(), value)?
+            }
+        };
+        let _ = writeln!(text, "{line}");
     }
     Ok(text)
 }

@@ -14,6 +14,13 @@ use crate::error::Error;
 pub(crate) struct Template {
     text: String,
     stage: Stage,
+    /// What it is made of, if that is fields and text alone, as docker's tables are: for those nothing is interpreted.
+    pieces: Option<Vec<Piece>>,
+}
+
+enum Piece {
+    Text(String),
+    Field(String),
 }
 
 /// How docker's error texts begin, which depends on the command.
@@ -37,7 +44,24 @@ impl Template {
         let empty = Arc::new(Document { shown: Value::Null, plain: Value::Null });
         let parsed = inner(&empty, false).parse(&text);
         parsed.map_err(|e| Error::Template { stage: stage.parse, reason: e.to_string() })?;
-        Ok(Self { text, stage })
+        let pieces = pieces(&text);
+        Ok(Self { text, stage, pieces })
+    }
+
+    /// A row of a listing, each field as `cell` shows it; none where that takes more than putting fields into a text.
+    pub(crate) fn fill(
+        &self,
+        row: &serde_json::Map<String, Value>,
+        cell: fn(&str) -> String,
+    ) -> Option<String> {
+        let mut line = String::new();
+        for piece in self.pieces.as_ref()? {
+            match piece {
+                Piece::Text(text) => line.push_str(text),
+                Piece::Field(name) => line.push_str(&cell(row.get(name)?.as_str()?)),
+            }
+        }
+        Some(line)
     }
 
     /// Renders one document. `shown` is what the template sees, `plain` what `json` prints of it.
@@ -58,6 +82,21 @@ impl Template {
         let template = inner(&document, header).parse(&self.text).map_err(failed)?;
         template.execute_to_string(&data).map_err(failed)
     }
+}
+
+/// A template's text and fields, if there is nothing else in it.
+fn pieces(template: &str) -> Option<Vec<Piece>> {
+    let mut parts = template.split("{{");
+    let mut pieces = vec![Piece::Text(parts.next()?.to_owned())];
+    for part in parts {
+        let (action, text) = part.split_once("}}")?;
+        let name = action.trim_matches(' ').strip_prefix('.')?;
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return None;
+        }
+        pieces.extend([Piece::Field(name.to_owned()), Piece::Text(text.to_owned())]);
+    }
+    Some(pieces)
 }
 
 struct Document {

@@ -2,11 +2,14 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use oci::{Algorithm, Digest, Hasher};
+use sys::Writeback;
 use tempfile::{NamedTempFile, TempPath};
 
+use crate::follow::{Feed, Follower};
 use crate::{Blob, Error, INGEST, PARTIAL, Store};
 
 /// A blob on its way in. Dropping it removes what was written, unless it was begun by [`Store::resume`];
@@ -18,6 +21,9 @@ pub struct Ingest {
     hasher: Hasher,
     size: u64,
     limit: u64,
+    writeback: Writeback,
+    /// Whoever reads along.
+    feed: Option<Feed>,
 }
 
 /// Where the bytes are until they have their name.
@@ -50,8 +56,7 @@ impl Ingest {
         let (file, path) = NamedTempFile::new_in(&folder)
             .map_err(|source| Error::Write { path: folder, source })?
             .into_parts();
-        let place = Place::Temporary(path);
-        Ok(Self { store, file, place, hasher: Hasher::new(algorithm), size: 0, limit })
+        Ok(Self::new(store, file, Place::Temporary(path), algorithm, limit))
     }
 
     pub(crate) fn resume(store: Store, name: &str, algorithm: Algorithm, limit: u64) -> Result<Self, Error> {
@@ -64,10 +69,24 @@ impl Ingest {
             Err(TryLockError::WouldBlock) => return Err(Error::Busy(name.to_owned())),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let hasher = Hasher::new(algorithm);
-        let mut ingest = Self { store, file, place: Place::Partial(path), hasher, size: 0, limit };
+        let mut ingest = Self::new(store, file, Place::Partial(path), algorithm, limit);
         ingest.reread()?;
         Ok(ingest)
+    }
+
+    fn new(store: Store, file: File, place: Place, algorithm: Algorithm, limit: u64) -> Self {
+        let (hasher, writeback) = (Hasher::new(algorithm), Writeback::default());
+        Self { store, file, place, hasher, size: 0, limit, writeback, feed: None }
+    }
+
+    /// Somebody who reads the blob from its beginning while it comes in. There is one at a time: an earlier one hears
+    /// that its blob is lost, as it does where [`Ingest::restart`] forgets what it has read.
+    pub fn follow(&mut self) -> Result<Follower, Error> {
+        let mut feed = Feed::default();
+        let follower = feed.follower(&self.file).map_err(|source| self.write_error(source))?;
+        feed.grown(self.size);
+        self.feed = Some(feed);
+        Ok(follower)
     }
 
     /// Hashes what an earlier attempt has written; what can't be the beginning of this blob is dropped.
@@ -94,6 +113,8 @@ impl Ingest {
         cleared.map_err(|source| self.write_error(source))?;
         self.hasher = Hasher::new(self.hasher.algorithm());
         self.size = 0;
+        self.writeback = Writeback::default();
+        self.feed = None;
         Ok(())
     }
 
@@ -123,8 +144,13 @@ impl Ingest {
             return Err(Error::TooLarge { limit: self.limit });
         }
         self.file.write_all(bytes).map_err(|source| self.write_error(source))?;
-        self.hasher.update(bytes);
         self.size = size;
+        // Who reads along has work as soon as the bytes are there.
+        if let Some(feed) = &mut self.feed {
+            feed.grown(size);
+        }
+        self.hasher.update(bytes);
+        self.writeback.grown(self.file.as_fd(), size);
         Ok(())
     }
 
@@ -139,7 +165,7 @@ impl Ingest {
     }
 
     /// Makes the blob visible if it is what was expected.
-    pub fn commit(self, expected: &Digest) -> Result<Blob, Error> {
+    pub fn commit(mut self, expected: &Digest) -> Result<Blob, Error> {
         let found = self.hasher.clone().finish();
         if found != *expected {
             if let Place::Partial(path) = &self.place {
@@ -147,6 +173,10 @@ impl Ingest {
                 fs::remove_file(path).map_err(|source| self.write_error(source))?;
             }
             return Err(Error::Mismatch { expected: expected.clone(), found });
+        }
+        // It reads on while we sync.
+        if let Some(feed) = &mut self.feed {
+            feed.whole(self.size);
         }
         self.publish(found)
     }

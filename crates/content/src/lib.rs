@@ -12,6 +12,7 @@
 //! moment of a crash, what can be opened is complete. Which blobs are still needed is for the caller to know.
 
 mod error;
+mod follow;
 mod ingest;
 
 use std::fs::{self, File};
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub use error::Error;
+pub use follow::Follower;
 pub use ingest::Ingest;
 use oci::{Algorithm, Digest};
 

@@ -65,3 +65,42 @@ fn a_blob_damaged_on_disk_is_noticed_when_read_whole() {
     fs::write(folder.path().join("blobs/sha256").join(blob.digest.hex()), "manifesT").unwrap();
     assert!(matches!(store.read(&blob.digest, 100), Err(Error::Mismatch { .. })));
 }
+
+#[test]
+fn who_follows_reads_what_comes_and_hears_of_the_end_only_when_it_is_right() {
+    let (_folder, store) = store();
+    let bytes = b"0123456789abcdef".repeat(100_000);
+    let digest = Digest::sha256(&bytes);
+    let mut ingest = store.resume(&digest, bytes.len() as u64).unwrap();
+    ingest.push(&bytes[..700_000]).unwrap();
+    let mut follower = ingest.follow().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut read = Vec::new();
+        follower.read_to_end(&mut read).map(|_| read)
+    });
+    bytes[700_000..].chunks(1000).for_each(|piece| ingest.push(piece).unwrap());
+    assert!(!reading.is_finished());
+    ingest.commit(&digest).unwrap();
+    assert_eq!(reading.join().unwrap().unwrap(), bytes);
+}
+
+#[test]
+fn who_follows_what_never_ends_or_begins_anew_or_is_wrong_hears_so() {
+    let (_folder, store) = store();
+    let digest = Digest::sha256(b"hello");
+    let end = |end: fn(Ingest, &Digest)| {
+        let mut ingest = store.resume(&digest, 10).unwrap();
+        ingest.restart().unwrap();
+        ingest.push(b"hallo").unwrap();
+        let mut follower = ingest.follow().unwrap();
+        end(ingest, &digest);
+        follower.read_to_end(&mut Vec::new()).unwrap_err()
+    };
+    end(|ingest, _| drop(ingest));
+    end(|ingest, digest| drop(ingest.commit(digest).unwrap_err()));
+    end(|mut ingest, digest| {
+        ingest.restart().unwrap();
+        ingest.push(b"hello").unwrap();
+        ingest.commit(digest).unwrap();
+    });
+}

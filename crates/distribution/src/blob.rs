@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use content::{Blob, Ingest, Store};
+use content::{Blob, Follower, Ingest, Store};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -32,12 +32,25 @@ impl Repository {
         size: u64,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Blob, Error> {
+        self.fetch_blob_followed(content, digest, size, progress, |_| {}).await
+    }
+
+    /// The same, lending the blob to a reader while it comes in; a blob that is here already isn't lent.
+    pub async fn fetch_blob_followed(
+        &self,
+        content: &Store,
+        digest: &Digest,
+        size: u64,
+        progress: &(dyn Fn(u64) + Sync),
+        follow: impl FnOnce(Follower),
+    ) -> Result<Blob, Error> {
         if let Some(blob) = content.find(digest)? {
             progress(blob.size);
             return Ok(blob);
         }
         let wanted = Wanted { digest, size };
         let mut ingest = resume(content, wanted).await?;
+        follow(ingest.follow()?);
         let mut attempts = self.attempts();
         loop {
             let before = ingest.size();

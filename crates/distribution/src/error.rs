@@ -73,6 +73,8 @@ pub enum Error {
     NoAuthorities { host: String },
     #[error("cannot read {digest} to send it")]
     Send { digest: Digest, source: io::Error },
+    #[error("cannot pack what is to be sent")]
+    Make { source: io::Error },
     #[error(transparent)]
     Content(#[from] content::Error),
 }

@@ -5,8 +5,8 @@
 //! distribution protocol, and [`Client`] decides which endpoints stand for a name (mirrors, insecure registries).
 //!
 //! Invariants: credentials go to the origin that they were given for and to the token service that it names, never
-//! along a redirect and never to a mirror; bytes are parsed only after they hashed to the digest that was asked for;
-//! every answer has a limit on its size and on how long it may stay silent.
+//! along a redirect and never to a mirror; manifests and configs are parsed only after they hashed to the digest that was
+//! asked for, and who reads a layer while it comes hears of its end only then; every answer has a limit on its size and on how long it may stay silent.
 
 mod auth;
 mod blob;
@@ -24,6 +24,7 @@ mod redirect;
 mod repository;
 mod retry;
 mod search;
+mod stream;
 mod tls;
 mod transport;
 mod upload;
@@ -42,3 +43,4 @@ pub use platform::Wanted;
 pub use repository::{Access, Repository};
 pub use retry::Attempts;
 pub use search::Found;
+pub use stream::Make;

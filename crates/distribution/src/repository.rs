@@ -228,10 +228,15 @@ impl Repository {
     }
 
     pub(crate) async fn ask(&self, method: &Method, url: &Url, headers: &HeaderMap) -> Result<Answer, Error> {
-        let header = self.auth.header(&self.transport).await?;
+        // Where a registry sends an upload may be anywhere; its credentials are for itself.
+        let ours = url.origin == self.endpoint.origin;
+        let header = match ours {
+            true => self.auth.header(&self.transport).await?,
+            false => None,
+        };
         let mut answer = redirect::follow(&self.transport, method, url, headers, header.as_ref()).await?;
-        let ours = answer.url.origin == self.endpoint.origin;
         if ours
+            && answer.url.origin == self.endpoint.origin
             && answer.response.status() == StatusCode::UNAUTHORIZED
             && self.auth.challenged(answer.response.headers(), header.as_ref()).await?
         {

@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use content::Store;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Frame, Incoming, SizeHint};
 use oci::Digest;
 use tokio::sync::mpsc;
 
@@ -24,9 +24,9 @@ use crate::url::Url;
 use crate::{Access, Error};
 
 /// What is read from the disk at once.
-const PIECE: usize = 128 << 10;
+pub(crate) const PIECE: usize = 128 << 10;
 /// Pieces between the disk and the network.
-const AHEAD: usize = 4;
+pub(crate) const AHEAD: usize = 4;
 
 impl Repository {
     /// Whether the registry has a blob already.
@@ -79,9 +79,14 @@ impl Repository {
         let session = redirect::location(&begun.url, &begun.response)?;
         let url = session.with_query("digest", digest.as_str());
         let answer = self.put_blob(content, digest, url, progress).await?;
+        self.taken(answer).await.map(drop)
+    }
+
+    /// An answer to bytes that were sent, unless it says that they aren't taken.
+    pub(crate) async fn taken(&self, answer: Answer) -> Result<Answer, Error> {
         let status = answer.response.status();
         if status.is_success() {
-            return Ok(());
+            return Ok(answer);
         }
         let expired = status == StatusCode::UNAUTHORIZED && answer.url.origin == self.endpoint.origin;
         // A token may end while much is sent: the next attempt has a new one.
@@ -109,16 +114,8 @@ impl Repository {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
             self.authorize(&url, headers).await?;
-            let response = {
-                let mut sending = std::pin::pin!(self.transport.send_body(&url, request, &sent));
-                let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
-                loop {
-                    tokio::select! {
-                        response = &mut sending => break response?,
-                        _ = tick.tick() => progress(sent.load(Ordering::Relaxed)),
-                    }
-                }
-            };
+            let show = || progress(sent.load(Ordering::Relaxed));
+            let response = self.exchange(&url, request, &sent, &show).await?;
             match response.status().as_u16() {
                 307 | 308 => url = redirect::location(&url, &response)?,
                 _ => return Ok(Answer { url, response }),
@@ -127,8 +124,26 @@ impl Repository {
         Err(Error::Redirect { host: self.host(), why: "without end" })
     }
 
+    /// Sends a large body, showing from time to time how far it is.
+    pub(crate) async fn exchange(
+        &self,
+        url: &Url,
+        request: Request<Sent>,
+        sent: &AtomicU64,
+        show: &(dyn Fn() + Sync),
+    ) -> Result<Response<Incoming>, Error> {
+        let mut sending = std::pin::pin!(self.transport.send_body(url, request, sent));
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
+        loop {
+            tokio::select! {
+                response = &mut sending => return response,
+                _ = tick.tick() => show(),
+            }
+        }
+    }
+
     /// The credentials are for the registry's own addresses alone, wherever it sends an upload.
-    async fn authorize(&self, url: &Url, headers: &mut HeaderMap) -> Result<(), Error> {
+    pub(crate) async fn authorize(&self, url: &Url, headers: &mut HeaderMap) -> Result<(), Error> {
         if url.origin == self.endpoint.origin
             && let Some(secret) = self.auth.header(&self.transport).await?
         {
@@ -177,7 +192,7 @@ impl Repository {
     }
 }
 
-fn no_content() -> HeaderMap {
+pub(crate) fn no_content() -> HeaderMap {
     HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from_static("0"))])
 }
 
@@ -199,16 +214,25 @@ fn from_file(mut file: File, size: u64, sent: Arc<AtomicU64>) -> Sent {
             }
         }
     });
-    FileBody { pieces, left: size, sent }.boxed()
+    body(pieces, Some(size), sent)
 }
 
-struct FileBody {
+/// A body of pieces that another thread makes, of a length that is known or not.
+pub(crate) fn body(
     pieces: mpsc::Receiver<io::Result<Bytes>>,
-    left: u64,
+    left: Option<u64>,
+    sent: Arc<AtomicU64>,
+) -> Sent {
+    Pieces { pieces, left, sent }.boxed()
+}
+
+struct Pieces {
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    left: Option<u64>,
     sent: Arc<AtomicU64>,
 }
 
-impl hyper::body::Body for FileBody {
+impl hyper::body::Body for Pieces {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -218,7 +242,7 @@ impl hyper::body::Body for FileBody {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         self.pieces.poll_recv(cx).map(|piece| {
             let piece = piece?.inspect(|bytes| {
-                self.left = self.left.saturating_sub(bytes.len() as u64);
+                self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
                 self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             });
             Some(piece.map(Frame::data))
@@ -226,7 +250,7 @@ impl hyper::body::Body for FileBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -192,7 +192,7 @@ pub(crate) async fn receive(
     room: &Room,
 ) -> (Option<Ingest>, Result<(), Problem>) {
     let mut incoming = Incomings::new(body);
-    let mut writer = Writer::Idle(ingest);
+    let mut writer = Writer::Idle(Box::new(ingest));
     let mut batch = Batch::new(room);
     loop {
         let next = incoming.next().await;
@@ -226,14 +226,14 @@ pub(crate) async fn receive(
 
 /// Who has the upload.
 enum Writer {
-    Idle(Ingest),
+    Idle(Box<Ingest>),
     Busy(JoinHandle<(Ingest, Result<(), content::Error>)>),
 }
 
 impl Writer {
     async fn settle(self) -> Result<Ingest, (Option<Ingest>, Problem)> {
         match self {
-            Self::Idle(ingest) => Ok(ingest),
+            Self::Idle(ingest) => Ok(*ingest),
             Self::Busy(handle) => match handle.await {
                 Ok((ingest, Ok(()))) => Ok(ingest),
                 Ok((ingest, Err(error))) => Err((Some(ingest), error.into())),

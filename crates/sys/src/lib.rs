@@ -13,6 +13,7 @@ mod sched;
 mod seccomp;
 mod signal;
 mod spawn;
+mod writeback;
 
 pub use bpf::attach_device_program;
 pub use clone::{Cloned, Namespaces, clone3, clone3_as_guest, number_of};
@@ -35,3 +36,4 @@ pub use signal::{
     SignalDescriptor, block_signals, restore_default_signals, send_signal, with_default_signals,
 };
 pub use spawn::{Spawn, Spawned, spawn};
+pub use writeback::Writeback;

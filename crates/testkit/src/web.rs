@@ -168,7 +168,28 @@ fn read(stream: &TcpStream) -> Option<Asked> {
         }
     }
     let mut asked = Asked { method, path, headers, body: Vec::new() };
+    if asked.header("transfer-encoding") == Some("chunked") {
+        asked.body = chunks(&mut reader)?;
+        return Some(asked);
+    }
     let length = asked.header("content-length").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     reader.take(length.min(MAX_BODY)).read_to_end(&mut asked.body).ok()?;
     Some(asked)
+}
+
+/// A body whose length wasn't known when it began.
+fn chunks(reader: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let length = u64::from_str_radix(line.trim_end(), 16).ok()?;
+        let whole = body.len() as u64 + length;
+        reader.take(length.min(MAX_BODY)).read_to_end(&mut body).ok()?;
+        let mut end = String::new();
+        reader.read_line(&mut end).ok()?;
+        if length == 0 || body.len() as u64 != whole {
+            return (length == 0).then_some(body);
+        }
+    }
 }

@@ -1,12 +1,14 @@
 //! A layer's bytes, wherever they lie: its tar in the layer store, or the blob that it came in; and how they become a
 //! blob that a registry takes.
 //!
-//! What came compressed is sent as it came. What exists only as a tar is compressed for the way, always to the same
-//! bytes, and forgotten again: what stays is the blob's name ([`Packed`]), so that the registry can be asked first.
+//! What came compressed is sent as it came. What exists only as a tar is compressed on its way out, always to the same
+//! bytes, and not kept: what stays is the blob's name ([`Packed`]), so that the registry can be asked first.
 
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use content::Blob;
 use oci::image::{Descriptor, media_type};
 use oci::{Algorithm, Digest};
 use serde::{Deserialize, Serialize};
@@ -95,15 +97,67 @@ impl Images {
         ingest.sync()?;
         let (blob, pin) = self.pins.making(|| ingest.finish(), |blob| &blob.digest)?;
         let lent = lend(pin);
-        let packed =
-            Packed { diff_id: image.diff_id(index).clone(), digest: blob.digest.clone(), size: blob.size };
+        Ok((self.remember_packed(image.diff_id(index), &blob)?, lent))
+    }
+
+    /// Whether the layer is a blob already, so that it need not be packed. Blocking.
+    pub(super) fn is_packed(&self, image: &Image, index: usize) -> Result<bool, Error> {
+        match self.known_blob(image, index)? {
+            Some(known) => Ok(self.content.find(&known.digest)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// What a layer became when it was packed, as a manifest describes it. Blocking.
+    pub(super) fn remember_packed(&self, diff_id: &Digest, blob: &Blob) -> Result<Descriptor, Error> {
+        let packed = Packed { diff_id: diff_id.clone(), digest: blob.digest.clone(), size: blob.size };
         self.db.write(Durability::Process, |tx| tx.put(&packed).map_err(Error::from))?;
-        Ok((packed.descriptor(), lent))
+        Ok(packed.descriptor())
     }
 
     /// The layer is gone, and so is what it would become.
     pub(super) fn forget_packed(&self, diff_id: &Digest) -> Result<(), Error> {
         self.db.write(Durability::Process, |tx| tx.delete::<Packed>(diff_id.as_str()).map_err(Error::from))
+    }
+}
+
+/// A layer that is packed while it is sent.
+pub(super) struct Packing {
+    images: Arc<Images>,
+    image: Arc<Image>,
+    index: usize,
+    /// Bytes of the tar that are on their way.
+    read: AtomicU64,
+}
+
+impl Packing {
+    pub(super) fn new(images: Arc<Images>, image: Arc<Image>, index: usize) -> Self {
+        Self { images, image, index, read: AtomicU64::new(0) }
+    }
+}
+
+impl distribution::Make for Packing {
+    fn make(&self, to: &mut dyn Write) -> io::Result<()> {
+        let (tar, _) = self.images.tar_of(&self.image, self.index).map_err(io::Error::other)?;
+        self.read.store(0, Ordering::Relaxed);
+        layers::compress(Counted { inner: tar, read: &self.read }, to)
+    }
+
+    fn progress(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+struct Counted<'a> {
+    inner: Box<dyn Read>,
+    read: &'a AtomicU64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
     }
 }
 

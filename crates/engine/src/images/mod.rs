@@ -30,6 +30,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use oci::{Digest, Reference};
 use state::{Db, Durability, Tx};
+use tokio::sync::Semaphore;
 
 pub use catalogue::{Catalogue, Found};
 pub(crate) use changes::duration;
@@ -69,6 +70,8 @@ pub struct Images {
     published: ArcSwap<Catalogue>,
     pins: Pins,
     flights: Flights,
+    /// Layers that are unpacked while they come in, of all pulls.
+    following: Arc<Semaphore>,
     /// Held while what is recorded changes, never across a client's I/O.
     changing: Mutex<()>,
 }
@@ -86,7 +89,8 @@ impl Images {
         let published = ArcSwap::default();
         let changing = Mutex::new(());
         let (pins, flights) = (Pins::default(), Flights::default());
-        let images = Self { db, content, layers, events, published, pins, flights, changing };
+        let following = Arc::new(Semaphore::new(pull::FOLLOWING));
+        let images = Self { db, content, layers, events, published, pins, flights, following, changing };
         images.publish()?;
         images.sweep_unreferenced()?;
         Ok(images)

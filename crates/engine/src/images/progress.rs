@@ -1,7 +1,7 @@
 //! What a pull or a push tells while it works.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -66,7 +66,15 @@ impl Progress {
     /// A bar for one step of one layer.
     pub fn meter(&self, id: &str, status: &'static str, total: u64) -> Meter {
         let (progress, id) = (self.clone(), id.to_owned());
-        Meter { progress, id, status, total, begun: Instant::now(), shown: Arc::default() }
+        Meter {
+            progress,
+            id,
+            status,
+            total,
+            begun: Instant::now(),
+            shown: Arc::default(),
+            muted: Arc::default(),
+        }
     }
 }
 
@@ -80,16 +88,30 @@ pub struct Meter {
     begun: Instant,
     /// The interval in which something was shown last.
     shown: Arc<AtomicU64>,
+    muted: Arc<AtomicBool>,
 }
 
 impl Meter {
     /// So many bytes now.
     pub fn at(&self, current: u64) {
+        if self.muted.load(Ordering::Relaxed) {
+            return;
+        }
         let now = self.begun.elapsed().as_millis() as u64 / INTERVAL + 1;
         if self.shown.swap(now, Ordering::Relaxed) == now {
             return;
         }
         let bar = Bar::Bytes { current, total: self.total };
         let _ = self.progress.0.try_send(Update { id: self.id.clone(), status: self.status.to_owned(), bar });
+    }
+
+    /// Shows nothing: another step of the same layer is shown that goes on at the same time.
+    pub(super) fn mute(&self) {
+        self.muted.store(true, Ordering::Relaxed);
+    }
+
+    /// Shows again what comes.
+    pub(super) fn unmute(&self) {
+        self.muted.store(false, Ordering::Relaxed);
     }
 }

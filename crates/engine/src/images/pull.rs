@@ -1,16 +1,18 @@
 //! Pulling: what a name leads to in a registry becomes an image here, visible only when it is whole.
 //!
-//! The layers go in parallel, each through fetch, check, inflate, check. A layer that two pulls want is fetched once. A
-//! failed pull leaves nothing but parts that the next one goes on with.
+//! The layers go in parallel, each through fetch, check, inflate, check: all at the same time, each on a core of its own
+//! if there are as many, with nothing visible before both checks are through. A layer that two pulls want is fetched once.
+//! A failed pull leaves nothing but parts that the next one goes on with.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 
+use content::Follower;
 use distribution::{Client, Credentials, Repository, Resolved, Wanted};
 use oci::image::{Descriptor, ImageConfig, Manifest, media_type};
 use oci::{Digest, Reference};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::import::Metered;
 use super::progress::{Meter, Progress};
@@ -19,6 +21,9 @@ use crate::Error;
 
 /// How often layers are fetched again that somebody removes while they are awaited.
 const ROUNDS: usize = 3;
+/// How many layers may be unpacked while they come in, in all pulls together: each has a thread that waits for the
+/// network. The others are unpacked when they are there, so that one slow registry holds nobody else up.
+pub(super) const FOLLOWING: usize = 16;
 
 /// What to pull and how.
 pub struct Pull {
@@ -39,7 +44,7 @@ struct Incoming {
     resolved: Resolved,
     config: ImageConfig,
     downloads: Semaphore,
-    unpacking: Semaphore,
+    unpacking: Arc<Semaphore>,
 }
 
 impl Images {
@@ -126,7 +131,8 @@ impl Images {
         }
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let downloads = Semaphore::new(pull.downloads.max(1) as usize);
-        Ok(Incoming { name, repository, resolved, config, downloads, unpacking: Semaphore::new(threads) })
+        let unpacking = Arc::new(Semaphore::new(threads));
+        Ok(Incoming { name, repository, resolved, config, downloads, unpacking })
     }
 
     /// Whether all of it is here under these names.
@@ -221,42 +227,77 @@ impl Images {
     ) -> Result<u64, Error> {
         let diff_id = incoming.config.rootfs.diff_ids[index].clone();
         let layer = &incoming.resolved.single.manifest.layers[index];
-        let flight = self.flights.board(&diff_id).await;
+        let flight = Arc::new(self.flights.board(&diff_id).await);
         if self.layers.contains(&diff_id)
             && let Some(size) = self.catalogue().layer_size(&diff_id)
         {
             progress.milestone(short, "Already exists").await;
             return Ok(size);
         }
-        {
-            // A layer that comes uncompressed is named alike in both ways, and is boarded already.
-            let _flight = match layer.digest == diff_id {
-                true => None,
-                false => Some(self.flights.board(&layer.digest).await),
-            };
-            let _permit = incoming.downloads.acquire().await;
-            let meter = progress.meter(short, "Downloading", layer.size);
-            let show = |bytes| meter.at(bytes);
-            let (content, repository) = (&self.content, &incoming.repository);
-            repository.fetch_blob(content, &layer.digest, layer.size, &show).await?;
-        }
+        // A layer that comes uncompressed is named alike in both ways, and is boarded already.
+        let blob_flight = match layer.digest == diff_id {
+            true => None,
+            false => Some(self.flights.board(&layer.digest).await),
+        };
+        let download = incoming.downloads.acquire().await;
+        let meter = progress.meter(short, "Downloading", layer.size);
+        let show = |bytes| meter.at(bytes);
+        let extracting = progress.meter(short, "Extracting", layer.size);
+        let mut early = None;
+        let follow = |blob| early = self.unpack_early(incoming, blob, &diff_id, &flight, &extracting);
+        let (content, repository) = (&self.content, &incoming.repository);
+        repository.fetch_blob_followed(content, &layer.digest, layer.size, &show, follow).await?;
+        drop((download, blob_flight));
         progress.milestone(short, "Verifying Checksum").await;
         progress.milestone(short, "Download complete").await;
-        let _permit = incoming.unpacking.acquire().await;
-        let meter = progress.meter(short, "Extracting", layer.size);
-        let (images, blob) = (self.clone(), layer.digest.clone());
-        let size = blocking(move || {
-            // Kept to the end of the work, which goes on when nobody waits for it any more.
-            let _flight = flight;
-            images.unpack(&blob, &diff_id, meter)
-        });
-        let size = size.await?;
+        extracting.unmute();
+        let early = match early {
+            Some(early) => early.await.ok().and_then(Result::ok),
+            None => None,
+        };
+        let size = match early {
+            Some(size) => size,
+            // Also what failed: the blob may have begun anew meanwhile, and now it is known to be the right one.
+            None => {
+                let _permit = incoming.unpacking.acquire().await;
+                let (images, blob) = (self.clone(), layer.digest.clone());
+                let unpacking = blocking(move || {
+                    // Kept to the end of the work, which goes on when nobody waits for it any more.
+                    let _flight = flight;
+                    images.unpack(images.content.get(&blob)?, &diff_id, extracting)
+                });
+                unpacking.await?
+            }
+        };
         progress.milestone(short, "Pull complete").await;
         Ok(size)
     }
 
-    fn unpack(&self, blob: &Digest, diff_id: &Digest, meter: Meter) -> Result<u64, Error> {
-        let packed = Metered { inner: self.content.get(blob)?, meter, read: 0 };
+    /// Begins to unpack a layer that is still coming in, if there is a place for one more. It goes on when nobody waits
+    /// for it any more, as far as the blob goes.
+    fn unpack_early(
+        self: &Arc<Self>,
+        incoming: &Incoming,
+        blob: Follower,
+        diff_id: &Digest,
+        flight: &Arc<OwnedMutexGuard<()>>,
+        meter: &Meter,
+    ) -> Option<JoinHandle<Result<u64, Error>>> {
+        let places = (
+            self.following.clone().try_acquire_owned().ok()?,
+            incoming.unpacking.clone().try_acquire_owned().ok()?,
+            flight.clone(),
+        );
+        meter.mute();
+        let (images, diff_id, meter) = (self.clone(), diff_id.clone(), meter.clone());
+        Some(tokio::task::spawn_blocking(move || {
+            let _places = places;
+            images.unpack(blob, &diff_id, meter)
+        }))
+    }
+
+    fn unpack(&self, blob: impl Read + Send + 'static, diff_id: &Digest, meter: Meter) -> Result<u64, Error> {
+        let packed = Metered { inner: blob, meter, read: 0 };
         let tar = layers::decompress_ahead(packed).map_err(|source| Error::ReadLayer { source })?;
         Ok(self.layers.apply(tar, Some(diff_id))?.tar_size)
     }

@@ -15,6 +15,7 @@ use oci::{Digest, Reference};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::layer::Packing;
 use super::progress::Progress;
 use super::{Image, Images, Tag, blocking, manifest};
 use crate::Error;
@@ -234,11 +235,16 @@ impl Images {
                 return Ok(layer);
             }
         }
+        if let Some(layer) = self.send_packing(outgoing, image, index, progress).await? {
+            progress.milestone(short, "Pushed").await;
+            outgoing.given.lock().await.insert(layer.digest.clone());
+            return Ok(layer);
+        }
         let (this, packing) = (self.clone(), image.clone());
         let (layer, _lent) = blocking(move || this.pack(&packing, index)).await?;
         let meter = progress.meter(short, "Pushing", layer.size);
         let show = |bytes| meter.at(bytes);
-        // Only now is it known what a layer that was never packed is called.
+        // Only now is it known what a layer is called that was never packed.
         let outcome = match outgoing.repository.has_blob(&layer.digest).await? {
             true => "Layer already exists",
             false => {
@@ -249,6 +255,26 @@ impl Images {
         progress.milestone(short, outcome).await;
         outgoing.given.lock().await.insert(layer.digest.clone());
         Ok(layer)
+    }
+
+    /// Sends a layer that has to be packed while it is packed, where the registry takes it so.
+    async fn send_packing(
+        self: &Arc<Self>,
+        outgoing: &Outgoing,
+        image: &Arc<Image>,
+        index: usize,
+        progress: &Progress,
+    ) -> Result<Option<Descriptor>, Error> {
+        let (this, asked) = (self.clone(), image.clone());
+        if blocking(move || this.is_packed(&asked, index)).await? {
+            return Ok(None);
+        }
+        let meter = progress.meter(image.diff_id(index).short(), "Pushing", image.layer_sizes[index]);
+        let show = |bytes| meter.at(bytes);
+        let packing = Arc::new(Packing::new(self.clone(), image.clone(), index));
+        let Some(blob) = outgoing.repository.send_made(packing, &show).await? else { return Ok(None) };
+        let (this, diff_id) = (self.clone(), image.diff_id(index).clone());
+        blocking(move || this.remember_packed(&diff_id, &blob)).await.map(Some)
     }
 
     /// The repository of the same registry that the layer was taken over from.

@@ -29,6 +29,7 @@ use crate::mount::{complaint, failed};
 use crate::unpack::Unpacker;
 use crate::{Driver, Error, Limits};
 use side::Side;
+use sys::Writeback;
 use tree::Tree;
 
 /// Of tars, and so of ours.
@@ -57,7 +58,9 @@ impl Driver for IndexedTars {
     fn unpack(&self, tar: &mut dyn Read, folder: BorrowedFd<'_>, limits: &Limits) -> Result<(), Error> {
         let write = |source| Error::Store { doing: "write", path: TAR.into(), source };
         let file = create(folder, TAR).map_err(write)?;
-        let mut tee = Tee { inner: tar, copy: BufWriter::with_capacity(1 << 20, file), position: 0 };
+        let copy =
+            BufWriter::with_capacity(1 << 20, Written { file, size: 0, writeback: Writeback::default() });
+        let mut tee = Tee { inner: tar, copy, position: 0 };
         let side = Side::new(folder).map_err(write)?;
         let tree = Unpacker::new(Tree::new(side), limits).unpack(&mut tee)?;
         // The diff id is of all bytes, so all are kept: also what comes behind the end-of-archive mark.
@@ -136,14 +139,34 @@ fn create(folder: BorrowedFd<'_>, name: &str) -> io::Result<File> {
 /// Keeps a copy of everything that is read.
 struct Tee<'a> {
     inner: &'a mut dyn Read,
-    copy: BufWriter<File>,
+    copy: BufWriter<Written>,
     position: u64,
+}
+
+/// A file that is on its way to the disk while it is written.
+struct Written {
+    file: File,
+    size: u64,
+    writeback: Writeback,
+}
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.size += count as u64;
+        self.writeback.grown(self.file.as_fd(), self.size);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Tee<'_> {
     /// Ends the copy and returns how many blocks it has.
     fn finish(self) -> io::Result<u64> {
-        let file = self.copy.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let Written { file, .. } = self.copy.into_inner().map_err(io::IntoInnerError::into_error)?;
         let blocks = self.position.div_ceil(BLOCK);
         // A tar that ends in the middle of a block is rare and allowed; the kernel reads whole blocks.
         if self.position != blocks * BLOCK {
