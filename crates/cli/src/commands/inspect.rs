@@ -57,6 +57,12 @@ pub(crate) fn image(call: &Call) -> Outcome {
     inspect(call, &KINDS[1..2], query)
 }
 
+/// `network inspect`.
+pub(crate) fn network(call: &Call) -> Outcome {
+    let query = if call.flags().bool("verbose") { "?verbose=true" } else { "" };
+    inspect(call, &KINDS[2..3], query.into())
+}
+
 /// Only containers have a size that has to be counted; the others ignore the parameter.
 fn size_query(size: bool) -> String {
     if size { "?size=1".into() } else { String::new() }

@@ -22,6 +22,7 @@ pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod manifest;
+pub(crate) mod networks;
 pub(crate) mod platform;
 pub(crate) mod port;
 pub(crate) mod private_registry;
