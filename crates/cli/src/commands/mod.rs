@@ -36,6 +36,7 @@ pub(crate) mod search;
 pub(crate) mod service;
 pub(crate) mod start;
 pub(crate) mod stats;
+pub(crate) mod system_prune;
 pub(crate) mod tag;
 pub(crate) mod top;
 pub(crate) mod units;

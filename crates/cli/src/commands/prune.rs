@@ -73,19 +73,30 @@ pub(crate) fn networks(call: &Call) -> Outcome {
 
 /// A head and a line for each; nothing where there is nothing.
 pub(crate) fn list(head: &str, names: &Value) -> String {
-    let lines: String =
-        names.as_array().into_iter().flatten().filter_map(Value::as_str).map(|name| format!("{name}\n")).collect();
+    let lines: String = names
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(|name| format!("{name}\n"))
+        .collect();
     if lines.is_empty() { lines } else { format!("{head}\n{lines}") }
 }
 
-fn told(report: &Value) -> String {
+/// What an image prune took away, under its head.
+pub(crate) fn images_gone(report: &Value) -> String {
     let line = |item: &Value| match item["Untagged"].as_str().filter(|name| !name.is_empty()) {
         Some(name) => format!("untagged: {name}\n"),
         None => format!("deleted: {}\n", item["Deleted"].as_str().unwrap_or_default()),
     };
     let gone: String = report["ImagesDeleted"].as_array().into_iter().flatten().map(line).collect();
+    if gone.is_empty() { gone } else { format!("Deleted Images:\n{gone}") }
+}
+
+fn told(report: &Value) -> String {
+    let gone = images_gone(report);
     // Without an image gone docker counts nothing.
     let freed = report["SpaceReclaimed"].as_f64().filter(|_| !gone.is_empty()).unwrap_or_default();
-    let head = if gone.is_empty() { String::new() } else { format!("Deleted Images:\n{gone}\n") };
+    let head = if gone.is_empty() { gone } else { format!("{gone}\n") };
     format!("{head}Total reclaimed space: {}\n", units::size(freed, 4))
 }

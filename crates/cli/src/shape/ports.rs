@@ -113,8 +113,7 @@ fn mappings(spec: &str) -> Result<Vec<(String, String, String)>, Error> {
     if container.is_empty() {
         return Err(wrong(format!("No port specified: {spec}<empty>")));
     }
-    let (first, last) =
-        range(container).map_err(|_| wrong(format!("Invalid containerPort: {container}")))?;
+    let (first, last) = range(container).map_err(|_| wrong(format!("Invalid containerPort: {container}")))?;
     let count = last - first;
     let from = match host {
         "" => None,
@@ -174,10 +173,7 @@ mod tests {
             ("::1:80:80", "Invalid ip address ::1: address ::1:: too many colons in address"),
             ("[::1:80:80", "Invalid ip address [::1: address [::1:: missing ']' in address"),
             ("host:80:80", "Invalid ip address: host"),
-            (
-                "8000-8001:80-85",
-                "Invalid ranges specified for container and host Ports: 80-85 and 8000-8001",
-            ),
+            ("8000-8001:80-85", "Invalid ranges specified for container and host Ports: 80-85 and 8000-8001"),
             ("80/x", "Invalid proto: x"),
             ("5-3:5-3", "Invalid containerPort: 5-3"),
             ("x:80", "Invalid hostPort: x"),
@@ -188,8 +184,14 @@ mod tests {
             assert_eq!(error.to_string(), expected, "{spec}");
         }
         for (spec, expected) in [
-            ("x", "invalid range format for --expose: x, error: strconv.ParseUint: parsing \"x\": invalid syntax"),
-            ("80-70", "invalid range format for --expose: 80-70, error: Invalid range specified for the Port: 80-70"),
+            (
+                "x",
+                "invalid range format for --expose: x, error: strconv.ParseUint: parsing \"x\": invalid syntax",
+            ),
+            (
+                "80-70",
+                "invalid range format for --expose: 80-70, error: Invalid range specified for the Port: 80-70",
+            ),
             ("1.1.1.1:80", "invalid port format for --expose: 1.1.1.1:80"),
         ] {
             assert_eq!(published(&[], &[spec.to_owned()]).unwrap_err().to_string(), expected);
