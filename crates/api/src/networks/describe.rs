@@ -8,7 +8,7 @@ use crate::time;
 
 /// As in a list: older clients get the containers' field too, without any.
 pub(super) fn summary(network: &Network) -> Value {
-    describe(network, json!({}))
+    describe(network, &json!({}))
 }
 
 /// With who is in it.
@@ -30,10 +30,10 @@ pub(super) fn whole(call: &Call, network: &Network) -> Value {
             Some((member.container, described))
         })
         .collect();
-    describe(network, Value::Object(containers))
+    describe(network, &Value::Object(containers))
 }
 
-fn describe(network: &Network, containers: Value) -> Value {
+fn describe(network: &Network, containers: &Value) -> Value {
     let config: Vec<Value> = network.subnets.iter().map(range).collect();
     json!({
         "Name": network.name,

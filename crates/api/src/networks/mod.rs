@@ -38,7 +38,7 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Error> {
     };
     let networks = call.engine.networks.list();
     let shown: Vec<Value> =
-        networks.iter().filter(admitted).map(|network| describe::summary(network)).collect();
+        networks.iter().filter(admitted).map(describe::summary).collect();
     Ok(reply::json(&shown))
 }
 
