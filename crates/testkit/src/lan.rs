@@ -16,6 +16,8 @@ pub struct Lan {
 #[derive(Debug)]
 pub struct Neighbour {
     interior: Interior,
+    /// Our end of its cable: connections that wait for their end would keep it.
+    outside: Option<String>,
 }
 
 fn addresses(number: u8) -> [IpAddr; 2] {
@@ -46,8 +48,9 @@ impl Lan {
     /// Another host, as 192.0.2.`number` and 2001:db8::`number`.
     #[track_caller]
     pub fn neighbour(&self, number: u8) -> Neighbour {
+        let outside = format!("vethlan{number}");
         let cable = Cable {
-            outside: format!("vethlan{number}"),
+            outside: outside.clone(),
             bridge: self.link,
             inside: "eth0".to_owned(),
             mac: [2, 0, 0, 0, 0x2a, number],
@@ -57,7 +60,8 @@ impl Lan {
             isolated: false,
         };
         let made = Links::open().and_then(|mut links| Interior::connected(&mut links, &[cable]));
-        Neighbour { interior: made.unwrap_or_else(|error| panic!("cannot make a neighbour: {error:?}")) }
+        let interior = made.unwrap_or_else(|error| panic!("cannot make a neighbour: {error:?}"));
+        Neighbour { interior, outside: Some(outside) }
     }
 }
 
@@ -74,9 +78,25 @@ impl Drop for Lan {
 }
 
 impl Neighbour {
+    /// Where a process is: a container's network, as its programs see it.
+    #[track_caller]
+    pub fn of_process(pid: i32) -> Self {
+        let interior = Interior::of_process(pid);
+        let interior = interior.unwrap_or_else(|error| panic!("no network of {pid}: {error:?}"));
+        Self { interior, outside: None }
+    }
+
     /// Does something there.
     #[track_caller]
     pub fn at<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.interior.enter(|_| Ok(work())).unwrap_or_else(|error| panic!("at a neighbour: {error:?}"))
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        if let Some(outside) = &self.outside {
+            let _ = Links::open().and_then(|mut links| links.remove(outside));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use testkit::{Engine, Lan};
+use testkit::{Engine, Lan, Neighbour};
 
 use super::{Site, fetch, fetched, ip};
 
@@ -137,8 +137,15 @@ fn datagrams_come_and_go_by_published_ports() {
     let site = Site::of(Engine::ours());
     let lan = Lan::new();
     let outside = lan.neighbour(2);
-    let script = "exec busybox nc -u -l -p 5353 -e cat";
-    let server = site.runs("c", &["-p", "5353:5353/udp"], script);
+    let server = site.stays("c", &["-p", "5353:5353/udp"]);
+    let inside = Neighbour::of_process(site.inspect(&server, "{{.State.Pid}}").parse().unwrap());
+    let socket = inside.at(|| UdpSocket::bind("0.0.0.0:5353").unwrap());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&buffer[..length], from);
+        }
+    });
     let echoed = |to: std::net::IpAddr| {
         testkit::eventually(testkit::DEADLINE, || {
             let socket = UdpSocket::bind("0.0.0.0:0")?;
@@ -151,5 +158,6 @@ fn datagrams_come_and_go_by_published_ports() {
         })
     };
     assert_eq!(outside.at(|| echoed(Lan::HOST)), b"ping");
+    assert_eq!(echoed(ip("127.0.0.1")), b"ping");
     assert_eq!(site.docker(&["port", &server]).lines().next(), Some("5353/udp -> 0.0.0.0:5353"));
 }

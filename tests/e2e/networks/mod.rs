@@ -103,9 +103,20 @@ impl Site {
         })
     }
 
-    /// The same once, within two seconds.
+    /// The same once, within two seconds. `url` is a host, perhaps with a port, and a path.
     fn fetch_in(&self, container: &str, url: &str) -> (i32, String) {
-        self.exec(container, &format!("busybox wget -T 2 -q -O - http://{url} 2>&1"))
+        let (host, path) = url.split_once('/').unwrap_or((url, ""));
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port),
+            _ => (host, "80"),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let ask = format!("printf 'GET /{path} HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 2 {host} {port}");
+        let (code, text) = self.exec(container, &ask);
+        match body(&text) {
+            Some(body) => (code, body),
+            None => (code.max(1), text),
+        }
     }
 
     /// A port of the host that a container's is published at.
@@ -129,10 +140,14 @@ fn fetch(to: (IpAddr, u16), path: &str) -> io::Result<String> {
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    match text.split_once("\r\n\r\n").or_else(|| text.split_once("\n\n")) {
-        Some((_, body)) => Ok(body.trim().to_owned()),
-        None => Err(io::Error::other(text)),
-    }
+    body(&text).ok_or_else(|| io::Error::other(text))
+}
+
+/// What is behind the head; an address as one writes it.
+fn body(text: &str) -> Option<String> {
+    let (_, body) = text.split_once("\r\n\r\n").or_else(|| text.split_once("\n\n"))?;
+    let bare = body.trim().trim_start_matches('[').trim_end_matches(']');
+    Some(bare.trim_start_matches("::ffff:").to_owned())
 }
 
 /// What a server says once it is up.

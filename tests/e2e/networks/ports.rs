@@ -134,7 +134,8 @@ fn the_host_and_its_containers_reach_a_published_port_by_each_address() {
         assert_eq!(fetched((ip(address), 18091), "/index.html"), "here", "{address}");
     }
     // Also itself, by the host's address.
-    for container in [&server, &beside, &elsewhere] {
+    for container in [&beside, &elsewhere, &server] {
+        eprintln!("{container}");
         assert_eq!(site.fetched_in(container, "192.0.2.1:18091/index.html"), "here", "{container}");
     }
 }
