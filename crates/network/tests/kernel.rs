@@ -61,7 +61,7 @@ fn a_container_is_reached_by_its_address_and_by_a_published_port() {
             container: IpAddr::V4(INSIDE),
             container_port: 80,
         };
-        let range = Publication { first: 9000, count: 100, container_port: 9000, ..port.clone() };
+        let range = Publication { first: 9000, count: 100, container_port: 9000, ..port };
         let mut firewall = Firewall::install("test", &[Entry::Network(network())]).unwrap();
         firewall.add(&[Entry::Port(port.clone()), Entry::Port(range)]).unwrap();
         let listener = interior.enter(|_| Ok(TcpListener::bind((INSIDE, 80)).unwrap())).unwrap();

@@ -91,7 +91,7 @@ fn a_network_is_made_shown_and_removed_alike_by_both_clients() {
 fn the_list_is_filtered_and_formatted_alike_by_both_clients() {
     let site = Site::isolated();
     let first = site.network("n2", &["--label", "color=red", "--internal"]);
-    let second = site.network("n10", &["--label", "color=blue", "--label", "other"]);
+    let second = site.network("n10", &["--label", "color=blue"]);
     let named = format!("name={}", site.engine.name("n"));
     let id = site.docker(&["network", "inspect", "-f", "{{.Id}}", &first]);
     let by_id = format!("id={}", &id[..20]);
@@ -132,7 +132,7 @@ fn the_list_is_filtered_and_formatted_alike_by_both_clients() {
     for ours in [true, false] {
         let output =
             command::run(site.client(ours).args(["network", "list", "--filter", "type=x"])).assert_code(1);
-        assert_eq!(output.stderr.trim(), "Error response from daemon: invalid filter 'type=x'");
+        assert_eq!(output.stderr.trim(), "Error response from daemon: invalid filter: 'type'='x'");
     }
 }
 

@@ -135,7 +135,6 @@ fn the_host_and_its_containers_reach_a_published_port_by_each_address() {
     }
     // Also itself, by the host's address.
     for container in [&beside, &elsewhere, &server] {
-        eprintln!("{container}");
         assert_eq!(site.fetched_in(container, "192.0.2.1:18091/index.html"), "here", "{container}");
     }
 }

@@ -212,6 +212,12 @@ fn postrouting(rule: Add<'_>) {
         e.link_is_in(Meta::InLink, BRIDGES).link_is_in(Meta::OutLink, BRIDGES);
         e.is_forwarded_port().masquerade();
     });
+    // The same with br_netfilter, where the bridge itself passes it on and it comes by no link.
+    rule("postrouting", &|e| {
+        e.meta(Meta::InLink, Register::FIRST).equals(Register::FIRST, &[0; 16]);
+        e.link_is_in(Meta::OutLink, BRIDGES).is_from_elsewhere();
+        e.is_forwarded_port().masquerade();
+    });
     rule("postrouting", &|e| {
         e.link_is_in(Meta::OutLink, BRIDGES);
         is_loopback(e, SOURCE).masquerade();
