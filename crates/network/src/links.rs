@@ -151,11 +151,13 @@ impl Links {
     /// Switches something on for a cable at its bridge.
     pub(crate) fn switch_on(&mut self, name: &str, what: PortSwitch) -> Result<(), Error> {
         const BRIDGE: u8 = 7;
+        /// Of a new link with this family the kernel would take no notice.
+        const SET_LINK: u16 = 19;
         const PORT_INFO: u16 = 12;
         let index = self.index(name)?.ok_or_else(|| missing(name))?;
         let mut header = link_header(index, 0);
         header[0] = BRIDGE;
-        let mut message = Message::new(NEW_LINK, 0, &header);
+        let mut message = Message::new(SET_LINK, 0, &header);
         message.nest(PORT_INFO, |port| {
             port.u8(what as u16, 1);
         });

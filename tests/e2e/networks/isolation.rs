@@ -8,7 +8,12 @@ use super::{Site, fetch, fetched, ip};
 
 #[test]
 fn neighbours_in_a_network_reach_each_other_and_networks_do_not() {
+    [true, false].map(neighbours_and_strangers);
+}
+
+fn neighbours_and_strangers(filtered: bool) {
     let site = Site::isolated();
+    site.filter_bridges(filtered);
     let (first, second) = (site.network("a", &[]), site.network("b", &[]));
     let server = site.serves("server", &["--network", &first]);
     let beside = site.stays("beside", &["--network", &first]);
@@ -122,7 +127,12 @@ fn a_port_on_loopback_is_not_for_neighbours() {
 // covers: value network-option bridge com.docker.network.bridge.enable_icc
 #[test]
 fn without_icc_neighbours_do_not_reach_each_other() {
+    [true, false].map(kept_apart);
+}
+
+fn kept_apart(filtered: bool) {
     let site = Site::isolated();
+    site.filter_bridges(filtered);
     let network = site.network("a", &["-o", "com.docker.network.bridge.enable_icc=false"]);
     let server = site.serves("server", &["--network", &network, "-p", "80"]);
     let beside = site.stays("beside", &["--network", &network]);

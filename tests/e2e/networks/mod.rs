@@ -127,6 +127,15 @@ impl Site {
         line.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("{line}"))
     }
 
+    /// Has br_netfilter show the firewall what bridges pass on, or not: rules have to hold in both cases. A kernel without
+    /// it knows one of them alone.
+    fn filter_bridges(&self, on: bool) {
+        let switch = std::path::Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables");
+        if !self.engine.is_peer() && switch.exists() {
+            std::fs::write(switch, if on { "1" } else { "0" }).expect("a host of the test's own");
+        }
+    }
+
     fn client(&self, ours: bool) -> Command {
         if ours { self.engine.ketch_command() } else { self.engine.docker_command() }
     }

@@ -124,7 +124,12 @@ fn a_port_that_is_taken_says_by_whom() {
 
 #[test]
 fn the_host_and_its_containers_reach_a_published_port_by_each_address() {
+    [true, false].map(reached_by_each_address);
+}
+
+fn reached_by_each_address(filtered: bool) {
     let site = Site::of(Engine::ours());
+    site.filter_bridges(filtered);
     let _lan = Lan::new();
     let server = site.serves("server", &["-p", "18091:80"]);
     let network = site.network("a", &[]);
