@@ -8,7 +8,7 @@ use super::{Site, fetch, fetched, ip};
 
 #[test]
 fn neighbours_in_a_network_reach_each_other_and_networks_do_not() {
-    [true, false].map(neighbours_and_strangers);
+    [true, false].into_iter().for_each(neighbours_and_strangers);
 }
 
 fn neighbours_and_strangers(filtered: bool) {
@@ -127,7 +127,7 @@ fn a_port_on_loopback_is_not_for_neighbours() {
 // covers: value network-option bridge com.docker.network.bridge.enable_icc
 #[test]
 fn without_icc_neighbours_do_not_reach_each_other() {
-    [true, false].map(kept_apart);
+    [true, false].into_iter().for_each(kept_apart);
 }
 
 fn kept_apart(filtered: bool) {

@@ -124,7 +124,7 @@ fn a_port_that_is_taken_says_by_whom() {
 
 #[test]
 fn the_host_and_its_containers_reach_a_published_port_by_each_address() {
-    [true, false].map(reached_by_each_address);
+    [true, false].into_iter().for_each(reached_by_each_address);
 }
 
 fn reached_by_each_address(filtered: bool) {
