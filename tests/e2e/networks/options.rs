@@ -107,3 +107,42 @@ fn the_gateway_mode_decides_who_reaches_unpublished_ports() {
     ]);
     assert!(said.contains("unknown gateway mode nosuch"), "{said}");
 }
+
+// covers: daemon flag --mtu
+// covers: daemon flag --icc
+// covers: daemon flag --ip
+// covers: daemon flag --ip-masq
+// covers: daemon flag --default-address-pool
+#[test]
+fn the_default_network_is_as_the_administrator_says() {
+    let site = Site::of(Engine::planned(|plan, _| {
+        let plan = plan
+            .arg("--mtu")
+            .arg("1300")
+            .arg("--icc=false")
+            .arg("--ip-masq=false")
+            .arg("--ip")
+            .arg("127.0.0.1");
+        let pool = |base: &str, size: u8| format!("base={base},size={size}");
+        plan.arg("--default-address-pool")
+            .arg(pool("10.228.0.0/16", 20))
+            .arg("--default-address-pool")
+            .arg(pool("10.229.0.0/24", 28))
+    }));
+    let template = "{{(index .IPAM.Config 0).Subnet}} {{json .Options}}";
+    let said = site.docker(&["network", "inspect", "-f", template, "bridge"]);
+    assert!(said.starts_with("10.228.0.0/20 "), "{said}");
+    for option in [
+        "driver.mtu\":\"1300",
+        "bridge.enable_icc\":\"false",
+        "bridge.enable_ip_masquerade\":\"false",
+        "bridge.host_binding_ipv4\":\"127.0.0.1",
+    ] {
+        assert!(said.contains(option), "{said}");
+    }
+    let server = site.serves("c", &["-p", "18130:80"]);
+    assert_eq!(site.docker(&["port", &server]), "80/tcp -> 127.0.0.1:18130");
+    assert!(site.exec(&server, "busybox ip -o link").1.contains("mtu 1300"));
+    let other = site.network("a", &[]);
+    assert!(site.docker(&["network", "inspect", "-f", template, &other]).starts_with("10.228.16.0/20"));
+}
