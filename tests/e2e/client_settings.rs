@@ -1,7 +1,7 @@
 //! What steers a client besides its flags: the environment, `config.json`, the scheme of an address; beside the real client.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -12,7 +12,7 @@ use testkit::command;
 
 /// An engine that knows one answer, and passes on the heads of the requests that it gets.
 fn listener() -> (String, Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = testkit::own_network::listen();
     let host = format!("tcp://{}", listener.local_addr().expect("its address"));
     let (sender, heads) = channel();
     thread::spawn(move || {
@@ -134,7 +134,7 @@ fn variables_and_the_file_choose_the_engine() {
 
 /// A proxy that leads wherever it is asked to go to `target`, and passes on what it was asked for.
 pub(crate) fn proxy(target: &str) -> (String, Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = testkit::own_network::listen();
     let host = format!("http://me:secret@{}", listener.local_addr().expect("its address"));
     let (sender, asked) = channel();
     let target = target.trim_start_matches("tcp://").to_owned();
@@ -195,7 +195,7 @@ fn a_tcp_engine_is_reached_through_the_proxy() {
 fn a_proxy_that_refuses_is_told_with_its_words() {
     let engine = Engine::isolated();
     // Something that is no proxy: it answers every request alike, and that is no tunnel.
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = testkit::own_network::listen();
     let address = listener.local_addr().expect("its address");
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {

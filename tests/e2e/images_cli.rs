@@ -493,7 +493,7 @@ fn a_file_system_becomes_an_image() {
 
 /// The address of a server that has one file, until the test's process ends.
 fn serve(bytes: Vec<u8>) -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("{error}"));
+    let listener = testkit::own_network::listen();
     let address = listener.local_addr().unwrap_or_else(|error| panic!("{error}"));
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {

@@ -70,8 +70,7 @@ pub(crate) fn certificates(scratch: &Scratch) -> String {
 // covers: daemon flag --tlskey
 #[test]
 fn tcp_is_for_those_with_a_certificate() {
-    let port =
-        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
+    let port = testkit::own_network::listen().local_addr().unwrap().port();
     let host = format!("tcp://127.0.0.1:{port}");
     let engine = Engine::planned(|plan, scratch| {
         let folder = certificates(scratch);

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ const RIGHT: &str = "Basic bWU6c2VjcmV0";
 
 /// A registry that knows one name and password, on a port of its own, until the test's process ends.
 fn registry() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = testkit::own_network::listen();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -76,7 +76,7 @@ fn the_registry_decides_whether_credentials_are_right() {
 #[test]
 fn nobody_there_is_an_error_and_no_login() {
     let engine = Engine::ours();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = testkit::own_network::listen().local_addr().unwrap();
     let message = login(&engine, &closed.to_string(), "secret").expect(500).message();
     assert!(message.contains(&closed.to_string()) && !message.contains("secret"), "{message}");
     let nameless = engine.post("/auth", &json!({"serveraddress": closed.to_string()}));
@@ -88,7 +88,7 @@ fn nobody_there_is_an_error_and_no_login() {
 
 /// A registry that trades `me:secret` for an identity token, and knows nobody else.
 fn token_registry() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = testkit::own_network::listen();
     let address = listener.local_addr().unwrap().to_string();
     let realm = format!("http://{address}/token");
     thread::spawn(move || {

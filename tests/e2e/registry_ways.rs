@@ -12,6 +12,7 @@ use serde_json::json;
 use testkit::command;
 use testkit::daemon::{Daemon, Plan};
 use testkit::http::{self, Request};
+use testkit::own_network::ADDRESS;
 use testkit::registry::{Door, PASSWORD, USER, Wire};
 use testkit::web::{Answer, Asked};
 use testkit::{DEADLINE, Engine, Registry, Scratch, Web, eventually, images};
@@ -105,8 +106,9 @@ fn a_mirrors_login_that_others_can_read_is_not_used() {
 
 #[test]
 fn certificates_of_a_registrys_own_are_believed_and_no_others() {
-    let Some(address) = own_address() else { return };
-    let registry = Registry::at(&address, Door::Open, Wire::Tls);
+    testkit::own_network::enter();
+    let address = ADDRESS;
+    let registry = Registry::at(address, Door::Open, Wire::Tls);
     registry.receive("a:1", &images::busybox("x:1").unwrap());
     let name = registry.name("a:1");
     let suspicious = Engine::ours().ketch(["pull", &name]);
@@ -120,17 +122,12 @@ fn certificates_of_a_registrys_own_are_believed_and_no_others() {
     engine.ketch(["rmi", &name]).ok();
 }
 
-/// This machine's own address that is no loopback one, if it has one.
-fn own_address() -> Option<String> {
-    let hosts = command::run(Command::new("hostname").arg("-I")).stdout;
-    hosts.split_whitespace().find(|address| address.contains('.')).map(str::to_owned)
-}
-
 #[test]
 fn s080_s081_without_tls_goes_only_who_was_declared_so() {
-    let Some(address) = own_address() else { return };
+    testkit::own_network::enter();
+    let address = ADDRESS;
     // What another than a loopback address gets through TLS or not at all.
-    let listener = TcpListener::bind((address.as_str(), 0)).unwrap();
+    let listener = TcpListener::bind((address, 0)).unwrap();
     let at = listener.local_addr().unwrap();
     let seen = Arc::new(AtomicUsize::new(0));
     let count = seen.clone();
@@ -154,7 +151,8 @@ fn s080_s081_without_tls_goes_only_who_was_declared_so() {
 
 #[test]
 fn registries_are_reached_through_the_proxy_that_the_engine_was_told() {
-    let Some(address) = own_address() else { return };
+    testkit::own_network::enter();
+    let address = ADDRESS;
     // Who asks by way of a proxy names the whole address.
     let registry = spoiled(|asked, parts| {
         let whole = asked.path.strip_prefix("http://").and_then(|rest| rest.split_once('/'));
@@ -163,7 +161,7 @@ fn registries_are_reached_through_the_proxy_that_the_engine_was_told() {
     });
     let behind = registry.address();
     // A proxy is asked for the whole address, or to connect: it leads everybody to the registry.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = testkit::own_network::listen();
     let proxy = listener.local_addr().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();

@@ -122,7 +122,7 @@ fn what_can_t_be_done_is_refused_before_the_container_exists() {
     let message = refused(r#"seccomp={"syscalls":[{"name":"a","names":["b"]}]}"#, 400);
     assert!(message.starts_with("both 'name' and 'names' are specified in the seccomp profile"), "{message}");
     let notify = r#"seccomp={"defaultAction":"SCMP_ACT_NOTIFY"}"#;
-    assert!(refused(notify, 501).contains("SCMP_ACT_NOTIFY is not supported"));
+    assert!(refused(notify, 400).contains("SCMP_ACT_NOTIFY and no listenerPath"));
 }
 
 // covers: daemon flag --seccomp-profile

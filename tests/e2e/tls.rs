@@ -12,7 +12,7 @@ use crate::listening::certificates;
 
 /// An address of this machine that nobody listens on just now.
 fn free_host() -> String {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = testkit::own_network::listen().local_addr();
     format!("tcp://{}", address.expect("a free port"))
 }
 

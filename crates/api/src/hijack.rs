@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use detach::Keys;
 use engine::containers::Exec;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
@@ -12,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::body;
-use crate::escape::Escape;
+use crate::error::Error;
 use crate::reply::{self, Reply};
 
 /// Docker's frames of standard output and error.
@@ -31,6 +32,12 @@ pub(crate) fn switching(content_type: &'static str) -> Reply {
     reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     reply.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("tcp"));
     reply
+}
+
+/// The keys that a client chose to leave by, or docker's own.
+pub(crate) fn keys(text: &str) -> Result<Keys, Error> {
+    let chosen = if text.is_empty() { detach::DEFAULT } else { text };
+    Keys::parse(chosen).ok_or_else(|| Error::invalid(format!("Invalid detach keys ({text}) provided")))
 }
 
 /// One frame of the multiplexed stream: 1 is standard output, 2 standard error.
@@ -54,7 +61,7 @@ pub(crate) enum Source {
 pub(crate) async fn join(
     upgrading: OnUpgrade,
     source: Source,
-    escape: Option<Escape>,
+    escape: Option<Keys>,
     mut closing: watch::Receiver<bool>,
 ) -> bool {
     let (mut client, hang_up) = match upgrading.await {
@@ -85,7 +92,7 @@ async fn pump(
     client: impl AsyncRead + AsyncWrite,
     hang_up: Option<HangUp>,
     shim: UnixStream,
-    mut escape: Option<Escape>,
+    mut escape: Option<Keys>,
     process: Option<Arc<Exec>>,
 ) -> bool {
     let (mut from_client, mut to_client) = tokio::io::split(client);
@@ -126,7 +133,7 @@ async fn pump(
 async fn watched(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    escape: &mut Escape,
+    escape: &mut Keys,
 ) -> bool {
     let (mut typed, mut passed) = ([0; 4096], Vec::new());
     while let Ok(count @ 1..) = from.read(&mut typed).await {

@@ -7,7 +7,6 @@ mod body;
 mod call;
 mod containers;
 mod error;
-mod escape;
 mod hijack;
 mod images;
 mod networks;
@@ -18,6 +17,7 @@ mod swarm;
 mod system;
 mod time;
 mod version;
+mod volumes;
 
 pub use routes::dump as dump_routes;
 pub use serve::Api;

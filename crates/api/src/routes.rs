@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::{containers, images, networks, swarm, system};
+use crate::{containers, images, networks, swarm, system, volumes};
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
 
@@ -21,9 +21,6 @@ pub(crate) enum Fate {
     Refused(&'static str),
     /// Not in this version.
     NotYet,
-    /// Not in this version, and so there is nothing to be found by that name. `docker inspect` asks for every kind of
-    /// object in turn and goes on after a 404 only.
-    NoneYet(&'static str),
 }
 
 /// One route. In `path`, `{name}` stands for one component, `{name*}` for one or more.
@@ -47,9 +44,6 @@ macro_rules! route {
     };
     ($method:literal $path:literal) => {
         Route { method: $method, path: $path, query: &[], fate: Fate::NotYet }
-    };
-    ($method:literal $path:literal no $kind:literal) => {
-        Route { method: $method, path: $path, query: &[], fate: Fate::NoneYet($kind) }
     };
     ($method:literal $path:literal refused $reason:literal) => {
         Route { method: $method, path: $path, query: &[], fate: Fate::Refused($reason) }
@@ -136,12 +130,12 @@ static ROUTES: &[Route] = &[
     route!("DELETE" "/networks/{id}" [] networks::remove),
     route!("POST" "/networks/{id}/connect" [] networks::connect),
     route!("POST" "/networks/{id}/disconnect" [] networks::disconnect),
-    route!("GET" "/volumes"),
-    route!("POST" "/volumes/create"),
-    route!("POST" "/volumes/prune"),
-    route!("GET" "/volumes/{name}" no "volume"),
-    route!("PUT" "/volumes/{name}"),
-    route!("DELETE" "/volumes/{name}"),
+    route!("GET" "/volumes" ["filters"] volumes::list),
+    route!("POST" "/volumes/create" [] volumes::create),
+    route!("POST" "/volumes/prune" ["filters"] volumes::prune),
+    route!("GET" "/volumes/{name}" [] volumes::inspect),
+    route!("PUT" "/volumes/{name}" ["version"] volumes::update),
+    route!("DELETE" "/volumes/{name}" ["force"] volumes::remove),
     // ── plugins: the managed kind, which are images of Docker's own sort ──
     route!("GET" "/plugins" refused "managed plugins are not part of Ketch"),
     route!("POST" "/plugins/create" refused "managed plugins are not part of Ketch"),
@@ -225,7 +219,7 @@ pub fn dump() -> Value {
         let (state, reason) = match route.fate {
             Fate::Done(_) => ("done", ""),
             Fate::Refused(reason) => ("refused", reason),
-            Fate::NotYet | Fate::NoneYet(_) => ("missing", ""),
+            Fate::NotYet => ("missing", ""),
         };
         let path = route.path.replace("*}", "}");
         json!({ "method": route.method, "path": path, "state": state, "reason": reason, "query": route.query })

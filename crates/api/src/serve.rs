@@ -109,10 +109,6 @@ impl Api {
                 }
             },
             Fate::Refused(reason) => Err(Error::refused(route.path, reason)),
-            Fate::NoneYet(kind) => {
-                let message = format!("no such {kind}: {}", call.name());
-                Err(Error::new(http::StatusCode::NOT_FOUND, message))
-            }
             Fate::NotYet => Err(Error::refused(route.path, "this version of Ketch does not have it yet")),
         }
     }

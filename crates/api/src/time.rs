@@ -10,6 +10,12 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| NEVER.to_owned(), |time| time.to_string())
 }
 
+/// RFC 3339 in whole seconds.
+pub(crate) fn rfc3339_seconds(time: SystemTime) -> String {
+    let whole = jiff::Timestamp::from_second(seconds(time));
+    whole.map_or_else(|_| NEVER.to_owned(), |time| time.to_string())
+}
+
 /// Whole seconds since the epoch.
 pub(crate) fn seconds(time: SystemTime) -> i64 {
     jiff::Timestamp::try_from(time).map_or(0, jiff::Timestamp::as_second)

@@ -342,6 +342,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         log_driver: log.r#type,
         log_options: log.config,
         no_new_privileges: read.flag("no-new-privileges", false),
+        init: read.flag("init", false),
         seccomp: seccomp_profile(&seccomp_name)?,
         seccomp_name,
         default_shm_size: read.bytes("default-shm-size")?,

@@ -99,7 +99,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("hosts", "host", Shape::List, Support::Done, &[]),
     setting("icc", "icc", Shape::Flag, Support::Done, &[]),
     setting("idle-timeout", "idle-timeout", Shape::Text, Support::Done, &[]),
-    setting("init", "init", Shape::Flag, Support::NotYet("`--init` does not exist in this version yet"), &["false"]),
+    setting("init", "init", Shape::Flag, Support::Done, &[]),
     setting("init-path", "init-path", Shape::Text, Support::Refused("the init is part of the binary"), &[]),
     setting("insecure-registries", "insecure-registry", Shape::List, Support::Done, &[]),
     setting("ip", "ip", Shape::Text, Support::Done, &[]),

@@ -157,6 +157,8 @@ pub enum Error {
     #[error("cannot {doing}")]
     System { doing: &'static str, source: io::Error },
     #[error(transparent)]
+    Volume(#[from] crate::volumes::VolumeError),
+    #[error(transparent)]
     Network(#[from] crate::networks::NetworkError),
     #[error("failed to set up container networking")]
     Networking(#[source] crate::networks::NetworkError),
@@ -245,6 +247,7 @@ impl Explain for Error {
             | Self::UpdateFailed { .. }
             | Self::ShimRefused { .. } => Class::Internal,
             Self::Path(_) | Self::ShimLost(_) | Self::File { .. } | Self::System { .. } => Class::Internal,
+            Self::Volume(error) => error.class(),
             Self::Network(error) | Self::Networking(error) => error.class(),
             Self::State(error) => error.class(),
             Self::Content(error) => error.class(),
@@ -257,6 +260,7 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unsupported { instead, .. } => instead.clone(),
+            Self::Volume(error) => error.hint(),
             Self::Network(error) | Self::Networking(error) => error.hint(),
             Self::State(error) => error.hint(),
             Self::Content(error) => error.hint(),

@@ -15,6 +15,7 @@ pub mod security;
 pub mod settings;
 pub mod signal;
 pub mod system;
+pub mod volumes;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -31,6 +32,7 @@ use networks::Networks;
 use security::Filters;
 use settings::{Live, Settings};
 use system::{Cgroups, Host};
+use volumes::Volumes;
 
 /// One running engine.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub struct Engine {
     pub events: Arc<Events>,
     pub images: Arc<Images>,
     pub networks: Arc<Networks>,
+    pub volumes: Arc<Volumes>,
     pub containers: Containers,
     /// How layers are kept: `erofs` or `overlay`.
     pub storage_driver: &'static str,
@@ -65,6 +68,8 @@ impl Engine {
         let live = Arc::new(ArcSwap::from_pointee(live));
         let id = system::engine_id(&settings.data_root)?;
         let networks = Arc::new(Networks::open(db.clone(), events.clone(), &settings, &id)?);
+        let volumes = Arc::new(Volumes::open(db.clone(), events.clone(), &settings.data_root));
+        volumes.sweep()?;
         let shared = containers::Shared {
             settings: settings.clone(),
             live: live.clone(),
@@ -72,6 +77,7 @@ impl Engine {
             layers,
             images: images.clone(),
             networks: networks.clone(),
+            volumes: volumes.clone(),
             events: events.clone(),
             filters: Filters::new(&host, settings.seccomp.clone()),
             writers: containers::Writers::default(),
@@ -88,6 +94,7 @@ impl Engine {
             events,
             images,
             networks,
+            volumes,
             containers,
             storage_driver,
             root,

@@ -24,6 +24,8 @@ pub struct Settings {
     pub log_driver: String,
     pub log_options: BTreeMap<String, String>,
     pub no_new_privileges: bool,
+    /// For containers that don't say whether they want an init.
+    pub init: bool,
     /// For containers that don't choose a profile themselves.
     pub seccomp: Seccomp,
     /// As `info` names it: `builtin`, `unconfined` or the file that it came from.

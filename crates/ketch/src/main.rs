@@ -24,6 +24,10 @@ fn dispatch(called: &OsStr, words: Vec<OsString>) -> i32 {
     if matches!(name, "ketch-runtime" | "runc") {
         return bundle::main(name, &words);
     }
+    // In a container, as its first process.
+    if name == "docker-init" {
+        return reaper::main(&words);
+    }
     match words.first().and_then(|word| word.to_str()) {
         Some("daemon") => daemon::main("ketch daemon", words[1..].to_vec()),
         Some("shim") => shim::main(&[]),

@@ -65,7 +65,9 @@ impl Listener {
     /// The process that holds it, for people: its name and number. Reads `/proc`: for when something went wrong.
     pub fn holder(&self) -> String {
         let link = format!("socket:[{}]", self.inode);
-        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let processes = entries
+            .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()));
         let holds = |process: &Path| {
             let fds = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
             fds.filter_map(|fd| fs::read_link(fd.path()).ok())

@@ -131,6 +131,11 @@ fn describe(what: &Launch) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// This program as a mount of its own that is attached nowhere and can't be written to: what a container may have of it.
+pub fn program() -> Result<OwnedFd, Error> {
+    protect(Path::new("/proc/self/exe")).map_err(|source| Error::ProtectExecutable { source })
+}
+
 fn protect(path: &Path) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let mount = rustix::mount::open_tree(rustix::fs::CWD, path, flags)?;

@@ -28,5 +28,5 @@ mod task;
 pub use config::{JsonFile, Launch, LogConfig, Stdin};
 pub use error::Error;
 pub use exit::{forget_exit, read_exit};
-pub use launch::{Launched, Launcher, connect, launch};
+pub use launch::{Launched, Launcher, connect, launch, program};
 pub use start::main;

@@ -31,5 +31,7 @@ pub use sched::{Scheduling, set_io_priority, set_memory_policy, set_personality,
 pub use seccomp::{
     SECCOMP_LOG, SECCOMP_SPEC_ALLOW, SECCOMP_WAIT_KILLABLE, load_seccomp_filter, load_seccomp_listener,
 };
-pub use signal::{SignalDescriptor, block_signals, restore_default_signals, send_signal};
+pub use signal::{
+    SignalDescriptor, block_signals, restore_default_signals, send_signal, with_default_signals,
+};
 pub use spawn::{Spawn, Spawned, spawn};

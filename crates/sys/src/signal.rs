@@ -95,3 +95,15 @@ impl AsFd for SignalDescriptor {
         self.0.as_fd()
     }
 }
+
+/// Lets a child begin with every signal at its default, whatever this process blocks.
+pub fn with_default_signals(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt as _;
+    let restore = || {
+        restore_default_signals();
+        Ok(())
+    };
+    // SAFETY: between fork and execve it calls only `signal`, `sigemptyset` and `pthread_sigmask`, which are async-signal-safe,
+    // and allocates nothing.
+    unsafe { command.pre_exec(restore) }
+}

@@ -1,11 +1,12 @@
 //! A small web server of a test's own, which says what the test wants it to say: also what no server should.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::http::PATIENCE;
+use crate::own_network;
 
 /// No test sends more at once.
 const MAX_BODY: u64 = 64 << 20;
@@ -73,7 +74,7 @@ impl Web {
     /// Answers each request with what `handler` says, one connection a request.
     #[track_caller]
     pub fn serve(handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+        let listener = own_network::listen();
         let address = listener.local_addr().expect("it is bound");
         let web = Self { address, ended: Arc::default(), asked: Arc::default() };
         let (ended, asked, handler) = (web.ended.clone(), web.asked.clone(), Arc::new(handler));

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -127,8 +127,7 @@ type Received = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// A server that keeps what it is sent. The first answers are refusals.
 fn endpoint(refusals: usize) -> (String, Received) {
-    testkit::own_network::enter();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = testkit::own_network::listen();
     let address = listener.local_addr().unwrap();
     let got = Arc::new(Mutex::new(Vec::new()));
     let seen = got.clone();

@@ -5,7 +5,6 @@ use http::StatusCode;
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::escape::Escape;
 use crate::hijack::{self, Source};
 use crate::reply::{self, Reply};
 
@@ -21,7 +20,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     };
     let terminal = handle.view().container.config.tty;
     let keys = call.query.get("detachKeys");
-    let escape = Escape::read(keys)?;
+    let escape = hijack::keys(keys)?;
     let escape = Some(escape).filter(|_| terminal && streams.stdin);
     // Before 1.42 both kinds of stream were called raw.
     let content_type = if terminal || call.before(42) { hijack::RAW } else { hijack::MULTIPLEXED };

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::escape::Escape;
 use crate::hijack::{self, Source};
 use crate::reply::{self, Reply};
 
@@ -16,7 +15,7 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
     // An unknown container is told before an unreadable body.
     call.engine.containers.get(&name)?;
     let config: ExecConfig = body(Call::json(call.request).await?)?;
-    Escape::read(&config.detach_keys)?;
+    hijack::keys(&config.detach_keys)?;
     let engine = call.engine;
     let created = tokio::task::spawn_blocking(move || engine.containers.exec(&name, config)).await;
     let exec = created.map_err(|error| {
@@ -79,7 +78,7 @@ pub(crate) async fn start(call: Call) -> Result<Reply, Error> {
     let upgrade = hijack::wants_upgrade(&call.request);
     let terminal = exec.config.tty;
     let content_type = if terminal || call.before(42) { hijack::RAW } else { hijack::MULTIPLEXED };
-    let escape = Escape::parse(&exec.config.detach_keys).filter(|_| terminal && exec.config.attach_stdin);
+    let escape = hijack::keys(&exec.config.detach_keys).ok().filter(|_| terminal && exec.config.attach_stdin);
     let Call { engine, mut request, closing, .. } = call;
     let upgrading = hyper::upgrade::on(&mut request);
     let start: Start = body(Call::json(request).await?)?;

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use engine::containers::View;
 use engine::containers::state::State;
+use engine::containers::{Container, View};
 use engine::filters::Filters;
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ pub(crate) fn summary(call: &Call, view: &View) -> Value {
         "Labels": container.config.labels.clone().unwrap_or_default(),
         "State": container.state.word(),
         "Status": status(view, SystemTime::now()),
-        "HostConfig": { "NetworkMode": container.host.network_mode },
+        "HostConfig": host_config(call, container),
         "NetworkSettings": { "Networks": network::endpoints(&call.engine, container) },
         "Mounts": mounts(container),
     });
@@ -92,6 +92,16 @@ pub(crate) fn summary(call: &Call, view: &View) -> Value {
         fields.insert("Health".into(), json!({ "Status": health(view), "FailingStreak": streak }));
     }
     entry
+}
+
+fn host_config(call: &Call, container: &Container) -> Value {
+    let mut host = json!({ "NetworkMode": container.host.network_mode });
+    if call.since(46)
+        && let (Some(annotations), Some(fields)) = (&container.host.annotations, host.as_object_mut())
+    {
+        fields.insert("Annotations".into(), json!(annotations));
+    }
+    host
 }
 
 fn with_sizes(call: &Call, view: &View, usage: &engine::disk::Usage) -> Value {

@@ -1,5 +1,6 @@
 //! `GET /system/df`: what takes how much room.
 
+use engine::volumes::Volume;
 use engine::{Engine, disk};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use crate::containers::list::summary;
 use crate::error::Error;
 use crate::images::list::summary as image_summary;
 use crate::reply::{self, Reply};
+use crate::volumes::describe as describe_volume;
 
 const TYPES: &[&str] = &["container", "image", "volume", "build-cache"];
 
@@ -23,6 +25,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let mut fields = Map::new();
     let images = images(&call, &usage);
     let containers = containers(&call, &usage);
+    let volumes = volumes(&call).await?;
     // 1.52 sends both the old and the new form.
     if call.since(52) {
         let verbose = call.query.flag("verbose");
@@ -33,17 +36,16 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
         };
         add("image", "ImagesUsage", brief(&images, verbose, &usage.images));
         add("container", "ContainersUsage", brief(&containers, verbose, &usage.containers));
-        add("volume", "VolumesUsage", brief(&[], verbose, &disk::Total::default()));
+        add("volume", "VolumesUsage", brief(&volumes, verbose, &volume_total(&volumes)));
         add("build-cache", "BuildCacheUsage", brief(&[], verbose, &disk::Total::default()));
     }
     if call.before(53) {
-        let empty = |name| if wants(name) { json!([]) } else { Value::Null };
         let list = |name, list: Vec<Value>| if wants(name) { Value::Array(list) } else { Value::Null };
         fields.insert("LayersSize".into(), json!(if wants("image") { usage.images.size } else { 0 }));
         fields.insert("Images".into(), list("image", images));
         fields.insert("Containers".into(), list("container", containers));
-        fields.insert("Volumes".into(), empty("volume"));
-        fields.insert("BuildCache".into(), empty("build-cache"));
+        fields.insert("Volumes".into(), list("volume", volumes));
+        fields.insert("BuildCache".into(), list("build-cache", Vec::new()));
         if call.before(42) {
             fields.insert("BuilderSize".into(), json!(0));
         }
@@ -95,6 +97,30 @@ fn containers(call: &Call, usage: &disk::Usage) -> Vec<Value> {
             entry
         })
         .collect()
+}
+
+async fn volumes(call: &Call) -> Result<Vec<Value>, Error> {
+    let engine = call.engine.clone();
+    let measured = tokio::task::spawn_blocking(move || engine.volumes.measure()).await;
+    let measured = measured.map_err(|error| {
+        Error::new(http::StatusCode::INTERNAL_SERVER_ERROR, format!("cannot measure volumes: {error}"))
+    })??;
+    let entry = |(volume, size, users): &(Volume, u64, usize)| {
+        let mut entry = describe_volume(&call.engine, volume);
+        entry["UsageData"] = json!({ "RefCount": users, "Size": size });
+        entry
+    };
+    Ok(measured.iter().map(entry).collect())
+}
+
+fn volume_total(volumes: &[Value]) -> disk::Total {
+    let size = |volume: &Value| volume["UsageData"]["Size"].as_u64().unwrap_or_default();
+    let used = |volume: &&Value| volume["UsageData"]["RefCount"].as_u64().is_some_and(|count| count > 0);
+    disk::Total {
+        active: volumes.iter().filter(used).count(),
+        size: volumes.iter().map(size).sum(),
+        reclaimable: volumes.iter().filter(|volume| !used(volume)).map(size).sum(),
+    }
 }
 
 fn brief(items: &[Value], verbose: bool, total: &disk::Total) -> Value {

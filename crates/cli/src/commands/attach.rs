@@ -1,6 +1,7 @@
 //! `attach`, and what `run` and `start -a` share with it.
 
 use client::{Body, Engine, Hijacked, encode};
+use detach::Keys;
 use serde_json::Value;
 
 use super::each;
@@ -14,15 +15,15 @@ use crate::ui;
 pub(crate) struct Carried {
     pub(crate) attached: Attached,
     pub(crate) tty: bool,
-    pub(crate) keys: Vec<u8>,
+    pub(crate) keys: Keys,
     pub(crate) caught: Option<signals::Caught>,
 }
 
 /// The keys of the flag, the configuration, or docker's own.
-pub(crate) fn detach_keys(call: &Call) -> Result<Vec<u8>, Error> {
-    let configured = call.config().text("detachKeys").unwrap_or("ctrl-p,ctrl-q");
+pub(crate) fn detach_keys(call: &Call) -> Result<Keys, Error> {
+    let configured = call.config().text("detachKeys").unwrap_or(detach::DEFAULT);
     let text = call.flags().find("detach-keys").unwrap_or(configured);
-    session::parse_keys(text).map_err(Error::Usage)
+    Keys::parse(text).ok_or_else(|| Error::Usage(format!("invalid detach keys ({text}) provided")))
 }
 
 /// Opens the raw connection.

@@ -63,6 +63,11 @@ pub(crate) fn network(call: &Call) -> Outcome {
     inspect(call, &KINDS[2..3], query.into())
 }
 
+/// `volume inspect`.
+pub(crate) fn volume(call: &Call) -> Outcome {
+    inspect(call, &KINDS[3..4], String::new())
+}
+
 /// Only containers have a size that has to be counted; the others ignore the parameter.
 fn size_query(size: bool) -> String {
     if size { "?size=1".into() } else { String::new() }

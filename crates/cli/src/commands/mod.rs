@@ -42,3 +42,4 @@ pub(crate) mod top;
 pub(crate) mod units;
 pub(crate) mod update;
 pub(crate) mod version;
+pub(crate) mod volume;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use client::{Engine, encode};
+use detach::Keys;
 use http::Method;
 use oci::Reference;
 use serde_json::Value;
@@ -56,7 +57,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     })
 }
 
-async fn run_attached(call: &Call, engine: &Engine, id: &str, attached: Attached, keys: Vec<u8>) -> Outcome {
+async fn run_attached(call: &Call, engine: &Engine, id: &str, attached: Attached, keys: Keys) -> Outcome {
     let flags = call.flags();
     let tty = flags.bool("tty");
     // Caught before the container starts: from then on an early Ctrl-C is the container's, not the client's.

@@ -1,6 +1,7 @@
 //! `start`.
 
 use client::{Engine, encode};
+use detach::Keys;
 use http::Method;
 
 use super::attach::{self, Carried};
@@ -49,13 +50,7 @@ fn start_path(name: &str) -> String {
     format!("/containers/{}/start", encode(name))
 }
 
-async fn start_attached(
-    call: &Call,
-    engine: &Engine,
-    name: &str,
-    keys: Vec<u8>,
-    interactive: bool,
-) -> Outcome {
+async fn start_attached(call: &Call, engine: &Engine, name: &str, keys: Keys, interactive: bool) -> Outcome {
     let flags = call.flags();
     let container = engine.get(&format!("/containers/{}/json", encode(name))).await?;
     let id = container["Id"].as_str().unwrap_or(name);

@@ -1,18 +1,17 @@
 //! A container's input and output over a hijacked connection: frames, terminal, detach keys, signals.
 
 mod input;
-mod keys;
 pub(crate) mod signals;
 mod stdcopy;
 pub(crate) mod terminal;
 
 use client::{Body, Hijacked};
+use detach::Keys;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::error::Error;
 use crate::ui;
 
-pub(crate) use keys::parse as parse_keys;
 pub(crate) use stdcopy::Demux;
 
 /// What the client carries.
@@ -22,7 +21,7 @@ pub(crate) struct Plan {
     /// The container has a terminal: its output is one stream without frames.
     pub(crate) tty: bool,
     /// The keys that leave the container running.
-    pub(crate) detach_keys: Vec<u8>,
+    pub(crate) detach_keys: Keys,
 }
 
 /// Why carrying ended.
@@ -40,10 +39,11 @@ pub(crate) async fn carry(connection: Hijacked, plan: Plan) -> Result<End, Error
     let (reader, mut writer) = tokio::io::split(connection.io);
     let send = async move {
         if plan.stdin {
-            let mut keys = keys::Matcher::new(if plan.tty { plan.detach_keys } else { Vec::new() });
+            let mut keys = if plan.tty { plan.detach_keys } else { Keys::none() };
             let mut input = input::start();
             while let Some(bytes) = input.recv().await {
-                let (pass, detached) = keys.feed(&bytes);
+                let mut pass = Vec::with_capacity(bytes.len());
+                let detached = keys.feed(&bytes, &mut pass);
                 // The container may have closed its input; its output and exit code still count.
                 if writer.write_all(&pass).await.is_err() {
                     break;

@@ -3,6 +3,9 @@
 use flags::{Args, Flag, Kind};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
+use crate::commands::{inspect, volume};
+
+const SWARM: &str = "volumes of a swarm are not part of Ketch";
 
 pub(crate) static VOLUME: Command = Command {
     name: "volume",
@@ -14,26 +17,38 @@ pub(crate) static VOLUME: Command = Command {
 const VOLUME_CREATE_FLAGS: &[Flag] = &[
     Flag::new("availability", Kind::String, "Cluster Volume availability (active, pause, drain)")
         .default("active")
-        .hidden(),
+        .hidden()
+        .refused(SWARM),
     Flag::new("driver", Kind::String, "Specify volume driver name").short('d').default("local"),
-    Flag::new("group", Kind::String, "Cluster Volume group (cluster volumes)").hidden(),
+    Flag::new("group", Kind::String, "Cluster Volume group (cluster volumes)").hidden().refused(SWARM),
     Flag::new("label", Kind::List, "Set metadata for a volume"),
-    Flag::new("limit-bytes", Kind::Bytes, "Minimum size of the Cluster Volume in bytes").hidden(),
+    Flag::new("limit-bytes", Kind::Bytes, "Minimum size of the Cluster Volume in bytes")
+        .hidden()
+        .refused(SWARM),
     Flag::new("name", Kind::String, "Specify volume name").hidden(),
     Flag::new("opt", kinds::MAP, "Set driver specific options").short('o').default("map[]"),
-    Flag::new("required-bytes", Kind::Bytes, "Maximum size of the Cluster Volume in bytes").hidden(),
+    Flag::new("required-bytes", Kind::Bytes, "Maximum size of the Cluster Volume in bytes")
+        .hidden()
+        .refused(SWARM),
     Flag::new("scope", Kind::String, "Cluster Volume access scope (single, multi)")
         .default("single")
-        .hidden(),
-    Flag::new("secret", kinds::MAP, "Cluster Volume secrets").default("map[]").hidden(),
+        .hidden()
+        .refused(SWARM),
+    Flag::new("secret", kinds::MAP, "Cluster Volume secrets").default("map[]").hidden().refused(SWARM),
     Flag::new("sharing", Kind::String, "Cluster Volume access sharing (none, readonly, onewriter, all)")
         .default("none")
-        .hidden(),
+        .hidden()
+        .refused(SWARM),
     Flag::new("topology-preferred", Kind::List, "A topology that the Cluster Volume would be preferred in")
-        .hidden(),
+        .hidden()
+        .refused(SWARM),
     Flag::new("topology-required", Kind::List, "A topology that the Cluster Volume must be accessible from")
-        .hidden(),
-    Flag::new("type", Kind::String, "Cluster Volume access type (mount, block)").default("block").hidden(),
+        .hidden()
+        .refused(SWARM),
+    Flag::new("type", Kind::String, "Cluster Volume access type (mount, block)")
+        .default("block")
+        .hidden()
+        .refused(SWARM),
 ];
 
 pub(crate) static VOLUME_CREATE: Command = Command {
@@ -42,7 +57,7 @@ pub(crate) static VOLUME_CREATE: Command = Command {
     short: "Create a volume",
     flags: &[VOLUME_CREATE_FLAGS],
     args: Args::AtMost(1),
-    action: Action::NotYet,
+    action: Action::Run(volume::create),
     ..LEAF
 };
 
@@ -56,13 +71,14 @@ pub(crate) static VOLUME_INSPECT: Command = Command {
     short: "Display detailed information on one or more volumes",
     flags: &[VOLUME_INSPECT_FLAGS],
     args: Args::AtLeast(1),
-    action: Action::NotYet,
+    action: Action::Run(inspect::volume),
     ..LEAF
 };
 
 const VOLUME_LS_FLAGS: &[Flag] = &[
     Flag::new("cluster", Kind::Bool, "Display only cluster volumes, and use cluster volume list formatting")
-        .hidden(),
+        .hidden()
+        .refused(SWARM),
     Flag::new("filter", kinds::FILTER, "Provide filter values (e.g. \"dangling=true\")").short('f'),
     Flag::new(
         "format",
@@ -80,7 +96,7 @@ pub(crate) static VOLUME_LS: Command = Command {
     also: "volume ls, volume list",
     flags: &[VOLUME_LS_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(volume::list),
     ..LEAF
 };
 
@@ -96,7 +112,7 @@ pub(crate) static VOLUME_PRUNE: Command = Command {
     short: "Remove unused local volumes",
     flags: &[VOLUME_PRUNE_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(volume::prune),
     ..LEAF
 };
 
@@ -112,14 +128,15 @@ pub(crate) static VOLUME_RM: Command = Command {
     also: "volume rm, volume remove",
     flags: &[VOLUME_RM_FLAGS],
     args: Args::AtLeast(1),
-    action: Action::NotYet,
+    action: Action::Run(volume::remove),
     ..LEAF
 };
 
 const VOLUME_UPDATE_FLAGS: &[Flag] =
     &[Flag::new("availability", Kind::String, "Cluster Volume availability (active, pause, drain)")
         .default("active")
-        .hidden()];
+        .hidden()
+        .refused(SWARM)];
 
 pub(crate) static VOLUME_UPDATE: Command = Command {
     name: "update",
@@ -127,7 +144,7 @@ pub(crate) static VOLUME_UPDATE: Command = Command {
     short: "Update a volume (cluster volumes only)",
     flags: &[VOLUME_UPDATE_FLAGS],
     args: Args::Exact(1),
-    action: Action::NotYet,
+    action: Action::Refused(SWARM),
     hidden: true,
     ..LEAF
 };

@@ -27,12 +27,12 @@ use tokio::time::Instant;
 use super::attach::{self, Streams};
 use super::handle::{self, Command, Handle, Removal, Reply, View, Volumes};
 use super::health::Monitor;
-use super::mounts::Point;
+use super::mounts::{Point, volume_of};
 use super::namespaces::Joined;
 use super::record::Container;
 use super::restart::{self, Backoff};
 use super::state::{Event, Exit, Live, Next, State};
-use super::{Index, Shared, create, link, logs, spec, volumes};
+use super::{Index, Shared, create, link, logs, spec};
 use crate::Error;
 use crate::images::Force;
 use crate::networks::Inside;
@@ -184,7 +184,7 @@ impl Actor {
             Ok(()) => Ok(()),
             Err(error) => {
                 self.shim = None;
-                self.leave_networks().await;
+                self.release().await;
                 let exit = failed_start(&error);
                 // Not an exit for those who wait for the next one: the client hears of it as the start's answer.
                 self.view.last_exit = Some(exit.clone());
@@ -265,6 +265,15 @@ impl Actor {
         self.shim = Some(Shim { writer, heard });
     }
 
+    /// What it had while it ran is for others.
+    async fn release(&mut self) {
+        self.leave_networks().await;
+        let container = self.container();
+        for name in container.mounts.iter().filter_map(volume_of) {
+            self.shared.volumes.give_back(&container.id, name);
+        }
+    }
+
     // ── running ──
 
     async fn tell_running(&mut self, message: ToShim) -> Result<(), Error> {
@@ -316,7 +325,7 @@ impl Actor {
         let started = self.container().state.live().map_or_else(SystemTime::now, |live| live.since);
         let run = exit.at.duration_since(started).unwrap_or_default();
         self.monitor = None;
-        self.leave_networks().await;
+        self.release().await;
         self.view.last_exit = Some(exit.clone());
         self.view.exits += 1;
         let code = exit.code.to_string();
@@ -384,7 +393,7 @@ impl Actor {
             shared.db.write(Durability::Process, |tx| tx.delete::<Container>(&id))?;
             create::discard(&shared.places(&id));
             if volumes == Volumes::Remove {
-                volumes::remove(&shared, &container)?;
+                shared.volumes.remove_unheld(container.mounts.iter().filter_map(volume_of))?;
             }
             shared.images.container_gone(&container.layers)
         })
@@ -472,10 +481,18 @@ fn launch_shim(
     let places = shared.places(&container.id);
     create::make_folder(&places.volatile, 0o700)?;
     shim::forget_exit(&places.durable)?;
-    let joined = Joined::open(&container.host, index)?.with_network(interior);
+    let mut joined = Joined::open(&container.host, index)?.with_network(interior);
     container.mounts.iter().try_for_each(Point::prepare)?;
     let root = shared.layers.mount_root(&container.layers, &places.upper(), &places.work())?;
-    volumes::prepare(container, root.as_fd(), shared.layers.limits())?;
+    if spec::has_init(container, &shared.settings) {
+        joined.add_source(spec::INIT, shim::program()?);
+    }
+    for point in container.mounts.iter().filter(|point| volume_of(point).is_some()) {
+        shared.volumes.take(&container.id, point, root.as_fd(), shared.layers.limits())?;
+        if !point.subpath.is_empty() {
+            joined.add_source(&point.destination, shared.volumes.open_below(point)?);
+        }
+    }
     let launch = shim::Launch {
         id: container.id.clone(),
         spec: spec::build(container, root.as_fd(), &places, &shared.settings, &joined)?,

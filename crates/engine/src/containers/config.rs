@@ -257,6 +257,7 @@ const HOST_DONE: &[&str] = &[
     "ContainerIDFile",
     "LogConfig",
     "NetworkMode",
+    "Init",
     "PortBindings",
     "PublishAllPorts",
     "AutoRemove",

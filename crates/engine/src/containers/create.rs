@@ -7,17 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ::state::Durability;
+use ::state::{Durability, Tx};
 
 use super::config::{Config, Create, HostConfig};
 use super::record::{Container, Past, Places};
 use super::state::State;
-use super::{
-    Index, Shared, devices, etc, health, mounts, namespaces, networking, resources, restart, spec, volumes,
-};
+use super::{Index, Shared, devices, etc, health, mounts, namespaces, networking, resources, restart, spec};
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::settings::{BUILT_IN_RUNTIME, Settings};
+use crate::volumes;
 
 /// What `POST /containers/create` answers.
 #[derive(Debug, Clone)]
@@ -97,16 +96,32 @@ fn establish(container: &Container, shared: &Shared) -> Result<(), Error> {
         make_folder(&folder, 0o755)?;
     }
     etc::write(container, &places, &shared.networks)?;
+    let mut made = Vec::new();
     shared.db.write(Durability::Process, |tx| {
         tx.put(container)?;
-        volumes::record(tx, container)?;
+        made = record_volumes(tx, container)?;
         tx.put(&images::Use::now(&container.image))?;
         tx.hold::<Container>(&container.id, images::IMAGE, container.image.as_str())?;
         for layer in &container.layers {
             tx.hold::<Container>(&container.id, images::LAYER, layer.as_str())?;
         }
-        Ok(())
-    })
+        Ok::<_, Error>(())
+    })?;
+    made.iter().for_each(|name| shared.volumes.tell(name, "create", &[]));
+    Ok(())
+}
+
+/// Records a new container's volumes with it; which are new.
+fn record_volumes(tx: &Tx<'_>, container: &Container) -> Result<Vec<String>, Error> {
+    let mut made = Vec::new();
+    for point in container.mounts.iter().filter(|point| mounts::volume_of(point).is_some()) {
+        let make = point.make.clone();
+        let volume = volumes::settle(point.name.clone(), make.anonymous, make.options, make.labels)?;
+        let (volume, is_new) = volumes::enter(tx, volume)?;
+        made.extend(is_new.then(|| volume.name.clone()));
+        tx.hold::<Container>(&container.id, volumes::VOLUME, &volume.name)?;
+    }
+    Ok(made)
 }
 
 /// Removes a container's files. What can't be removed now is swept at the next start.

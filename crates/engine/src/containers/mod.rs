@@ -29,7 +29,6 @@ pub mod state;
 pub mod stats;
 mod top;
 mod user;
-mod volumes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -67,6 +66,7 @@ pub struct Shared {
     pub(crate) layers: Arc<layers::LayerStore>,
     pub(crate) images: Arc<Images>,
     pub(crate) networks: Arc<crate::networks::Networks>,
+    pub(crate) volumes: Arc<crate::volumes::Volumes>,
     pub(crate) events: Arc<Events>,
     pub(crate) filters: Filters,
     pub(crate) writers: Writers,
@@ -163,6 +163,11 @@ impl Containers {
         let records: Vec<Container> = shared.db.read(|tx| tx.list())?;
         let containers = Self { shared, images, index: Arc::default(), execs: exec::Execs::default() };
         containers.shared.networks.adopt(&records);
+        for container in records.iter().filter(|container| container.state.is_active()) {
+            for name in container.mounts.iter().filter_map(mounts::volume_of) {
+                containers.shared.volumes.adopt(&container.id, name);
+            }
+        }
         containers.sweep(&records);
         for record in records {
             containers.index.claim(&record.name, &record.id)?;

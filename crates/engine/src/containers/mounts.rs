@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 pub use request::Mount;
 use request::{Spec, bind, requested};
 
-use super::config::{Config, HostConfig};
-use super::{Index, volumes};
+use super::Index;
+use super::config::{Config, HostConfig, Labels};
+use super::namespaces::Joined;
 use crate::Error;
 use crate::settings::Settings;
 
@@ -55,6 +56,21 @@ pub struct Point {
     /// The file system's own, for memory.
     #[serde(default)]
     pub options: Vec<String>,
+    /// Only this part of the volume.
+    #[serde(default)]
+    pub subpath: String,
+    /// What the volume is made with if it isn't there.
+    #[serde(default)]
+    pub make: Making,
+}
+
+/// What a volume is made with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Making {
+    pub options: Option<Labels>,
+    pub labels: Option<Labels>,
+    /// Nobody named it.
+    pub anonymous: bool,
 }
 
 /// What a request comes to, in the order in which it is mounted. New volumes are not made yet.
@@ -155,7 +171,7 @@ impl Point {
     }
 
     /// As the runtime is told.
-    pub(super) fn spec(&self) -> rt::Mount {
+    pub(super) fn spec(&self, joined: &Joined) -> rt::Mount {
         let mut mount = rt::Mount::default();
         mount.set_destination(self.destination.clone().into());
         let access = if self.writable { "rw" } else { "ro" };
@@ -176,7 +192,7 @@ impl Point {
         let options = [how, access, propagation].map(str::to_owned).into();
         mount
             .set_typ(Some("bind".to_owned()))
-            .set_source(Some(self.source.clone().into()))
+            .set_source(Some(joined.source(&self.destination).unwrap_or_else(|| self.source.clone()).into()))
             .set_options(Some(options));
         mount
     }
@@ -191,8 +207,9 @@ pub(super) fn volume_of(point: &Point) -> Option<&str> {
 fn place(spec: &mut Spec, settings: &Settings) -> String {
     if spec.name.is_empty() {
         spec.name = crate::id::container_id();
+        spec.make.anonymous = true;
     }
-    volumes::folder(&settings.data_root, &spec.name).display().to_string()
+    settings.data_root.join("volumes").join(&spec.name).join("_data").display().to_string()
 }
 
 #[cfg(test)]

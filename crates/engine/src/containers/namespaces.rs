@@ -121,6 +121,8 @@ pub(super) struct Joined {
     namespaces: Vec<(Kind, OwnedFd)>,
     /// With an IPC namespace goes what is shared in it through `/dev/shm`.
     shared_memory: Option<OwnedFd>,
+    /// What is mounted at a place in the container, where a path could lead elsewhere.
+    sources: Vec<(String, OwnedFd)>,
 }
 
 impl Joined {
@@ -152,6 +154,15 @@ impl Joined {
     pub(super) fn path(&self, kind: Kind) -> Option<String> {
         let (_, fd) = self.namespaces.iter().find(|(known, _)| *known == kind)?;
         Some(ours(fd))
+    }
+
+    /// Has this mounted at a place in the container.
+    pub(super) fn add_source(&mut self, destination: &str, source: OwnedFd) {
+        self.sources.push((destination.to_owned(), source));
+    }
+
+    pub(super) fn source(&self, destination: &str) -> Option<String> {
+        self.sources.iter().find(|(known, _)| known == destination).map(|(_, fd)| ours(fd))
     }
 
     /// Likewise another container's `/dev/shm`.

@@ -11,7 +11,6 @@ use runtime::Filter;
 
 use super::config::HostConfig;
 use super::exec::ExecConfig;
-use super::mounts::Point;
 use super::namespaces::Joined;
 use super::record::{Container, Places};
 use super::{devices, etc, resources, user};
@@ -59,6 +58,14 @@ pub(super) const READONLY_PATHS: &[&str] =
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where a container finds its init, as in Docker.
+pub(super) const INIT: &str = "/sbin/docker-init";
+
+/// Whether the first process is an init of ours, which starts the program.
+pub(super) fn has_init(container: &Container, settings: &Settings) -> bool {
+    container.host.init.unwrap_or(settings.init)
+}
+
 /// Writes the specification for a container whose root file system is `root`.
 pub(super) fn build(
     container: &Container,
@@ -68,10 +75,15 @@ pub(super) fn build(
     joined: &Joined,
 ) -> Result<rt::Spec, Error> {
     let (config, host) = (&container.config, &container.host);
+    let mut first = process(container, root, settings)?;
+    if has_init(container, settings) {
+        let program = first.args().clone().unwrap_or_default();
+        first.set_args(Some([vec![INIT.to_owned(), "--".to_owned()], program].concat()));
+    }
     let own_names = host.network_mode != "host" && host.uts_mode != "host";
     let domain = Some(config.domainname.clone()).filter(|name| own_names && !name.is_empty());
     let mut spec = rt::Spec::default();
-    spec.set_process(Some(process(container, root, settings)?))
+    spec.set_process(Some(first))
         .set_root(Some(rt_root(host)))
         .set_hostname(own_names.then(|| config.hostname.clone()))
         .set_domainname(domain)
@@ -291,6 +303,9 @@ fn mounts(container: &Container, places: &Places, joined: &Joined) -> Vec<rt::Mo
         let source = etc::path(name, container, places).to_string_lossy().into_owned();
         mounts.push(mount(&format!("/etc/{name}"), "bind", &source, &["rbind", "rprivate"]));
     }
+    if let Some(source) = joined.source(INIT) {
+        mounts.push(mount(INIT, "bind", &source, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
+    }
     // What somebody wants in the place of one of these takes it, and with `/dev` all that is in it.
     let wanted = |path: &std::path::Path| {
         container.mounts.iter().any(|point| {
@@ -299,7 +314,7 @@ fn mounts(container: &Container, places: &Places, joined: &Joined) -> Vec<rt::Mo
         })
     };
     mounts.retain(|mount| !wanted(mount.destination()));
-    mounts.extend(container.mounts.iter().map(Point::spec));
+    mounts.extend(container.mounts.iter().map(|point| point.spec(joined)));
     mounts
 }
 

@@ -37,7 +37,7 @@ impl Actor {
         };
         match self.container().state {
             State::Starting => {
-                self.leave_networks().await;
+                self.release().await;
                 drop(self.advance(Event::Failed(exit, self.container().past.started)));
             }
             _ => self.exited(exit).await,

@@ -1,8 +1,10 @@
 //! `-v` and `--mount` as clients write them, checked in dockerd's words.
 
+use std::path::Component;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Point, clean, place, tmpfs};
+use super::{Kind, Making, Point, clean, place, tmpfs};
 use crate::Error;
 use crate::containers::config::Labels;
 use crate::settings::Settings;
@@ -61,7 +63,17 @@ pub struct VolumeOptions {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub subpath: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub driver_config: Option<serde_json::Value>,
+    pub driver_config: Option<DriverConfig>,
+}
+
+/// `Mount.VolumeOptions.DriverConfig`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DriverConfig {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<Labels>,
 }
 
 /// `Mount.TmpfsOptions`.
@@ -98,6 +110,8 @@ pub(super) struct Spec {
     pub(super) ensure_source: bool,
     pub(super) copy_up: bool,
     pub(super) tmpfs: Option<Vec<String>>,
+    pub(super) subpath: String,
+    pub(super) make: Making,
 }
 
 impl Spec {
@@ -123,6 +137,8 @@ impl Spec {
             copy_up: self.copy_up,
             listed: true,
             options: self.tmpfs.unwrap_or_default(),
+            subpath: self.subpath,
+            make: self.make,
         })
     }
 }
@@ -142,11 +158,12 @@ pub(super) fn bind(text: &str) -> Result<Spec, Error> {
     let (source, mode) = (parts[0], parts.get(2).copied().unwrap_or_default());
     let mut spec = Spec { mode: mode.to_owned(), ensure_source: true, ..Spec::default() };
     let is_path = source.starts_with('/');
+    let mut copied = true;
     for word in mode.split(',').filter(|_| !mode.is_empty()) {
         match word {
             "rw" | "z" | "Z" | "consistent" | "cached" | "delegated" => {}
             "ro" => spec.read_only = true,
-            "nocopy" if !is_path => {}
+            "nocopy" if !is_path => copied = false,
             _ if is_propagation(word) && is_path && spec.propagation.is_empty() => {
                 word.clone_into(&mut spec.propagation);
             }
@@ -157,7 +174,18 @@ pub(super) fn bind(text: &str) -> Result<Spec, Error> {
     let config = format!(": invalid mount config for type {kind:?}");
     spec.destination = destination_of(parts[1]).map_err(|why| invalid(format!("{config}: {why}")))?;
     if !is_path {
-        return Err(named(source));
+        crate::volumes::check_name(source)?;
+        if spec.mode.is_empty() {
+            // As `inspect` of dockerd says it.
+            "z".clone_into(&mut spec.mode);
+        }
+        return Ok(Spec {
+            volume: true,
+            name: source.to_owned(),
+            copy_up: copied,
+            ensure_source: false,
+            ..spec
+        });
     }
     spec.source = clean(source);
     Ok(spec)
@@ -249,39 +277,35 @@ fn requested_bind(mount: &Mount, mut spec: Spec) -> Result<Spec, Refusal> {
 }
 
 fn requested_volume(mount: &Mount, spec: Spec) -> Result<Spec, Error> {
-    if !mount.source.is_empty() {
-        return Err(named(&mount.source));
+    let invalid = |why: &str| Error::Invalid(format!("invalid mount config for type \"volume\": {why}"));
+    if mount.source.is_empty() && mount.read_only {
+        return Err(invalid("must not set ReadOnly mode when using anonymous volumes"));
     }
-    if mount.read_only {
-        let why = "must not set ReadOnly mode when using anonymous volumes";
-        return Err(Error::Invalid(format!("invalid mount config for type \"volume\": {why}")));
+    if !mount.source.is_empty() {
+        crate::volumes::check_name(&mount.source)?;
     }
     let options = mount.volume_options.clone().unwrap_or_default();
-    for (name, given) in [
-        ("VolumeOptions.Labels", options.labels.as_ref().is_some_and(|labels| !labels.is_empty())),
-        ("VolumeOptions.Subpath", !options.subpath.is_empty()),
-        (
-            "VolumeOptions.DriverConfig",
-            options.driver_config.as_ref().is_some_and(|c| *c != serde_json::json!({})),
-        ),
-    ] {
-        if given {
-            return Err(unsupported(name.into()));
-        }
+    let beneath = std::path::Path::new(&options.subpath);
+    if !beneath.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(invalid("subpath must be a relative path within the volume"));
     }
-    Ok(Spec { volume: true, copy_up: !options.no_copy, mode: "z".into(), ..spec })
-}
-
-fn named(name: &str) -> Error {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    let good = name.len() > 1 && name.bytes().all(allowed) && name.as_bytes()[0].is_ascii_alphanumeric();
-    if good {
-        return unsupported(format!("a named volume ({name})"));
+    if !options.subpath.is_empty() && mount.source.is_empty() {
+        return Err(invalid("must not set Subpath when using anonymous volumes"));
     }
-    Error::Invalid(format!(
-        "create {name}: \"{name}\" includes invalid characters for a local volume name, only \
-         \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
-    ))
+    let config = options.driver_config.unwrap_or_default();
+    if !matches!(config.name.as_str(), "" | "local") {
+        let (name, driver) = (mount.source.clone(), config.name);
+        return Err(crate::volumes::VolumeError::NoSuchDriver { name, driver }.into());
+    }
+    Ok(Spec {
+        volume: true,
+        name: mount.source.clone(),
+        copy_up: !options.no_copy,
+        mode: "z".into(),
+        subpath: options.subpath,
+        make: Making { options: config.options, labels: options.labels, anonymous: false },
+        ..spec
+    })
 }
 
 fn unsupported(feature: String) -> Error {
@@ -326,6 +350,7 @@ mod tests {
         assert!(told("/tmp:/").ends_with("invalid specification: destination can't be '/'"));
         assert_eq!(told("a:/b:c:d"), "invalid volume specification: 'a:/b:c:d'");
         assert!(told("rel/x:/x").starts_with("create rel/x: \"rel/x\" includes invalid characters"));
-        assert_eq!(told("data:/x"), "a named volume (data) is not supported");
+        let named = bind("data:/x:nocopy").unwrap();
+        assert_eq!((named.name.as_str(), named.copy_up), ("data", false));
     }
 }

@@ -1,7 +1,7 @@
 //! Memory as a file system: `--tmpfs` and `--mount type=tmpfs`.
 
 use super::request::TmpfsOptions;
-use super::{Kind, Point, clean};
+use super::{Kind, Making, Point, clean};
 use crate::Error;
 
 /// What the file system itself takes, with a value.
@@ -49,6 +49,8 @@ pub(super) fn point(destination: &str, options: &str) -> Result<Point, Error> {
         copy_up: false,
         listed: false,
         options: words,
+        subpath: String::new(),
+        make: Making::default(),
     })
 }
 

@@ -1,0 +1,113 @@
+//! `/volumes`.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use engine::filters::Filters;
+use engine::volumes::{CreateVolume, PRUNE_KEYS, Volume};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::error::Error;
+use crate::reply::{self, Reply};
+use crate::time;
+
+const LIST_KEYS: &[&str] = &["dangling", "driver", "label", "name"];
+
+async fn blocking<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    work: impl FnOnce(&Engine) -> Result<T, engine::Error> + Send + 'static,
+) -> Result<T, Error> {
+    let engine = engine.clone();
+    let done = tokio::task::spawn_blocking(move || work(&engine)).await;
+    Ok(done.map_err(|error| {
+        Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot work on volumes: {error}"))
+    })??)
+}
+
+/// `GET /volumes`.
+pub(crate) async fn list(call: Call) -> Result<Reply, Error> {
+    let filters = Filters::parse(call.query.get("filters"), LIST_KEYS).map_err(engine::Error::from)?;
+    let dangling = filters.flag("dangling").map_err(engine::Error::from)?;
+    let volumes = blocking(&call.engine, move |engine| {
+        let mut shown = Vec::new();
+        for volume in engine.volumes.list()? {
+            let label = |name: &str| volume.labels.as_ref()?.get(name).map(String::as_str);
+            let admitted = filters.admits("driver", &["local"])
+                && filters.admits_by("name", |wanted| volume.name.contains(wanted))
+                && filters.admits_labels("label", label);
+            let fits = match dangling.filter(|_| admitted) {
+                Some(wanted) => engine.volumes.users(&volume.name)?.is_empty() == wanted,
+                None => admitted,
+            };
+            shown.extend(fits.then_some(volume));
+        }
+        Ok(shown)
+    });
+    let described: Vec<Value> = volumes.await?.iter().map(|volume| describe(&call.engine, volume)).collect();
+    Ok(reply::json(&json!({ "Volumes": described, "Warnings": null })))
+}
+
+/// What is said of a volume everywhere.
+pub(crate) fn describe(engine: &Engine, volume: &Volume) -> Value {
+    json!({
+        "CreatedAt": time::rfc3339_seconds(volume.created),
+        "Driver": "local",
+        "Labels": volume.labels,
+        "Mountpoint": engine.volumes.mountpoint(&volume.name),
+        "Name": volume.name,
+        "Options": volume.options,
+        "Scope": "local",
+    })
+}
+
+/// `GET /volumes/{name}`.
+pub(crate) async fn inspect(call: Call) -> Result<Reply, Error> {
+    let name = call.name().to_owned();
+    let volume = blocking(&call.engine, move |engine| engine.volumes.get(&name)).await?;
+    Ok(reply::json(&describe(&call.engine, &volume)))
+}
+
+/// `POST /volumes/create`.
+pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
+    let engine = call.engine.clone();
+    let body = match Call::json(call.request).await? {
+        Value::Null => json!({}),
+        Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        other => other,
+    };
+    let request: CreateVolume =
+        serde_json::from_value(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
+    let volume = blocking(&engine, move |engine| engine.volumes.create(request)).await?;
+    Ok(reply::json_with(StatusCode::CREATED, &describe(&engine, &volume)))
+}
+
+/// `DELETE /volumes/{name}`.
+pub(crate) async fn remove(call: Call) -> Result<Reply, Error> {
+    let (name, force) = (call.name().to_owned(), call.query.flag("force"));
+    let removed = blocking(&call.engine, move |engine| match engine.volumes.get(&name) {
+        // It isn't there, and that is what was wanted.
+        Err(_) if force => Ok(()),
+        _ => engine.volumes.remove(&name),
+    });
+    removed.await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// `PUT /volumes/{name}`: for volumes of a swarm.
+pub(crate) async fn update(mut call: Call) -> Result<Reply, Error> {
+    call.ignore_body().await?;
+    let message = "volume update only valid for cluster volumes, but swarm is unavailable";
+    Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, message))
+}
+
+/// `POST /volumes/prune`. Before 1.42 all went that nobody used.
+pub(crate) async fn prune(call: Call) -> Result<Reply, Error> {
+    let filters = Filters::parse(call.query.get("filters"), PRUNE_KEYS).map_err(engine::Error::from)?;
+    let everything = call.before(42);
+    let pruned = blocking(&call.engine, move |engine| engine.volumes.prune(&filters, everything)).await?;
+    // Go's nil slice.
+    let names = if pruned.names.is_empty() { Value::Null } else { json!(pruned.names) };
+    Ok(reply::json(&json!({ "VolumesDeleted": names, "SpaceReclaimed": pruned.reclaimed })))
+}

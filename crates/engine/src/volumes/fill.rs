@@ -1,0 +1,171 @@
+//! A volume gets ready for a container: mounted, if its options say so, and filled with what the image has in its place.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
+
+use super::{VolumeError, Volumes, local};
+use crate::Error;
+use crate::containers::mounts::Point;
+
+impl Volumes {
+    /// Makes a volume ready for a container, once for all that want it at the same time. Blocking.
+    pub(crate) fn take(
+        &self,
+        container: &str,
+        point: &Point,
+        root: BorrowedFd<'_>,
+        limits: &layers::Limits,
+    ) -> Result<(), Error> {
+        let volume = self.get(&point.name)?;
+        let place = self.place(&point.name);
+        let mut users = lock(&place);
+        let target = self.mountpoint(&point.name);
+        self.make_folder(&point.name)?;
+        if let Some(options) = &volume.options {
+            local::attach(&target, options)?;
+        }
+        let filled = self.fill(point, &target, root, limits);
+        if filled.is_err() && users.is_empty() {
+            local::detach(&target);
+        }
+        filled?;
+        if users.insert(container.to_owned()) {
+            let writable = point.writable.to_string();
+            self.tell(
+                &point.name,
+                "mount",
+                &[
+                    ("container", container),
+                    ("destination", &point.destination),
+                    ("propagation", &point.propagation),
+                    ("read/write", &writable),
+                ],
+            );
+        }
+        Ok(())
+    }
+
+    /// A container has it, as its record says.
+    pub(crate) fn adopt(&self, container: &str, name: &str) {
+        lock(&self.place(name)).insert(container.to_owned());
+    }
+
+    /// A container has ended. What was mounted for the last one goes.
+    pub(crate) fn give_back(&self, container: &str, name: &str) {
+        let place = self.place(name);
+        let mut users = lock(&place);
+        if !users.remove(container) {
+            return;
+        }
+        if users.is_empty() && self.get(name).is_ok_and(|volume| volume.options.is_some()) {
+            local::detach(&self.mountpoint(name));
+        }
+        self.tell(name, "unmount", &[("container", container)]);
+    }
+
+    /// What is copied counts only when all of it is there: until then a mark stands beside it, and whoever finds that begins
+    /// anew.
+    fn fill(
+        &self,
+        point: &Point,
+        target: &Path,
+        root: BorrowedFd<'_>,
+        limits: &layers::Limits,
+    ) -> Result<(), Error> {
+        let mark = target.with_file_name("filling");
+        let failed = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source: io::Error| Error::File { doing, path, source }
+        };
+        if mark.exists() {
+            clear(target).map_err(failed("clear", target))?;
+        }
+        if !point.copy_up || !is_empty(target).map_err(failed("read", target))? {
+            return Ok(());
+        }
+        File::create(&mark).map_err(failed("create", &mark))?;
+        copy_up(point, target, root, limits)?;
+        fs::remove_file(&mark).map_err(failed("remove", &mark))
+    }
+
+    /// A folder of a volume, wherever links in it lead: never out of it.
+    pub(crate) fn open_below(&self, point: &Point) -> Result<OwnedFd, Error> {
+        let target = self.mountpoint(&point.name);
+        let shown = target.join(&point.subpath);
+        let failed = |source: io::Error| VolumeError::Subpath { path: shown.clone(), source };
+        let base = open(&target, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let base = base.map_err(|errno| failed(errno.into()))?;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let found = openat2(&base, &point.subpath, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+        Ok(found.map_err(|errno| failed(errno.into()))?)
+    }
+}
+
+fn lock(place: &std::sync::Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_empty(folder: &Path) -> io::Result<bool> {
+    Ok(fs::read_dir(folder)?.next().is_none())
+}
+
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
+/// Owners, modes and links as in the image; the folder itself as the one that it is mounted on.
+fn copy_up(point: &Point, making: &Path, root: BorrowedFd<'_>, limits: &layers::Limits) -> Result<(), Error> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let inside = point.destination.trim_start_matches('/');
+    let source = match openat2(root, inside, flags, Mode::empty(), resolve) {
+        Ok(source) => source,
+        // The image has nothing there, or a file, which a folder hides.
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(()),
+        Err(errno) => {
+            let path = PathBuf::from(&point.destination);
+            return Err(Error::File { doing: "copy from the image", path, source: errno.into() });
+        }
+    };
+    let failed = |source: io::Error| Error::File { doing: "fill", path: making.to_owned(), source };
+    let into = open(making, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+    let (reader, mut writer) = io::pipe().map_err(failed)?;
+    let how = layers::Extract {
+        owner: layers::Owner::Archive,
+        overwrite: layers::Overwrite::Anything,
+        rename: None,
+        shown: point.destination.clone(),
+    };
+    std::thread::scope(|scope| {
+        let source = source.as_fd();
+        let packing = scope.spawn(move || layers::pack_tree(source, b"", &mut writer, limits));
+        let extracted = layers::extract(reader, into.as_fd(), &how, limits);
+        // Who can't write any more has a reader that failed first.
+        extracted?;
+        match packing.join() {
+            Ok(packed) => packed.map_err(Error::from),
+            Err(_) => Err(failed(io::Error::other("the thread that reads the image failed"))),
+        }
+    })?;
+    like(source.as_fd(), into.as_fd()).map_err(failed)
+}
+
+fn like(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
+    let stat = rustix::fs::fstat(source)?;
+    let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
+    rustix::fs::fchown(target, Some(uid), Some(gid))?;
+    Ok(rustix::fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o7777))?)
+}

@@ -1,0 +1,145 @@
+//! The driver `local` with options: something is mounted in the volume's place while containers use it.
+
+use std::io;
+use std::path::Path;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use super::VolumeError;
+use crate::containers::config::Labels;
+
+/// In dockerd's words.
+pub(super) fn check(options: &Labels) -> Result<(), String> {
+    for name in options.keys() {
+        match name.as_str() {
+            "type" | "device" | "o" => {}
+            "size" => return Err("quota size requested but no quota support".to_owned()),
+            other => return Err(format!("invalid option: \"{other}\"")),
+        }
+    }
+    let given = |name: &str| options.get(name).is_some_and(|value| !value.is_empty());
+    match (given("type"), given("device")) {
+        (true, true) => Ok(()),
+        (true, false) => Err("missing required option: \"device\"".to_owned()),
+        (false, _) => Err("missing required option: \"type\"".to_owned()),
+    }
+}
+
+const WORDS: &[(&str, MountFlags, bool)] = &[
+    ("ro", MountFlags::RDONLY, true),
+    ("rw", MountFlags::RDONLY, false),
+    ("nosuid", MountFlags::NOSUID, true),
+    ("suid", MountFlags::NOSUID, false),
+    ("nodev", MountFlags::NODEV, true),
+    ("dev", MountFlags::NODEV, false),
+    ("noexec", MountFlags::NOEXEC, true),
+    ("exec", MountFlags::NOEXEC, false),
+    ("sync", MountFlags::SYNCHRONOUS, true),
+    ("async", MountFlags::SYNCHRONOUS, false),
+    ("dirsync", MountFlags::DIRSYNC, true),
+    ("noatime", MountFlags::NOATIME, true),
+    ("atime", MountFlags::NOATIME, false),
+    ("nodiratime", MountFlags::NODIRATIME, true),
+    ("diratime", MountFlags::NODIRATIME, false),
+    ("relatime", MountFlags::RELATIME, true),
+    ("strictatime", MountFlags::STRICTATIME, true),
+    ("bind", MountFlags::BIND, true),
+];
+
+/// `o`: words for every file system as flags, the rest for this one.
+fn read(options: &str) -> (MountFlags, bool, String) {
+    let (mut flags, mut recursive, mut data) = (MountFlags::empty(), false, Vec::new());
+    for word in options.split(',').map(str::trim).filter(|word| !word.is_empty() && *word != "defaults") {
+        match WORDS.iter().find(|(known, ..)| *known == word) {
+            Some((_, flag, on)) => flags.set(*flag, *on),
+            None if word == "rbind" => {
+                flags |= MountFlags::BIND;
+                recursive = true;
+            }
+            None => data.push(word),
+        }
+    }
+    (flags, recursive, data.join(","))
+}
+
+/// Mounts what the options say, unless that has been done.
+pub(super) fn attach(target: &Path, options: &Labels) -> Result<(), VolumeError> {
+    if is_mounted(target) {
+        return Ok(());
+    }
+    let text = |name: &str| options.get(name).map_or("", String::as_str);
+    let (mut flags, recursive, data) = read(text("o"));
+    if recursive {
+        flags |= MountFlags::REC;
+    }
+    let (device, kind) = (text("device"), text("type"));
+    let data = std::ffi::CString::new(data).unwrap_or_default();
+    mount(device, target, kind, flags, data.as_c_str()).map_err(|errno| {
+        let source = io::Error::from(errno);
+        let missing = matches!(errno, rustix::io::Errno::NODEV);
+        let what = match missing {
+            true => format!("this kernel has no file system of type {kind}"),
+            false => format!("mount {device}:{}, flags: {:#x}", target.display(), flags.bits()),
+        };
+        VolumeError::Mount { path: target.to_owned(), what, source }
+    })
+}
+
+/// Takes it away again.
+pub(super) fn detach(target: &Path) {
+    if is_mounted(target)
+        && let Err(error) = unmount(target, UnmountFlags::DETACH)
+    {
+        tracing::warn!(path = %target.display(), %error, "a volume stays mounted");
+    }
+}
+
+/// Whether something is mounted at or below a path. What somebody mounted there is not ours to remove.
+pub(super) fn has_mounts(path: &Path) -> bool {
+    let Ok(table) = std::fs::read_to_string("/proc/self/mountinfo") else { return true };
+    // A path with a space or the like is written with its octal number.
+    let unescaped = |field: &str| field.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
+    let Ok(path) = path.canonicalize() else { return false };
+    table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .any(|at| Path::new(&unescaped(at)).starts_with(&path))
+}
+
+/// Whether something else than the folder itself is there.
+fn is_mounted(target: &Path) -> bool {
+    let id = |path: &Path| {
+        let stat = rustix::fs::statx(
+            rustix::fs::CWD,
+            path,
+            rustix::fs::AtFlags::NO_AUTOMOUNT,
+            rustix::fs::StatxFlags::MNT_ID,
+        );
+        stat.ok().map(|stat| stat.stx_mnt_id)
+    };
+    target.parent().is_some_and(|parent| id(parent) != id(target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_checked_in_dockers_words() {
+        let told = |pairs: &[(&str, &str)]| {
+            let options = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            check(&options).unwrap_err()
+        };
+        assert_eq!(told(&[("foo", "bar")]), "invalid option: \"foo\"");
+        assert_eq!(told(&[("type", "tmpfs")]), "missing required option: \"device\"");
+        assert_eq!(told(&[("device", "tmpfs")]), "missing required option: \"type\"");
+        assert_eq!(told(&[("size", "10m")]), "quota size requested but no quota support");
+    }
+
+    #[test]
+    fn words_become_flags_and_the_rest_is_the_file_systems() {
+        let (flags, recursive, data) = read("rw,nosuid,size=10m,uid=1000,rbind");
+        assert!(flags.contains(MountFlags::NOSUID | MountFlags::BIND) && recursive);
+        assert_eq!(data, "size=10m,uid=1000");
+    }
+}

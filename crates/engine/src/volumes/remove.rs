@@ -1,0 +1,105 @@
+//! Removing volumes that no container is made for.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use state::Durability;
+
+use super::{ANONYMOUS, VOLUME, Volume, VolumeError, Volumes, local};
+use crate::Error;
+use crate::events::Kind;
+use crate::filters::Filters;
+
+/// The filter keys of `POST /volumes/prune`.
+pub const PRUNE_KEYS: &[&str] = &["all", "label", "label!"];
+
+/// What a pruning removed.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    pub names: Vec<String>,
+    pub reclaimed: u64,
+}
+
+impl Volumes {
+    /// Removes a volume with all that is in it, unless a container is made for it.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        self.get(name)?;
+        self.db.write(Durability::Power, |tx| {
+            let holders = tx.holders(VOLUME, name)?;
+            if !holders.is_empty() {
+                let users = holders.into_iter().map(|(_, id)| id).collect();
+                return Err(Error::from(VolumeError::InUse { name: name.to_owned(), users }));
+            }
+            Ok(tx.delete::<Volume>(name)?)
+        })?;
+        self.discard(name);
+        self.tell(name, "destroy", &[]);
+        Ok(())
+    }
+
+    /// Removes a volume's files. What can't be removed now is swept at the next start.
+    fn discard(&self, name: &str) {
+        local::detach(&self.mountpoint(name));
+        let path = self.root.join(name);
+        if local::has_mounts(&path) {
+            tracing::error!(path = %path.display(), "something is mounted in a volume that goes: its folder stays");
+            return;
+        }
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "cannot remove a volume's folder");
+            }
+            _ => {}
+        }
+        self.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(name);
+    }
+
+    /// Removes those of these volumes that nobody named and nobody mounts any more.
+    pub(crate) fn remove_unheld<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        for name in names {
+            let unheld = self.db.read(|tx| {
+                let anonymous = tx.find::<Volume>(name)?.is_some_and(|volume| volume.anonymous);
+                Ok::<_, Error>(anonymous && tx.holders(VOLUME, name)?.is_empty())
+            })?;
+            if unheld {
+                self.remove(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folders that no record names: an engine died between making one and recording it, or the other way round.
+    pub(crate) fn sweep(&self) -> Result<(), Error> {
+        let known = self.list()?;
+        for entry in std::fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !known.iter().any(|volume| volume.name == name) {
+                self.discard(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes those that no container is made for and that the filters admit: without `all`, only those that nobody named.
+    pub fn prune(&self, filters: &Filters, everything: bool) -> Result<Pruned, Error> {
+        let all = filters.flag("all")?.unwrap_or(everything);
+        let mut pruned = Pruned::default();
+        for volume in self.list()? {
+            let label = |name: &str| volume.labels.as_ref()?.get(name).map(String::as_str);
+            let wanted = (all || volume.anonymous || label(ANONYMOUS).is_some())
+                && filters.admits_labels("label", label)
+                && (!filters.has("label!") || !filters.admits_labels("label!", label));
+            if !wanted || !self.users(&volume.name)?.is_empty() {
+                continue;
+            }
+            let size = crate::disk::written_below(&self.mountpoint(&volume.name));
+            if self.remove(&volume.name).is_ok() {
+                pruned.names.push(volume.name);
+                pruned.reclaimed += size;
+            }
+        }
+        let reclaimed = BTreeMap::from([("reclaimed".to_owned(), pruned.reclaimed.to_string())]);
+        self.events.emit(Kind::Volume, "prune", "", reclaimed);
+        Ok(pruned)
+    }
+}
