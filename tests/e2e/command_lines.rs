@@ -355,3 +355,8 @@ fn the_programs_settings() {
 fn what_is_refused() {
     run("refused.txt");
 }
+
+#[test]
+fn networks_and_ports() {
+    run("networks.txt");
+}

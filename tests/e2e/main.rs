@@ -42,6 +42,7 @@ mod listening;
 mod listings;
 mod login;
 mod manifests;
+mod networks;
 mod ping_version_info;
 mod platforms;
 mod probe;

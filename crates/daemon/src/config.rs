@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::ApiVersion;
+use engine::networks::BridgeSettings;
 use engine::security::Seccomp;
 use engine::settings::{BUILT_IN_RUNTIME, LayerLimits, Live, Runtime, Settings};
 use flags::Matches;
@@ -96,6 +97,16 @@ fn add(given: &mut Given, setting: &'static Setting, text: &str) {
                 list.push(text.into());
             }
         }
+        Shape::Pools => {
+            let mut pool = Map::new();
+            for (name, value) in text.split(',').map(|field| field.split_once('=').unwrap_or((field, ""))) {
+                let number = value.parse().map(|number: u64| Value::from(number));
+                pool.insert(name.to_owned(), number.unwrap_or_else(|_| value.into()));
+            }
+            if let Value::Array(list) = entry.or_insert_with(|| Value::Array(Vec::new())) {
+                list.push(Value::Object(pool));
+            }
+        }
         Shape::Map | Shape::Runtimes => {
             let (name, value) = text.split_once('=').unwrap_or((text, ""));
             let value = match setting.shape {
@@ -153,6 +164,7 @@ fn check_shape(setting: &Setting, value: &Value) -> Result<(), Error> {
         Shape::Size => (value.is_i64() || value.is_string(), "a number of bytes"),
         Shape::List => (texts(value), "a list of texts"),
         Shape::Map | Shape::Runtimes => (value.is_object(), "an object"),
+        Shape::Pools => (value.is_array(), "a list of objects with base and size"),
         Shape::Other => (true, ""),
     };
     match fits {
@@ -341,6 +353,26 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         no_proxy: proxy("proxies.no-proxy", "NO_PROXY"),
         experimental: read.flag("experimental", false),
         open_hosts: Vec::new(),
+        bridge: bridge(read)?,
+    })
+}
+
+fn bridge(read: &Reader<'_>) -> Result<BridgeSettings, Error> {
+    let wrong = |key: &str, why: String| Error::Value { key: key.into(), why };
+    let binding = read.text("ip", "0.0.0.0");
+    let binding = binding.parse().map_err(|_| wrong("ip", format!("{binding:?} is no IPv4 address")))?;
+    let mut pools = Vec::new();
+    for pool in read.find("default-address-pools").and_then(Value::as_array).into_iter().flatten() {
+        let (base, size) = (pool["base"].as_str().unwrap_or_default(), pool["size"].as_u64());
+        let made = BridgeSettings::pool(base, size.unwrap_or_default());
+        pools.push(made.map_err(|why| wrong("default-address-pools", format!("{pool}: {why}")))?);
+    }
+    Ok(BridgeSettings {
+        mtu: read.number("mtu", 1500)?,
+        icc: read.flag("icc", true),
+        masquerade: read.flag("ip-masq", true),
+        binding,
+        pools,
     })
 }
 
@@ -632,7 +664,7 @@ mod tests {
     fn what_does_not_work_is_refused_unless_it_asks_for_what_is() {
         let given = |value| file(value).and_then(|given| refuse_unsupported(&given));
         assert!(message(given(json!({"bip": "10.0.0.1/24"}))).starts_with("bip (--bip) is not supported: "));
-        given(json!({"userland-proxy": false, "bridge": "none", "dns": [], "exec-opts": ["native.cgroupdriver=cgroupfs"]}))
+        given(json!({"userland-proxy": false, "iptables": true, "dns": [], "exec-opts": ["native.cgroupdriver=cgroupfs"]}))
             .unwrap();
     }
 

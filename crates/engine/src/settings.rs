@@ -40,6 +40,7 @@ pub struct Settings {
     pub experimental: bool,
     /// TCP addresses at which nobody is asked who they are; `info` warns of them.
     pub open_hosts: Vec<String>,
+    pub bridge: crate::networks::BridgeSettings,
 }
 
 /// What a reload may change.

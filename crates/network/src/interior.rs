@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::system;
-use crate::links::Veth;
+use crate::links::{PortSwitch, Veth};
 use crate::{Address, Error, Links, sysctl};
 
 /// A network namespace. It lives for as long as somebody holds it open or is in it.
@@ -148,7 +148,11 @@ fn plug(
         mtu: cable.mtu,
     })?;
     if cable.isolated {
-        outside.isolate(&cable.outside)?;
+        outside.switch_on(&cable.outside, PortSwitch::Isolated)?;
+    }
+    // There, a container that asks for its own published port is answered by the bridge, not by a route.
+    if sysctl::bridges_are_filtered() {
+        outside.switch_on(&cable.outside, PortSwitch::Hairpin)?;
     }
     let index = inside.index(&cable.inside)?.unwrap_or_default();
     if sysctl::has_ipv6() {

@@ -59,6 +59,15 @@ pub(crate) struct Veth<'a> {
     pub(crate) mtu: Option<u32>,
 }
 
+/// What a bridge does with a cable: `IFLA_BRPORT_*`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PortSwitch {
+    /// What came by it may go back by it.
+    Hairpin = 4,
+    /// It reaches no other that is isolated too.
+    Isolated = 33,
+}
+
 /// One network namespace's links: that of the thread that opened it.
 #[derive(Debug)]
 pub struct Links(Socket);
@@ -139,19 +148,20 @@ impl Links {
         self.0.apply(vec![message]).map_err(kernel("connect a container to its network"))
     }
 
-    /// Keeps a bridge's port from the other ports that are kept so: they reach the bridge alone.
-    pub(crate) fn isolate(&mut self, name: &str) -> Result<(), Error> {
+    /// Switches something on for a cable at its bridge.
+    pub(crate) fn switch_on(&mut self, name: &str, what: PortSwitch) -> Result<(), Error> {
         const BRIDGE: u8 = 7;
+        /// Of a new link with this family the kernel would take no notice.
+        const SET_LINK: u16 = 19;
         const PORT_INFO: u16 = 12;
-        const ISOLATED: u16 = 33;
         let index = self.index(name)?.ok_or_else(|| missing(name))?;
         let mut header = link_header(index, 0);
         header[0] = BRIDGE;
-        let mut message = Message::new(NEW_LINK, 0, &header);
+        let mut message = Message::new(SET_LINK, 0, &header);
         message.nest(PORT_INFO, |port| {
-            port.u8(ISOLATED, 1);
+            port.u8(what as u16, 1);
         });
-        self.0.apply(vec![message]).map_err(kernel("keep a container from its neighbours"))
+        self.0.apply(vec![message]).map_err(kernel(format!("set {what:?} for a container's cable")))
     }
 
     /// Brings loopback up.

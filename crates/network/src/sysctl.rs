@@ -19,3 +19,8 @@ pub(crate) fn set(name: &str, value: &str) -> Result<(), Error> {
 pub(crate) fn has_ipv6() -> bool {
     Path::new("/proc/sys/net/ipv6").exists()
 }
+
+/// Whether br_netfilter shows the firewall what bridges pass on.
+pub(crate) fn bridges_are_filtered() -> bool {
+    std::fs::read("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|value| value.starts_with(b"1"))
+}

@@ -27,6 +27,7 @@ fn network() -> Network {
         masquerade_4: true,
         masquerade_6: false,
         reachable: false,
+        open_within: true,
     }
 }
 

@@ -229,7 +229,7 @@ impl Engine {
         self.own.as_ref().and_then(|own| own.daemon.as_ref()).map_or_else(String::new, Daemon::log)
     }
 
-    /// Takes away this test's containers and images. What can't be listed can't be removed: the leak check tells.
+    /// Takes away this test's containers, networks and images. What can't be listed can't be removed: the leak check tells.
     fn clear(&self) {
         let list = |path: &str| match http::call(&self.socket, &Request::new("GET", path)) {
             Ok(reply) if reply.status() == 200 => reply.json().as_array().cloned().unwrap_or_default(),
@@ -244,6 +244,14 @@ impl Engine {
         for item in list("/containers/json?all=1").iter().filter(|item| ours(item, "Names")) {
             let path = format!("/containers/{}?force=1", item["Id"].as_str().unwrap_or_default());
             let _ = http::call(&self.socket, &Request::new("DELETE", &path));
+        }
+        for item in list("/networks") {
+            let name = item["Name"].as_str().unwrap_or_default();
+            let predefined = matches!(name, "bridge" | "host" | "none");
+            if !predefined && (self.own.is_some() || mine(&item["Name"])) {
+                let path = format!("/networks/{}", item["Id"].as_str().unwrap_or_default());
+                let _ = http::call(&self.socket, &Request::new("DELETE", &path));
+            }
         }
         for tag in list("/images/json")
             .iter()

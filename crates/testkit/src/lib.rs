@@ -14,6 +14,7 @@ mod faults;
 pub mod filters;
 pub mod http;
 pub mod images;
+mod lan;
 pub mod leaks;
 mod netfilter;
 pub mod own_network;
@@ -29,6 +30,7 @@ pub mod web;
 
 pub use engine::Engine;
 pub use faults::Faults;
+pub use lan::{Lan, Neighbour};
 pub use registry::Registry;
 pub use scratch::Scratch;
 pub use terminal::Terminal;

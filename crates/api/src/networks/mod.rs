@@ -42,14 +42,12 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Error> {
 }
 
 fn check_list_filters(filters: &Filters) -> Result<(), Error> {
-    for (key, allowed) in [
-        ("type", &["builtin", "custom"][..]),
-        ("dangling", &["0", "1", "true", "false"]),
-        ("scope", &["local", "global", "swarm"]),
-    ] {
-        if let Some(value) = filters.values(key).find(|value| !allowed.contains(value)) {
-            return Err(Error::invalid(format!("invalid filter '{key}={value}'")));
-        }
+    if let Some(value) = filters.values("type").find(|value| !matches!(*value, "builtin" | "custom")) {
+        return Err(Error::invalid(format!("invalid filter: 'type'='{value}'")));
+    }
+    if filters.values("dangling").any(|value| !matches!(value, "0" | "1" | "true" | "false")) {
+        let why = "invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")";
+        return Err(Error::invalid(why.to_owned()));
     }
     Ok(())
 }

@@ -57,6 +57,12 @@ pub(crate) fn image(call: &Call) -> Outcome {
     inspect(call, &KINDS[1..2], query)
 }
 
+/// `network inspect`.
+pub(crate) fn network(call: &Call) -> Outcome {
+    let query = if call.flags().bool("verbose") { "?verbose=true" } else { "" };
+    inspect(call, &KINDS[2..3], query.into())
+}
+
 /// `volume inspect`.
 pub(crate) fn volume(call: &Call) -> Outcome {
     inspect(call, &KINDS[3..4], String::new())

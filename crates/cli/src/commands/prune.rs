@@ -1,4 +1,4 @@
-//! `image prune`, `container prune`.
+//! `image prune`, `container prune`, `network prune`.
 
 use http::Method;
 use serde_json::Value;
@@ -41,26 +41,62 @@ pub(crate) fn containers(call: &Call) -> Outcome {
             return Ok(0);
         }
         let report = engine.call(Method::POST, &path, None).await?.json()?;
-        let ids: Vec<&str> =
-            report["ContainersDeleted"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        if !ids.is_empty() {
-            ui::out(&format!("Deleted Containers:\n{}\n\n", ids.join("\n")))?;
+        let gone = list("Deleted Containers:", &report["ContainersDeleted"]);
+        if !gone.is_empty() {
+            ui::out(&format!("{gone}\n"))?;
         }
         // Without a container gone docker counts nothing.
-        let freed = report["SpaceReclaimed"].as_f64().filter(|_| !ids.is_empty()).unwrap_or_default();
+        let freed = report["SpaceReclaimed"].as_f64().filter(|_| !gone.is_empty()).unwrap_or_default();
         ui::out(&format!("Total reclaimed space: {}\n", units::size(freed, 4)))?;
         Ok(0)
     })
 }
 
-fn told(report: &Value) -> String {
+const CUSTOM: &str = "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue?";
+
+/// `network prune`.
+pub(crate) fn networks(call: &Call) -> Outcome {
+    let filters = filters::parameter(&filters::for_prune(call));
+    let path = filters::with_query("/networks/prune", &[filters]);
+    call.with_engine(|engine| async move {
+        if !call.flags().bool("force") && !prompt::confirm(CUSTOM).await? {
+            return Ok(0);
+        }
+        let report = engine.call(Method::POST, &path, None).await?.json()?;
+        let gone = list("Deleted Networks:", &report["NetworksDeleted"]);
+        if !gone.is_empty() {
+            ui::out(&format!("{gone}\n"))?;
+        }
+        Ok(0)
+    })
+}
+
+/// A head and a line for each; nothing where there is nothing.
+pub(crate) fn list(head: &str, names: &Value) -> String {
+    let lines: String = names
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(|name| format!("{name}\n"))
+        .collect();
+    if lines.is_empty() { lines } else { format!("{head}\n{lines}") }
+}
+
+/// What an image prune took away, under its head.
+pub(crate) fn images_gone(report: &Value) -> String {
     let line = |item: &Value| match item["Untagged"].as_str().filter(|name| !name.is_empty()) {
         Some(name) => format!("untagged: {name}\n"),
         None => format!("deleted: {}\n", item["Deleted"].as_str().unwrap_or_default()),
     };
     let gone: String = report["ImagesDeleted"].as_array().into_iter().flatten().map(line).collect();
+    if gone.is_empty() { gone } else { format!("Deleted Images:\n{gone}") }
+}
+
+fn told(report: &Value) -> String {
+    let gone = images_gone(report);
     // Without an image gone docker counts nothing.
     let freed = report["SpaceReclaimed"].as_f64().filter(|_| !gone.is_empty()).unwrap_or_default();
-    let head = if gone.is_empty() { String::new() } else { format!("Deleted Images:\n{gone}\n") };
+    let head = if gone.is_empty() { gone } else { format!("{gone}\n") };
     format!("{head}Total reclaimed space: {}\n", units::size(freed, 4))
 }

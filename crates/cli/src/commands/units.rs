@@ -85,6 +85,12 @@ pub(crate) fn local(seconds: i64) -> String {
     }
 }
 
+/// Go's `time.Time.String` of an RFC 3339 text, in the zone that it is written in: UTC, from an engine.
+pub(crate) fn full(text: &str) -> String {
+    let Ok(instant) = text.parse::<Timestamp>() else { return String::new() };
+    instant.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string()
+}
+
 /// Go's RFC 3339 in the local zone: `2026-11-21T08:10:47Z`.
 pub(crate) fn local_rfc3339(seconds: i64) -> String {
     match Timestamp::from_second(seconds) {

@@ -2,6 +2,7 @@
 
 mod limits;
 mod mounts;
+mod networks;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use crate::error::Error;
 
 pub(crate) use limits::{nano_cpus, ulimit};
 pub(crate) use mounts::check as check_mount;
+pub(crate) use networks::{check as check_network, check_link, connection};
 
 /// What stands in docker's text after the program's name.
 fn wrong(message: impl Into<String>) -> Error {
@@ -120,7 +122,7 @@ pub(crate) fn container(flags: &Matches, attached: Attached, detach: bool) -> Re
     if !bindings.is_empty() {
         host.put("PortBindings", bindings);
     }
-    let networking = network(flags, &mut config, &mut host)?;
+    let networking = networks::put(flags, &mut config, &mut host)?;
     config.put("HostConfig", host.0);
     config.put("NetworkingConfig", networking);
     Ok(Value::Object(config.0))
@@ -270,7 +272,6 @@ fn host(flags: &Matches) -> Result<Object, Error> {
         ("dns", "Dns"),
         ("dns-search", "DnsSearch"),
         ("group-add", "GroupAdd"),
-        ("link", "Links"),
         ("volumes-from", "VolumesFrom"),
         ("device-cgroup-rule", "DeviceCgroupRules"),
     ] {
@@ -427,39 +428,4 @@ fn volumes(flags: &Matches, config: &mut Object, host: &mut Object) -> Result<()
         host.put("Tmpfs", tmpfs);
     }
     Ok(())
-}
-
-/// The first network is the container's mode; its addresses and aliases go with it.
-fn network(flags: &Matches, config: &mut Object, host: &mut Object) -> Result<Value, Error> {
-    let networks: Vec<String> = [flags.list("network"), flags.list("net")].concat();
-    if networks.iter().any(|network| network.contains('=')) {
-        return Err(wrong("--network with options: Ketch reads a network's name alone"));
-    }
-    config.text(flags, "mac-address", "MacAddress");
-    if let Some(first) = networks.first() {
-        host.put("NetworkMode", first.as_str());
-    }
-    let mut endpoint = Object::new();
-    let aliases: Vec<String> = [flags.list("network-alias"), flags.list("net-alias")].concat();
-    if !aliases.is_empty() {
-        endpoint.put("Aliases", aliases);
-    }
-    let mut addresses = Object::new();
-    addresses.text(flags, "ip", "IPv4Address");
-    addresses.text(flags, "ip6", "IPv6Address");
-    addresses.list(flags, "link-local-ip", "LinkLocalIPs");
-    if !addresses.0.is_empty() {
-        endpoint.put("IPAMConfig", addresses.0);
-    }
-    let mut endpoints = Map::new();
-    for (at, network) in networks.iter().enumerate() {
-        let own = if at == 0 { std::mem::take(&mut endpoint.0) } else { Map::new() };
-        if at > 0 || !own.is_empty() {
-            endpoints.insert(network.clone(), Value::Object(own));
-        }
-    }
-    if !endpoint.0.is_empty() {
-        endpoints.insert("default".into(), Value::Object(endpoint.0));
-    }
-    Ok(json!({ "EndpointsConfig": endpoints }))
 }

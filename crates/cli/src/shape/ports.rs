@@ -1,5 +1,6 @@
 //! `--publish [address:][host port or range:]container port or range[/protocol]`, and `--expose`.
 
+use flags::go;
 use serde_json::{Map, Value, json};
 
 use super::wrong;
@@ -12,7 +13,7 @@ type Table = Map<String, Value>;
 pub(super) fn published(publish: &[String], expose: &[String]) -> Result<(Table, Table), Error> {
     let (mut exposed, mut bindings) = (Map::new(), Map::new());
     for spec in publish {
-        for (port, address, host) in mappings(spec)? {
+        for (port, address, host) in mappings(&short(spec)?)? {
             exposed.insert(port.clone(), json!({}));
             let entry = bindings.entry(port).or_insert_with(|| json!([]));
             if let Value::Array(list) = entry {
@@ -21,9 +22,12 @@ pub(super) fn published(publish: &[String], expose: &[String]) -> Result<(Table,
         }
     }
     for spec in expose {
-        let (ports, protocol) = protocol(spec)?;
-        let (first, last) =
-            range(ports).ok_or_else(|| wrong(format!("invalid range format for --expose: {spec}")))?;
+        if spec.contains(':') {
+            return Err(wrong(format!("invalid port format for --expose: {spec}")));
+        }
+        let (ports, protocol) = protocol(spec);
+        let (first, last) = range(ports)
+            .map_err(|why| wrong(format!("invalid range format for --expose: {spec}, error: {why}")))?;
         for port in first..=last {
             exposed.insert(format!("{port}/{protocol}"), json!({}));
         }
@@ -31,59 +35,107 @@ pub(super) fn published(publish: &[String], expose: &[String]) -> Result<(Table,
     Ok((exposed, bindings))
 }
 
-fn protocol(spec: &str) -> Result<(&str, String), Error> {
-    let (ports, protocol) = spec.rsplit_once('/').unwrap_or((spec, "tcp"));
-    let protocol = protocol.to_lowercase();
-    match protocol.as_str() {
-        "tcp" | "udp" | "sctp" => Ok((ports, protocol)),
-        _ => Err(wrong(format!("invalid proto: {protocol}"))),
+/// `published=80,target=8080` as `80:8080/tcp`.
+fn short(spec: &str) -> Result<String, Error> {
+    if !spec.contains('=') {
+        return Ok(spec.to_owned());
+    }
+    let (mut published, mut target, mut protocol) = ("", "", "tcp");
+    for field in spec.split(',') {
+        match field.split_once('=') {
+            Some(("published", value)) => published = value,
+            Some(("target", value)) => target = value,
+            Some(("protocol", value)) => protocol = value,
+            Some((key, _)) if !key.is_empty() => {}
+            _ => {
+                return Err(wrong(format!(
+                    "invalid publish opts format (should be name=value but got '{field}')"
+                )));
+            }
+        }
+    }
+    Ok(format!("{published}:{target}/{protocol}"))
+}
+
+fn protocol(spec: &str) -> (&str, String) {
+    match spec.split_once('/') {
+        Some(("", _)) => ("", String::new()),
+        Some((ports, "")) => (ports, "tcp".to_owned()),
+        Some((ports, protocol)) => (ports, protocol.split('/').next().unwrap_or_default().to_lowercase()),
+        None => (spec, "tcp".to_owned()),
     }
 }
 
-fn range(text: &str) -> Option<(u16, u16)> {
+/// In the words of Go's `ParseUint`, to base ten.
+fn number(text: &str) -> Result<u16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let why = if digits { "value out of range" } else { "invalid syntax" };
+    let number = text.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| format!("strconv.ParseUint: parsing {}: {why}", go::quote(text)))
+}
+
+/// In the words of docker's `ParsePortRange`.
+fn range(text: &str) -> Result<(u16, u16), String> {
+    if text.is_empty() {
+        return Err("empty string specified for ports.".into());
+    }
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last && first > 0).then_some((first, last))
+    let (first, last) = (number(first)?, number(last)?);
+    if first > last {
+        return Err(format!("Invalid range specified for the Port: {text}"));
+    }
+    Ok((first, last))
+}
+
+/// The host's address without its brackets, in the words of Go's `SplitHostPort` and of docker.
+fn address(text: &str) -> Result<&str, Error> {
+    let invalid = |why: &str| Err(wrong(format!("Invalid ip address {text}: address {text}:: {why}")));
+    let bare = match text.strip_prefix('[') {
+        Some(rest) => match rest.strip_suffix(']') {
+            Some(bare) => bare,
+            None => return invalid("missing ']' in address"),
+        },
+        None if text.contains(':') => return invalid("too many colons in address"),
+        None => text,
+    };
+    if !bare.is_empty() && bare.parse::<std::net::IpAddr>().is_err() {
+        return Err(wrong(format!("Invalid ip address: {bare}")));
+    }
+    Ok(bare)
 }
 
 /// Container port with protocol, host address, host port.
 fn mappings(spec: &str) -> Result<Vec<(String, String, String)>, Error> {
-    if spec.contains('=') {
-        return Err(wrong("--publish with options (published=,target=) is for services"));
-    }
-    let (rest, protocol) = protocol(spec)?;
-    let (rest, container) = rest.rsplit_once(':').unwrap_or(("", rest));
-    let (address, host) = match rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
-        Some((address, host)) => (address, host.strip_prefix(':').unwrap_or(host)),
-        None => rest.rsplit_once(':').unwrap_or(("", rest)),
-    };
+    let (rest, container) = spec.rsplit_once(':').unwrap_or(("", spec));
+    let (ip, host) = rest.rsplit_once(':').unwrap_or(("", rest));
+    let (container, protocol) = protocol(container);
+    let ip = address(ip)?;
     if container.is_empty() {
-        return Err(wrong(format!("no port specified: {spec}<empty>")));
+        return Err(wrong(format!("No port specified: {spec}<empty>")));
     }
-    if !address.is_empty() && address.parse::<std::net::IpAddr>().is_err() {
-        return Err(wrong(format!("invalid IP address: {address}")));
-    }
-    let (first, last) =
-        range(container).ok_or_else(|| wrong(format!("Invalid containerPort: {container}")))?;
+    let (first, last) = range(container).map_err(|_| wrong(format!("Invalid containerPort: {container}")))?;
     let count = last - first;
-    let host = match host {
+    let from = match host {
         "" => None,
-        _ => Some(range(host).ok_or_else(|| wrong(format!("Invalid hostPort: {host}")))?),
+        _ => Some(range(host).map_err(|_| wrong(format!("Invalid hostPort: {host}")))?),
     };
+    if from.is_some_and(|(from, to)| to - from != count && count != 0) {
+        return Err(wrong(format!(
+            "Invalid ranges specified for container and host Ports: {container} and {host}"
+        )));
+    }
+    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
+        return Err(wrong(format!("Invalid proto: {protocol}")));
+    }
     let row = |at: u16| {
-        let host = match host {
+        let host = match from {
             None => String::new(),
             // One container port and a range of the host: the engine picks from the range.
             Some((from, to)) if from != to && count == 0 => format!("{from}-{to}"),
             Some((from, _)) => (from + at).to_string(),
         };
-        (format!("{}/{protocol}", first + at), address.to_owned(), host)
+        (format!("{}/{protocol}", first + at), ip.to_owned(), host)
     };
-    if host.is_some_and(|(from, to)| to - from != count && count != 0) {
-        return Err(wrong(format!(
-            "invalid ranges specified for container and host Ports: {container} and {rest}"
-        )));
-    }
     Ok((0..=count).map(row).collect())
 }
 
@@ -105,8 +157,44 @@ mod tests {
         assert_eq!(one("[::1]:8080:80"), triple("80/tcp", "::1", "8080"));
         assert_eq!(one("8000-8010:80"), triple("80/tcp", "", "8000-8010"));
         assert_eq!(mappings("8000-8002:80-82").unwrap()[2], triple("82/tcp", "", "8002"));
-        for wrong in ["", "x", "80:", "70000", "1:2:3:4", "8000-8001:80-85", "0", "80/x", "5-3:5-3"] {
-            assert!(mappings(wrong).is_err(), "{wrong}");
+        assert_eq!(one("80:80/"), triple("80/tcp", "", "80"));
+        assert_eq!(one(&short("published=80,target=81,protocol=udp").unwrap()), triple("81/udp", "", "80"));
+    }
+
+    /// What docker 28 says.
+    #[test]
+    fn what_is_no_port_is_said_in_dockers_words() {
+        for (spec, expected) in [
+            ("", "No port specified: <empty>"),
+            ("x", "Invalid containerPort: x"),
+            ("80:", "No port specified: 80:<empty>"),
+            ("70000", "Invalid containerPort: 70000"),
+            ("1:2:3:4", "Invalid ip address 1:2: address 1:2:: too many colons in address"),
+            ("::1:80:80", "Invalid ip address ::1: address ::1:: too many colons in address"),
+            ("[::1:80:80", "Invalid ip address [::1: address [::1:: missing ']' in address"),
+            ("host:80:80", "Invalid ip address: host"),
+            ("8000-8001:80-85", "Invalid ranges specified for container and host Ports: 80-85 and 8000-8001"),
+            ("80/x", "Invalid proto: x"),
+            ("5-3:5-3", "Invalid containerPort: 5-3"),
+            ("x:80", "Invalid hostPort: x"),
+            ("published=80", "No port specified: 80:/tcp<empty>"),
+            ("=80", "invalid publish opts format (should be name=value but got '=80')"),
+        ] {
+            let error = published(&[spec.to_owned()], &[]).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{spec}");
+        }
+        for (spec, expected) in [
+            (
+                "x",
+                "invalid range format for --expose: x, error: strconv.ParseUint: parsing \"x\": invalid syntax",
+            ),
+            (
+                "80-70",
+                "invalid range format for --expose: 80-70, error: Invalid range specified for the Port: 80-70",
+            ),
+            ("1.1.1.1:80", "invalid port format for --expose: 1.1.1.1:80"),
+        ] {
+            assert_eq!(published(&[], &[spec.to_owned()]).unwrap_err().to_string(), expected);
         }
     }
 }

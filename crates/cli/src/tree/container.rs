@@ -115,7 +115,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
         .refused("the kernel has no such limit any more"),
     Flag::new("label", Kind::List, "Set meta data on a container").short('l'),
     Flag::new("label-file", Kind::List, "Read in a line delimited file of labels"),
-    Flag::new("link", Kind::List, "Add link to another container"),
+    Flag::new("link", kinds::LINK, "Add link to another container"),
     Flag::new("link-local-ip", Kind::List, "Container IPv4/IPv6 link-local addresses"),
     Flag::new("log-driver", Kind::String, "Logging driver for the container"),
     Flag::new("log-opt", Kind::List, "Log driver options"),

@@ -24,7 +24,9 @@ pub(super) const DEVICE_RULE: Kind = Kind::Custom { name: "list", repeats: true,
 /// A kernel parameter of a namespace.
 pub(super) const SYSCTL: Kind = Kind::Custom { name: "map", repeats: true, check: sysctl };
 /// A network's name, or `name=…,ip=…`.
-pub(super) const NETWORK: Kind = Kind::Custom { name: "network", repeats: true, check: accept };
+pub(super) const NETWORK: Kind = Kind::Custom { name: "network", repeats: true, check: shape::check_network };
+/// `container[:alias]`.
+pub(super) const LINK: Kind = Kind::Custom { name: "list", repeats: true, check: shape::check_link };
 /// `all`, a count, or `device=…,driver=…`.
 pub(super) const GPUS: Kind = Kind::Custom { name: "gpu-request", repeats: true, check: accept };
 /// `key=value,key=value`.

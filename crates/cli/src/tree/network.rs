@@ -2,6 +2,8 @@
 
 use flags::{Args, Flag, Kind};
 
+use crate::commands::{inspect, networks, prune};
+
 use super::{Action, Command, GROUP, LEAF, kinds};
 
 pub(crate) static NETWORK: Command = Command {
@@ -29,7 +31,7 @@ const NETWORK_CONNECT_FLAGS: &[Flag] = &[
     ),
     Flag::new("ip", Kind::String, "IPv4 address (e.g., \"172.30.100.104\")"),
     Flag::new("ip6", Kind::String, "IPv6 address (e.g., \"2001:db8::33\")"),
-    Flag::new("link", Kind::List, "Add link to another container"),
+    Flag::new("link", kinds::LINK, "Add link to another container"),
     Flag::new("link-local-ip", Kind::Strings, "Add a link-local address for the container"),
 ];
 
@@ -39,7 +41,7 @@ pub(crate) static NETWORK_CONNECT: Command = Command {
     short: "Connect a container to a network",
     flags: &[NETWORK_CONNECT_FLAGS],
     args: Args::Exact(2),
-    action: Action::NotYet,
+    action: Action::Run(networks::connect),
     ..LEAF
 };
 
@@ -70,7 +72,7 @@ pub(crate) static NETWORK_CREATE: Command = Command {
     short: "Create a network",
     flags: &[NETWORK_CREATE_FLAGS],
     args: Args::Exact(1),
-    action: Action::NotYet,
+    action: Action::Run(networks::create),
     ..LEAF
 };
 
@@ -83,7 +85,7 @@ pub(crate) static NETWORK_DISCONNECT: Command = Command {
     short: "Disconnect a container from a network",
     flags: &[NETWORK_DISCONNECT_FLAGS],
     args: Args::Exact(2),
-    action: Action::NotYet,
+    action: Action::Run(networks::disconnect),
     ..LEAF
 };
 
@@ -98,7 +100,7 @@ pub(crate) static NETWORK_INSPECT: Command = Command {
     short: "Display detailed information on one or more networks",
     flags: &[NETWORK_INSPECT_FLAGS],
     args: Args::AtLeast(1),
-    action: Action::NotYet,
+    action: Action::Run(inspect::network),
     ..LEAF
 };
 
@@ -121,7 +123,7 @@ pub(crate) static NETWORK_LS: Command = Command {
     also: "network ls, network list",
     flags: &[NETWORK_LS_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(networks::list),
     ..LEAF
 };
 
@@ -136,7 +138,7 @@ pub(crate) static NETWORK_PRUNE: Command = Command {
     short: "Remove all unused networks",
     flags: &[NETWORK_PRUNE_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(prune::networks),
     ..LEAF
 };
 
@@ -151,6 +153,6 @@ pub(crate) static NETWORK_RM: Command = Command {
     also: "network rm, network remove",
     flags: &[NETWORK_RM_FLAGS],
     args: Args::AtLeast(1),
-    action: Action::NotYet,
+    action: Action::Run(networks::remove),
     ..LEAF
 };

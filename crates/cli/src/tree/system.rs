@@ -2,7 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{df, dial_stdio, events, info, inspect, service, version};
+use crate::commands::{df, dial_stdio, events, info, inspect, service, system_prune, version};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
 
@@ -99,7 +99,7 @@ const SYSTEM_PRUNE_FLAGS: &[Flag] = &[
     Flag::new("all", Kind::Bool, "Remove all unused images not just dangling ones").short('a'),
     Flag::new("filter", kinds::FILTER, "Provide filter values (e.g. \"label=<key>=<value>\")"),
     Flag::new("force", Kind::Bool, "Do not prompt for confirmation").short('f'),
-    Flag::new("volumes", Kind::Bool, "Prune anonymous volumes"),
+    Flag::new("volumes", Kind::Bool, "Prune anonymous volumes").missing(),
 ];
 
 pub(crate) static SYSTEM_PRUNE: Command = Command {
@@ -108,7 +108,7 @@ pub(crate) static SYSTEM_PRUNE: Command = Command {
     short: "Remove unused data",
     flags: &[SYSTEM_PRUNE_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(system_prune::prune),
     ..LEAF
 };
 

@@ -238,6 +238,7 @@ const CONFIG_DONE: &[&str] = &[
     "Env",
     "Cmd",
     "ArgsEscaped",
+    "MacAddress",
     "Image",
     "WorkingDir",
     "Entrypoint",

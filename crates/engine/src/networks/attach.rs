@@ -120,7 +120,8 @@ impl Networks {
         Ok(interior)
     }
 
-    /// Gives everything back. What the kernel has goes with the container's last process.
+    /// Gives everything back. Mostly the cables go with the container's last process; but a connection that waits for its
+    /// end would keep them, and with them the address.
     pub(crate) fn detach(
         &self,
         guest: Guest<'_>,
@@ -130,6 +131,8 @@ impl Networks {
         if let Err(error) = self.kernel.publish(ports, false) {
             tracing::warn!(container = guest.name, error = diag::chain(&error), "its ports stay open");
         }
+        let leases = endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref());
+        self.kernel.cut(leases.map(|lease| lease.outside.clone()).collect());
         self.tables().forget(endpoints, ports);
         self.tell(guest, endpoints, "disconnect");
     }

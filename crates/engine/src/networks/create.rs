@@ -145,9 +145,16 @@ impl CreateNetwork {
         }
         let from = networks.iter().find(|network| network.config_only && network.name == name);
         let from = from.ok_or(NetworkError::NoSuchConfig(name))?;
-        if self.ipam.is_some() || self.options.as_ref().is_some_and(|options| !options.is_empty()) {
-            let why = "user specified configurations are not supported if the network depends on a configuration network";
-            return Err(NetworkError::Forbidden(why.to_owned()));
+        let depends = "if the network depends on a configuration network";
+        let ipam = self.ipam.take().unwrap_or_default();
+        if !ipam.is_plain() || self.enable_ipv6 == Some(true) || is_filled(self.labels.as_ref()) {
+            let why = format!("user specified configurations are not supported {depends}");
+            return Err(NetworkError::Forbidden(why));
+        }
+        if is_filled(self.options.as_ref()) {
+            return Err(NetworkError::Forbidden(format!(
+                "network driver options are not supported {depends}"
+            )));
         }
         let config = from.subnets.iter().map(|range| IpamConfig {
             subnet: range.subnet.to_string(),
@@ -163,6 +170,9 @@ impl CreateNetwork {
     }
 
     fn choose_driver(&self) -> Result<Driver, NetworkError> {
+        if self.config_only {
+            return Ok(Driver::Null);
+        }
         let unsupported = |instead| {
             let feature = format!("the network driver {}", self.driver);
             Err(NetworkError::Unsupported { feature, instead })
@@ -175,6 +185,19 @@ impl CreateNetwork {
             "macvlan" | "ipvlan" => unsupported("not in this version yet"),
             other => Err(NetworkError::NoSuchDriver(other.to_owned())),
         }
+    }
+}
+
+fn is_filled(labels: Option<&Labels>) -> bool {
+    labels.is_some_and(|labels| !labels.is_empty())
+}
+
+impl Ipam {
+    /// Nothing is asked for that isn't there anyway.
+    fn is_plain(&self) -> bool {
+        matches!(self.driver.as_str(), "" | "default")
+            && self.config.as_ref().is_none_or(Vec::is_empty)
+            && !is_filled(self.options.as_ref())
     }
 }
 

@@ -70,7 +70,9 @@ impl Kernel {
             Some(open) => open,
             // What an engine before this one left is replaced in one go: connections that are open stay so.
             empty => {
-                let entries: Vec<Entry> = published().into_iter().map(Entry::Port).collect();
+                // And with their networks at once: there is no moment without isolation.
+                let ports = published().into_iter().map(Entry::Port);
+                let entries: Vec<Entry> = networks.iter().map(|n| self.entry(n)).chain(ports).collect();
                 let firewall = Firewall::install(&self.names.table, &entries)?;
                 empty.insert(Open { links: Links::open()?, firewall, bridges: HashMap::new() })
             }
@@ -104,6 +106,7 @@ impl Kernel {
             masquerade_4: masquerade && network.ipv4,
             masquerade_6: masquerade && network.ipv6,
             reachable: network.is_reachable(),
+            open_within: network.switch(options::ICC, true),
         })
     }
 
@@ -114,6 +117,20 @@ impl Kernel {
         let entries: Vec<Entry> = ports.iter().cloned().map(Entry::Port).collect();
         let done = if on { open.firewall.add(&entries) } else { open.firewall.remove(&entries) };
         Ok(done?)
+    }
+
+    /// Removes cables, without anybody waiting for it: the kernel takes its time over each.
+    pub(super) fn cut(&self, cables: Vec<String>) {
+        let work = move || {
+            let removed = Links::open()
+                .and_then(|mut links| cables.iter().try_for_each(|cable| links.remove(cable).map(drop)));
+            if let Err(error) = removed {
+                tracing::warn!(error = diag::chain(&error), "a container's cable stays for now");
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("cables".to_owned()).spawn(work) {
+            tracing::warn!(%error, "a container's cables stay for now: no thread");
+        }
     }
 
     /// Takes a network away.

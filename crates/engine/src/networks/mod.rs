@@ -13,6 +13,7 @@ mod ports;
 mod record;
 mod remove;
 mod resolvers;
+mod settings;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -34,6 +35,7 @@ pub(crate) use ports::wanted as wanted_ports;
 pub use record::{Driver, Endpoint, EndpointConfig, EndpointIpam, Held, Lease, Network, PREDEFINED, Range};
 pub use remove::{PRUNE_KEYS, Pruned};
 pub(crate) use resolvers::{Resolvers, servers};
+pub use settings::BridgeSettings;
 
 use crate::Error;
 use crate::containers::Container;
@@ -89,7 +91,7 @@ impl Networks {
             db,
             events,
             kernel,
-            pools: pools(engine_id),
+            pools: chosen_pools(&settings.bridge, engine_id),
             tables: Mutex::default(),
             names: names::Names::default(),
             resolvers: Resolvers::new(settings.resolv_conf.clone()),
@@ -99,7 +101,7 @@ impl Networks {
             let mut tables = this.tables();
             networks.into_iter().for_each(|network| tables.insert(network));
         }
-        this.make_predefined()?;
+        this.make_predefined(&settings.bridge)?;
         Ok(this)
     }
 
@@ -116,27 +118,35 @@ impl Networks {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn make_predefined(&self) -> Result<(), Error> {
+    fn make_predefined(&self, settings: &BridgeSettings) -> Result<(), Error> {
         let present: Vec<Network> = self.list();
-        let missing: Vec<&str> =
-            PREDEFINED.into_iter().filter(|name| !present.iter().any(|n| n.name == *name)).collect();
-        for name in missing {
-            let mut network = predefined(name);
+        for name in PREDEFINED {
+            let known = present.iter().find(|network| network.name == name).cloned();
+            let mut network = known.clone().unwrap_or_else(|| predefined(name));
             if network.driver == Driver::Bridge {
-                let bridge = self.kernel.bridge_name(&network);
-                network.options.insert(options::BRIDGE_NAME.to_owned(), bridge);
-                network.subnets.push(Range::of(self.default_subnet()?));
+                let bridge = network.options.get(options::BRIDGE_NAME).cloned();
+                network.options =
+                    settings.options(bridge.unwrap_or_else(|| self.kernel.bridge_name(&network)));
+                if network.subnets.is_empty() {
+                    network.subnets.push(Range::of(self.default_subnet(settings)?));
+                }
             }
-            self.record(&network)?;
-            self.tables().insert(network);
+            // The settings may be others than the last engine's.
+            if known.as_ref() != Some(&network) {
+                self.record(&network)?;
+                self.tables().insert(network);
+            }
         }
         Ok(())
     }
 
     /// Docker's own subnet, or another where the host has something there.
-    fn default_subnet(&self) -> Result<Subnet, Error> {
+    fn default_subnet(&self, settings: &BridgeSettings) -> Result<Subnet, Error> {
         let routes = self.kernel.routes()?;
-        let usual = [Pool { base: constant("172.17.0.0/16"), size: 16 }];
+        let usual = match settings.pools.is_empty() {
+            true => vec![Pool { base: constant("172.17.0.0/16"), size: 16 }],
+            false => self.pools.clone(),
+        };
         let present = |pools| Present { networks: &[], routes: &routes, pools };
         let subnet = present(&usual).free(true).or_else(|_| present(&self.pools).free(true));
         Ok(subnet?)
@@ -227,6 +237,14 @@ fn constant(text: &str) -> Subnet {
     text.parse().unwrap_or_else(|_| Subnet::around(std::net::Ipv4Addr::UNSPECIFIED.into(), 32))
 }
 
+/// The administrator's; for a family that he says nothing of, what is built in.
+fn chosen_pools(settings: &BridgeSettings, engine_id: &str) -> Vec<Pool> {
+    let mut chosen = settings.pools.clone();
+    let says = |is_ipv4: bool| settings.pools.iter().any(|pool| pool.base.is_ipv4() == is_ipv4);
+    chosen.extend(pools(engine_id).into_iter().filter(|pool| !says(pool.base.is_ipv4())));
+    chosen
+}
+
 /// Small slices of what is private: thousands of networks. For IPv6, a range of this engine's own.
 fn pools(engine_id: &str) -> Vec<Pool> {
     let ipv4 = ["172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "10.192.0.0/10", "192.168.0.0/16"];
@@ -257,18 +275,6 @@ fn predefined(name: &str) -> Network {
         "host" => Driver::Host,
         _ => Driver::Null,
     };
-    let options = match driver {
-        Driver::Bridge => [
-            (options::DEFAULT_BRIDGE, "true"),
-            (options::ICC, "true"),
-            (options::MASQUERADE, "true"),
-            (options::HOST_BINDING, "0.0.0.0"),
-            (options::MTU, "1500"),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into(),
-        Driver::Host | Driver::Null => BTreeMap::new(),
-    };
     Network {
         id: crate::id::container_id(),
         name: name.to_owned(),
@@ -282,7 +288,7 @@ fn predefined(name: &str) -> Network {
         attachable: false,
         config_from: String::new(),
         config_only: false,
-        options,
+        options: BTreeMap::new(),
         labels: BTreeMap::new(),
     }
 }

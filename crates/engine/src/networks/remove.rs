@@ -27,7 +27,10 @@ impl Networks {
         if network.config_only
             && let Some(user) = self.list().into_iter().find(|other| other.config_from == network.name)
         {
-            let why = format!("configuration network \"{}\" is in use by {}", network.name, user.name);
+            let why = format!(
+                "error while removing network: configuration network \"{}\" is in use by {}",
+                network.name, user.name
+            );
             return Err(NetworkError::Forbidden(why).into());
         }
         let users: Vec<String> = self

@@ -249,6 +249,10 @@ pub(super) enum Meta {
 pub(super) const NETWORK_HEADER: u32 = 1;
 pub(super) const TRANSPORT_HEADER: u32 = 2;
 
+const LOCAL: u32 = 2;
+const FIB_SOURCE: u32 = 1;
+const FIB_DESTINATION: u32 = 2;
+
 impl Expressions<'_> {
     fn add(&mut self, name: &str, write: impl FnOnce(&mut Message)) -> &mut Self {
         self.0.nest(LIST_ELEMENT, |element| {
@@ -352,11 +356,18 @@ impl Expressions<'_> {
 
     /// Packets to an address of this host.
     pub(super) fn is_for_this_host(&mut self) -> &mut Self {
-        const LOCAL: u32 = 2;
+        self.kind_of_address(FIB_DESTINATION).equals(Register::FIRST, &LOCAL.to_ne_bytes())
+    }
+
+    /// Packets from no address of this host.
+    pub(super) fn is_from_elsewhere(&mut self) -> &mut Self {
+        self.kind_of_address(FIB_SOURCE).differs(Register::FIRST, &LOCAL.to_ne_bytes())
+    }
+
+    fn kind_of_address(&mut self, whose: u32) -> &mut Self {
         self.add("fib", |data| {
-            data.be32(1, Register::FIRST.0).be32(2, 3).be32(3, 2);
-        });
-        self.equals(Register::FIRST, &LOCAL.to_ne_bytes())
+            data.be32(1, Register::FIRST.0).be32(2, 3).be32(3, whose);
+        })
     }
 
     /// Sends the connection elsewhere: to the address in one register and the port, if it changes, in another.

@@ -35,6 +35,8 @@ pub struct Network {
     pub masquerade_6: bool,
     /// Whoever has a route to its addresses reaches all of its ports.
     pub reachable: bool,
+    /// Those who are in it reach each other.
+    pub open_within: bool,
 }
 
 /// Which transport a port belongs to.
@@ -161,6 +163,7 @@ fn places(entry: &Entry) -> Vec<(&'static str, Element)> {
             let name = network.bridge.as_bytes();
             let length = name.len().min(15);
             key[..length].copy_from_slice(&name[..length]);
+            let pair = Element { key: [&key[..], &key].concat(), until: None, data: Vec::new() };
             let element = Element { key, until: None, data: Vec::new() };
             [
                 (rules::BRIDGES, true),
@@ -172,6 +175,7 @@ fn places(entry: &Entry) -> Vec<(&'static str, Element)> {
             .into_iter()
             .filter(|(_, concerned)| *concerned)
             .map(|(set, _)| (set, element.clone()))
+            .chain(network.open_within.then_some((rules::WITHIN, pair)))
             .collect()
         }
         Entry::Port(port) => vec![place_of_port(port)],

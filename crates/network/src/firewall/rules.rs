@@ -1,7 +1,7 @@
 //! The rules: few, and the same however many containers there are. What differs is in sets and maps.
 //!
 //! ```text
-//! forward      admin's rules │ known connections │ internal networks │ published ports │ between networks │ from outside
+//! forward      admin's rules │ known connections │ within a network │ internal networks │ published ports │ between networks │ from outside
 //! input        internal networks don't reach the host
 //! raw          127.0.0.0/8 comes by no wire
 //! prerouting   to an address of this host: published ports
@@ -17,6 +17,7 @@ use super::message::{
 };
 
 pub(super) const BRIDGES: &str = "bridges";
+pub(super) const WITHIN: &str = "within";
 pub(super) const INTERNAL: &str = "internal";
 pub(super) const REACHABLE: &str = "reachable";
 pub(super) const MASQUERADED_4: &str = "masqueraded4";
@@ -40,6 +41,7 @@ const fn map(name: &'static str, key: &'static [Type], data: &'static [Type], in
 
 pub(super) const SETS: &[Set] = &[
     links(BRIDGES),
+    Set { name: WITHIN, key: &[Link, Link], data: &[], interval: false },
     links(INTERNAL),
     links(REACHABLE),
     links(MASQUERADED_4),
@@ -135,6 +137,11 @@ fn forward(rule: Add<'_>) {
     rule("forward", &|e| {
         e.state(ESTABLISHED_OR_RELATED).verdict(Accept);
     });
+    // Where the kernel has br_netfilter, what a bridge passes from one of its cables to another comes by here, too.
+    rule("forward", &|e| {
+        e.meta(Meta::InLink, Register::FIRST).meta(Meta::OutLink, Register::FIRST.plus(4));
+        e.is_in(WITHIN, Register::FIRST).verdict(Accept);
+    });
     rule("forward", &|e| {
         e.link_is_in(Meta::InLink, INTERNAL).verdict(Drop);
     });
@@ -203,6 +210,12 @@ fn postrouting(rule: Add<'_>) {
     // From one container to another by the host's address: the answer has to come back this way.
     rule("postrouting", &|e| {
         e.link_is_in(Meta::InLink, BRIDGES).link_is_in(Meta::OutLink, BRIDGES);
+        e.is_forwarded_port().masquerade();
+    });
+    // The same with br_netfilter, where the bridge itself passes it on and it comes by no link.
+    rule("postrouting", &|e| {
+        e.meta(Meta::InLink, Register::FIRST).equals(Register::FIRST, &[0; 16]);
+        e.link_is_in(Meta::OutLink, BRIDGES).is_from_elsewhere();
         e.is_forwarded_port().masquerade();
     });
     rule("postrouting", &|e| {

@@ -1,0 +1,178 @@
+//! Published ports: forms, listings, conflicts.
+
+use testkit::{Engine, Lan, command};
+
+use super::{Site, fetched, ip};
+
+// covers: cli docker port
+// covers: cli docker container port
+// covers: cli docker run --publish --publish-all --expose
+// covers: cli docker container run --publish --publish-all --expose
+// covers: field PortSummary IP
+// covers: field PortSummary PrivatePort
+// covers: field PortSummary PublicPort
+// covers: field PortSummary Type
+// covers: field PortMap *
+// covers: field PortMap *[]
+// covers: field PortBinding HostIp
+// covers: field PortBinding HostPort
+#[test]
+fn ports_are_listed_alike_by_both_clients() {
+    let site = Site::of(Engine::ours());
+    let flags = [
+        "-p",
+        "127.0.0.1:18080:80",
+        "-p",
+        "19000-19002:19000-19002",
+        "-p",
+        "53/udp",
+        "-p",
+        "18443-18445:443",
+        "--expose",
+        "7000-7001",
+        "-p",
+        "published=18081,target=81,protocol=udp",
+    ];
+    let name = site.stays("c", &flags);
+    let random = site.port(&name, "53/udp");
+    let first_of_range = site.port(&name, "443");
+    assert_eq!(first_of_range, 18443);
+    assert!(random >= 32768);
+    for ours in [true, false] {
+        let ports = command::run(site.client(ours).args([
+            "ps",
+            "--no-trunc",
+            "--filter",
+            &format!("name={name}"),
+            "--format",
+            "{{.Ports}}",
+        ]))
+        .ok();
+        let expected = format!(
+            "7000-7001/tcp, 0.0.0.0:19000-19002->19000-19002/tcp, 0.0.0.0:{random}->53/udp, 127.0.0.1:18080->80/tcp, 0.0.0.0:18081->81/udp, 0.0.0.0:18443->443/tcp"
+        );
+        assert_eq!(ports, expected);
+        let all = command::run(site.client(ours).args(["container", "port", &name])).ok();
+        let expected = [
+            format!("53/udp -> 0.0.0.0:{random}"),
+            "80/tcp -> 127.0.0.1:18080".into(),
+            "81/udp -> 0.0.0.0:18081".into(),
+            "443/tcp -> 0.0.0.0:18443".into(),
+            "19000/tcp -> 0.0.0.0:19000".into(),
+            "19001/tcp -> 0.0.0.0:19001".into(),
+            "19002/tcp -> 0.0.0.0:19002".into(),
+        ];
+        assert_eq!(all.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(command::run(site.client(ours).args(["port", &name, "80"])).ok(), "127.0.0.1:18080");
+        let none = command::run(site.client(ours).args(["port", &name, "7000"])).assert_code(1);
+        assert_eq!(none.stderr.trim(), format!("Error: No public port '7000' published for {name}"));
+    }
+    // All that is exposed, by whichever spelling.
+    for (number, ours) in [(1, true), (2, false)] {
+        let name = site.engine.name(&format!("all{number}"));
+        command::run(site.client(ours).args([
+            "run",
+            "-d",
+            "--name",
+            &name,
+            "-P",
+            "--expose",
+            "80",
+            "--expose",
+            "81-82/udp",
+            &site.image,
+            "sleep",
+            "1000",
+        ]))
+        .ok();
+        let lines = site.docker(&["port", &name]);
+        let keys: Vec<&str> = lines.lines().filter_map(|line| line.split(" -> ").next()).collect();
+        assert_eq!(keys, ["80/tcp", "81/udp", "82/udp"]);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_says_by_whom() {
+    let site = Site::of(Engine::ours());
+    let first = site.stays("first", &["-p", "18090:80"]);
+    let name = site.engine.name("second");
+    let refused = |port: &str| {
+        let mut client = site.client(true);
+        let said = command::run(client.args(["run", "-d", "--name", &name, "-p", port, &site.image, "true"]))
+            .assert_code(125)
+            .stderr;
+        site.docker(&["rm", "-f", &name]);
+        said
+    };
+    let said = refused("18090:81");
+    assert!(said.contains("Bind for 0.0.0.0:18090 failed: port is already allocated"), "{said}");
+    let log = site.engine.log();
+    assert!(said.contains(&first) || log.contains(&first), "{said}");
+    let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let said = refused(&format!("{port}:80"));
+    assert!(
+        said.contains(&format!("failed to bind host port for 0.0.0.0:{port}"))
+            && said.contains("address already in use"),
+        "{said}"
+    );
+    // The same port of another address, another transport, and once more when it is free.
+    site.stays("udp", &["-p", "18090:80/udp"]);
+    site.docker(&["rm", "-f", &first]);
+    site.stays("again", &["-p", "18090:80"]);
+}
+
+#[test]
+fn the_host_and_its_containers_reach_a_published_port_by_each_address() {
+    [true, false].into_iter().for_each(reached_by_each_address);
+}
+
+fn reached_by_each_address(filtered: bool) {
+    let site = Site::of(Engine::ours());
+    site.filter_bridges(filtered);
+    let _lan = Lan::new();
+    let server = site.serves("server", &["-p", "18091:80"]);
+    let network = site.network("a", &[]);
+    let beside = site.stays("beside", &[]);
+    let elsewhere = site.stays("elsewhere", &["--network", &network]);
+    for address in ["127.0.0.1", "127.0.0.2", "192.0.2.1"] {
+        assert_eq!(fetched((ip(address), 18091), "/index.html"), "here", "{address}");
+    }
+    // Also itself, by the host's address.
+    for container in [&beside, &elsewhere, &server] {
+        assert_eq!(site.fetched_in(container, "192.0.2.1:18091/index.html"), "here", "{container}");
+    }
+}
+
+#[test]
+fn a_wide_range_is_published_whole() {
+    let site = Site::of(Engine::ours());
+    let name = site.runs(
+        "c",
+        &["-p", "20000-29999:20000-29999"],
+        "mkdir /tmp/w; echo far > /tmp/w/index.html; exec busybox httpd -f -p 27777 -h /tmp/w",
+    );
+    assert_eq!(fetched((ip("127.0.0.1"), 27777), "/index.html"), "far");
+    let line = site.docker(&["ps", "--filter", &format!("name={name}"), "--format", "{{.Ports}}"]);
+    assert_eq!(line, "0.0.0.0:20000-29999->20000-29999/tcp");
+}
+
+// covers: cli docker network create --ipv6
+#[test]
+fn ports_are_published_by_ipv6_too() {
+    let site = Site::of(Engine::ours());
+    let lan = Lan::new();
+    let outside = lan.neighbour(2);
+    let network = site.network("six", &["--ipv6", "--subnet", "fd00:226::/64", "--subnet", "10.226.9.0/24"]);
+    let server = site.serves("c", &["--network", &network, "--ip6", "fd00:226::9", "-p", "18092:80"]);
+    let beside = site.stays("beside", &["--network", &network]);
+    let elsewhere = site.stays("elsewhere", &["--network", &site.network("other", &["--ipv6"])]);
+    assert_eq!(site.fetched_in(&beside, "[fd00:226::9]/index.html"), "here");
+    assert_eq!(outside.at(|| fetched((Lan::HOST_6, 18092), "/cgi-bin/who")), "2001:db8::2");
+    assert_eq!(outside.at(|| fetched((Lan::HOST, 18092), "/index.html")), "here");
+    assert_eq!(fetched((Lan::HOST_6, 18092), "/index.html"), "here");
+    assert!(outside.at(|| super::fetch((ip("fd00:226::9"), 80), "/")).is_err());
+    assert_ne!(site.fetch_in(&elsewhere, "[fd00:226::9]/index.html").0, 0);
+    let lines = site.docker(&["port", &server]);
+    assert_eq!(lines.lines().collect::<Vec<_>>(), ["80/tcp -> 0.0.0.0:18092", "80/tcp -> [::]:18092"]);
+}
