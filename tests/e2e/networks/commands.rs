@@ -6,7 +6,15 @@ use testkit::{Engine, command};
 use super::Site;
 
 // covers: cli docker network
-// covers: cli docker network create --internal --label --subnet --gateway --ip-range --aux-address --opt --attachable --driver
+// covers: cli docker network create --internal
+// covers: cli docker network create --label
+// covers: cli docker network create --subnet
+// covers: cli docker network create --gateway
+// covers: cli docker network create --ip-range
+// covers: cli docker network create --aux-address
+// covers: cli docker network create --opt
+// covers: cli docker network create --attachable
+// covers: cli docker network create --driver
 // covers: cli docker network inspect --format
 // covers: cli docker network rm
 // covers: cli docker network remove
@@ -60,7 +68,10 @@ fn a_network_is_made_shown_and_removed_alike_by_both_clients() {
     assert_eq!(shown, [expected.clone(), expected]);
 }
 
-// covers: cli docker network ls --filter --format --no-trunc --quiet
+// covers: cli docker network ls --filter
+// covers: cli docker network ls --format
+// covers: cli docker network ls --no-trunc
+// covers: cli docker network ls --quiet
 // covers: cli docker network list
 // covers: value filter docker network ls driver
 // covers: value filter docker network ls id
@@ -169,10 +180,13 @@ fn what_cannot_be_removed_says_why_and_the_rest_goes() {
     site.docker(&["network", "rm", &name]);
 }
 
-// covers: cli docker network prune --force --filter
+// covers: cli docker network prune --force
+// covers: cli docker network prune --filter
 // covers: value filter docker network prune until
 // covers: value filter docker network prune label
-// covers: cli docker system prune --all --filter --force
+// covers: cli docker system prune --all
+// covers: cli docker system prune --filter
+// covers: cli docker system prune --force
 #[test]
 fn pruning_takes_what_nobody_is_in() {
     // Never from an engine that others use.
@@ -206,8 +220,14 @@ fn pruning_takes_what_nobody_is_in() {
     assert_eq!(left, used);
 }
 
-// covers: cli docker network create --config-from --config-only
-// covers: cli docker network create --ipv4 --ipv6 --ipam-driver --ipam-opt --scope --ingress
+// covers: cli docker network create --config-from
+// covers: cli docker network create --config-only
+// covers: cli docker network create --ipv4
+// covers: cli docker network create --ipv6
+// covers: cli docker network create --ipam-driver
+// covers: cli docker network create --ipam-opt
+// covers: cli docker network create --scope
+// covers: cli docker network create --ingress
 #[test]
 fn wrong_networks_are_refused_alike() {
     let site = Site::isolated();

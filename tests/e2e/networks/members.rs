@@ -5,7 +5,9 @@ use testkit::command;
 
 use super::Site;
 
-// covers: cli docker network connect --ip --alias --gw-priority
+// covers: cli docker network connect --ip
+// covers: cli docker network connect --alias
+// covers: cli docker network connect --gw-priority
 // covers: cli docker network disconnect --force
 // covers: value event-type events network
 // covers: value event-action events connect
@@ -81,10 +83,22 @@ fn networks_come_and_go_while_a_container_runs() {
 // covers: value option-key --network ip
 // covers: value option-key --network mac-address
 // covers: value option-key --network gw-priority
-// covers: cli docker run --network --network-alias --ip --mac-address
-// covers: cli docker container run --network --network-alias --ip --mac-address
-// covers: cli docker create --network --network-alias --ip --mac-address
-// covers: cli docker container create --network --network-alias --ip --mac-address
+// covers: cli docker run --network
+// covers: cli docker run --network-alias
+// covers: cli docker run --ip
+// covers: cli docker run --mac-address
+// covers: cli docker container run --network
+// covers: cli docker container run --network-alias
+// covers: cli docker container run --ip
+// covers: cli docker container run --mac-address
+// covers: cli docker create --network
+// covers: cli docker create --network-alias
+// covers: cli docker create --ip
+// covers: cli docker create --mac-address
+// covers: cli docker container create --network
+// covers: cli docker container create --network-alias
+// covers: cli docker container create --ip
+// covers: cli docker container create --mac-address
 #[test]
 fn what_is_said_of_a_network_is_what_the_container_has() {
     let site = Site::isolated();
@@ -184,7 +198,9 @@ fn another_containers_network_is_shared() {
 }
 
 // covers: cli docker run --add-host
-// covers: cli docker run --dns --dns-search --dns-option
+// covers: cli docker run --dns
+// covers: cli docker run --dns-search
+// covers: cli docker run --dns-option
 #[test]
 fn hosts_and_resolvers_are_what_was_asked_for() {
     let site = Site::isolated();

@@ -6,8 +6,12 @@ use super::{Site, fetched, ip};
 
 // covers: cli docker port
 // covers: cli docker container port
-// covers: cli docker run --publish --publish-all --expose
-// covers: cli docker container run --publish --publish-all --expose
+// covers: cli docker run --publish
+// covers: cli docker run --publish-all
+// covers: cli docker run --expose
+// covers: cli docker container run --publish
+// covers: cli docker container run --publish-all
+// covers: cli docker container run --expose
 // covers: field PortSummary IP
 // covers: field PortSummary PrivatePort
 // covers: field PortSummary PublicPort
