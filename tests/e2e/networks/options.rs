@@ -146,3 +146,27 @@ fn the_default_network_is_as_the_administrator_says() {
     let other = site.network("a", &[]);
     assert!(site.docker(&["network", "inspect", "-f", template, &other]).starts_with("10.228.16.0/20"));
 }
+
+// covers: daemon config-key mtu
+// covers: daemon config-key icc
+// covers: daemon config-key ip
+// covers: daemon config-key ip-masq
+// covers: daemon config-key default-address-pools
+// covers: daemon config-key default-address-pools[].base
+// covers: daemon config-key default-address-pools[].size
+#[test]
+fn the_administrators_file_says_the_same() {
+    let site = Site::of(Engine::planned(|plan, scratch| {
+        let keys = serde_json::json!({
+            "mtu": 1300, "icc": false, "ip": "127.0.0.1", "ip-masq": false,
+            "default-address-pools": [{"base": "10.228.0.0/16", "size": 20}],
+        });
+        plan.config(scratch, &keys)
+    }));
+    let template = "{{(index .IPAM.Config 0).Subnet}} {{json .Options}}";
+    let said = site.docker(&["network", "inspect", "-f", template, "bridge"]);
+    assert!(said.starts_with("10.228.0.0/20 "), "{said}");
+    for option in ["mtu\":\"1300", "icc\":\"false", "masquerade\":\"false", "binding_ipv4\":\"127.0.0.1"] {
+        assert!(said.contains(option), "{said}");
+    }
+}
