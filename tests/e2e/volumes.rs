@@ -333,6 +333,7 @@ fn a_part_of_a_volume_is_never_more_than_that() {
 }
 
 // covers: cli docker volume prune
+// covers: cli docker system prune --volumes
 // covers: cli docker volume prune --all
 // covers: cli docker volume prune --filter
 // covers: cli docker volume prune --force
@@ -360,7 +361,12 @@ fn pruning_takes_what_nobody_named_and_more_when_it_is_told() {
     assert!(!list().contains("named") && list().contains("other"));
     engine.ketch(["volume", "prune", "--force", "--all"]).ok();
     assert_eq!(list().lines().count(), 1);
-    engine.ketch(["rm", "-v", &engine.name("c")]).ok();
+    let refused = engine.ketch(["system", "prune", "--force", "--volumes", "--filter", "until=1h"]);
+    assert_eq!(refused.stderr.trim(), "ERROR: The \"until\" filter is not supported with \"--volumes\"");
+    engine.ketch(["system", "prune", "--force"]).ok();
+    assert_eq!(list().lines().count(), 1, "volumes go only when they are meant");
+    let pruned = engine.ketch(["system", "prune", "--force", "--volumes"]).ok();
+    assert!(pruned.contains("Deleted Volumes:\n"), "{pruned}");
     assert_eq!(list(), "");
 }
 

@@ -26,7 +26,8 @@ fn network() -> Network {
         internal: false,
         masquerade_4: true,
         masquerade_6: false,
-        reachable: false,
+        reachable_4: false,
+        reachable_6: false,
         open_within: true,
     }
 }

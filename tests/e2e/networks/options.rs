@@ -2,7 +2,7 @@
 
 use testkit::{Engine, Lan, command};
 
-use super::{Site, fetched, ip};
+use super::{Site, fetch, fetched, ip};
 
 // covers: value network-option bridge com.docker.network.bridge.name
 // covers: value network-option bridge com.docker.network.bridge.enable_ip_masquerade
@@ -97,6 +97,11 @@ fn the_gateway_mode_decides_who_reaches_unpublished_ports() {
     let server = site.serves("c", &["--network", &open]);
     let address = ip(&site.address(&server, &open));
     assert_eq!(outside.at(|| fetched((address, 80), "/index.html")), "here");
+    // What one family is opened for says nothing of the other.
+    let six =
+        site.network("six", &["--ipv6", "-o", "com.docker.network.bridge.gateway_mode_ipv6=nat-unprotected"]);
+    let address = ip(&site.address(&site.serves("d", &["--network", &six]), &six));
+    assert!(address.is_ipv4() && outside.at(|| fetch((address, 80), "/index.html")).is_err());
     let name = site.engine.name("wrong");
     let said = site.refused(&[
         "network",

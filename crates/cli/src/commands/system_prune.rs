@@ -1,4 +1,4 @@
-//! `system prune`: containers, networks, images and the build cache, in docker's order.
+//! `system prune`: containers, networks, volumes if asked for, images and the build cache, in docker's order.
 
 use client::Engine;
 use http::Method;
@@ -9,17 +9,23 @@ use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::{prompt, ui};
 
+const VOLUMES: &str = "/volumes/prune";
+const UNTIL: &str = "ERROR: The \"until\" filter is not supported with \"--volumes\"";
+
 /// `system prune`.
 pub(crate) fn prune(call: &Call) -> Outcome {
     let flags = call.flags();
-    let (all, given) = (flags.bool("all"), flags.list("filter"));
+    let (all, volumes, given) = (flags.bool("all"), flags.bool("volumes"), flags.list("filter"));
+    if volumes && given.iter().any(|filter| filter.starts_with("until=")) {
+        return Err(Error::Usage(UNTIL.into()));
+    }
     let wanted = filters::for_prune(call);
     call.with_engine(|engine| async move {
-        if !flags.bool("force") && !prompt::confirm(&question(all, &given)).await? {
+        if !flags.bool("force") && !prompt::confirm(&question(all, volumes, &given)).await? {
             return Ok(0);
         }
         let mut freed = 0.0;
-        for step in steps(all) {
+        for step in steps(all).into_iter().filter(|step| volumes || step.path != VOLUMES) {
             let (bytes, text) = step.take(&engine, &wanted).await?;
             freed += bytes;
             if !text.is_empty() {
@@ -31,12 +37,16 @@ pub(crate) fn prune(call: &Call) -> Outcome {
     })
 }
 
-fn question(all: bool, filters: &[String]) -> String {
+fn question(all: bool, volumes: bool, filters: &[String]) -> String {
     let (images, cache) = match all {
         true => ("all images without at least one container associated to them", "all build cache"),
         false => ("all dangling images", "unused build cache"),
     };
-    let what = ["all stopped containers", "all networks not used by at least one container", images, cache];
+    let mut what = vec!["all stopped containers", "all networks not used by at least one container"];
+    if volumes {
+        what.push("all anonymous volumes not used by at least one container");
+    }
+    what.extend([images, cache]);
     let lines = |items: &mut dyn Iterator<Item = &str>| -> String {
         items.map(|item| format!("\n  - {item}")).collect()
     };
@@ -58,18 +68,11 @@ struct Step {
     told: fn(&Value) -> String,
 }
 
-fn steps(all: bool) -> [Step; 4] {
+fn steps(all: bool) -> [Step; 5] {
     [
-        Step {
-            path: "/containers/prune",
-            filter: None,
-            told: |report| prune::list("Deleted Containers:", &report["ContainersDeleted"]),
-        },
-        Step {
-            path: "/networks/prune",
-            filter: None,
-            told: |report| prune::list("Deleted Networks:", &report["NetworksDeleted"]),
-        },
+        Step { path: "/containers/prune", filter: None, told: prune::containers_gone },
+        Step { path: "/networks/prune", filter: None, told: prune::networks_gone },
+        Step { path: VOLUMES, filter: None, told: prune::volumes_gone },
         Step { path: "/images/prune", filter: Some(format!("dangling={}", !all)), told: prune::images_gone },
         Step {
             path: "/build/prune",
@@ -110,8 +113,8 @@ mod tests {
         let expected = "WARNING! This will remove:\n  - all stopped containers\n  \
             - all networks not used by at least one container\n  - all dangling images\n  - unused build cache\n\n\
             Are you sure you want to continue?";
-        assert_eq!(question(false, &[]), expected);
-        assert!(question(true, &["label=a".into()]).ends_with(
+        assert_eq!(question(false, false, &[]), expected);
+        assert!(question(true, true, &["label=a".into()]).ends_with(
             "- all build cache\n\n  Items to be pruned will be filtered with:\n  - label=a\n\nAre you sure you want to continue?"
         ));
     }

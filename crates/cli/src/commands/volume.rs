@@ -9,7 +9,7 @@ use super::{filters, units};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row};
-use crate::{prompt, ui};
+use crate::ui;
 
 const VOLUMES: Listing = Listing {
     fields: &[
@@ -119,42 +119,5 @@ pub(crate) fn remove(call: &Call) -> Outcome {
             }
         }
         super::each::finish(&failures)
-    })
-}
-
-const ANONYMOUS: &str = "WARNING! This will remove anonymous local volumes not used by at least one container.\n\
-     Are you sure you want to continue?";
-const ALL: &str = "WARNING! This will remove all local volumes not used by at least one container.\n\
-     Are you sure you want to continue?";
-
-/// `volume prune`.
-pub(crate) fn prune(call: &Call) -> Outcome {
-    let flags = call.flags();
-    let all = flags.bool("all");
-    let mut wanted = filters::for_prune(call);
-    if all {
-        if wanted.iter().any(|filter| filter.starts_with("all=")) {
-            return Err(Error::Usage(
-                "conflicting options: cannot specify both --all and --filter all=1".into(),
-            ));
-        }
-        wanted.push("all=true".to_owned());
-    }
-    let path = filters::with_query("/volumes/prune", &[filters::parameter(&wanted)]);
-    call.with_engine(|engine| async move {
-        let question = if all { ALL } else { ANONYMOUS };
-        if !flags.bool("force") && !prompt::confirm(question).await? {
-            return Ok(0);
-        }
-        let report = engine.call(Method::POST, &path, None).await?.json()?;
-        let names: Vec<&str> =
-            report["VolumesDeleted"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        if !names.is_empty() {
-            ui::out(&format!("Deleted Volumes:\n{}\n\n", names.join("\n")))?;
-        }
-        // Without a volume gone docker counts nothing.
-        let freed = report["SpaceReclaimed"].as_f64().filter(|_| !names.is_empty()).unwrap_or_default();
-        ui::out(&format!("Total reclaimed space: {}\n", units::size(freed, 4)))?;
-        Ok(0)
     })
 }

@@ -99,7 +99,7 @@ const SYSTEM_PRUNE_FLAGS: &[Flag] = &[
     Flag::new("all", Kind::Bool, "Remove all unused images not just dangling ones").short('a'),
     Flag::new("filter", kinds::FILTER, "Provide filter values (e.g. \"label=<key>=<value>\")"),
     Flag::new("force", Kind::Bool, "Do not prompt for confirmation").short('f'),
-    Flag::new("volumes", Kind::Bool, "Prune anonymous volumes").missing(),
+    Flag::new("volumes", Kind::Bool, "Prune anonymous volumes"),
 ];
 
 pub(crate) static SYSTEM_PRUNE: Command = Command {

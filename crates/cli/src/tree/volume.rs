@@ -3,7 +3,7 @@
 use flags::{Args, Flag, Kind};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
-use crate::commands::{inspect, volume};
+use crate::commands::{inspect, prune, volume};
 
 const SWARM: &str = "volumes of a swarm are not part of Ketch";
 
@@ -112,7 +112,7 @@ pub(crate) static VOLUME_PRUNE: Command = Command {
     short: "Remove unused local volumes",
     flags: &[VOLUME_PRUNE_FLAGS],
     args: Args::None,
-    action: Action::Run(volume::prune),
+    action: Action::Run(prune::volumes),
     ..LEAF
 };
 

@@ -89,7 +89,7 @@ pub fn check(network: &Network, asked: &EndpointConfig) -> Result<(), NetworkErr
         if network.is_predefined() {
             return refuse("user specified IP address is supported on user defined networks only".to_owned());
         }
-        if !network.subnets.iter().any(|range| range.subnet.contains(ip)) {
+        if !network.live_subnets().any(|range| range.subnet.contains(ip)) {
             return refuse(format!("no configured subnet or ip-range contain the IP address {ip}"));
         }
     }

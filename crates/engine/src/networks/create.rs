@@ -84,17 +84,22 @@ impl CreateNetwork {
         }
         let options = self.options.take().unwrap_or_default();
         options::check(&options)?;
-        let (ipv4, ipv6) = (self.enable_ipv4.unwrap_or(true), self.enable_ipv6.unwrap_or(false));
+        let by_option = |name: &str| options.get(name).and_then(|text| options::truth(text));
+        let ipv4 = self.enable_ipv4.or_else(|| by_option(options::ENABLE_IPV4)).unwrap_or(true);
+        let ipv6 = self.enable_ipv6.or_else(|| by_option(options::ENABLE_IPV6)).unwrap_or(false);
         if !ipv4 && !ipv6 && !self.config_only {
             return Err(NetworkError::Invalid("IPv4 or IPv6 must be enabled".to_owned()));
         }
         let ipam = self.ipam.take().unwrap_or_default();
-        if !matches!(ipam.driver.as_str(), "" | "default" | "null") {
-            return Err(NetworkError::NoSuchDriver(ipam.driver));
+        match ipam.driver.as_str() {
+            "" | "default" => {}
+            // It gives no addresses, which a bridge can't do without.
+            "null" => return Err(NetworkError::Invalid("ipv4 pool is empty".to_owned())),
+            _ => return Err(NetworkError::NoSuchDriver(ipam.driver)),
         }
         let mut subnets = read_ranges(ipam.config.unwrap_or_default())?;
         if !self.config_only {
-            subnets.retain(|range| if range.subnet.is_ipv4() { ipv4 } else { ipv6 });
+            // One of a family that is off is kept and shown, as dockerd does: nobody gets an address of it.
             for range in &subnets {
                 present.refuse_overlap(range.subnet)?;
             }
@@ -335,6 +340,7 @@ mod tests {
                 json!({"Name": "n", "ConfigFrom": {"Network": "x"}}),
                 "configuration network \"x\" does not exist",
             ),
+            (json!({"Name": "n", "IPAM": {"Driver": "null"}}), "ipv4 pool is empty"),
             (json!({"Name": "n", "IPAM": {"Driver": "zzz"}}), "plugin \"zzz\" not found"),
             (
                 config(json!({"Subnet": "192.268.100.0/24"})),

@@ -88,7 +88,7 @@ impl Kernel {
     fn raise(&self, open: &mut Open, network: &Network) -> Result<(), NetworkError> {
         let name = self.bridge_name(network);
         let silent = network.switch(options::INHIBIT_IPV4, false);
-        let gateways = network.subnets.iter().filter(|range| !(silent && range.subnet.is_ipv4()));
+        let gateways = network.live_subnets().filter(|range| !(silent && range.subnet.is_ipv4()));
         let addresses = gateways
             .filter_map(|range| Some(network::Address { ip: range.gateway?, prefix: range.subnet.prefix() }));
         let bridge = Bridge { name, mtu: network.mtu(), addresses: addresses.collect() };
@@ -105,7 +105,8 @@ impl Kernel {
             internal: network.internal,
             masquerade_4: masquerade && network.ipv4,
             masquerade_6: masquerade && network.ipv6,
-            reachable: network.is_reachable(),
+            reachable_4: network.is_reachable(options::GATEWAY_MODE_4),
+            reachable_6: network.is_reachable(options::GATEWAY_MODE_6),
             open_within: network.switch(options::ICC, true),
         })
     }

@@ -207,7 +207,7 @@ impl Networks {
 
 impl Tables {
     fn insert(&mut self, network: Network) {
-        for range in &network.subnets {
+        for range in network.live_subnets() {
             let family = if range.subnet.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
             let kept = range.gateway.into_iter().chain(range.auxiliary.values().copied());
             let addresses = Addresses::new(range.subnet, range.given_from, kept);

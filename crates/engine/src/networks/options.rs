@@ -8,6 +8,10 @@ pub(super) const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 pub(super) const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
 pub(super) const ICC: &str = "com.docker.network.bridge.enable_icc";
 pub(super) const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
+/// The address families, where a client doesn't say them by the fields that are for it.
+pub(super) const ENABLE_IPV4: &str = "com.docker.network.enable_ipv4";
+pub(super) const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
+/// What the predefined bridge says of itself; nobody else can be it.
 pub(super) const DEFAULT_BRIDGE: &str = "com.docker.network.bridge.default_bridge";
 pub(super) const INHIBIT_IPV4: &str = "com.docker.network.bridge.inhibit_ipv4";
 pub(super) const GATEWAY_MODE_4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
@@ -30,16 +34,13 @@ const KNOWN: &[(&str, Shape)] = &[
     (MASQUERADE, Shape::Truth),
     (ICC, Shape::Truth),
     (HOST_BINDING, Shape::Address),
-    (DEFAULT_BRIDGE, Shape::Truth),
     (INHIBIT_IPV4, Shape::Truth),
     (GATEWAY_MODE_4, Shape::Mode),
     (GATEWAY_MODE_6, Shape::Mode),
     (MTU, Shape::Number),
     (PREFIX, Shape::Link),
-    // What `internal` and the address families are said by as well; docker compose passes them on.
-    ("com.docker.network.internal", Shape::Truth),
-    ("com.docker.network.enable_ipv4", Shape::Truth),
-    ("com.docker.network.enable_ipv6", Shape::Truth),
+    (ENABLE_IPV4, Shape::Truth),
+    (ENABLE_IPV6, Shape::Truth),
 ];
 
 /// What Go's `strconv.ParseBool` takes.
@@ -106,10 +107,9 @@ impl Network {
         self.options.get(MTU).and_then(|text| text.parse().ok()).filter(|mtu| *mtu > 0)
     }
 
-    pub(super) fn is_reachable(&self) -> bool {
-        [GATEWAY_MODE_4, GATEWAY_MODE_6]
-            .iter()
-            .any(|mode| self.options.get(*mode).is_some_and(|text| text == "nat-unprotected"))
+    /// Whether all ports are open to whoever has a route, by the mode of one address family.
+    pub(super) fn is_reachable(&self, mode: &str) -> bool {
+        self.options.get(mode).is_some_and(|text| text == "nat-unprotected")
     }
 
     /// How its links are called in containers.
@@ -135,7 +135,9 @@ mod tests {
             message(MTU, "abc"),
             "failed to parse com.docker.network.driver.mtu value: abc (strconv.Atoi: parsing \"abc\": invalid syntax)"
         );
-        assert_eq!(message("nonsense", "1"), "the network option nonsense is not supported");
+        for unknown in ["nonsense", "com.docker.network.internal", DEFAULT_BRIDGE] {
+            assert_eq!(message(unknown, "true"), format!("the network option {unknown} is not supported"));
+        }
         assert_eq!(message(GATEWAY_MODE_4, "routed"), "the gateway mode routed is not supported");
         assert!(message(BRIDGE_NAME, "../../etc").contains("a link's name"));
         check(&Labels::from([(BRIDGE_NAME.to_owned(), "br-mine".to_owned())])).unwrap();

@@ -82,6 +82,11 @@ impl Network {
         self.name == "bridge"
     }
 
+    /// The subnets of the families that are on: a network may have one of a family that is off, for show.
+    pub(crate) fn live_subnets(&self) -> impl Iterator<Item = &Range> {
+        self.subnets.iter().filter(|range| if range.subnet.is_ipv4() { self.ipv4 } else { self.ipv6 })
+    }
+
     pub(super) fn range(&self, is_ipv4: bool) -> Option<&Range> {
         self.subnets.iter().find(|range| range.subnet.is_ipv4() == is_ipv4)
     }

@@ -34,7 +34,8 @@ pub struct Network {
     pub masquerade_4: bool,
     pub masquerade_6: bool,
     /// Whoever has a route to its addresses reaches all of its ports.
-    pub reachable: bool,
+    pub reachable_4: bool,
+    pub reachable_6: bool,
     /// Those who are in it reach each other.
     pub open_within: bool,
 }
@@ -168,7 +169,8 @@ fn places(entry: &Entry) -> Vec<(&'static str, Element)> {
             [
                 (rules::BRIDGES, true),
                 (rules::INTERNAL, network.internal),
-                (rules::REACHABLE, network.reachable),
+                (rules::REACHABLE_4, network.reachable_4),
+                (rules::REACHABLE_6, network.reachable_6),
                 (rules::MASQUERADED_4, network.masquerade_4 && !network.internal),
                 (rules::MASQUERADED_6, network.masquerade_6 && !network.internal),
             ]

@@ -19,7 +19,8 @@ use super::message::{
 pub(super) const BRIDGES: &str = "bridges";
 pub(super) const WITHIN: &str = "within";
 pub(super) const INTERNAL: &str = "internal";
-pub(super) const REACHABLE: &str = "reachable";
+pub(super) const REACHABLE_4: &str = "reachable4";
+pub(super) const REACHABLE_6: &str = "reachable6";
 pub(super) const MASQUERADED_4: &str = "masqueraded4";
 pub(super) const MASQUERADED_6: &str = "masqueraded6";
 pub(super) const PORTS_4: &str = "ports4";
@@ -43,7 +44,8 @@ pub(super) const SETS: &[Set] = &[
     links(BRIDGES),
     Set { name: WITHIN, key: &[Link, Link], data: &[], interval: false },
     links(INTERNAL),
-    links(REACHABLE),
+    links(REACHABLE_4),
+    links(REACHABLE_6),
     links(MASQUERADED_4),
     links(MASQUERADED_6),
     map(PORTS_4, &[Protocol, Service], &[Ipv4, Service], false),
@@ -154,9 +156,11 @@ fn forward(rule: Add<'_>) {
     rule("forward", &|e| {
         e.link_is_in(Meta::InLink, BRIDGES).link_is_in(Meta::OutLink, BRIDGES).verdict(Drop);
     });
-    rule("forward", &|e| {
-        e.link_is_in(Meta::OutLink, REACHABLE).verdict(Accept);
-    });
+    for (family, set) in [(IPV4, REACHABLE_4), (IPV6, REACHABLE_6)] {
+        rule("forward", &|e| {
+            e.family(family).link_is_in(Meta::OutLink, set).verdict(Accept);
+        });
+    }
     rule("forward", &|e| {
         e.link_is_in(Meta::OutLink, BRIDGES).verdict(Drop);
     });
