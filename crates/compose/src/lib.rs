@@ -1,0 +1,23 @@
+//! A Compose project: from files to what is wanted.
+//!
+//! [`load`] reads files into one tree whose values know where they were written, [`Project`] is that tree in its typed
+//! form: as a document, as hashes, as services. Nothing here knows an engine.
+
+mod config;
+mod env;
+mod error;
+mod load;
+mod project;
+mod schema;
+mod select;
+mod shape;
+mod source;
+mod yaml;
+
+pub use env::{Environment, Origin, Variable, Warnings};
+pub use error::{Error, Mistake};
+pub use load::{Loaded, Options, Switches, load};
+pub use project::Project;
+pub use shape::{bytes, duration};
+pub use source::{Place, Sources};
+pub use yaml::{At, FileId, Map, Node, Tag, Value};
