@@ -51,27 +51,23 @@ fn pretty(value: &Json) -> String {
 }
 
 /// The whole project as JSON; docker's client writes its parts in the order of their names.
-fn document(typed: &Node) -> Json {
+pub(crate) fn document(typed: &Node) -> Json {
     let mut object = serde_json::Map::new();
     let Some(map) = typed.as_map() else { return Json::Null };
     let mut names: Vec<_> = map.keys().collect();
     names.sort();
     names.sort_by_key(|name| *name != "name");
     for name in names {
-        let kind = PROJECT.fields.iter().find(|(field, _)| field == name).map_or(&Kind::Any, |(_, kind)| kind);
+        let kind =
+            PROJECT.fields.iter().find(|(field, _)| field == name).map_or(&Kind::Any, |(_, kind)| kind);
         object.insert(name.clone(), shape::json(&map[name], kind));
     }
     Json::Object(object)
 }
 
-/// A service as JSON, with the fields that docker's client gives every service.
-pub(crate) fn service_json(service: &Node) -> Json {
-    shape::json(service, &Kind::Struct(&SERVICE))
-}
-
 /// What changes when a service's containers have to be made anew, in the form that docker's client hashes.
 pub(crate) fn hash(service: &Node) -> String {
-    let mut json = service_json(service);
+    let mut json = shape::json(service, &Kind::Struct(&SERVICE));
     if let Some(object) = json.as_object_mut() {
         for gone in ["build", "pull_policy", "scale", "depends_on", "profiles"] {
             object.shift_remove(gone);
@@ -89,14 +85,17 @@ fn oddities(service: &mut serde_json::Map<String, Json>) {
     let items = |value: &mut Json| value.as_array_mut().map(std::mem::take).unwrap_or_default();
     if let Some(volumes) = service.get_mut("volumes").and_then(Json::as_array_mut) {
         for volume in volumes.iter_mut().filter_map(Json::as_object_mut) {
-            let nothing = volume.get("volume").and_then(Json::as_object).is_some_and(serde_json::Map::is_empty);
+            let nothing =
+                volume.get("volume").and_then(Json::as_object).is_some_and(serde_json::Map::is_empty);
             if nothing && !volume.contains_key("source") {
                 volume.shift_remove("volume");
             }
         }
     }
     if let Some(files) = service.get_mut("env_file") {
-        let short = |file: Json| match file.get("format").is_none() && file.get("required") == Some(&Json::Bool(true)) {
+        let short = |file: Json| match file.get("format").is_none()
+            && file.get("required") == Some(&Json::Bool(true))
+        {
             true => file["path"].clone(),
             false => file,
         };

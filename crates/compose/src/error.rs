@@ -70,6 +70,14 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// A name that no service has.
+    #[error("no such service: {name}")]
+    NoSuchService {
+        /// The name.
+        name: String,
+        /// One that is like it.
+        near: Option<String>,
+    },
     /// What the project as a whole may not be.
     #[error("{0}")]
     Project(String),
@@ -78,7 +86,7 @@ pub enum Error {
 impl Explain for Error {
     fn class(&self) -> Class {
         match self {
-            Self::NoFile { .. } => Class::NotFound,
+            Self::NoFile { .. } | Self::NoSuchService { .. } => Class::NotFound,
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Class::NotFound,
             Self::Read { .. } => Class::Internal,
             Self::TooLarge { .. } => Class::TooLarge,
@@ -93,6 +101,7 @@ impl Explain for Error {
                 "write a compose.yaml in {} or a folder above it, or name one with --file",
                 below.display()
             )),
+            Self::NoSuchService { near: Some(near), .. } => Some(format!("did you mean {near}?")),
             _ => None,
         }
     }

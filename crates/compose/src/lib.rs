@@ -4,9 +4,12 @@
 //! form: as a document, as hashes, as services. Nothing here knows an engine.
 
 mod config;
+pub mod container;
 mod env;
 mod error;
+pub mod labels;
 mod load;
+pub mod plan;
 mod project;
 mod schema;
 mod select;
@@ -16,8 +19,8 @@ mod yaml;
 
 pub use env::{Environment, Origin, Variable, Warnings};
 pub use error::{Error, Mistake};
-pub use load::{Loaded, Options, Switches, load};
-pub use project::Project;
+pub use load::{Loaded, Options, Switches, load, ports};
+pub use project::{Dependency, Project};
 pub use shape::{bytes, duration};
 pub use source::{Place, Sources};
 pub use yaml::{At, FileId, Map, Node, Tag, Value};

@@ -15,7 +15,9 @@ pub(crate) fn profiles(tree: &mut Node, active: &[String]) -> Disabled {
     let Some(services) = services else { return Disabled::default() };
     let wanted = |service: &Node| {
         let list = service.get("profiles").and_then(Node::as_list).unwrap_or_default();
-        let is_active = |node: &Node| node.as_text().is_some_and(|name| active.iter().any(|one| one == name || one == "*"));
+        let is_active = |node: &Node| {
+            node.as_text().is_some_and(|name| active.iter().any(|one| one == name || one == "*"))
+        };
         list.is_empty() || list.iter().any(is_active)
     };
     let mut disabled = Map::new();
@@ -26,13 +28,21 @@ pub(crate) fn profiles(tree: &mut Node, active: &[String]) -> Disabled {
     Disabled(disabled)
 }
 
+/// The profiles that want a service.
+pub(crate) fn profiles_of(service: &Node) -> Vec<String> {
+    let list = service.get("profiles").and_then(Node::as_list).unwrap_or_default();
+    list.iter().filter_map(|node| node.as_text().map(str::to_owned)).collect()
+}
+
 /// Takes out what no service uses.
 pub(crate) fn unused(tree: &mut Node) {
     let mut used: [BTreeSet<String>; 4] = Default::default();
     let services = tree.get("services").and_then(Node::as_map);
     for service in services.into_iter().flat_map(|map| map.values()) {
         let [networks, volumes, secrets, configs] = &mut used;
-        networks.extend(service.get("networks").and_then(Node::as_map).into_iter().flat_map(|map| map.keys().cloned()));
+        networks.extend(
+            service.get("networks").and_then(Node::as_map).into_iter().flat_map(|map| map.keys().cloned()),
+        );
         let sources = |node: &Node, key: &str| -> Vec<String> {
             let list = node.get(key).and_then(Node::as_list).unwrap_or_default();
             list.iter().filter_map(|mount| mount.text_at("source").map(str::to_owned)).collect()
@@ -55,6 +65,16 @@ pub(crate) fn unused(tree: &mut Node) {
     if root.get("services").is_none_or(|node| node.value == Value::Null) {
         root.insert("services".to_owned(), Node::map(Map::new(), crate::yaml::At::default()));
     }
+}
+
+/// Leaves these services and what they use.
+pub(crate) fn only(tree: &mut Node, kept: &BTreeSet<String>) {
+    if let Some(services) =
+        tree.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut)
+    {
+        services.retain(|name, _| kept.contains(name));
+    }
+    unused(tree);
 }
 
 /// The variables that a tree's texts mention, each once.

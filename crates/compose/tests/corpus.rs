@@ -73,7 +73,8 @@ fn projects_mean_what_they_mean_to_docker() {
             Ok(text) if !refused => {
                 let text = shortened(&text, &folder);
                 if text != expected {
-                    differing.push(format!("{}:\n--- docker\n{expected}\n--- ours\n{text}", folder.display()));
+                    differing
+                        .push(format!("{}:\n--- docker\n{expected}\n--- ours\n{text}", folder.display()));
                 }
             }
             Ok(_) => differing.push(format!("{}: is refused by docker", folder.display())),
@@ -90,7 +91,8 @@ fn mistakes_are_shown_where_they_stand() {
     let text = include_str!("wrong.txt");
     let mut seen = 0;
     for block in text.split_inclusive("\n\n") {
-        let (document, expected) = block.trim_end().split_once("\n>>> ").expect("a document and what is wrong");
+        let (document, expected) =
+            block.trim_end().split_once("\n>>> ").expect("a document and what is wrong");
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let file = folder.join("compose.yaml");
@@ -112,6 +114,7 @@ fn services_have_the_hashes_that_docker_gives_them() {
     case.options.switches.resolve_environment = false;
     case.options.switches.resolve_paths = false;
     let project = Project::load(&case.options, &[]).unwrap();
-    let lines: Vec<_> = project.hashes().into_iter().map(|(name, hash)| format!("{name} {hash}\n")).collect();
+    let names = project.names("services");
+    let lines: Vec<_> = names.into_iter().map(|name| format!("{name} {}\n", project.hash(name))).collect();
     assert_eq!(lines.concat(), fs::read_to_string(folder.join("expected")).unwrap());
 }

@@ -98,7 +98,9 @@ impl Cursor<'_> {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        if let Some(behind) = self.rest.strip_prefix("export").filter(|behind| behind.starts_with([' ', '\t'])) {
+        if let Some(behind) =
+            self.rest.strip_prefix("export").filter(|behind| behind.starts_with([' ', '\t']))
+        {
             let blank = behind.len() - behind.trim_start_matches([' ', '\t']).len();
             self.skip("export".len() + blank);
         }
@@ -148,7 +150,8 @@ impl Cursor<'_> {
     fn bare(&mut self) -> String {
         let end = self.rest.find('\n').unwrap_or(self.rest.len());
         let line = &self.rest[..end];
-        let comment = line.find(" #").or_else(|| line.find("\t#")).or_else(|| line.starts_with('#').then_some(0));
+        let comment =
+            line.find(" #").or_else(|| line.find("\t#")).or_else(|| line.starts_with('#').then_some(0));
         let value = line[..comment.unwrap_or(line.len())].trim().to_owned();
         self.skip(end);
         value

@@ -88,13 +88,23 @@ pub(crate) fn variables(text: &str) -> Vec<Variable> {
         while let Some(at) = rest.find('$') {
             rest = &rest[at + 1..];
             let piece = piece(rest);
-            let plain = |name: &str| Variable { name: name.to_owned(), default: None, alternate: None, required: false };
+            let plain = |name: &str| Variable {
+                name: name.to_owned(),
+                default: None,
+                alternate: None,
+                required: false,
+            };
             match &piece {
                 Piece::Plain(name) => found.push(plain(name)),
                 Piece::Braced { name, operator, word, .. } => {
                     let word_for = |wanted: char| operator.ends_with(wanted).then(|| (*word).to_owned());
                     let required = operator.ends_with('?');
-                    found.push(Variable { default: word_for('-'), alternate: word_for('+'), required, ..plain(name) });
+                    found.push(Variable {
+                        default: word_for('-'),
+                        alternate: word_for('+'),
+                        required,
+                        ..plain(name)
+                    });
                     if depth < DEEPEST {
                         pending.push((word, depth + 1));
                     }
@@ -114,7 +124,12 @@ enum Piece<'t> {
     Literal,
     Malformed,
     Plain(&'t str),
-    Braced { name: &'t str, operator: &'t str, word: &'t str, length: usize },
+    Braced {
+        name: &'t str,
+        operator: &'t str,
+        word: &'t str,
+        length: usize,
+    },
 }
 
 impl Piece<'_> {
@@ -233,7 +248,10 @@ mod tests {
         let required = |words: &str| Err(Unexpandable::Required { name: "ZZ".into(), words: words.into() });
         assert_eq!(filled("${ZZ?}"), required(""));
         assert_eq!(filled("${ZZ:?a ${A} b}"), required("a plain b"));
-        assert_eq!(filled("${F:?empty}"), Err(Unexpandable::Required { name: "F".into(), words: "empty".into() }));
+        assert_eq!(
+            filled("${F:?empty}"),
+            Err(Unexpandable::Required { name: "F".into(), words: "empty".into() })
+        );
     }
 
     #[test]

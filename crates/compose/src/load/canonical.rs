@@ -224,7 +224,9 @@ fn volumes(node: &mut Node, strict: bool) -> Result<(), Mistake> {
                 }
                 Err(_) => {}
             }
-        } else if let Some(bind) = volume.as_map_mut().and_then(|map| map.get_mut("bind")).and_then(Node::as_map_mut) {
+        } else if let Some(bind) =
+            volume.as_map_mut().and_then(|map| map.get_mut("bind")).and_then(Node::as_map_mut)
+        {
             default_to(bind, "create_host_path", Value::Bool(true), &here);
         }
     }
@@ -236,7 +238,8 @@ fn mounts(node: &mut Node, folder: Option<&str>) {
     for mount in mounts {
         *mount = keyed(mount, "source");
         let here = mount.clone();
-        if let (Some(folder), Some(source), Some(map)) = (folder, here.text_at("source"), mount.as_map_mut()) {
+        if let (Some(folder), Some(source), Some(map)) = (folder, here.text_at("source"), mount.as_map_mut())
+        {
             default_to(map, "target", Value::Text(format!("{folder}{source}")), &here);
         }
     }

@@ -12,7 +12,13 @@ pub(super) fn check(tree: &Node) -> Result<(), Mistake> {
     let nothing = Map::new();
     let part = |top: &str| tree.get(top).and_then(Node::as_map).unwrap_or(&nothing);
     let services = part("services");
-    let project = Project { services, networks: part("networks"), volumes: part("volumes"), secrets: part("secrets"), configs: part("configs") };
+    let project = Project {
+        services,
+        networks: part("networks"),
+        volumes: part("volumes"),
+        secrets: part("secrets"),
+        configs: part("configs"),
+    };
     let mut names = BTreeMap::new();
     for (name, service) in services {
         project.service(name, service)?;
@@ -54,13 +60,19 @@ impl Project<'_> {
         if let Some(build) = service.get("build")
             && let (Some(_), Some(inline)) = (build.get("dockerfile"), build.get("dockerfile_inline"))
         {
-            return Err(invalid(inline.key, format!("service {name:?} declares mutually exclusive dockerfile and dockerfile_inline")));
+            return Err(invalid(
+                inline.key,
+                format!("service {name:?} declares mutually exclusive dockerfile and dockerfile_inline"),
+            ));
         }
         if let (Some(mode), Some(networks)) = (service.get("network_mode"), service.get("networks"))
             && !mode.is_null()
             && networks.as_map().is_some_and(|map| !map.is_empty())
         {
-            return Err(invalid(mode.key, format!("service {name} declares mutually exclusive `network_mode` and `networks`")));
+            return Err(invalid(
+                mode.key,
+                format!("service {name} declares mutually exclusive `network_mode` and `networks`"),
+            ));
         }
         self.references(name, service)?;
         self.dependencies(name, service)
@@ -98,7 +110,8 @@ impl Project<'_> {
         for (other, node) in depends_on.into_iter().flatten() {
             let required = node.get("required").is_none_or(|node| node.value != Value::Bool(false));
             if required && !self.services.contains_key(other) {
-                let mistake = invalid(place(node), format!("service {name:?} depends on undefined service {other:?}"));
+                let mistake =
+                    invalid(place(node), format!("service {name:?} depends on undefined service {other:?}"));
                 return Err(meant(mistake, other, self.services));
             }
         }
@@ -114,7 +127,12 @@ impl Project<'_> {
         Ok(())
     }
 
-    fn visit<'p>(&'p self, name: &'p str, way: &mut Vec<&'p str>, done: &mut BTreeMap<&'p str, bool>) -> Result<(), Mistake> {
+    fn visit<'p>(
+        &'p self,
+        name: &'p str,
+        way: &mut Vec<&'p str>,
+        done: &mut BTreeMap<&'p str, bool>,
+    ) -> Result<(), Mistake> {
         if done.contains_key(name) {
             return Ok(());
         }
@@ -123,7 +141,12 @@ impl Project<'_> {
             let mut steps = way[first..].to_vec();
             steps.push(name);
             let last = steps[steps.len() - 2];
-            let at = self.services.get(last).and_then(|node| node.get("depends_on")?.get(name)).map(place).unwrap_or_default();
+            let at = self
+                .services
+                .get(last)
+                .and_then(|node| node.get("depends_on")?.get(name))
+                .map(place)
+                .unwrap_or_default();
             return Err(Mistake::new(at, format!("dependency cycle detected: {}", steps.join(" -> "))));
         }
         way.push(name);
@@ -170,12 +193,14 @@ fn container_name<'t>(
     };
     let replicas = service.get("deploy").and_then(|deploy| deploy.get("replicas"));
     if count(service.get("scale")) > 1 || count(replicas) > 1 {
-        let what = format!("services.scale: can't set container_name and {name} as container name must be unique");
+        let what =
+            format!("services.scale: can't set container_name and {name} as container name must be unique");
         return Err(invalid(node.at, what));
     }
     match names.insert(text, name) {
         Some(other) => {
-            let what = format!("services.{name}: container name {text:?} is already in use by \"services.{other}\"");
+            let what =
+                format!("services.{name}: container name {text:?} is already in use by \"services.{other}\"");
             Err(invalid(node.at, what))
         }
         None => Ok(()),
@@ -208,7 +233,8 @@ fn published<'t>(
         if let Some(other) = ports.insert(key, name)
             && other != name
         {
-            let what = format!("services.{name}.ports: port {published} is already published by service {other:?}");
+            let what =
+                format!("services.{name}.ports: port {published} is already published by service {other:?}");
             return Err(invalid(port.at, what).hint("publish one of the two at another port"));
         }
     }
@@ -222,14 +248,20 @@ fn pools(name: &str, network: &Node) -> Result<(), Mistake> {
             if let Some(node) = pool.get(key)
                 && !node.as_text().is_some_and(is_subnet)
             {
-                let what = format!("networks.{name}.ipam.config: {key} {:?} is no subnet", node.scalar().unwrap_or_default());
+                let what = format!(
+                    "networks.{name}.ipam.config: {key} {:?} is no subnet",
+                    node.scalar().unwrap_or_default()
+                );
                 return Err(invalid(node.at, what).hint("a subnet is an address and a length, like 10.5.0.0/16; each part of an address is at most 255"));
             }
         }
         if let Some(node) = pool.get("gateway")
             && !node.as_text().is_some_and(|text| text.parse::<IpAddr>().is_ok())
         {
-            let what = format!("networks.{name}.ipam.config: gateway {:?} is no address", node.scalar().unwrap_or_default());
+            let what = format!(
+                "networks.{name}.ipam.config: gateway {:?} is no address",
+                node.scalar().unwrap_or_default()
+            );
             return Err(invalid(node.at, what));
         }
     }
@@ -243,11 +275,19 @@ fn is_subnet(text: &str) -> bool {
 }
 
 fn source(top: &str, name: &str, node: &Node) -> Result<(), Mistake> {
-    let has = |key: &&str| node.get(key).is_some_and(|node| !node.is_null() && node.value != Value::Bool(false));
-    let said: Vec<_> = ["file", "environment", "content", "external", "driver"].iter().filter(|key| has(key)).copied().collect();
+    let has =
+        |key: &&str| node.get(key).is_some_and(|node| !node.is_null() && node.value != Value::Bool(false));
+    let said: Vec<_> = ["file", "environment", "content", "external", "driver"]
+        .iter()
+        .filter(|key| has(key))
+        .copied()
+        .collect();
     let at = place(node);
     match said.as_slice() {
-        [] => Err(invalid(at, format!("{top}.{name}: one of file, environment, content or external must be set"))),
+        [] => Err(invalid(
+            at,
+            format!("{top}.{name}: one of file, environment, content or external must be set"),
+        )),
         [_] => Ok(()),
         several => {
             let what = format!("{top}.{name}: {} attributes are mutually exclusive", several.join("|"));

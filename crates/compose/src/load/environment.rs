@@ -7,7 +7,11 @@ use crate::error::Mistake;
 use crate::yaml::{Map, Node, Value};
 
 /// Resolves the variables of all services.
-pub(super) fn resolve(tree: &mut Node, environment: &Environment, warnings: &mut Warnings) -> Result<(), Mistake> {
+pub(super) fn resolve(
+    tree: &mut Node,
+    environment: &Environment,
+    warnings: &mut Warnings,
+) -> Result<(), Mistake> {
     let services = tree.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut);
     for service in services.into_iter().flat_map(|map| map.values_mut()).filter_map(Node::as_map_mut) {
         variables(service, environment, warnings)?;
@@ -109,8 +113,11 @@ fn labels(service: &mut Map, warnings: &mut Warnings) -> Result<(), Mistake> {
         let path = file.as_text().unwrap_or_default();
         let text = read(path, file)?;
         let found = entries(Path::new(path), &text, &mut |_| None, warnings);
-        let found = found.map_err(|error| Mistake::new(file.at, format!("failed to read {path}: {error}")))?;
-        all.extend(found.into_iter().map(|entry| (entry.name, Node::text(entry.value.unwrap_or_default(), file.at))));
+        let found =
+            found.map_err(|error| Mistake::new(file.at, format!("failed to read {path}: {error}")))?;
+        all.extend(
+            found.into_iter().map(|entry| (entry.name, Node::text(entry.value.unwrap_or_default(), file.at))),
+        );
     }
     if let Some(own) = service.get("labels") {
         all.extend(as_map(own));

@@ -13,7 +13,12 @@ const DEEPEST: usize = 50;
 
 impl Loader {
     /// Extends all services of a document.
-    pub(super) fn extend_services(&mut self, document: &mut Node, path: &Path, directory: &Path) -> Result<(), Error> {
+    pub(super) fn extend_services(
+        &mut self,
+        document: &mut Node,
+        path: &Path,
+        directory: &Path,
+    ) -> Result<(), Error> {
         let Some(services) = document.get("services").and_then(Node::as_map).cloned() else { return Ok(()) };
         if !services.values().any(|service| service.get("extends").is_some_and(|node| !node.is_null())) {
             return Ok(());
@@ -30,10 +35,18 @@ impl Loader {
     }
 
     /// One service with all that it extends.
-    fn extended(&mut self, name: &str, services: &Map, path: &Path, way: &mut Way<'_>) -> Result<Node, Error> {
+    fn extended(
+        &mut self,
+        name: &str,
+        services: &Map,
+        path: &Path,
+        way: &mut Way<'_>,
+    ) -> Result<Node, Error> {
         let mut service = services.get(name).cloned().unwrap_or_else(merge::empty);
         let Some(map) = service.as_map_mut() else { return Ok(service) };
-        let Some(extends) = map.shift_remove("extends").filter(|node| !node.is_null()) else { return Ok(service) };
+        let Some(extends) = map.shift_remove("extends").filter(|node| !node.is_null()) else {
+            return Ok(service);
+        };
         let base = extends.as_text().or_else(|| extends.text_at("service")).unwrap_or_default().to_owned();
         let file = extends.text_at("file").map(|file| absolute(Path::new(file), way.folder(path)));
         way.enter(path, name, extends.at).map_err(|mistake| mistake.in_files(&self.sources))?;
@@ -60,7 +73,9 @@ impl Loader {
         let text = self.parse(file).map_err(|error| match error {
             Error::Read { source, .. } => {
                 let what = format!("cannot read {}: {source}", file.display());
-                Mistake::new(at, what).hint("a file is looked for beside the one that extends").in_files(&self.sources)
+                Mistake::new(at, what)
+                    .hint("a file is looked for beside the one that extends")
+                    .in_files(&self.sources)
             }
             error => error,
         })?;
@@ -82,7 +97,8 @@ impl Loader {
         if services.contains_key(base) {
             return Ok(());
         }
-        let what = format!("cannot extend service {name:?} in {}: service {base:?} not found", path.display());
+        let what =
+            format!("cannot extend service {name:?} in {}: service {base:?} not found", path.display());
         let mistake = Mistake::new(at, what);
         let near = crate::schema::nearest(base, services.keys().map(String::as_str));
         let mistake = match near {

@@ -6,8 +6,12 @@ use crate::Error;
 use crate::env::{Environment, Warnings};
 
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
-const OVERRIDES: [&str; 4] =
-    ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
 
 /// What the caller says of a project.
 #[derive(Debug, Clone)]
@@ -45,7 +49,13 @@ pub struct Switches {
 
 impl Default for Switches {
     fn default() -> Self {
-        Self { interpolate: true, normalize: true, resolve_paths: true, resolve_environment: true, consistency: true }
+        Self {
+            interpolate: true,
+            normalize: true,
+            resolve_paths: true,
+            resolve_environment: true,
+            consistency: true,
+        }
     }
 }
 
@@ -65,7 +75,8 @@ pub(super) fn find(options: &Options, warnings: &mut Warnings) -> Result<Found, 
     add_env_files(options, &early, &mut environment, warnings)?;
     let mut files: Vec<_> = options.files.clone();
     if files.is_empty() {
-        let separator = environment.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or(":");
+        let separator =
+            environment.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or(":");
         let listed = environment.get("COMPOSE_FILE").unwrap_or_default();
         files = listed.split(separator).filter(|path| !path.is_empty()).map(PathBuf::from).collect();
     }
@@ -79,7 +90,8 @@ pub(super) fn find(options: &Options, warnings: &mut Warnings) -> Result<Found, 
         environment = options.environment.clone();
         add_env_files(options, &directory, &mut environment, warnings)?;
     }
-    let variable = || environment.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()).map(str::to_owned);
+    let variable =
+        || environment.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()).map(str::to_owned);
     let name = options.name.clone().or_else(variable);
     Ok(Found { files, directory, name, environment })
 }

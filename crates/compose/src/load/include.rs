@@ -34,7 +34,10 @@ impl Loader {
         let refuse = |loader: &Self, what: String| Mistake::new(entry.at, what).in_files(&loader.sources);
         let Some(first) = paths.first() else { return Err(refuse(self, "include needs a path".to_owned())) };
         if self.depth >= DEEPEST {
-            return Err(refuse(self, format!("include cycle detected: {} leads back to itself", first.display())));
+            return Err(refuse(
+                self,
+                format!("include cycle detected: {} leads back to itself", first.display()),
+            ));
         }
         let folder = match entry.text_at("project_directory") {
             Some(given) => absolute(Path::new(given), directory),

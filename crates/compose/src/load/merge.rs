@@ -38,7 +38,10 @@ fn rule(path: &[String]) -> Rule {
         ("services", ["command" | "entrypoint"] | ["healthcheck", "test"] | ["ulimits", _]) => Rule::Replace,
         (
             "services",
-            ["annotations" | "dns" | "dns_opt" | "dns_search" | "env_file" | "environment" | "label_file" | "labels" | "sysctls" | "tmpfs" | "extra_hosts"]
+            [
+                "annotations" | "dns" | "dns_opt" | "dns_search" | "env_file" | "environment" | "label_file"
+                | "labels" | "sysctls" | "tmpfs" | "extra_hosts",
+            ]
             | ["build", "args" | "additional_contexts" | "labels" | "extra_hosts"]
             | ["deploy", "labels"]
             | ["volumes", _, "volume", "labels"],
@@ -155,7 +158,8 @@ fn pools(base: &mut Node, over: Node, path: &mut Vec<String>) -> Result<(), Mist
     let (Value::List(before), Value::List(now)) = (&mut base.value, over.value) else { return Ok(()) };
     for pool in now {
         let subnet = pool.text_at("subnet").map(str::to_owned);
-        match before.iter_mut().find(|other| subnet.is_some() && other.text_at("subnet") == subnet.as_deref()) {
+        match before.iter_mut().find(|other| subnet.is_some() && other.text_at("subnet") == subnet.as_deref())
+        {
             Some(other) => {
                 path.push("[]".to_owned());
                 together(other, pool, path)?;

@@ -22,10 +22,12 @@ mod short;
 mod unique;
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
+pub(crate) use consistency::check_ports;
 pub use files::{Options, Switches};
+pub use short::published as ports;
 pub(crate) use short::split_words;
 
 use crate::Error;
@@ -57,18 +59,25 @@ pub struct Loaded {
     pub disabled: Disabled,
 }
 
-/// Reads a file of a stranger's: bounded, and text.
+/// Reads a file of a stranger's, which is a text.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
+    let not_text =
+        |e| Error::Read { path: path.to_owned(), source: std::io::Error::new(ErrorKind::InvalidData, e) };
+    String::from_utf8(read_bytes(path)?).map_err(not_text)
+}
+
+/// Reads a file of a stranger's: bounded. `-` is standard input.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
     let fail = |source| Error::Read { path: path.to_owned(), source };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = match path == Path::new("-") {
         true => Box::new(std::io::stdin()) as Box<dyn std::io::Read>,
         false => Box::new(File::open(path).map_err(fail)?),
     };
-    file.take(LONGEST + 1).read_to_string(&mut text).map_err(fail)?;
-    match text.len() as u64 > LONGEST {
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(fail)?;
+    match bytes.len() as u64 > LONGEST {
         true => Err(Error::TooLarge { path: path.to_owned(), limit: LONGEST }),
-        false => Ok(text),
+        false => Ok(bytes),
     }
 }
 
@@ -130,7 +139,11 @@ impl Loader {
         let documents = yaml::parse(self.sources.text(id), id).map_err(|trouble| {
             let tab = self.sources.place(trouble.at).is_some_and(|place| place.text.contains('\t'));
             let mistake = Mistake::new(trouble.at, format!("yaml: {}", trouble.what));
-            let mistake = if tab { mistake.hint("YAML is indented with spaces; there is a tab in this line") } else { mistake };
+            let mistake = if tab {
+                mistake.hint("YAML is indented with spaces; there is a tab in this line")
+            } else {
+                mistake
+            };
             mistake.in_files(&self.sources)
         })?;
         let mut right = Vec::new();
@@ -147,14 +160,23 @@ impl Loader {
         Ok(Text { path: path.to_owned(), documents: right })
     }
 
-    fn project_name(&mut self, given: Option<String>, texts: &[Text], directory: &Path) -> Result<String, Error> {
+    fn project_name(
+        &mut self,
+        given: Option<String>,
+        texts: &[Text],
+        directory: &Path,
+    ) -> Result<String, Error> {
         if let Some(name) = given {
             return match is_project_name(&name) {
                 true => Ok(name),
                 false => Err(Error::Project(bad_name(&name))),
             };
         }
-        let named = texts.iter().flat_map(|text| &text.documents).filter_map(|document| document.get("name")).next_back();
+        let named = texts
+            .iter()
+            .flat_map(|text| &text.documents)
+            .filter_map(|document| document.get("name"))
+            .next_back();
         if let Some(node) = named {
             let mut node = node.clone();
             self.fill_in(&mut node, "name")?;
@@ -235,7 +257,9 @@ impl Loader {
             return Ok(());
         }
         let filled = interpolate::fill_in(node, path, &self.environment, &mut self.warnings);
-        filled.and_then(|()| if path.is_empty() { schema::cast(node) } else { Ok(()) }).map_err(|mistake| mistake.in_files(&self.sources))
+        filled
+            .and_then(|()| if path.is_empty() { schema::cast(node) } else { Ok(()) })
+            .map_err(|mistake| mistake.in_files(&self.sources))
     }
 }
 
@@ -268,6 +292,7 @@ fn bad_name(name: &str) -> String {
 /// A name as a project can have it.
 fn normal_name(text: &str) -> String {
     let letters = text.to_lowercase();
-    let letters = letters.chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'));
+    let letters =
+        letters.chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'));
     letters.collect::<String>().trim_start_matches(['_', '-']).to_owned()
 }

@@ -18,7 +18,8 @@ pub(super) fn normalize(tree: &mut Node, project: &str, environment: &Environmen
             dependencies(service);
         }
     }
-    let uses_default = |service: &Node| service.get("networks").is_some_and(|networks| networks.get("default").is_some());
+    let uses_default =
+        |service: &Node| service.get("networks").is_some_and(|networks| networks.get("default").is_some());
     if below(root, "services").any(|service| uses_default(service)) {
         let networks = root.entry("networks".to_owned()).or_insert_with(empty);
         if networks.is_null() {
@@ -43,7 +44,8 @@ fn below<'m>(root: &'m mut Map, top: &str) -> impl Iterator<Item = &'m mut Node>
 /// A service without networks is in the default one.
 fn networks(service: &mut Map) {
     let has = |key: &str| service.get(key).is_some_and(|node| !node.is_null());
-    let none = service.get("networks").is_none_or(|node| node.is_null() || node.as_map().is_some_and(Map::is_empty));
+    let none =
+        service.get("networks").is_none_or(|node| node.is_null() || node.as_map().is_some_and(Map::is_empty));
     if none && !has("network_mode") && !has("provider") {
         let mut map = Map::new();
         map.insert("default".to_owned(), Node::new(Value::Null, At::default()));

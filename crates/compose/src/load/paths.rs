@@ -95,7 +95,18 @@ impl From<'_> {
 
     /// A folder, unless it lies elsewhere.
     fn context(&self, text: &str) -> String {
-        let schemes = ["http://", "https://", "git://", "ssh://", "git@", "github.com/", "docker-image://", "oci-layout://", "service:", "target:"];
+        let schemes = [
+            "http://",
+            "https://",
+            "git://",
+            "ssh://",
+            "git@",
+            "github.com/",
+            "docker-image://",
+            "oci-layout://",
+            "service:",
+            "target:",
+        ];
         match schemes.iter().any(|scheme| text.starts_with(scheme)) || text.contains("://") {
             true => text.to_owned(),
             false => self.path(text),

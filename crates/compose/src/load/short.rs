@@ -48,7 +48,9 @@ pub(super) fn ports(spec: &str) -> Result<Vec<Node>, String> {
         && count(publisheds) != count(targets)
     {
         if count(targets) > 0 {
-            return Err(format!("Invalid ranges specified for container and host Ports: {target} and {published}"));
+            return Err(format!(
+                "Invalid ranges specified for container and host Ports: {target} and {published}"
+            ));
         }
         return Ok(vec![one(targets.0, Some(published.to_owned()))]);
     }
@@ -61,6 +63,16 @@ pub(super) fn ports(spec: &str) -> Result<Vec<Node>, String> {
     // docker sorts them as texts.
     ports.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(ports.into_iter().map(|(_, port)| port).collect())
+}
+
+/// A short form in its parts: the container's port, the protocol, the host's address and port.
+pub fn published(spec: &str) -> Result<Vec<(i64, String, String, String)>, String> {
+    let part = |port: &Node, key: &str| port.get(key).and_then(Node::scalar).unwrap_or_default();
+    let parts = |port: Node| {
+        let target = part(&port, "target").parse().unwrap_or_default();
+        (target, part(&port, "protocol"), part(&port, "host_ip"), part(&port, "published"))
+    };
+    Ok(ports(spec)?.into_iter().map(parts).collect())
 }
 
 fn split_port(spec: &str) -> Result<(&str, &str, &str), String> {

@@ -48,9 +48,7 @@ fn join(path: &str, name: &str) -> String {
 fn convert(to: &str, text: &str) -> Result<Option<Value>, String> {
     Ok(Some(match to {
         "boolean" => Value::Bool(truth(text).ok_or_else(|| format!("invalid boolean: {text}"))?),
-        "int" | "int64" => {
-            Value::Int(text.parse().map_err(|_| format!("parsing {text:?}: invalid syntax"))?)
-        }
+        "int" | "int64" => Value::Int(text.parse().map_err(|_| format!("parsing {text:?}: invalid syntax"))?),
         "float" | "float32" => {
             let number: f64 = text.parse().map_err(|_| format!("parsing {text:?}: invalid syntax"))?;
             Value::Float(number)

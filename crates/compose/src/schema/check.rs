@@ -57,14 +57,18 @@ fn mapping(node: &Node, map: &Map, key: &Key, path: &mut Path) -> Result<(), Mis
             continue;
         }
         match key.find(name) {
-            Some(found) if is_name_right(key, name, path) => path.within(name, |path| value(below, found, path))?,
+            Some(found) if is_name_right(key, name, path) => {
+                path.within(name, |path| value(below, found, path))?
+            }
             _ => return Err(unknown(name, below, key, path)),
         }
     }
     let needed = key.must.strip_prefix('!').unwrap_or_default();
     for name in needed.split(',').filter(|name| !name.is_empty()) {
         if !map.contains_key(name) {
-            return Err(path.says(node.at, format_args!("is missing {name}")).hint(format!("add the key {name}")));
+            return Err(path
+                .says(node.at, format_args!("is missing {name}"))
+                .hint(format!("add the key {name}")));
         }
     }
     Ok(())
@@ -140,7 +144,10 @@ fn must(node: &Node, key: &Key, path: &Path) -> Result<(), Mistake> {
         ("~", Value::Text(text)) => {
             let (right, pattern) = match rest {
                 "name" => (is_container_name(text), "[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
-                _ => (is_pull_policy(text), "always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+"),
+                _ => (
+                    is_pull_policy(text),
+                    "always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+",
+                ),
             };
             if !right {
                 return Err(path.says(node.at, format_args!("'{text}' does not match pattern '{pattern}'")));

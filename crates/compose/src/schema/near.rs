@@ -4,7 +4,11 @@
 pub(crate) fn nearest<'w>(typed: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     // A word of two letters is near to every other one.
     let limit = (typed.chars().count() / 3).min(3);
-    known.map(|word| (distance(typed, word), word)).filter(|(far, _)| *far <= limit).min().map(|(_, word)| word)
+    known
+        .map(|word| (distance(typed, word), word))
+        .filter(|(far, _)| *far <= limit)
+        .min()
+        .map(|(_, word)| word)
 }
 
 /// How many letters are to be changed, added, left out or swapped.

@@ -10,7 +10,8 @@ use super::{Kind, Struct, natural};
 /// Brings a value into its shape; none if it says nothing.
 pub(crate) fn shape(node: &Node, kind: &Kind, path: &str) -> Result<Option<Node>, Mistake> {
     let wrong = |what: String| Mistake::new(node.at, format!("{path}: {what}"));
-    let scalar = || node.scalar().ok_or_else(|| wrong(format!("a single value is expected, not {}", node.kind())));
+    let scalar =
+        || node.scalar().ok_or_else(|| wrong(format!("a single value is expected, not {}", node.kind())));
     let keep = |value: Value| Ok(Some(node.with(value)));
     // A key without a value is as if it weren't there, but where nothing is something.
     if node.is_null() && !matches!(kind, Kind::Any) {
@@ -60,7 +61,8 @@ pub(crate) fn shape(node: &Node, kind: &Kind, path: &str) -> Result<Option<Node>
         Kind::Mode => {
             let mode = match &node.value {
                 Value::Int(mode) => *mode,
-                _ => i64::from_str_radix(&scalar()?, 8).map_err(|_| wrong("a mode is written in octal digits".to_owned()))?,
+                _ => i64::from_str_radix(&scalar()?, 8)
+                    .map_err(|_| wrong("a mode is written in octal digits".to_owned()))?,
             };
             keep(Value::Text(format!("0{mode:o}")))
         }
@@ -83,15 +85,20 @@ pub(crate) fn shape(node: &Node, kind: &Kind, path: &str) -> Result<Option<Node>
         Kind::Command => match &node.value {
             Value::Text(line) => {
                 let words = split_words(line).ok_or_else(|| {
-                    wrong("invalid command line string".to_owned()).hint("a quote isn't closed, or a backslash is the last character")
+                    wrong("invalid command line string".to_owned())
+                        .hint("a quote isn't closed, or a backslash is the last character")
                 })?;
                 keep(Value::List(words.into_iter().map(|word| Node::text(word, node.at)).collect()))
             }
-            _ => keep(Value::List(texts(node).ok_or_else(|| wrong("a list of words is expected".to_owned()))?)),
+            _ => {
+                keep(Value::List(texts(node).ok_or_else(|| wrong("a list of words is expected".to_owned()))?))
+            }
         },
         Kind::Test => {
             let list = match &node.value {
-                Value::Text(line) => vec![Node::text("CMD-SHELL", node.at), Node::text(line.clone(), node.at)],
+                Value::Text(line) => {
+                    vec![Node::text("CMD-SHELL", node.at), Node::text(line.clone(), node.at)]
+                }
                 _ => texts(node).unwrap_or_default(),
             };
             match list.first().and_then(Node::as_text) {
@@ -101,7 +108,9 @@ pub(crate) fn shape(node: &Node, kind: &Kind, path: &str) -> Result<Option<Node>
             }
         }
         Kind::Hosts => hosts(node).map_err(wrong).map(|list| Some(node.with(Value::List(list)))),
-        Kind::Ulimit => ulimit(node).map(Some).ok_or_else(|| wrong("a number, or soft and hard, are expected".to_owned())),
+        Kind::Ulimit => {
+            ulimit(node).map(Some).ok_or_else(|| wrong("a number, or soft and hard, are expected".to_owned()))
+        }
         Kind::Ssh => {
             let mut list = Vec::new();
             for (name, node) in node.as_map().into_iter().flatten() {
@@ -214,7 +223,9 @@ fn named(node: &Node, nothing_stays: bool) -> Map {
         None => Value::Text(String::new()),
     };
     match &node.value {
-        Value::Map(given) => map.extend(given.iter().map(|(name, node)| (name.clone(), node.with(text(node))))),
+        Value::Map(given) => {
+            map.extend(given.iter().map(|(name, node)| (name.clone(), node.with(text(node)))))
+        }
         Value::List(list) => {
             for item in list {
                 let line = item.scalar().unwrap_or_default();
@@ -322,7 +333,8 @@ pub fn duration(text: &str) -> Result<i64, String> {
 
 /// A duration as Go writes it: `1m30s`, `500ms`, `1h0m0s`.
 fn span_text(nanoseconds: i64) -> String {
-    let (sign, n) = if nanoseconds < 0 { ("-", nanoseconds.unsigned_abs()) } else { ("", nanoseconds.unsigned_abs()) };
+    let (sign, n) =
+        if nanoseconds < 0 { ("-", nanoseconds.unsigned_abs()) } else { ("", nanoseconds.unsigned_abs()) };
     let fraction = |whole: u64, rest: u64, digits: usize| {
         let text = format!("{whole}.{rest:0digits$}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -357,7 +369,15 @@ mod tests {
         assert_eq!(bytes("-1"), Ok(-1));
         assert_eq!(bytes("1x"), Err("invalid suffix: 'x'".into()));
         let again = |text: &str| span_text(duration(text).unwrap());
-        let table = [("90s", "1m30s"), ("1h", "1h0m0s"), ("500ms", "500ms"), ("1d", "24h0m0s"), ("1.5s", "1.5s"), ("0", "0s"), ("10us", "10µs")];
+        let table = [
+            ("90s", "1m30s"),
+            ("1h", "1h0m0s"),
+            ("500ms", "500ms"),
+            ("1d", "24h0m0s"),
+            ("1.5s", "1.5s"),
+            ("0", "0s"),
+            ("10us", "10µs"),
+        ];
         for (text, written) in table {
             assert_eq!(again(text), written);
         }

@@ -1,7 +1,10 @@
 //! The fields of everything in a project, in the order in which docker's client writes them.
 
 use super::{Kind, Struct};
-use Kind::{Always, Any, Bytes, Command, Flag, Hosts, Labels, List, Lists, Map, Maybe, MaybeSpan, MaybeWhole, Mode, Number, Span, Ssh, Test, Text, Texts, Ulimit, Variables, Whole};
+use Kind::{
+    Always, Any, Bytes, Command, Flag, Hosts, Labels, List, Lists, Map, Maybe, MaybeSpan, MaybeWhole, Mode,
+    Number, Span, Ssh, Test, Text, Texts, Ulimit, Variables, Whole,
+};
 
 /// A project.
 pub(crate) static PROJECT: Struct = Struct {
@@ -224,7 +227,13 @@ static RESOURCE: Struct = Struct {
 static GENERIC: Struct = Struct { fields: &[("discrete_resource_spec", Kind::Struct(&DISCRETE))] };
 static DISCRETE: Struct = Struct { fields: &[("kind", Text), ("value", Whole)] };
 static DEVICE_REQUEST: Struct = Struct {
-    fields: &[("capabilities", Texts), ("driver", Text), ("count", Whole), ("device_ids", Texts), ("options", Labels)],
+    fields: &[
+        ("capabilities", Texts),
+        ("driver", Text),
+        ("count", Whole),
+        ("device_ids", Texts),
+        ("options", Labels),
+    ],
 };
 static RESTART: Struct = Struct {
     fields: &[("condition", Text), ("delay", MaybeSpan), ("max_attempts", MaybeWhole), ("window", MaybeSpan)],
@@ -316,7 +325,13 @@ static IPAM: Struct = Struct { fields: &[("driver", Text), ("config", List(&Kind
 static POOL: Struct =
     Struct { fields: &[("subnet", Text), ("gateway", Text), ("ip_range", Text), ("aux_addresses", Labels)] };
 static VOLUME: Struct = Struct {
-    fields: &[("name", Text), ("driver", Text), ("driver_opts", Labels), ("external", Flag), ("labels", Labels)],
+    fields: &[
+        ("name", Text),
+        ("driver", Text),
+        ("driver_opts", Labels),
+        ("external", Flag),
+        ("labels", Labels),
+    ],
 };
 static FILE_OBJECT: Struct = Struct {
     fields: &[
@@ -331,9 +346,8 @@ static FILE_OBJECT: Struct = Struct {
         ("template_driver", Text),
     ],
 };
-static MODEL: Struct = Struct {
-    fields: &[("name", Text), ("model", Text), ("context_size", Whole), ("runtime_flags", Texts)],
-};
+static MODEL: Struct =
+    Struct { fields: &[("name", Text), ("model", Text), ("context_size", Whole), ("runtime_flags", Texts)] };
 
 /// What begins with `x-`.
 pub(super) const EXTENSION: Kind = Any;

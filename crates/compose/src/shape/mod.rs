@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-pub(crate) use convert::{shape, sorted};
 pub use convert::{bytes, duration};
+pub(crate) use convert::{shape, sorted};
 pub(crate) use fields::{PROJECT, SERVICE};
 pub(crate) use order::natural;
 
@@ -72,7 +72,9 @@ pub(crate) fn json(node: &Node, kind: &Kind) -> Json {
                 match (map.get(*name), kind) {
                     (Some(node), kind) => drop(object.insert((*name).to_owned(), json(node, kind))),
                     (None, Kind::Command) => drop(object.insert((*name).to_owned(), Json::Null)),
-                    (None, Kind::Always(_)) => drop(object.insert((*name).to_owned(), Json::Object(Default::default()))),
+                    (None, Kind::Always(_)) => {
+                        drop(object.insert((*name).to_owned(), Json::Object(Default::default())))
+                    }
                     _ => {}
                 }
             }

@@ -103,7 +103,10 @@ struct Style {
 
 fn scalar(out: &mut String, text: &str, indent: usize, key: bool) {
     let style = style(text);
-    let is_text = matches!(plain(text), Value::Text(_)) && !is_old_bool(text) && !is_sexagesimal(text) && !is_date(text);
+    let is_text = matches!(plain(text), Value::Text(_))
+        && !is_old_bool(text)
+        && !is_sexagesimal(text)
+        && !is_date(text);
     match (is_text, text.contains('\n')) {
         (true, false) if style.plain => out.push_str(text),
         (true, false) if style.single => {
@@ -127,7 +130,8 @@ fn style(text: &str) -> Style {
         indicator |= match letter {
             '#' if place > 0 => preceded,
             ':' => followed,
-            '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => place == 0,
+            '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@'
+            | '`' => place == 0,
             '?' | '-' => place == 0 && followed,
             _ => false,
         };
@@ -146,14 +150,29 @@ fn style(text: &str) -> Style {
 }
 
 fn is_printable(letter: char) -> bool {
-    matches!(letter, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..) && letter != '\u{feff}'
+    matches!(letter, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+        && letter != '\u{feff}'
 }
 
 /// What YAML 1.1 took for a truth.
 fn is_old_bool(text: &str) -> bool {
     matches!(
         text,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF"
+        "y" | "Y"
+            | "yes"
+            | "Yes"
+            | "YES"
+            | "on"
+            | "On"
+            | "ON"
+            | "n"
+            | "N"
+            | "no"
+            | "No"
+            | "NO"
+            | "off"
+            | "Off"
+            | "OFF"
     )
 }
 
@@ -181,7 +200,9 @@ fn is_date(text: &str) -> bool {
     let [year, month, day] = parts.as_slice() else { return false };
     let right = year.len() == 4 && [month, day].iter().all(|part| (1..=2).contains(&part.len()));
     let time = rest.trim_start_matches(['T', 't', ' ']);
-    right && parts.iter().all(|part| digits(part)) && (rest.is_empty() || time.starts_with(|c: char| c.is_ascii_digit()) && time.contains(':'))
+    right
+        && parts.iter().all(|part| digits(part))
+        && (rest.is_empty() || time.starts_with(|c: char| c.is_ascii_digit()) && time.contains(':'))
 }
 
 fn block(out: &mut String, text: &str, indent: usize) {

@@ -168,7 +168,10 @@ impl<'t> Reader<'t> {
             value.key = at;
             if let Some(earlier) = map.get(&name) {
                 let line = earlier.key.line;
-                return Err(Trouble { at, what: format!("mapping key {name:?} already defined at line {line}") });
+                return Err(Trouble {
+                    at,
+                    what: format!("mapping key {name:?} already defined at line {line}"),
+                });
             }
             map.insert(name, value);
         }
@@ -183,7 +186,8 @@ impl<'t> Reader<'t> {
 
     /// The mappings below a merge key.
     fn merged(&self, value: Node) -> Result<Vec<Map>, Trouble> {
-        let wrong = |at| Trouble { at, what: "map merge requires map or sequence of maps as the value".to_owned() };
+        let wrong =
+            |at| Trouble { at, what: "map merge requires map or sequence of maps as the value".to_owned() };
         match value.value {
             Value::Map(map) => Ok(vec![map]),
             Value::List(list) => {
@@ -220,7 +224,8 @@ impl<'t> Reader<'t> {
             Some(("!", "reset")) => Ok(Tag::Reset),
             Some(("!", "override")) => Ok(Tag::Override),
             Some((handle, suffix)) => {
-                let what = format!("the tag {handle}{suffix} means nothing here; there are !reset and !override");
+                let what =
+                    format!("the tag {handle}{suffix} means nothing here; there are !reset and !override");
                 Err(Trouble { at, what })
             }
         }
