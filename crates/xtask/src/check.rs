@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
+    ("build", &["diag", "oci"]),
     // stores and drivers
     ("distribution", &["content", "diag", "dial", "oci", "sys"]),
     ("reaper", &["sys"]),
