@@ -13,6 +13,7 @@
 //! | [`session`] | what a build asks of its client meanwhile |
 //! | [`progress`] | what a build tells while it goes on |
 //! | [`frontend`] | how a language becomes a graph, and what it may ask the engine |
+//! | [`solver`] | which step is done when, and by whom |
 //!
 //! This crate knows nothing of containers, layers or wire formats.
 
@@ -22,6 +23,7 @@ pub mod graph;
 pub mod progress;
 pub mod request;
 pub mod session;
+pub mod solver;
 
 use std::pin::Pin;
 
