@@ -13,6 +13,7 @@
 //! | [`session`] | what a build asks of its client meanwhile |
 //! | [`progress`] | what a build tells while it goes on |
 //! | [`frontend`] | how a language becomes a graph, and what it may ask the engine |
+//! | [`patterns`] | which paths are meant
 //! | [`solver`] | which step is done when, and by whom |
 //!
 //! This crate knows nothing of containers, layers or wire formats.
@@ -20,6 +21,7 @@
 mod error;
 pub mod frontend;
 pub mod graph;
+pub mod patterns;
 pub mod progress;
 pub mod request;
 pub mod session;
