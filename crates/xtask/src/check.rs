@@ -42,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
-    ("build", &["diag", "oci"]),
+    ("build", &["diag", "dockerfile", "oci"]),
     // stores and drivers
     ("distribution", &["content", "diag", "dial", "oci", "sys"]),
     ("reaper", &["sys"]),
@@ -53,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("state", &["diag", "oci", "sys"]),
     // ground
     ("dial", &[]),
+    ("dockerfile", &["diag"]),
     ("dns", &[]),
     ("serving", &[]),
     ("flags", &["diag"]),
@@ -68,7 +69,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &["testkit"]),
     (
         "e2e",
-        &["daemon", "distribution", "dns", "engine", "flags", "layers", "network", "oci", "shim", "testkit"],
+        &[
+            "daemon",
+            "distribution",
+            "dns",
+            "dockerfile",
+            "engine",
+            "flags",
+            "layers",
+            "network",
+            "oci",
+            "shim",
+            "testkit",
+        ],
     ),
     ("bench", &["network", "testkit"]),
 ];
