@@ -131,4 +131,9 @@ impl Matcher {
     pub fn may_except_below(&self, directory: &str) -> bool {
         self.patterns.iter().any(|pattern| pattern.exception && pattern.may_take_below(directory))
     }
+
+    /// Whether something below a directory that isn't taken could be.
+    pub fn may_match_below(&self, directory: &str) -> bool {
+        self.patterns.iter().any(|pattern| !pattern.exception && pattern.may_take_below(directory))
+    }
 }

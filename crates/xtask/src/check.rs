@@ -18,9 +18,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     // And `cp` packs and unpacks the very tars that the engine does.
     (
         "cli",
-        &["about", "client", "detach", "diag", "distribution", "flags", "layers", "oci", "registry", "sys"],
+        &[
+            "about",
+            "buildkit",
+            "client",
+            "detach",
+            "diag",
+            "distribution",
+            "flags",
+            "grpc",
+            "layers",
+            "oci",
+            "registry",
+            "sys",
+        ],
     ),
     ("client", &["diag", "dial", "sys"]),
+    // Both ends of one protocol: the words of `build` are what it carries.
+    ("buildkit", &["build", "diag", "dockerfile", "grpc"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
     ("api", &["about", "detach", "diag", "engine", "oci", "serving"]),
     ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving"]),
@@ -55,6 +70,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dial", &[]),
     ("dockerfile", &["diag"]),
     ("dns", &[]),
+    ("grpc", &[]),
     ("serving", &[]),
     ("flags", &["diag"]),
     ("oci", &["diag"]),
