@@ -29,6 +29,15 @@ pub enum Error {
     /// Our side: disk, kernel, database, registry.
     #[error("cannot {doing}")]
     Work { doing: String, class: Class, source: Box<dyn std::error::Error + Send + Sync> },
+    /// What a person wrote in a language can't be built.
+    #[error("{message}")]
+    Language {
+        message: String,
+        class: Class,
+        hint: Option<String>,
+        /// Where it was written.
+        positions: Vec<Position>,
+    },
     /// A step failed. Several builds may hear of the same failure.
     #[error("failed to solve: {0}")]
     Step(Box<Failed>),
@@ -55,7 +64,7 @@ impl Explain for Error {
             Self::Unsupported { .. } => Class::NotImplemented,
             Self::NotAllowed(_) => Class::Forbidden,
             Self::Exit { .. } | Self::Cancelled | Self::Session { .. } => Class::Internal,
-            Self::Work { class, .. } => *class,
+            Self::Work { class, .. } | Self::Language { class, .. } => *class,
             Self::Step(failed) => failed.source.class(),
         }
     }
@@ -63,7 +72,19 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Step(failed) => failed.source.hint(),
+            Self::Language { hint, .. } => hint.clone(),
             _ => None,
+        }
+    }
+}
+
+impl Error {
+    /// Where the cause was written, outermost first; nothing if no text is to blame.
+    pub fn positions(&self) -> &[Position] {
+        match self {
+            Self::Step(failed) => &failed.positions,
+            Self::Language { positions, .. } => positions,
+            _ => &[],
         }
     }
 }

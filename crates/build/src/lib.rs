@@ -21,6 +21,7 @@
 mod error;
 pub mod frontend;
 pub mod graph;
+pub mod lower;
 pub mod patterns;
 pub mod progress;
 pub mod request;

@@ -28,7 +28,7 @@ pub fn json(findings: &[Finding], failure: Option<&Failure>, name: &str, source:
     });
     let mut results = object!({
         "warnings": Value::Null,
-        "sources": [{ "fileName": name, "language": "Dockerfile", "definition": Value::Null, "data": source }],
+        "sources": [{ "filename": name, "data": source, "language": "Dockerfile" }],
     });
     if !findings.is_empty() {
         results["warnings"] = warnings.collect();
