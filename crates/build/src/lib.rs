@@ -30,7 +30,7 @@ pub mod solver;
 
 use std::pin::Pin;
 
-pub use error::Error;
+pub use error::{Error, Failed};
 
 /// What a trait's asynchronous method returns, so that the trait can be a `dyn`.
 pub type Job<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

@@ -1,5 +1,6 @@
 //! BuildKit's messages, under the names that its own sources call their packages by.
 
+pub use bollard_buildkit_proto::fsutil::types::Stat;
 pub use bollard_buildkit_proto::google::protobuf::{Any, Timestamp};
 pub use bollard_buildkit_proto::google::rpc::Status;
 pub use bollard_buildkit_proto::health;

@@ -35,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("client", &["diag", "dial", "sys"]),
     // Both ends of one protocol: the words of `build` are what it carries.
-    ("buildkit", &["build", "diag", "dockerfile", "grpc"]),
+    ("buildkit", &["build", "diag", "dockerfile", "grpc", "oci"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
     ("api", &["about", "detach", "diag", "engine", "oci", "serving"]),
     ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving"]),

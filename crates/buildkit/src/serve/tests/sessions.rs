@@ -15,14 +15,20 @@ use grpc::{Call, Service, Status};
 use http::{HeaderMap, HeaderName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-type Files = Arc<Mutex<BTreeMap<String, (Kind, Vec<u8>)>>>;
+pub(super) type Files = Arc<Mutex<BTreeMap<String, (Kind, Vec<u8>)>>>;
 
 /// Keeps what arrives.
 #[derive(Default)]
-struct Kept {
+pub(super) struct Kept {
     files: Files,
     names: BTreeMap<u32, String>,
     ended: Arc<Mutex<bool>>,
+}
+
+impl Kept {
+    pub(super) fn files(&self) -> Files {
+        self.files.clone()
+    }
 }
 
 impl Receive for Kept {
@@ -50,7 +56,7 @@ impl Receive for Kept {
     }
 }
 
-fn headers(session: &Session) -> HeaderMap {
+pub(super) fn headers(session: &Session) -> HeaderMap {
     let pair = |(name, value): (&str, String)| {
         (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap())
     };
@@ -85,7 +91,7 @@ async fn names(caller: &Caller, wanted: &Local) -> Vec<String> {
     files.keys().cloned().collect()
 }
 
-fn tree(top: &Path) {
+pub(super) fn tree(top: &Path) {
     std::fs::create_dir_all(top.join("a/b")).unwrap();
     std::fs::write(top.join("a/b/large"), vec![7; 300_000]).unwrap();
     std::fs::write(top.join("a/empty"), "").unwrap();
