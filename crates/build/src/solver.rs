@@ -126,6 +126,9 @@ impl<W: Worker> Solver<W> {
                 if let Some(failure) = &work.failure {
                     return Err(Error::Step(Box::new(failure.clone())));
                 }
+                if work.closed {
+                    return Err(Error::Cancelled);
+                }
                 if let Some(made) = work.steps.get(target).and_then(|step| step.made.as_ref()) {
                     let value = made.get(output.index as usize).cloned();
                     return value.map(Some).ok_or_else(|| Error::Invalid("a step made too little".into()));
@@ -134,6 +137,12 @@ impl<W: Worker> Solver<W> {
             // The sender lives as long as we do.
             let _ = changed.changed().await;
         }
+    }
+
+    /// Ends all that is under way; nothing begins any more.
+    pub fn end(&self) {
+        self.0.end("context canceled");
+        self.0.changed.send_modify(|count| *count += 1);
     }
 
     /// What was done so far.

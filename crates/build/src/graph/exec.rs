@@ -124,7 +124,7 @@ pub struct CacheMount {
 }
 
 /// What two steps do with one cache at the same time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Sharing {
     #[default]
     Shared,

@@ -187,6 +187,19 @@ impl File {
     }
 }
 
+impl Change {
+    /// When what it makes is said to have been made.
+    pub fn time(&self) -> Option<i64> {
+        match self {
+            Self::Copy(copy) => copy.time,
+            Self::Mkfile(file) => file.time,
+            Self::Mkdir(directory) => directory.time,
+            Self::Symlink(link) => link.time,
+            Self::Remove(_) => None,
+        }
+    }
+}
+
 impl Action {
     /// Every place that it looks at.
     pub fn places(&self) -> Vec<Place> {
