@@ -15,6 +15,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("daemon_json", daemon::fuzz_config_file),
     ("digest", digest),
     ("dns_query", dns_query),
+    ("dockerfile", dockerfile),
+    ("dockerignore", dockerignore),
     ("flag_values", flag_values),
     ("image_changes", image_changes),
     ("layer_tar", layer_tar),
@@ -54,6 +56,40 @@ fn dns_query(bytes: &[u8]) {
     assert!(answer.len() < 1024, "{} bytes", answer.len());
     assert_eq!(answer.get(..2), bytes.get(..2));
     let _ = question.address();
+}
+
+/// A Dockerfile, its triggers, and its words with nothing set: they stay within their bounds, and say the same twice.
+fn dockerfile(bytes: &[u8]) {
+    let mut findings = dockerfile::check::Findings::default();
+    let Ok(understood) = dockerfile::parse(bytes, &mut findings) else { return };
+    let lexer = dockerfile::word::Lexer::new(understood.escape);
+    let mut word = |word: &str| {
+        let expanded = lexer.expand(word, &dockerfile::word::Unset)?;
+        assert!(expanded.text.len() <= dockerfile::limits::WORD * 2);
+        Ok(expanded.text)
+    };
+    for mut instruction in understood.stages.into_iter().flat_map(|stage| stage.instructions) {
+        if let dockerfile::Kind::OnBuild(trigger) = &instruction.kind {
+            let _ = dockerfile::parse_trigger(trigger, instruction.lines);
+        }
+        let _ = instruction.expand(&mut word, &mut |content| Ok(content.to_owned()));
+    }
+}
+
+/// Patterns, a line of zeros, and paths: walking down to a path finds what asking for it finds.
+fn dockerignore(bytes: &[u8]) {
+    let (patterns, paths) =
+        bytes.iter().position(|byte| *byte == 0).map_or((bytes, bytes), |at| bytes.split_at(at));
+    let Ok(matcher) = dockerfile::ignore::read(patterns).and_then(dockerfile::ignore::Matcher::new) else {
+        return;
+    };
+    for path in String::from_utf8_lossy(paths).split(['\0', '\n']).take(20) {
+        let mut parent = dockerfile::ignore::Parent::default();
+        for (at, _) in path.match_indices('/').filter(|(at, _)| *at > 0) {
+            parent = matcher.matches_in(&path[..at], &parent).1;
+        }
+        assert_eq!(matcher.matches_in(path, &parent).0, matcher.matches(path), "{path:?}");
+    }
 }
 
 fn flag_values(bytes: &[u8]) {

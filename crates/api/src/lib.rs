@@ -4,6 +4,7 @@
 //! [`routes`] finds the entry, the entry's handler asks the engine, and the reply is shaped for the version asked for.
 
 mod body;
+mod build;
 mod call;
 mod containers;
 mod error;

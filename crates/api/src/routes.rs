@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::{containers, images, networks, swarm, system, volumes};
+use crate::{build, containers, images, networks, swarm, system, volumes};
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
 
@@ -119,9 +119,9 @@ static ROUTES: &[Route] = &[
     route!("DELETE" "/images/{name*}" ["force" "noprune" "platforms"] images::remove::delete),
     route!("GET" "/distribution/{name*}/json" [] images::distribution::get),
     route!("POST" "/commit" ["container" "repo" "tag" "comment" "author" "pause" "changes"] images::commit::post),
-    route!("POST" "/build"),
-    route!("POST" "/build/prune"),
-    route!("POST" "/build/cancel"),
+    route!("POST" "/build" ["dockerfile" "t" "extrahosts" "remote" "q" "nocache" "cachefrom" "pull" "rm" "forcerm" "memory" "memswap" "cpushares" "cpusetcpus" "cpusetmems" "cpuperiod" "cpuquota" "buildargs" "shmsize" "squash" "labels" "networkmode" "platform" "target" "outputs" "version" "session" "buildid" "ulimits" "cgroupparent" "isolation"] build::post),
+    route!("POST" "/build/prune" ["keep-storage" "reserved-space" "max-used-space" "min-free-space" "all" "filters"] build::prune),
+    route!("POST" "/build/cancel" ["id"] build::cancel),
     // ── networks and volumes ──
     route!("GET" "/networks" ["filters"] networks::list),
     route!("POST" "/networks/create" [] networks::create),

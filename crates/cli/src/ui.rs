@@ -86,6 +86,13 @@ pub(crate) fn in_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
+/// The columns and rows of the terminal that is the error stream, or a small one's.
+pub(crate) fn error_screen() -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+    let size = size.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
+    size.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or((80, 10))
+}
+
 /// The columns of the terminal that is the input, where docker looks; 80 where there is none.
 pub(crate) fn width() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stdin()).ok();

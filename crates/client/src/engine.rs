@@ -116,8 +116,13 @@ impl Engine {
 
     /// The same engine with a header on every request.
     pub fn with_header(&self, name: &str, value: String) -> Self {
+        self.with_headers([(name, value)])
+    }
+
+    /// The same with several; one name may come more than once.
+    pub fn with_headers<'a>(&self, headers: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let mut endpoint = self.endpoint.clone();
-        endpoint.headers.push((name.to_owned(), value));
+        endpoint.headers.extend(headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Self { endpoint, idle: Mutex::new(None), version: self.version.clone() }
     }
 

@@ -157,6 +157,8 @@ pub enum Error {
     #[error("cannot {doing}")]
     System { doing: &'static str, source: io::Error },
     #[error(transparent)]
+    Build(Box<build::Error>),
+    #[error(transparent)]
     Volume(#[from] crate::volumes::VolumeError),
     #[error(transparent)]
     Network(#[from] crate::networks::NetworkError),
@@ -220,6 +222,7 @@ impl Explain for Error {
             | Self::Invalid(_) => Class::Invalid,
             // What docker has and this engine doesn't is refused by name, never ignored.
             Self::Unsupported { .. } => Class::NotImplemented,
+            Self::Build(error) => error.class(),
             Self::NotModified(_) => Class::NotModified,
             Self::ShuttingDown => Class::Unavailable,
             // 400, as dockerd answers when the program is missing or can't be executed; the client makes 127 or 126

@@ -2,6 +2,7 @@
 //!
 //! [`Engine`] only wires the parts together; behaviour lives on the parts.
 
+pub mod builds;
 pub mod containers;
 pub mod disk;
 mod error;
@@ -25,6 +26,7 @@ use state::{DataRoot, Db};
 
 pub use error::Error;
 
+use builds::Builds;
 use containers::Containers;
 use events::Events;
 use images::Images;
@@ -47,6 +49,7 @@ pub struct Engine {
     pub networks: Arc<Networks>,
     pub volumes: Arc<Volumes>,
     pub containers: Containers,
+    pub builds: Arc<Builds>,
     /// How layers are kept: `erofs` or `overlay`.
     pub storage_driver: &'static str,
     root: DataRoot,
@@ -82,9 +85,11 @@ impl Engine {
             filters: Filters::new(&host, settings.seccomp.clone()),
             writers: containers::Writers::default(),
         };
-        let containers = Containers::open(Arc::new(shared), images.clone())?;
+        let shared = Arc::new(shared);
+        let containers = Containers::open(shared.clone(), images.clone())?;
         containers.settled().await;
         networks.restore()?;
+        let builds = Arc::new(Builds::open(shared)?);
         Ok(Arc::new(Self {
             id,
             settings,
@@ -96,6 +101,7 @@ impl Engine {
             networks,
             volumes,
             containers,
+            builds,
             storage_driver,
             root,
         }))

@@ -35,6 +35,6 @@ pub use error::Error;
 pub use gzip::compress;
 pub use mount::Strategy;
 pub use overlay::Directories;
-pub use pack::{Change, Kind, Written, changes, pack_changes, pack_file, pack_tree};
+pub use pack::{About, Change, Composer, Kind, What, Written, changes, pack_changes, pack_file, pack_tree};
 pub use store::{Layer, LayerStore, Unpacked};
 pub use unpack::{Extract, Overwrite, Owner, extract};

@@ -18,12 +18,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::{Error, Limits};
 
 mod changes;
+mod compose;
 mod header;
 mod node;
 mod walk;
 mod written;
 
 pub use changes::{Change, Kind, changes};
+pub use compose::{About, Composer, What};
 use header::Writer;
 use node::Node;
 use walk::{Step, Visitor, walk};

@@ -221,6 +221,27 @@ impl LayerStore {
         Overlay { lowers: &lowers, writable: None }.mount(self.strategy)
     }
 
+    /// The same of layers with a directory of the caller's on top of them, which nobody changes meanwhile; with `writable`
+    /// given, an upper and a work directory, what is written goes there.
+    pub fn mount_over(
+        &self,
+        layers: &[Digest],
+        folder: Option<OwnedFd>,
+        writable: Option<(&Path, &Path)>,
+    ) -> Result<OwnedFd, Error> {
+        let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
+        lowers.extend(self.lowers(layers)?);
+        lowers.extend(folder.map(Arc::new));
+        let writable = match writable {
+            Some((upper, work)) => Some((open_folder(upper)?, open_folder(work)?)),
+            // overlayfs wants two; nothing at all is the empty folder itself.
+            None if lowers.len() == 1 => return open_folder(&self.root.join(EMPTY)),
+            None => None,
+        };
+        let writable = writable.as_ref().map(|(upper, work)| (upper.as_fd(), work.as_fd()));
+        Overlay { lowers: &lowers, writable }.mount(self.strategy)
+    }
+
     fn lowers(&self, layers: &[Digest]) -> Result<Vec<Arc<OwnedFd>>, Error> {
         if layers.len() > MAX_LAYERS {
             return Err(Error::Limit { of: "layers below it", limit: MAX_LAYERS as u64 });

@@ -18,17 +18,33 @@ const ARROWS: &[(&str, &[&str])] = &[
     // And `cp` packs and unpacks the very tars that the engine does.
     (
         "cli",
-        &["about", "client", "detach", "diag", "distribution", "flags", "layers", "oci", "registry", "sys"],
+        &[
+            "about",
+            "buildkit",
+            "client",
+            "detach",
+            "diag",
+            "distribution",
+            "flags",
+            "grpc",
+            "layers",
+            "oci",
+            "registry",
+            "sys",
+        ],
     ),
     ("client", &["diag", "dial", "sys"]),
+    // Both ends of one protocol: the words of `build` are what it carries.
+    ("buildkit", &["build", "diag", "dockerfile", "grpc", "oci"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
-    ("api", &["about", "detach", "diag", "engine", "oci", "serving"]),
+    ("api", &["about", "build", "detach", "diag", "engine", "oci", "serving"]),
     ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving"]),
     ("bundle", &["about", "diag", "flags", "runtime", "sys"]),
     // decides
     (
         "engine",
         &[
+            "build",
             "content",
             "diag",
             "distribution",
@@ -42,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
+    ("build", &["diag", "dockerfile", "oci"]),
     // stores and drivers
     ("distribution", &["content", "diag", "dial", "oci", "sys"]),
     ("reaper", &["sys"]),
@@ -52,7 +69,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("state", &["diag", "oci", "sys"]),
     // ground
     ("dial", &[]),
+    ("dockerfile", &["diag"]),
     ("dns", &[]),
+    ("grpc", &[]),
     ("serving", &[]),
     ("flags", &["diag"]),
     ("oci", &["diag"]),
@@ -67,7 +86,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &["testkit"]),
     (
         "e2e",
-        &["daemon", "distribution", "dns", "engine", "flags", "layers", "network", "oci", "shim", "testkit"],
+        &[
+            "daemon",
+            "distribution",
+            "dns",
+            "dockerfile",
+            "engine",
+            "flags",
+            "layers",
+            "network",
+            "oci",
+            "shim",
+            "testkit",
+        ],
     ),
     ("bench", &["network", "testkit"]),
 ];

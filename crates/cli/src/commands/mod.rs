@@ -1,6 +1,7 @@
 //! One file per command: read the flags, ask the engine, print what docker prints.
 
 pub(crate) mod attach;
+pub(crate) mod build;
 pub(crate) mod compose;
 pub(crate) mod containers;
 pub(crate) mod context;

@@ -472,7 +472,7 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
@@ -523,7 +523,7 @@ fn launch_shim(
 }
 
 /// Waits for a shim of ours to end, so that it doesn't stay as a zombie.
-fn reap(pidfd: OwnedFd) {
+pub(super) fn reap(pidfd: OwnedFd) {
     tokio::spawn(async move {
         let Ok(shim) = Readable::new(pidfd) else { return };
         if shim.wait().await.is_ok() {

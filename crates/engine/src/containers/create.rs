@@ -234,7 +234,11 @@ fn merge_env(mut env: Vec<String>, image: &[String]) -> Vec<String> {
 }
 
 /// Fills in this engine's defaults and refuses what it can't do.
-fn settle(mut host: HostConfig, settings: &Settings, default_runtime: &str) -> Result<HostConfig, Error> {
+pub(super) fn settle(
+    mut host: HostConfig,
+    settings: &Settings,
+    default_runtime: &str,
+) -> Result<HostConfig, Error> {
     let set = |field: &mut String, value: &str| {
         if field.is_empty() {
             value.clone_into(field);

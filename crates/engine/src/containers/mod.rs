@@ -20,6 +20,7 @@ pub mod logs;
 pub mod mounts;
 mod namespaces;
 mod networking;
+mod once;
 mod prune;
 mod record;
 mod resources;
@@ -46,6 +47,7 @@ pub use files::{Archive, Commit, Export, PathStat, Put, Writing};
 pub use handle::{Handle, Purpose, Removal, View, Volumes, WaitFor};
 pub use layers::Change;
 pub use networking::check as check_endpoint;
+pub(crate) use once::{Once, Output};
 pub use prune::{PRUNE_KEYS, Pruned};
 pub use record::{Container, Places};
 pub use resources::Update;
@@ -217,9 +219,13 @@ impl Containers {
 
     /// Folders that no record names: an engine died between making one and recording it, or the other way round.
     fn sweep(&self, records: &[Container]) {
-        for base in [&self.shared.settings.data_root, &self.shared.settings.run_dir] {
+        // Whoever still runs there ends before its files go.
+        for base in [&self.shared.settings.run_dir, &self.shared.settings.data_root] {
             for folder in folders(&base.join("containers")) {
                 let known = folder.file_name().is_some_and(|name| records.iter().any(|r| r.key() == name));
+                if !known {
+                    once::end_orphan(&folder);
+                }
                 if !known && let Err(error) = std::fs::remove_dir_all(&folder) {
                     tracing::warn!(path = %folder.display(), %error, "cannot remove what a crash left");
                 }

@@ -22,12 +22,22 @@ pub(super) fn layer(blob: &Blob, compression: Compression) -> Descriptor {
 
 /// Writes the manifest of a config and its layers into the content store.
 pub(super) fn make(content: &Store, config: &Blob, layers: Vec<Descriptor>) -> Result<Source, Error> {
+    make_with(content, config, layers, BTreeMap::new())
+}
+
+/// The same with annotations.
+pub(super) fn make_with(
+    content: &Store,
+    config: &Blob,
+    layers: Vec<Descriptor>,
+    annotations: BTreeMap<String, String>,
+) -> Result<Source, Error> {
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(media_type::OCI_MANIFEST.to_owned()),
         config: descriptor(media_type::OCI_CONFIG, &config.digest, config.size),
         layers: layers.clone(),
-        annotations: BTreeMap::new(),
+        annotations,
     };
     let bytes = json(&manifest)?;
     let Blob { digest, size } = content.put(&bytes)?;

@@ -4,6 +4,7 @@
 //! images. Readers take the last published [`Catalogue`] and wait for nobody.
 
 mod archive;
+mod built;
 mod catalogue;
 pub mod changes;
 mod commit;
@@ -32,6 +33,7 @@ use oci::{Digest, Reference};
 use state::{Db, Durability, Tx};
 use tokio::sync::Semaphore;
 
+pub(crate) use built::{BuiltImage, Kept, Recorded};
 pub use catalogue::{Catalogue, Found};
 pub(crate) use changes::duration;
 pub use commit::NewImage;
@@ -43,6 +45,7 @@ pub use prune::{PRUNE_KEYS, Pruned};
 pub use pull::Pull;
 pub use push::Push;
 pub use record::{Image, Source, Tag};
+pub(crate) use registry::registry_config;
 pub use registry::{credentials, from_json};
 pub use remove::{Force, Removed, Users};
 pub use room::Use;

@@ -8,6 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use distribution::{Client, Config, Credentials, Found, Proxies, Secret};
 use serde::Deserialize;
 
+use crate::settings::{Live, Settings};
 use crate::{Engine, Error};
 
 /// A registry that says nothing for so long has gone.
@@ -41,22 +42,25 @@ impl Engine {
     }
 
     fn registry_config(&self) -> Config {
-        let live = self.live.load();
-        let settings = &self.settings;
-        Config {
-            mirrors: live.registry_mirrors.clone(),
-            insecure: live.insecure_registries.clone(),
-            proxies: Proxies {
-                http: settings.http_proxy.clone(),
-                https: settings.https_proxy.clone(),
-                none: settings.no_proxy.clone(),
-            },
-            certificates: CERTIFICATES.into(),
-            attempts: live.max_download_attempts,
-            patience: PATIENCE,
-            user_agent: format!("ketch/{} (linux; {})", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH),
-            plain_http: false,
-        }
+        registry_config(&self.settings, &self.live.load())
+    }
+}
+
+/// What the administrator decided about registries.
+pub(crate) fn registry_config(settings: &Settings, live: &Live) -> Config {
+    Config {
+        mirrors: live.registry_mirrors.clone(),
+        insecure: live.insecure_registries.clone(),
+        proxies: Proxies {
+            http: settings.http_proxy.clone(),
+            https: settings.https_proxy.clone(),
+            none: settings.no_proxy.clone(),
+        },
+        certificates: CERTIFICATES.into(),
+        attempts: live.max_download_attempts,
+        patience: PATIENCE,
+        user_agent: format!("ketch/{} (linux; {})", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH),
+        plain_http: false,
     }
 }
 

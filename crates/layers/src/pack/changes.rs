@@ -14,8 +14,8 @@ use super::walk::{Step, Visitor, walk};
 use super::{borrowed, name_below};
 use crate::{Error, Limits};
 
-const WHITEOUT: &[u8] = b".wh.";
-const OPAQUE_MARK: &[u8] = b".wh..wh..opq";
+pub(super) const WHITEOUT: &[u8] = b".wh.";
+pub(super) const OPAQUE_MARK: &[u8] = b".wh..wh..opq";
 
 /// What became of a path. The numbers are the API's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,7 +276,7 @@ impl Layer<'_> {
     }
 }
 
-fn expressible(path: &[u8]) -> Result<(), Error> {
+pub(super) fn expressible(path: &[u8]) -> Result<(), Error> {
     match path.rsplit(|byte| *byte == b'/').next() {
         Some(name) if name.starts_with(WHITEOUT) => Err(Error::Entry {
             name: String::from_utf8_lossy(path).into_owned(),

@@ -1,7 +1,7 @@
 //! The tar's own format: a ustar header, and a PAX one before it where that can't hold something.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
 use rustix::fs::{FileType, SeekFrom, Stat};
@@ -65,6 +65,27 @@ impl<'a> Writer<'a> {
 
     pub(super) fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
         self.header(entry)
+    }
+
+    /// A file whose content is read from somewhere: as many bytes as the header says.
+    pub(super) fn stream(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Error> {
+        self.header(entry)?;
+        let mut left = entry.size;
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            match content.read(&mut self.buffer[..want]) {
+                Ok(0) => break,
+                Ok(count) => {
+                    self.out.write_all(&self.buffer[..count]).map_err(written)?;
+                    left -= count as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::pack("read", &entry.name, e)),
+            }
+        }
+        self.zeros(left)?;
+        let over = entry.size % BLOCK;
+        self.zeros(if over == 0 { 0 } else { BLOCK - over })
     }
 
     /// An empty file of a meaning of its own.
@@ -196,16 +217,16 @@ fn written(source: io::Error) -> Error {
 /// What one header says.
 #[derive(Clone)]
 pub(super) struct Entry {
-    kind: EntryType,
-    name: Vec<u8>,
-    target: Vec<u8>,
-    mode: u32,
-    owner: (u64, u64),
-    size: u64,
+    pub(super) kind: EntryType,
+    pub(super) name: Vec<u8>,
+    pub(super) target: Vec<u8>,
+    pub(super) mode: u32,
+    pub(super) owner: (u64, u64),
+    pub(super) size: u64,
     /// Seconds and nanoseconds after them.
-    time: (i64, u32),
-    numbers: (u32, u32),
-    xattrs: Xattrs,
+    pub(super) time: (i64, u32),
+    pub(super) numbers: (u32, u32),
+    pub(super) xattrs: Xattrs,
 }
 
 impl Default for Entry {

@@ -1,0 +1,135 @@
+//! What a build tells, as the classic builder's JSON documents.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use build::Error;
+use build::progress::{Event, Subscriber, VertexState};
+use build::request::Outcome;
+use bytes::Bytes;
+use oci::Digest;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Sender;
+
+/// How many events are taken at once.
+const EVENTS: usize = 256;
+
+/// Tells what goes on until the build ends, and how it ended. When the client goes, the build is dropped.
+pub(super) async fn tell(
+    building: impl Future<Output = Result<Outcome, Error>>,
+    mut heard: Subscriber,
+    quiet: bool,
+    names: &[String],
+    to: &Sender<Bytes>,
+) {
+    let telling = async {
+        let mut told = Told::default();
+        while let Some(events) = heard.next(EVENTS).await {
+            for document in events.iter().flat_map(|event| told.documents(event)) {
+                if !quiet && to.send(line(&document)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    let both = async { tokio::join!(building, telling).0 };
+    let outcome = tokio::select! {
+        outcome = both => outcome,
+        () = to.closed() => return,
+    };
+    for document in end(&outcome, quiet, names) {
+        if to.send(line(&document)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn line(document: &Value) -> Bytes {
+    format!("{document}\r\n").into()
+}
+
+/// What was told already.
+#[derive(Default)]
+struct Told {
+    begun: BTreeSet<Digest>,
+    ended: BTreeSet<Digest>,
+}
+
+impl Told {
+    fn documents(&mut self, event: &Event) -> Vec<Value> {
+        match event {
+            Event::Vertex(vertex) => self.vertex(vertex),
+            Event::Log(log) => vec![stream(&String::from_utf8_lossy(&log.data))],
+            Event::Warning(warning) => vec![stream(&format!("[Warning] {}\n", warning.short))],
+            Event::Status(_) => Vec::new(),
+        }
+    }
+
+    /// Only what a person wrote is a step.
+    fn vertex(&mut self, vertex: &VertexState) -> Vec<Value> {
+        let Some((number, what)) = step(&vertex.name) else { return Vec::new() };
+        let mut documents = Vec::new();
+        if vertex.started.is_some() && self.begun.insert(vertex.digest.clone()) {
+            documents.push(stream(&format!("Step {number} : {what}\n")));
+        }
+        if vertex.completed.is_some() && self.ended.insert(vertex.digest.clone()) {
+            documents.extend(vertex.cached.then(|| stream(" ---> Using cache\n")));
+        }
+        documents
+    }
+}
+
+fn stream(text: &str) -> Value {
+    json!({ "stream": text })
+}
+
+/// `[stage 2/5] RUN make` is step 2/5.
+fn step(name: &str) -> Option<(&str, &str)> {
+    let (place, what) = name.strip_prefix('[')?.split_once("] ")?;
+    let number = place.rsplit(' ').next()?;
+    number.contains('/').then_some((number, what))
+}
+
+fn end(outcome: &Result<Outcome, Error>, quiet: bool, names: &[String]) -> Vec<Value> {
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let (code, message) = failure(error);
+            return vec![json!({ "errorDetail": { "code": code, "message": message }, "error": message })];
+        }
+    };
+    let Some(id) = outcome.response.get("containerimage.config.digest") else { return Vec::new() };
+    if quiet {
+        return vec![stream(&format!("{id}\n"))];
+    }
+    let short: String = id.trim_start_matches("sha256:").chars().take(12).collect();
+    let mut documents =
+        vec![json!({ "aux": { "ID": id } }), stream(&format!("Successfully built {short}\n"))];
+    let tagged = names.iter().filter_map(|name| oci::Reference::parse(name).ok());
+    documents
+        .extend(tagged.map(|name| stream(&format!("Successfully tagged {}\n", name.or_latest().familiar()))));
+    documents
+}
+
+/// In the classic builder's words, which clients match on.
+fn failure(error: &Error) -> (i32, String) {
+    if let Error::Step(failed) = error
+        && let Error::Exit { command, code } = &*failed.source
+    {
+        return (*code, format!("The command '{command}' returned a non-zero code: {code}"));
+    }
+    (1, diag::chain(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_what_a_person_wrote() {
+        assert_eq!(step("[2/3] RUN make"), Some(("2/3", "RUN make")));
+        assert_eq!(step("[build 2/3] RUN make [x] y"), Some(("2/3", "RUN make [x] y")));
+        assert_eq!(step("[internal] load build context"), None);
+        assert_eq!(step("exporting to image"), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! How a language becomes a graph.
+//!
+//! A frontend gets attributes and a [`Gateway`], and answers with what is to be built. BuildKit's `LLBBridge` is the
+//! same interface over gRPC: a client that brings its own frontend calls the gateway from outside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use oci::Digest;
+use oci::image::Platform;
+
+use crate::graph::{Graph, Output, Pull};
+use crate::progress::Warning;
+use crate::{Error, Job};
+
+/// Something that can be built: an output of a graph, or nothing at all (`FROM scratch` alone).
+#[derive(Debug, Clone)]
+pub struct Ref {
+    pub graph: Arc<Graph>,
+    pub output: Option<Output>,
+}
+
+/// What a frontend made.
+#[derive(Debug, Clone, Default)]
+pub struct Built {
+    /// Platforms by their keys (`linux/amd64`), or one ref under the empty key. Empty where there is nothing to export
+    /// (`--check`).
+    pub refs: BTreeMap<String, Ref>,
+    /// BuildKit's result metadata: `containerimage.config` (with `/<platform>` if there are several),
+    /// `refs.platforms`, `result.txt`, `result.json`, …
+    pub metadata: BTreeMap<String, Vec<u8>>,
+}
+
+/// A language.
+pub trait Frontend: Send + Sync {
+    /// Reads what it needs through the gateway and says what is to be built. `attributes` as BuildKit's frontend
+    /// options (`filename`, `target`, `build-arg:*`, `context:*`, …); one that it doesn't know it refuses by name.
+    fn build<'a>(
+        &'a self,
+        attributes: &'a BTreeMap<String, String>,
+        inputs: &'a BTreeMap<String, Ref>,
+        gateway: &'a dyn Gateway,
+    ) -> Job<'a, Built>;
+}
+
+/// What an image is, without its layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedImage {
+    /// The name with what it resolved to: `docker.io/library/busybox:latest@sha256:…`; without a digest where the
+    /// image is only here and has no manifest's.
+    pub reference: String,
+    pub digest: Digest,
+    /// The config's bytes.
+    pub config: Vec<u8>,
+}
+
+/// What a frontend may ask the engine.
+pub trait Gateway: Send + Sync {
+    /// The session's id, for local sources.
+    fn session(&self) -> &str;
+
+    /// What the engine builds for where nothing is said; the first is the host's.
+    fn platforms(&self) -> Vec<Platform>;
+
+    /// An image's config, for a platform, as `FROM` needs it. `name` is what progress shows (`[internal] load metadata
+    /// for docker.io/library/busybox:latest`).
+    fn image<'a>(
+        &'a self,
+        reference: &'a str,
+        platform: Option<&'a Platform>,
+        pull: Pull,
+        name: &'a str,
+    ) -> Job<'a, ResolvedImage>;
+
+    /// Builds something now.
+    fn solve<'a>(&'a self, wanted: &'a Ref) -> Job<'a, Arc<dyn Files>>;
+
+    /// Tells people.
+    fn warn(&self, warning: Warning);
+}
+
+/// What was built, to be looked at. Paths are resolved beneath it, links too.
+pub trait Files: Send + Sync {
+    /// A file's bytes, or a range of them. [`Error::NotFound`] where it isn't; longer than 64 MiB is refused.
+    fn read<'a>(&'a self, path: &'a str, range: Option<(u64, u64)>) -> Job<'a, Vec<u8>>;
+    /// What is in a directory, by name; only what matches the pattern, if there is one.
+    fn list<'a>(&'a self, path: &'a str, pattern: Option<&'a str>) -> Job<'a, Vec<crate::session::Entry>>;
+    /// What something is; a link itself.
+    fn stat<'a>(&'a self, path: &'a str) -> Job<'a, crate::session::Entry>;
+}
+
+impl Built {
+    /// One result for no platform in particular.
+    pub fn single(built: Ref) -> Self {
+        Self { refs: BTreeMap::from([(String::new(), built)]), metadata: BTreeMap::new() }
+    }
+
+    /// The config of the image that a ref becomes, with the key under which it stands in `refs`.
+    pub fn config(&self, key: &str) -> Option<&[u8]> {
+        let named = format!("containerimage.config/{key}");
+        let found = self.metadata.get(&named).or_else(|| self.metadata.get("containerimage.config"));
+        found.map(Vec::as_slice)
+    }
+}
+
+impl Ref {
+    /// Refuses a reference to what the graph doesn't have.
+    pub fn new(graph: Arc<Graph>, output: Option<Output>) -> Result<Self, Error> {
+        let made = |output: Output| {
+            let vertex = graph.iter().nth(output.vertex.index());
+            vertex.is_some_and(|(_, vertex)| output.index < vertex.op.outputs())
+        };
+        match output.is_none_or(made) {
+            true => Ok(Self { graph, output }),
+            false => Err(Error::Invalid("the result is made by no step".into())),
+        }
+    }
+}

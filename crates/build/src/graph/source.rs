@@ -1,0 +1,104 @@
+//! Where things come from.
+
+use oci::Digest;
+use serde::Serialize;
+
+/// Something from outside of the graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Source {
+    Image(Image),
+    Local(Local),
+    Git(Git),
+    Http(Http),
+    OciLayout(OciLayout),
+}
+
+/// When a registry is asked about an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub enum Pull {
+    /// When it isn't here.
+    #[default]
+    Missing,
+    /// Always, what a name means now.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// An image's root file system, for the vertex' platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// `docker.io/library/busybox:latest`, with or without a digest. Who lowers has resolved it where the result must
+    /// be the one whose config it read.
+    pub reference: String,
+    pub pull: Pull,
+}
+
+/// A directory of the client's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Local {
+    /// The name by which the session knows it: `context`, `dockerfile`.
+    pub name: String,
+    /// Only what matches one of these (patterns as in `.dockerignore`); everything if there are none.
+    pub include: Vec<String>,
+    /// Not what matches these: `.dockerignore`, with its exceptions.
+    pub exclude: Vec<String>,
+    /// Only these paths, and what their symbolic links lead to.
+    pub follow: Vec<String>,
+    /// Tells directories of the same name apart between builds, so that what was sent is found again. A hint: a wrong
+    /// one costs time, never a wrong file.
+    #[serde(skip)]
+    pub shared_key: String,
+    /// LLB's `local.sessionid`: which session, if not the build's.
+    #[serde(skip)]
+    pub session: String,
+}
+
+/// A checkout.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Git {
+    /// An address as git takes it, without a fragment, credentials taken out.
+    pub remote: String,
+    /// A branch, tag, commit or full reference; empty for the remote's HEAD.
+    pub reference: String,
+    /// Only this directory below the checkout, which may not lead out of it.
+    pub subdir: String,
+    pub keep_git_dir: bool,
+    pub skip_submodules: bool,
+    /// The commit that it has to be, or its beginning.
+    pub checksum: Option<String>,
+    /// The names of secrets with a token or a whole header, tried if the session has them.
+    pub auth_token_secret: String,
+    pub auth_header_secret: String,
+    /// The session's agent for `ssh`.
+    pub mount_ssh: String,
+    pub known_hosts: String,
+}
+
+/// One file, fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Http {
+    pub url: String,
+    /// What its bytes have to be.
+    pub checksum: Option<Digest>,
+    /// What it is called; else what the answer or the address says.
+    pub filename: Option<String>,
+    /// Its mode; 0600 if none is given, as BuildKit's.
+    pub mode: Option<u32>,
+    pub uid: u32,
+    pub gid: u32,
+    /// More request headers (lower case), besides those with secrets.
+    pub headers: Vec<(String, String)>,
+    pub auth_header_secret: String,
+}
+
+/// An image in a client's OCI layout, by digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OciLayout {
+    /// `name@sha256:…`.
+    pub reference: String,
+    /// Which of the session's content stores.
+    pub store: String,
+    #[serde(skip)]
+    pub session: String,
+}

@@ -1,0 +1,3 @@
+from scratch
+label a=b
+LABEL c=d

@@ -1,0 +1,2 @@
+FROM scratch as a
+from scratch AS b

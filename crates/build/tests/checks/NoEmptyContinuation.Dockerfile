@@ -1,0 +1,5 @@
+FROM scratch
+LABEL a=b \
+
+  c=d
+LABEL e=f

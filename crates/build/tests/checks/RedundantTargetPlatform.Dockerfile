@@ -1,0 +1,3 @@
+FROM --platform=$TARGETPLATFORM scratch
+FROM --platform=${TARGETPLATFORM} scratch
+FROM --platform=$BUILDPLATFORM scratch

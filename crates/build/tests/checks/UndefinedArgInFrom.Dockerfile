@@ -1,0 +1,3 @@
+ARG IMAGE_NAME=scratch
+FROM ${IMAGE_NAM}scratch
+FROM scratch${XXXXX}

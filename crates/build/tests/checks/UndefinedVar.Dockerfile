@@ -1,0 +1,5 @@
+FROM scratch
+ARG FOO=1
+ENV BAR=$FOOO
+LABEL a=$XYZZY
+COPY $unk /a

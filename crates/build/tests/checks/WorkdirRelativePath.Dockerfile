@@ -1,0 +1,6 @@
+FROM scratch
+WORKDIR a
+WORKDIR b
+FROM scratch
+WORKDIR /a
+WORKDIR b

@@ -1,0 +1,2 @@
+FROM scratch as a
+ENV A=${

@@ -1,0 +1,2 @@
+# check=skip=FromAsCasing;error=true
+from scratch AS Build

@@ -1,0 +1,6 @@
+ARG A=${B:-scratch}
+ARG C=$D
+FROM $A
+ARG A
+ARG E=$F
+ENV G=$E

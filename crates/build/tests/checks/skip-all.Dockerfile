@@ -1,0 +1,3 @@
+# check=skip=all
+from scratch AS Build
+MAINTAINER a

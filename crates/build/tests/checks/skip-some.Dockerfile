@@ -1,0 +1,3 @@
+# check=skip=StageNameCasing,FromAsCasing
+from scratch AS Build
+MAINTAINER a

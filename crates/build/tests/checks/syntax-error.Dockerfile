@@ -1,0 +1,3 @@
+FROM scratch
+COPYY a b
+MAINTAINER a

@@ -1,0 +1,2 @@
+FROM scratch
+COPY --from=0 a b

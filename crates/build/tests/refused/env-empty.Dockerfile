@@ -1,0 +1,3 @@
+FROM scratch
+ENV B=
+ENV A=${B:?}

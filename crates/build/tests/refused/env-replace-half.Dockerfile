@@ -1,0 +1,3 @@
+FROM scratch
+ENV B=c
+ENV A=${B/c}

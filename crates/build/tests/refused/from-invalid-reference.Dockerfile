@@ -1,0 +1,1 @@
+FROM UPPER/CASE:tag

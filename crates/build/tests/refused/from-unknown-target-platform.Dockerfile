@@ -1,0 +1,1 @@
+FROM --platform=foo/bar/baz/qux scratch

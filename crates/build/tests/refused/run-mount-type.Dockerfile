@@ -1,0 +1,2 @@
+FROM busybox
+RUN --mount=type=bnd,target=/a true

@@ -1,0 +1,62 @@
+//! Errors between the two worlds: a build's, and a call's.
+
+use build::Error;
+use diag::{Class, Explain as _};
+use grpc::{Code, Status};
+
+use crate::problem::{Problem, Source};
+use crate::proto;
+use crate::serve::news;
+
+/// The client's side failed while we were at this.
+pub(crate) fn failed(
+    doing: &'static str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    Error::Session { doing, source: source.into() }
+}
+
+/// A call that ended so, while we were at this.
+pub(crate) fn called(doing: &'static str, status: Status) -> Error {
+    match status.code {
+        Code::NotFound => Error::NotFound(status.message),
+        _ => failed(doing, status),
+    }
+}
+
+/// A status that came as a message.
+pub(crate) fn of_message(message: &proto::Status) -> Status {
+    let details = prost::Message::encode_to_vec(message).into();
+    Status { code: Code::of(message.code), message: message.message.clone(), details }
+}
+
+/// The status that a client gets for an error: what failed, and where it was written.
+pub(crate) fn status(error: &Error) -> Status {
+    let mut problem = Problem::default();
+    let (cause, positions) = match error {
+        Error::Step(failed) => {
+            problem.vertex = Some(failed.vertex.to_string());
+            // The client says itself that it failed to solve.
+            (&*failed.source, failed.positions.as_slice())
+        }
+        Error::Language { positions, .. } => (error, positions.as_slice()),
+        other => (other, &[][..]),
+    };
+    let source = |position| {
+        let (info, ranges) = news::source(position);
+        Source { info, ranges }
+    };
+    problem.sources = positions.iter().map(source).collect();
+    if let Error::Exit { code, .. } = cause {
+        problem.exit = Some(*code);
+    }
+    let code = match cause.class() {
+        _ if matches!(cause, Error::Cancelled) => Code::Cancelled,
+        Class::Invalid => Code::InvalidArgument,
+        Class::NotFound => Code::NotFound,
+        Class::Forbidden => Code::PermissionDenied,
+        Class::NotImplemented => Code::Unimplemented,
+        _ => Code::Unknown,
+    };
+    problem.on(Status::new(code, diag::chain(cause)))
+}

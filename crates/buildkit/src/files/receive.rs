@@ -1,0 +1,196 @@
+//! The end that gets a directory. What it is told is a stranger's: see [`super::order`] for paths; sizes are held to
+//! what was announced; bytes come for nothing that wasn't asked for.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher as _;
+
+use build::Error;
+use build::session::{Entry, Kind as EntryKind, Receive, Want};
+use grpc::{Sender, Stream};
+use tokio::sync::mpsc;
+
+use super::order::Order;
+use super::{MAX_ENTRIES, MAX_PACKET};
+use crate::error::{called, failed};
+use crate::packet::{Form, Kind, Packet, Stat};
+
+/// Packets that wait for the disk.
+const AHEAD: usize = 32;
+const DOING: &str = "get files from";
+
+/// Receives a whole directory into `into`.
+pub async fn receive(stream: Stream, into: Box<dyn Receive>) -> Result<(), Error> {
+    let Stream { sender, receiver } = stream;
+    let mut receiver = receiver.limited(MAX_PACKET);
+    let (packets, queue) = mpsc::channel(AHEAD);
+    let answers = sender.clone();
+    let mut disk = tokio::task::spawn_blocking(move || Receiving::new(into, answers).run(queue));
+    let mut read = Box::pin(async move {
+        while let Some(packet) = receiver.next::<Packet>().await.map_err(|e| called(DOING, e))? {
+            let last = packet.kind == Kind::Fin as i32;
+            // The disk's side has ended when nobody takes them.
+            if packets.send(packet).await.is_err() || last {
+                break;
+            }
+        }
+        Ok::<(), Error>(())
+    });
+    let (read, written) = tokio::select! {
+        // It takes the packets' sender along, so that the disk's side comes to its end, too.
+        ended = &mut read => {
+            drop(read);
+            (ended, disk.await)
+        }
+        // Whoever sends may wait for a word of ours that never comes.
+        written = &mut disk => (Ok(()), written),
+    };
+    let written = written.map_err(|e| failed(DOING, e))?;
+    if let Err(error) = &written {
+        let _ = sender.send(&Packet::error(&error.to_string())).await;
+    }
+    // What broke the connection is why the disk's side saw no end.
+    read.and(written)
+}
+
+struct Receiving {
+    into: Box<dyn Receive>,
+    answers: Sender,
+    order: Order,
+    count: u32,
+    /// Regular files that were told, by a keyed hash of their paths.
+    files: HashSet<u64>,
+    hash: RandomState,
+    /// Bytes that are still to come, by number.
+    wanted: HashMap<u32, u64>,
+    told: bool,
+}
+
+impl Receiving {
+    fn new(into: Box<dyn Receive>, answers: Sender) -> Self {
+        let (order, hash) = (Order::default(), RandomState::new());
+        let (files, wanted) = (HashSet::new(), HashMap::new());
+        Self { into, answers, order, count: 0, files, hash, wanted, told: false }
+    }
+
+    fn run(mut self, mut queue: mpsc::Receiver<Packet>) -> Result<(), Error> {
+        while let Some(packet) = queue.blocking_recv() {
+            let kind = Kind::try_from(packet.kind);
+            match kind
+                .map_err(|_| Error::Invalid(format!("the client sent a packet of kind {}", packet.kind)))?
+            {
+                Kind::Stat => self.stat(packet.stat)?,
+                Kind::Data => self.data(packet.id, &packet.data)?,
+                Kind::Fin if self.complete() => return self.into.end(),
+                Kind::Fin => {
+                    return Err(Error::Invalid("the client ended before all files were sent".into()));
+                }
+                Kind::Err => {
+                    let why = String::from_utf8_lossy(&packet.data);
+                    return Err(Error::Invalid(format!("error from sender: {why}")));
+                }
+                Kind::Request => return Err(Error::Invalid("the client asked for a file".into())),
+            }
+            if self.complete() {
+                self.answer(&Packet::fin())?;
+            }
+        }
+        Err(Error::Invalid("the client left before all files were sent".into()))
+    }
+
+    fn complete(&self) -> bool {
+        self.told && self.wanted.is_empty()
+    }
+
+    fn answer(&self, packet: &Packet) -> Result<(), Error> {
+        self.answers.blocking_send(packet).map_err(|e| failed(DOING, e))
+    }
+
+    fn stat(&mut self, stat: Option<Stat>) -> Result<(), Error> {
+        if self.told {
+            return Err(Error::Invalid("the client told of a file after the last".into()));
+        }
+        let Some(stat) = stat else {
+            self.told = true;
+            return Ok(());
+        };
+        let number = self.count;
+        if number >= MAX_ENTRIES {
+            return Err(Error::Invalid(format!("the client sent more than {MAX_ENTRIES} files")));
+        }
+        self.count += 1;
+        self.order.next(&stat.path, stat.form() == Form::Directory)?;
+        // Nobody can do anything with a socket that nobody listens at.
+        let Some(kind) = self.kind(&stat)? else { return Ok(()) };
+        let size = match &kind {
+            EntryKind::File { size } => Some(*size),
+            _ => None,
+        };
+        let want = self.into.entry(number, entry(stat, kind)?)?;
+        if let (Want::Content, Some(size)) = (want, size) {
+            self.wanted.insert(number, size);
+            self.answer(&Packet::request(number))?;
+        }
+        Ok(())
+    }
+
+    fn kind(&mut self, stat: &Stat) -> Result<Option<EntryKind>, Error> {
+        let wrong = |what: &str| {
+            let path = String::from_utf8_lossy(&stat.path);
+            Error::Invalid(format!("the client sent {path:?} {what}"))
+        };
+        let key = self.hash.hash_one(&stat.path);
+        Ok(Some(match stat.form() {
+            Form::Directory => EntryKind::Directory,
+            Form::File if !stat.linkname.is_empty() => {
+                let to = stat.linkname.strip_prefix(b"/").unwrap_or(&stat.linkname).to_vec();
+                if !self.files.contains(&self.hash.hash_one(&to)) {
+                    return Err(wrong("as a link to a file that it didn't send before"));
+                }
+                EntryKind::Hardlink { to }
+            }
+            Form::File => {
+                let size = u64::try_from(stat.size).map_err(|_| wrong("with a negative size"))?;
+                self.files.insert(key);
+                EntryKind::File { size }
+            }
+            Form::Symlink if stat.linkname.is_empty() || stat.linkname.contains(&0) => {
+                return Err(wrong("as a link without a target"));
+            }
+            Form::Symlink => EntryKind::Symlink { to: stat.linkname.clone() },
+            Form::Fifo => EntryKind::Fifo,
+            Form::Socket => return Ok(None),
+            form @ (Form::BlockDevice | Form::CharacterDevice) => {
+                let number =
+                    |number: i64| u32::try_from(number).map_err(|_| wrong("with a wrong device number"));
+                let block = form == Form::BlockDevice;
+                EntryKind::Device { block, major: number(stat.devmajor)?, minor: number(stat.devminor)? }
+            }
+            Form::Other => return Err(wrong("as no kind of file")),
+        }))
+    }
+
+    fn data(&mut self, number: u32, bytes: &[u8]) -> Result<(), Error> {
+        let Some(left) = self.wanted.get_mut(&number) else {
+            return Err(Error::Invalid(format!("the client sent file {number}, for which it wasn't asked")));
+        };
+        if bytes.is_empty() {
+            if *left != 0 {
+                return Err(Error::Invalid(format!("file {number} became shorter while the client sent it")));
+            }
+            self.wanted.remove(&number);
+            return self.into.file_end(number);
+        }
+        let Some(rest) = left.checked_sub(bytes.len() as u64) else {
+            return Err(Error::Invalid(format!("file {number} became longer while the client sent it")));
+        };
+        *left = rest;
+        self.into.data(number, bytes)
+    }
+}
+
+fn entry(stat: Stat, kind: EntryKind) -> Result<Entry, Error> {
+    let mode = stat.permissions();
+    let xattrs = stat.xattrs.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect();
+    Ok(Entry { path: stat.path, kind, mode, uid: stat.uid, gid: stat.gid, mtime: stat.mod_time, xattrs })
+}

@@ -1,0 +1,78 @@
+//! An archive on its way to a client.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use grpc::{Status, Stream};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, DuplexStream};
+use tokio::task::JoinHandle;
+
+use crate::proto::BytesMessage;
+
+const PIECE: usize = 64 << 10;
+
+/// Takes bytes; its shutdown succeeds when the client has all of them.
+pub(super) struct Archive {
+    pipe: DuplexStream,
+    sending: JoinHandle<Result<(), Status>>,
+    closed: bool,
+}
+
+impl Archive {
+    pub(super) fn new(stream: Stream) -> Self {
+        let (pipe, from) = tokio::io::duplex(PIECE);
+        Self { pipe, sending: tokio::spawn(send(stream, from)), closed: false }
+    }
+}
+
+async fn send(stream: Stream, mut from: DuplexStream) -> Result<(), Status> {
+    let Stream { sender, mut receiver } = stream;
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let count = from.read(&mut buffer).await;
+        let count = count.map_err(|e| Status::broken("cannot send an archive", e))?;
+        if count == 0 {
+            break;
+        }
+        if sender.send(&BytesMessage { data: buffer[..count].to_vec() }).await.is_err() {
+            // Why it doesn't listen any more, it says itself.
+            break;
+        }
+    }
+    drop(sender);
+    while receiver.next::<BytesMessage>().await?.is_some() {}
+    Ok(())
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.sending.abort();
+        }
+    }
+}
+
+impl AsyncWrite for Archive {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.pipe).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.closed {
+            return Poll::Ready(Ok(()));
+        }
+        std::task::ready!(Pin::new(&mut self.pipe).poll_shutdown(cx))?;
+        let sent = std::task::ready!(Pin::new(&mut self.sending).poll(cx));
+        self.closed = true;
+        Poll::Ready(match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(status)) => Err(io::Error::other(status)),
+            Err(ended) => Err(io::Error::other(ended)),
+        })
+    }
+}

@@ -1,0 +1,377 @@
+//! `LLBBridge`: a frontend outside drives a build through it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use build::Error;
+use build::frontend::{Built, Files, Gateway, Ref};
+use build::progress::Warning;
+use build::session::{Entry, Kind};
+use grpc::{Call, Code, Status};
+use oci::Digest;
+use tokio::sync::oneshot;
+
+use super::engine::Engine;
+use super::{capabilities, llb, worker_record};
+use crate::error::{self, status};
+use crate::packet::go_mode;
+use crate::proto::gateway::{self as proto, result};
+use crate::proto::pb;
+
+/// Results that one frontend may hold.
+const MAX_REFS: usize = 10_000;
+const SERVICE: &str = "/moby.buildkit.v1.frontend.LLBBridge/";
+
+/// One build's bridge.
+pub(super) struct Bridge {
+    engine: Arc<dyn Engine>,
+    gateway: Arc<dyn Gateway>,
+    inputs: HashMap<String, pb::Definition>,
+    refs: Mutex<HashMap<String, Ref>>,
+    returned: Mutex<Option<oneshot::Sender<Result<Built, Error>>>>,
+    /// What the frontend failed with, word for word: its client is told so.
+    failed: Mutex<Option<Status>>,
+}
+
+impl std::fmt::Debug for Bridge {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Bridge").finish_non_exhaustive()
+    }
+}
+
+/// The method's name, of a call of this service.
+pub(super) fn method(path: &str) -> Option<&str> {
+    path.strip_prefix(SERVICE)
+}
+
+impl Bridge {
+    /// A bridge, and what the frontend returns over it.
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        gateway: Arc<dyn Gateway>,
+        inputs: HashMap<String, pb::Definition>,
+    ) -> (Arc<Self>, oneshot::Receiver<Result<Built, Error>>) {
+        let (returned, result) = oneshot::channel();
+        let (refs, returned) = (Mutex::default(), Mutex::new(Some(returned)));
+        let failed = Mutex::default();
+        (Arc::new(Self { engine, gateway, inputs, refs, returned, failed }), result)
+    }
+
+    /// What the frontend failed with.
+    pub(super) fn failure(&self) -> Option<Status> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Answers one call.
+    pub(super) async fn answer(&self, method: &str, call: Call) -> Result<(), Status> {
+        match method {
+            "Ping" => call.answer(|_: proto::PingRequest| self.ping()).await,
+            "Solve" => call.answer(|question| self.solve(question)).await,
+            "ResolveImageConfig" => call.answer(|question| self.image(question)).await,
+            "ResolveSourceMeta" => call.answer(|question| self.source(question)).await,
+            "ReadFile" => call.answer(|question| self.read_file(question)).await,
+            "ReadDir" => call.answer(|question| self.read_directory(question)).await,
+            "StatFile" => call.answer(|question| self.stat(question)).await,
+            "Evaluate" => call.answer(|question| self.evaluate(question)).await,
+            "Return" => call.answer(|question| self.end(question)).await,
+            "Inputs" => call.answer(|_: proto::InputsRequest| self.give_inputs()).await,
+            "Warn" => call.answer(|question| self.warn(question)).await,
+            "NewContainer" | "ReleaseContainer" | "ExecProcess" | "ReadFileContainer"
+            | "ReadDirContainer" | "StatFileContainer" => {
+                let why = format!("{method}: containers of frontends are not supported");
+                Err(Status::new(Code::Unimplemented, why))
+            }
+            _ => Err(Status::unimplemented(&call.path)),
+        }
+    }
+
+    async fn ping(&self) -> Result<proto::PongResponse, Status> {
+        Ok(proto::PongResponse {
+            frontend_api_caps: capabilities::gateway(),
+            llb_caps: capabilities::llb(),
+            workers: vec![worker_record(&self.engine.worker())],
+        })
+    }
+
+    async fn solve(&self, question: proto::SolveRequest) -> Result<proto::SolveResponse, Status> {
+        if !question.source_policies.is_empty() {
+            return Err(unsupported("source policies are not supported"));
+        }
+        let built = match (question.frontend.as_str(), &question.definition) {
+            ("", Some(definition)) => Built::single(llb::decode(definition).map_err(|e| status(&e))?),
+            ("", None) => Built::default(),
+            (name, _) => self.ask_frontend(name, &question).await?,
+        };
+        if question.evaluate {
+            for wanted in built.refs.values() {
+                self.gateway.solve(wanted).await.map_err(|e| status(&e))?;
+            }
+        }
+        let result = self.keep(built, question.allow_result_array_ref)?;
+        if question.allow_result_return {
+            return Ok(proto::SolveResponse { result: Some(result), ..proto::SolveResponse::default() });
+        }
+        let only = match result.result {
+            Some(result::Result::Ref(single)) => single.id,
+            Some(result::Result::RefDeprecated(id)) => id,
+            None => String::new(),
+            Some(_) => return Err(unsupported("several results for a client that takes one")),
+        };
+        Ok(proto::SolveResponse { r#ref: only, ..proto::SolveResponse::default() })
+    }
+
+    async fn ask_frontend(&self, name: &str, question: &proto::SolveRequest) -> Result<Built, Status> {
+        let frontend = self.engine.frontend(name);
+        let frontend =
+            frontend.ok_or_else(|| unsupported(&format!("the frontend {name} is not supported")))?;
+        let attributes: BTreeMap<String, String> =
+            question.frontend_opt.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let inputs = inputs(&question.frontend_inputs).map_err(|e| status(&e))?;
+        frontend.build(&attributes, &inputs, &*self.gateway).await.map_err(|e| status(&e))
+    }
+
+    /// Gives what was built names that the client can say.
+    fn keep(&self, built: Built, as_refs: bool) -> Result<proto::Result, Status> {
+        let mut named = HashMap::new();
+        for (key, wanted) in built.refs {
+            named.insert(key, self.name(wanted)?);
+        }
+        let single = named.len() == 1 && named.contains_key("");
+        let reference = |id: String| proto::Ref { id, def: None };
+        let result = match (single, as_refs) {
+            _ if named.is_empty() => None,
+            (true, true) => named.remove("").map(|id| result::Result::Ref(reference(id))),
+            (true, false) => named.remove("").map(result::Result::RefDeprecated),
+            (false, true) => {
+                let refs = named.into_iter().map(|(key, id)| (key, reference(id))).collect();
+                Some(result::Result::Refs(proto::RefMap { refs }))
+            }
+            (false, false) => Some(result::Result::RefsDeprecated(proto::RefMapDeprecated { refs: named })),
+        };
+        let metadata = built.metadata.into_iter().collect();
+        Ok(proto::Result { result, metadata, ..proto::Result::default() })
+    }
+
+    /// Nothing at all has no name.
+    fn name(&self, wanted: Ref) -> Result<String, Status> {
+        if wanted.output.is_none() {
+            return Ok(String::new());
+        }
+        let id = crate::identity()?;
+        let mut refs = self.refs.lock().unwrap_or_else(PoisonError::into_inner);
+        if refs.len() >= MAX_REFS {
+            return Err(Status::new(Code::ResourceExhausted, format!("more than {MAX_REFS} results")));
+        }
+        refs.insert(id.clone(), wanted);
+        Ok(id)
+    }
+
+    fn find(&self, id: &str) -> Result<Ref, Error> {
+        if id.is_empty() {
+            return Ref::new(Arc::default(), None);
+        }
+        let refs = self.refs.lock().unwrap_or_else(PoisonError::into_inner);
+        refs.get(id).cloned().ok_or_else(|| Error::NotFound(format!("no such ref: {id}")))
+    }
+
+    async fn files(&self, id: &str) -> Result<Arc<dyn Files>, Status> {
+        let wanted = self.find(id).map_err(|e| status(&e))?;
+        self.gateway.solve(&wanted).await.map_err(|e| status(&e))
+    }
+
+    async fn image(
+        &self,
+        question: proto::ResolveImageConfigRequest,
+    ) -> Result<proto::ResolveImageConfigResponse, Status> {
+        // 1 is a client's OCI layout.
+        if question.resolver_type != 0 || !question.source_policies.is_empty() {
+            return Err(unsupported("images from OCI layouts and source policies are not supported"));
+        }
+        let found =
+            self.resolve(&question.r#ref, question.platform, &question.resolve_mode, &question.log_name);
+        let found = found.await.map_err(|e| status(&e))?;
+        Ok(proto::ResolveImageConfigResponse {
+            digest: found.digest.to_string(),
+            config: found.config,
+            r#ref: found.reference,
+        })
+    }
+
+    async fn resolve(
+        &self,
+        reference: &str,
+        platform: Option<pb::Platform>,
+        mode: &str,
+        shown: &str,
+    ) -> Result<build::frontend::ResolvedImage, Error> {
+        let platform = platform.map(llb::platform);
+        let shown = match shown {
+            "" => format!("resolve image config for {reference}"),
+            shown => shown.to_owned(),
+        };
+        self.gateway.image(reference, platform.as_ref(), llb::pull(mode)?, &shown).await
+    }
+
+    async fn source(
+        &self,
+        question: proto::ResolveSourceMetaRequest,
+    ) -> Result<proto::ResolveSourceMetaResponse, Status> {
+        let Some(mut source) = question.source else {
+            return Err(Status::new(Code::InvalidArgument, "no source to resolve"));
+        };
+        if !question.source_policies.is_empty() {
+            return Err(unsupported("source policies are not supported"));
+        }
+        let Some(reference) = source.identifier.strip_prefix("docker-image://") else {
+            let why = format!("{}: only images can be resolved", source.identifier);
+            return Err(unsupported(&why));
+        };
+        let found = self.resolve(reference, question.platform, &question.resolve_mode, &question.log_name);
+        let found = found.await.map_err(|e| status(&e))?;
+        source.identifier = format!("docker-image://{}", found.reference);
+        let image = proto::ResolveSourceImageResponse {
+            digest: found.digest.to_string(),
+            config: found.config,
+            ..proto::ResolveSourceImageResponse::default()
+        };
+        let source = Some(source);
+        Ok(proto::ResolveSourceMetaResponse { source, image: Some(image), ..Default::default() })
+    }
+
+    async fn read_file(&self, question: proto::ReadFileRequest) -> Result<proto::ReadFileResponse, Status> {
+        let range = question.range.map(|range| {
+            let number = |number: i64| u64::try_from(number).unwrap_or(0);
+            (number(range.offset), number(range.length))
+        });
+        let files = self.files(&question.r#ref).await?;
+        let data = files.read(&question.file_path, range).await.map_err(|e| status(&e))?;
+        Ok(proto::ReadFileResponse { data })
+    }
+
+    async fn read_directory(
+        &self,
+        question: proto::ReadDirRequest,
+    ) -> Result<proto::ReadDirResponse, Status> {
+        let pattern = Some(question.include_pattern.as_str()).filter(|pattern| !pattern.is_empty());
+        let files = self.files(&question.r#ref).await?;
+        let entries = files.list(&question.dir_path, pattern).await.map_err(|e| status(&e))?;
+        Ok(proto::ReadDirResponse { entries: entries.iter().map(told).collect() })
+    }
+
+    async fn stat(&self, question: proto::StatFileRequest) -> Result<proto::StatFileResponse, Status> {
+        let files = self.files(&question.r#ref).await?;
+        let entry = files.stat(&question.path).await.map_err(|e| status(&e))?;
+        Ok(proto::StatFileResponse { stat: Some(told(&entry)) })
+    }
+
+    async fn evaluate(&self, question: proto::EvaluateRequest) -> Result<proto::EvaluateResponse, Status> {
+        self.files(&question.r#ref).await?;
+        Ok(proto::EvaluateResponse {})
+    }
+
+    async fn end(&self, question: proto::ReturnRequest) -> Result<proto::ReturnResponse, Status> {
+        let returned = match question.error {
+            Some(error) => {
+                let status = error::of_message(&error);
+                let failure = Error::Invalid(status.message.clone());
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+                Err(failure)
+            }
+            None => self.returned(question.result.unwrap_or_default()),
+        };
+        let waiting = self.returned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(waiting) = waiting else {
+            return Err(Status::new(Code::FailedPrecondition, "the frontend has returned already"));
+        };
+        // A build that was given up meanwhile waits for nothing.
+        let _ = waiting.send(returned);
+        Ok(proto::ReturnResponse {})
+    }
+
+    fn returned(&self, result: proto::Result) -> Result<Built, Error> {
+        if !result.attestations.is_empty() {
+            return Err(Error::Unsupported { what: "attestations by a frontend".into() });
+        }
+        let found = |(key, id): (String, String)| Ok((key, self.find(&id)?));
+        let refs = match result.result {
+            None => BTreeMap::new(),
+            Some(result::Result::RefDeprecated(id)) => BTreeMap::from([found((String::new(), id))?]),
+            Some(result::Result::Ref(single)) => BTreeMap::from([found((String::new(), single.id))?]),
+            Some(result::Result::RefsDeprecated(map)) => {
+                map.refs.into_iter().map(found).collect::<Result<_, Error>>()?
+            }
+            Some(result::Result::Refs(map)) => {
+                map.refs.into_iter().map(|(key, one)| found((key, one.id))).collect::<Result<_, Error>>()?
+            }
+        };
+        Ok(Built { refs, metadata: result.metadata.into_iter().collect() })
+    }
+
+    async fn give_inputs(&self) -> Result<proto::InputsResponse, Status> {
+        Ok(proto::InputsResponse { definitions: self.inputs.clone() })
+    }
+
+    async fn warn(&self, question: proto::WarnRequest) -> Result<proto::WarnResponse, Status> {
+        let vertex: Digest = question.digest.parse().map_err(|_| {
+            Status::new(Code::InvalidArgument, format!("a warning about no step: {:?}", question.digest))
+        })?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let position = question.info.map(|info| build::graph::Position {
+            file: Arc::new(build::graph::SourceFile {
+                name: info.filename,
+                language: info.language,
+                data: info.data,
+            }),
+            ranges: question.ranges.iter().map(llb::range).collect(),
+        });
+        self.gateway.warn(Warning {
+            vertex,
+            level: u32::try_from(question.level).unwrap_or(0),
+            short: text(&question.short),
+            detail: question.detail.iter().map(|line| text(line)).collect(),
+            url: question.url,
+            position,
+        });
+        Ok(proto::WarnResponse {})
+    }
+}
+
+/// Definitions by their names.
+pub(super) fn inputs(given: &HashMap<String, pb::Definition>) -> Result<BTreeMap<String, Ref>, Error> {
+    given.iter().map(|(name, definition)| Ok((name.clone(), llb::decode(definition)?))).collect()
+}
+
+fn unsupported(why: &str) -> Status {
+    Status::new(Code::Unimplemented, why)
+}
+
+/// A file as messages have it.
+fn told(entry: &Entry) -> crate::proto::Stat {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut stat = crate::proto::Stat {
+        path: text(&entry.path),
+        uid: entry.uid,
+        gid: entry.gid,
+        mod_time: entry.mtime,
+        ..crate::proto::Stat::default()
+    };
+    let form = match &entry.kind {
+        Kind::Directory => 0o040_000,
+        Kind::File { size } => {
+            stat.size = i64::try_from(*size).unwrap_or(i64::MAX);
+            0o100_000
+        }
+        Kind::Hardlink { .. } => 0o100_000,
+        Kind::Symlink { to } => {
+            stat.linkname = text(to);
+            0o120_000
+        }
+        Kind::Fifo => 0o010_000,
+        Kind::Device { block, major, minor } => {
+            (stat.devmajor, stat.devminor) = ((*major).into(), (*minor).into());
+            if *block { 0o060_000 } else { 0o020_000 }
+        }
+    };
+    stat.mode = go_mode(form | entry.mode & 0o7777);
+    stat
+}

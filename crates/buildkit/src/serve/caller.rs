@@ -1,0 +1,203 @@
+//! A client's session, as a build sees it: what the client offers, asked for on the connection that it opened.
+
+use std::collections::{BTreeMap, HashSet};
+
+use build::graph::Local;
+use build::session::{Credentials, Duplex, Receive, Secret, Session, Tree};
+use build::{Error, Job};
+use grpc::{Channel, Code, Metadata, Status};
+use http::HeaderMap;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::archive::Archive;
+use crate::attach::method;
+use crate::error::failed;
+use crate::proto::auth::{CredentialsRequest, CredentialsResponse};
+use crate::proto::secrets::{GetSecretRequest, GetSecretResponse};
+use crate::proto::ssh;
+use crate::{files, metadata, tunnel};
+
+/// Methods that a client may say it has: BuildKit's own have about twenty.
+const MAX_METHODS: usize = 1000;
+const MAX_NAME: usize = 256;
+/// What of an agent's words waits on its way.
+const AGENT_BUFFER: usize = 64 << 10;
+
+/// A client.
+#[derive(Debug)]
+pub struct Caller {
+    id: String,
+    shared_key: String,
+    methods: HashSet<String>,
+    channel: Channel,
+}
+
+impl Caller {
+    /// Takes over the stream that a client opened with these headers.
+    pub async fn over(
+        headers: &HeaderMap,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, Status> {
+        let text = |name: &str| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            match value.len() {
+                0..=MAX_NAME => Ok(value.to_owned()),
+                _ => Err(Status::new(Code::InvalidArgument, format!("{name} is too long"))),
+            }
+        };
+        let id = text("x-docker-expose-session-uuid")?;
+        if id.is_empty() {
+            return Err(Status::new(Code::InvalidArgument, "a session without an id"));
+        }
+        let shared_key = text("x-docker-expose-session-sharedkey")?;
+        let methods = headers.get_all("x-docker-expose-session-grpc-method").iter().take(MAX_METHODS);
+        let methods = methods.filter_map(|value| Some(value.to_str().ok()?.to_ascii_lowercase())).collect();
+        Ok(Self { id, shared_key, methods, channel: Channel::over(io).await? })
+    }
+
+    /// Returns when the client is gone.
+    pub async fn ended(&self) {
+        self.channel.ended().await;
+    }
+
+    /// Go's clients say method names in their own case.
+    fn offers(&self, method: &str) -> bool {
+        self.methods.contains(&method.to_ascii_lowercase())
+    }
+
+    async fn receive(&self, wanted: &Local, into: Box<dyn Receive>) -> Result<(), Error> {
+        if !self.offers(method::FILES) {
+            return Err(Error::NotFound("no local sources enabled".into()));
+        }
+        let doing = |status| failed("get files from", status);
+        let about = [
+            ("dir-name", std::slice::from_ref(&wanted.name)),
+            ("include-patterns", &wanted.include),
+            ("exclude-patterns", &wanted.exclude),
+            ("followpaths", &wanted.follow),
+        ];
+        let about = about
+            .into_iter()
+            .try_fold(Metadata::default(), |all, (key, values)| metadata::encode(all, key, values));
+        let stream = self.channel.stream(method::FILES, &about.map_err(doing)?).map_err(doing)?;
+        files::receive(stream, into).await
+    }
+
+    async fn ask_secret(&self, id: &str) -> Result<Option<Secret>, Error> {
+        if !self.offers(method::SECRET) {
+            return Ok(None);
+        }
+        let question = GetSecretRequest { id: id.to_owned(), ..GetSecretRequest::default() };
+        let answer = self.channel.unary(method::SECRET, &Metadata::default(), &question).await;
+        match answer {
+            Ok(GetSecretResponse { data }) if data.len() > crate::attach::MAX_SECRET => {
+                Err(Error::Invalid(format!("secret {id} is larger than {} bytes", crate::attach::MAX_SECRET)))
+            }
+            Ok(GetSecretResponse { data }) => Ok(Some(Secret(data))),
+            Err(status) if status.code == Code::NotFound => Ok(None),
+            Err(status) => Err(failed("get a secret from", status)),
+        }
+    }
+
+    async fn check_agent(&self, id: &str) -> Result<bool, Error> {
+        if !self.offers(method::HAS_AGENT) {
+            return Ok(false);
+        }
+        let question = ssh::CheckAgentRequest { id: id.to_owned() };
+        let answer = self.channel.unary(method::HAS_AGENT, &Metadata::default(), &question).await;
+        // Clients say in many ways that there is none.
+        Ok(matches!(answer, Ok(ssh::CheckAgentResponse {})))
+    }
+
+    async fn agent(&self, id: &str) -> Result<Box<dyn Duplex>, Error> {
+        if !self.offers(method::AGENT) {
+            return Err(Error::NotFound("the client forwards no ssh agent".into()));
+        }
+        let doing = |status| failed("reach the ssh agent of", status);
+        let id = if id.is_empty() { "default" } else { id };
+        let about = Metadata::default().and("buildkit.ssh.id", id).map_err(doing)?;
+        let stream = self.channel.stream(method::AGENT, &about).map_err(doing)?;
+        let (ours, theirs) = tokio::io::duplex(AGENT_BUFFER);
+        tokio::spawn(async move {
+            // Either side may hang up at any time: that is how agents' connections end.
+            let _ = tunnel::join::<ssh::BytesMessage>(stream, theirs).await;
+        });
+        Ok(Box::new(ours))
+    }
+
+    async fn ask_credentials(&self, registry: &str) -> Result<Option<Credentials>, Error> {
+        if !self.offers(method::CREDENTIALS) {
+            return Ok(None);
+        }
+        // BuildKit's clients know Docker Hub by its registry's host.
+        let hub = matches!(registry, "docker.io" | "index.docker.io");
+        let host = if hub { "registry-1.docker.io" } else { registry }.to_owned();
+        let question = CredentialsRequest { host };
+        let answer = self.channel.unary(method::CREDENTIALS, &Metadata::default(), &question).await;
+        let answer: CredentialsResponse = answer.map_err(|e| failed("get credentials from", e))?;
+        let known = !answer.username.is_empty() || !answer.secret.is_empty();
+        Ok(known.then_some(Credentials { username: answer.username, secret: answer.secret }))
+    }
+
+    fn results(&self, exporter: usize, about: BTreeMap<String, String>) -> Result<grpc::Stream, Error> {
+        if !self.offers(method::RESULTS) {
+            return Err(Error::Unsupported { what: "an export to a client that takes none".into() });
+        }
+        let doing = |status| failed("send results to", status);
+        let mut with = Metadata::default()
+            .and("buildkit-attachable-exporter-id", &exporter.to_string())
+            .map_err(doing)?;
+        for (key, value) in about {
+            with = metadata::encode(with, &format!("exporter-md-{key}"), &[value]).map_err(doing)?;
+        }
+        self.channel.stream(method::RESULTS, &with).map_err(doing)
+    }
+}
+
+impl Session for Caller {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn shared_key(&self) -> &str {
+        &self.shared_key
+    }
+
+    fn send<'a>(&'a self, wanted: &'a Local, into: Box<dyn Receive>) -> Job<'a, ()> {
+        Box::pin(self.receive(wanted, into))
+    }
+
+    fn secret<'a>(&'a self, id: &'a str) -> Job<'a, Option<Secret>> {
+        Box::pin(self.ask_secret(id))
+    }
+
+    fn has_ssh<'a>(&'a self, id: &'a str) -> Job<'a, bool> {
+        Box::pin(self.check_agent(id))
+    }
+
+    fn ssh<'a>(&'a self, id: &'a str) -> Job<'a, Box<dyn Duplex>> {
+        Box::pin(self.agent(id))
+    }
+
+    fn credentials<'a>(&'a self, registry: &'a str) -> Job<'a, Option<Credentials>> {
+        Box::pin(self.ask_credentials(registry))
+    }
+
+    fn take_archive<'a>(
+        &'a self,
+        exporter: usize,
+        metadata: BTreeMap<String, String>,
+    ) -> Job<'a, Box<dyn AsyncWrite + Send + Unpin>> {
+        Box::pin(async move {
+            let stream = self.results(exporter, metadata)?;
+            Ok(Box::new(Archive::new(stream)) as Box<dyn AsyncWrite + Send + Unpin>)
+        })
+    }
+
+    fn take_tree<'a>(&'a self, exporter: usize, tree: Box<dyn Tree>) -> Job<'a, ()> {
+        Box::pin(async move {
+            let stream = self.results(exporter, BTreeMap::new())?;
+            files::send(stream, tree, files::Afterwards::Wait).await.map(drop)
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! What this protocol needs of an engine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use build::Job;
+use build::frontend::Frontend;
+use build::progress::Progress;
+use build::request::{Outcome, Request};
+use build::session::Session;
+use oci::image::Platform;
+
+/// An engine that builds.
+pub trait Engine: Send + Sync + 'static {
+    /// Builds. Dropping the job ends it.
+    fn build(&self, request: Request, session: Arc<dyn Session>, progress: Progress) -> Job<'_, Outcome>;
+
+    /// A language that is built in: `dockerfile.v0`.
+    fn frontend(&self, name: &str) -> Option<Arc<dyn Frontend>>;
+
+    /// Who it is.
+    fn worker(&self) -> Worker;
+
+    /// What it keeps of builds.
+    fn usage(&self) -> Job<'_, Vec<Usage>>;
+
+    /// Removes what fits of it, and says what.
+    fn prune(&self, wanted: Prune) -> Job<'_, Vec<Usage>>;
+}
+
+/// An engine as builders introduce themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Worker {
+    /// The engine's id.
+    pub id: String,
+    /// BuildKit's labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it builds for, the host's first.
+    pub platforms: Vec<Platform>,
+    /// Its name, version and commit.
+    pub version: (String, String, String),
+    /// The most that it keeps; 0: no limit.
+    pub keeps: i64,
+}
+
+/// One thing that is kept.
+#[derive(Debug, Clone)]
+pub struct Usage {
+    pub id: String,
+    /// `regular`, `source.local`, `exec.cachemount`, …
+    pub kind: String,
+    pub description: String,
+    pub size: u64,
+    pub in_use: bool,
+    pub shared: bool,
+    pub mutable: bool,
+    pub made: SystemTime,
+    pub used: Option<SystemTime>,
+    pub uses: u64,
+    pub parents: Vec<String>,
+}
+
+/// What is to be removed.
+#[derive(Debug, Clone, Default)]
+pub struct Prune {
+    /// Also what images share.
+    pub all: bool,
+    /// What was used since stays.
+    pub unused_for: Duration,
+    /// So many bytes may stay.
+    pub keep: u64,
+    /// `key=value`, `key!=value` …, each of which has to fit.
+    pub filters: Vec<String>,
+}

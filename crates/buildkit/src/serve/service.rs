@@ -1,0 +1,264 @@
+//! `Control`, and the other services of `/grpc`: who is asked what.
+
+use std::sync::Arc;
+
+use build::frontend::{Built, Gateway};
+use build::progress::Progress;
+use build::request::{Allowed, Cache, CacheEntry, Export, Limits, Request, What};
+use build::{Error, Job};
+use grpc::{Call, Code, Service, Status};
+use http::HeaderMap;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::bridge::{self, Bridge};
+use super::caller::Caller;
+use super::engine::Engine;
+use super::live::{Builds, Live};
+use super::sessions::Sessions;
+use super::{history, llb, news, usage, worker_record};
+use crate::error::status;
+use crate::proto::control::{
+    CacheOptions, Exporter, InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, SolveRequest,
+    SolveResponse, StatusRequest,
+};
+use crate::tunnel;
+
+/// Events that are put into one message.
+const EVENTS: usize = 500;
+const MAX_NAME: usize = 256;
+
+/// An engine's builder, as clients of BuildKit reach it.
+#[derive(Clone)]
+pub struct Builder {
+    engine: Arc<dyn Engine>,
+    sessions: Arc<Sessions>,
+    builds: Arc<Builds>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Builder").field("sessions", &self.sessions).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Over an engine.
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine, sessions: Arc::default(), builds: Arc::default() }
+    }
+
+    /// The sessions that are open.
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// A connection on which `/grpc` was answered.
+    pub async fn serve(
+        &self,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<(), Status> {
+        grpc::serve(io, Arc::new(self.clone())).await
+    }
+
+    /// A connection on which `/session` was answered: the client's, until it is gone.
+    pub async fn hold(
+        &self,
+        headers: &HeaderMap,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<(), Status> {
+        self.sessions.hold(Caller::over(headers, io).await?).await
+    }
+
+    async fn solve(&self, question: SolveRequest) -> Result<SolveResponse, Status> {
+        for name in [&question.r#ref, &question.session] {
+            if name.is_empty() || name.len() > MAX_NAME {
+                return Err(Status::new(Code::InvalidArgument, "a build needs an id and a session"));
+            }
+        }
+        let session = self.sessions.get(&question.session).await?;
+        let progress = Progress::default();
+        let begun = self.builds.begin(&question.r#ref, progress.clone())?;
+        let live = begun.live.clone();
+        let request = self.request(question, live.clone()).map_err(|e| status(&e))?;
+        let solved = tokio::select! {
+            solved = self.engine.build(request, session.clone(), progress) => solved,
+            // Nobody would be left to take the result.
+            () = session.ended() => Err(Error::Cancelled),
+        };
+        match solved {
+            Ok(outcome) => Ok(SolveResponse { exporter_response: outcome.response.into_iter().collect() }),
+            Err(error) => {
+                let bridge = live.bridge.borrow().clone();
+                Err(bridge.and_then(|bridge| bridge.failure()).unwrap_or_else(|| status(&error)))
+            }
+        }
+    }
+
+    fn request(&self, question: SolveRequest, live: Arc<Live>) -> Result<Request, Error> {
+        let unsupported = |what: &str| Err(Error::Unsupported { what: what.to_owned() });
+        if question.source_policy.is_some() || !question.source_policy_session.is_empty() {
+            return unsupported("a source policy");
+        }
+        if question.enable_session_exporter {
+            return unsupported("an exporter of the session's");
+        }
+        let exports = exports(&question)?;
+        let cache = question.cache.as_ref().map(cache).transpose()?.unwrap_or_default();
+        let allowed = allowed(&question.entitlements)?;
+        let id = question.r#ref.clone();
+        let what = self.what(question, live)?;
+        Ok(Request { id, what, exports, cache, allowed, limits: Limits::default() })
+    }
+
+    fn what(&self, question: SolveRequest, live: Arc<Live>) -> Result<What, Error> {
+        let definition = question.definition.as_ref().filter(|definition| !definition.def.is_empty());
+        if let Some(definition) = definition {
+            return match question.frontend.is_empty() {
+                true => Ok(What::Graph(llb::decode(definition)?)),
+                false => Err(Error::Invalid("a build is a frontend's or a definition's".into())),
+            };
+        }
+        if question.frontend.is_empty() {
+            let (engine, inputs) = (self.engine.clone(), question.frontend_inputs);
+            let outside = move |gateway: Arc<dyn Gateway>| -> Job<'static, Built> {
+                let (bridge, returned) = Bridge::new(engine, gateway, inputs);
+                live.bridge.send_replace(Some(bridge));
+                Box::pin(async move { returned.await.unwrap_or(Err(Error::Cancelled)) })
+            };
+            return Ok(What::Outside(Box::new(outside)));
+        }
+        let frontend = self.engine.frontend(&question.frontend);
+        let frontend = frontend
+            .ok_or_else(|| Error::Unsupported { what: format!("the frontend {}", question.frontend) })?;
+        Ok(What::Frontend {
+            frontend,
+            attributes: question.frontend_attrs.into_iter().collect(),
+            inputs: bridge::inputs(&question.frontend_inputs)?,
+        })
+    }
+
+    async fn tell(&self, mut call: Call) -> Result<(), Status> {
+        let Some(StatusRequest { r#ref: id }) = call.receiver.next().await? else {
+            return Err(Status::new(Code::InvalidArgument, "no build to tell of"));
+        };
+        let live = self.builds.get(&id).await?;
+        let mut listening = live.progress.subscribe();
+        while let Some(events) = listening.next(EVENTS).await {
+            for response in news::responses(events.iter().map(|event| &**event)) {
+                call.sender.send(&response).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bridge(&self, method: &str, call: Call) -> Result<(), Status> {
+        let Some(id) = call.text("buildkit-controlapi-buildid") else {
+            return Err(Status::new(Code::InvalidArgument, "no buildid found in context"));
+        };
+        let live = self.builds.get(id).await?;
+        let mut known = live.bridge.subscribe();
+        // A build ends when it is given up, and then so does this.
+        let bridge = tokio::select! {
+            bridge = known.wait_for(Option::is_some) => bridge.ok().and_then(|bridge| bridge.clone()),
+            () = ended(&live) => None,
+        };
+        match bridge {
+            Some(bridge) => bridge.answer(method, call).await,
+            None => Err(Status::new(Code::NotFound, format!("no such job {id}"))),
+        }
+    }
+
+    async fn workers(&self) -> Result<ListWorkersResponse, Status> {
+        Ok(ListWorkersResponse { record: vec![worker_record(&self.engine.worker())] })
+    }
+
+    async fn info(&self) -> Result<InfoResponse, Status> {
+        let record = worker_record(&self.engine.worker());
+        Ok(InfoResponse { buildkit_version: record.buildkit_version })
+    }
+
+    /// A session in a call, for clients that can't upgrade a request.
+    async fn session(&self, call: Call) -> Result<(), Status> {
+        let (ours, theirs) = tokio::io::duplex(SESSION_BUFFER);
+        let headers = call.metadata;
+        let stream = grpc::Stream { sender: call.sender, receiver: call.receiver };
+        let carry = tunnel::join::<crate::proto::control::BytesMessage>(stream, theirs);
+        tokio::select! {
+            carried = carry => carried,
+            held = self.hold(&headers, ours) => held,
+        }
+    }
+}
+
+const SESSION_BUFFER: usize = 256 << 10;
+
+async fn ended(live: &Live) {
+    let mut listening = live.progress.subscribe();
+    while listening.next(EVENTS).await.is_some() {}
+}
+
+impl Service for Builder {
+    async fn call(&self, call: Call) -> Result<(), Status> {
+        if let Some(method) = bridge::method(&call.path) {
+            let method = method.to_owned();
+            return self.bridge(&method, call).await;
+        }
+        match call.path.as_str() {
+            "/moby.buildkit.v1.Control/Solve" => call.answer(|question| self.solve(question)).await,
+            "/moby.buildkit.v1.Control/Status" => self.tell(call).await,
+            "/moby.buildkit.v1.Control/ListWorkers" => {
+                call.answer(|_: ListWorkersRequest| self.workers()).await
+            }
+            "/moby.buildkit.v1.Control/Info" => call.answer(|_: InfoRequest| self.info()).await,
+            "/moby.buildkit.v1.Control/DiskUsage" => {
+                call.answer(|question| usage::list(&*self.engine, question)).await
+            }
+            "/moby.buildkit.v1.Control/Prune" => usage::prune(&*self.engine, call).await,
+            "/moby.buildkit.v1.Control/Session" => self.session(call).await,
+            "/moby.buildkit.v1.Control/ListenBuildHistory" => history::listen(call).await,
+            "/moby.buildkit.v1.Control/UpdateBuildHistory" => history::update(call).await,
+            "/grpc.health.v1.Health/Check" => call.answer(crate::attach::healthy).await,
+            path => Err(Status::unimplemented(path)),
+        }
+    }
+}
+
+/// What becomes of the result. Old clients say it in two fields of their own.
+fn exports(question: &SolveRequest) -> Result<Vec<Export>, Error> {
+    let old = Exporter {
+        r#type: question.exporter_deprecated.clone(),
+        attrs: question.exporter_attrs_deprecated.clone(),
+    };
+    let old = (question.exporters.is_empty() && !old.r#type.is_empty()).then_some(old);
+    let export = |exporter: &Exporter| {
+        let attributes = exporter.attrs.clone().into_iter().collect();
+        Ok(Export { kind: Export::kind(&exporter.r#type)?, attributes })
+    };
+    question.exporters.iter().chain(&old).map(export).collect()
+}
+
+fn cache(options: &CacheOptions) -> Result<Cache, Error> {
+    if !options.export_ref_deprecated.is_empty() || !options.import_refs_deprecated.is_empty() {
+        return Err(Error::Unsupported { what: "caches as clients before BuildKit 0.4 name them".into() });
+    }
+    let entries = |entries: &[crate::proto::control::CacheOptionsEntry]| {
+        let entry = |entry: &crate::proto::control::CacheOptionsEntry| CacheEntry {
+            kind: entry.r#type.clone(),
+            attributes: entry.attrs.clone().into_iter().collect(),
+        };
+        entries.iter().map(entry).collect()
+    };
+    Ok(Cache { from: entries(&options.imports), to: entries(&options.exports) })
+}
+
+fn allowed(entitlements: &[String]) -> Result<Allowed, Error> {
+    let mut allowed = Allowed::default();
+    for name in entitlements {
+        match name.as_str() {
+            "network.host" => allowed.network_host = true,
+            "security.insecure" => allowed.security_insecure = true,
+            other => return Err(Error::Unsupported { what: format!("the entitlement {other:?}") }),
+        }
+    }
+    Ok(allowed)
+}

@@ -1,0 +1,3 @@
+mod builds;
+mod definitions;
+mod sessions;

@@ -1,0 +1,29 @@
+//! `build`, under all its names: the command line becomes a request of BuildKit's, the engine builds, and asks back on a
+//! session for what it needs.
+
+mod answer;
+mod context;
+mod csv;
+mod excerpt;
+mod metadata;
+mod outputs;
+mod progress;
+mod request;
+mod run;
+mod secrets;
+
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+
+/// `build`, `image build`, `builder build`, `buildx build`.
+pub(crate) fn build(call: &Call) -> Outcome {
+    run::run(call).map_err(named)
+}
+
+/// buildx ends with this word before whatever went wrong.
+fn named(error: Error) -> Error {
+    match error {
+        Error::Usage(text) => Error::Usage(format!("ERROR: {text}")),
+        other => other,
+    }
+}

@@ -1,0 +1,246 @@
+//! One build from its first byte to its last: connections, the session, the display, what is written at the end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use buildkit::attach::{Keyring, Session};
+use buildkit::client::Builder;
+use buildkit::problem::Problem;
+use buildkit::proto::control::SolveRequest;
+use buildkit::proto::gateway;
+use client::Engine;
+use client::config::Config;
+use client::credentials;
+use grpc::Status;
+
+use super::answer::Question;
+use super::progress::{Display, Mode};
+use super::request::{self, Request};
+use super::{answer, excerpt, metadata};
+use crate::call::Call;
+use crate::commands::{pull, push};
+use crate::error::{Error, Outcome};
+use crate::ui::{self, Sink};
+
+const FRONTEND: &str = "dockerfile.v0";
+
+/// Builds what the command line says.
+pub(super) fn run(call: &Call) -> Outcome {
+    let endpoint = call.endpoint()?;
+    let builder = builder_name(call, &endpoint.context)?;
+    let quiet = call.flags().bool("quiet");
+    let mode = if quiet { Mode::Quiet } else { Mode::parse(&progress_word(call))? };
+    classic(call)?;
+    let mut request = request::read(call)?;
+    request.offer.keyring = Some(Arc::new(Keys { config: call.config().clone() }));
+    call.with_engine(|engine| async move {
+        let mut display = Display::new(mode, &builder)?;
+        let built = Build::open(&engine, request).await?.run(&mut display).await?;
+        Sink::Errors.write(&display.warnings(call.debug() || call.flags().bool("debug")))?;
+        for name in &built.push {
+            let reference = pull::parse(name)?.or_latest();
+            push::send(call, &engine, &reference, (!quiet).then_some(Sink::Errors)).await?;
+        }
+        metadata::write(call, &built.id, &built.response)?;
+        let id = metadata::image_id(&built.response);
+        if quiet && !id.is_empty() {
+            ui::out(&format!("{id}\n"))?;
+        }
+        built.answer.map_or(Ok(0), |(question, answer)| answer::show(&question, &answer))
+    })
+}
+
+/// Flags of the builder before BuildKit, which has no containers that could stay and sends no archive.
+fn classic(call: &Call) -> Result<(), Error> {
+    let flags = call.flags();
+    pull::check_trust(call)?;
+    if !flags.bool("rm") && !flags.bool("force-rm") {
+        return Err(Error::Usage("--rm=false: BuildKit leaves no containers that could be kept".into()));
+    }
+    if flags.bool("compress") {
+        ui::err(
+            "WARNING: --compress changes nothing: files are sent one by one, and only those that changed",
+        );
+    }
+    Ok(())
+}
+
+/// What `--progress` says, or the variable that stands for it.
+fn progress_word(call: &Call) -> String {
+    let variable = || client::resolve::process_env("BUILDKIT_PROGRESS").unwrap_or_default();
+    if call.flags().changed("progress") { call.flags().text("progress").to_owned() } else { variable() }
+}
+
+/// There is one builder for each engine, and it has the name of the engine's context.
+fn builder_name(call: &Call, context: &str) -> Result<String, Error> {
+    let asked = match call.flags().changed("builder") {
+        true => Some(call.flags().text("builder").to_owned()),
+        false => client::resolve::process_env("BUILDX_BUILDER").filter(|name| !name.is_empty()),
+    };
+    match asked {
+        Some(name) if name != context => {
+            Err(Error::Usage(format!("no builder {name:?} found: choose an engine with --context")))
+        }
+        _ => Ok(context.to_owned()),
+    }
+}
+
+/// Who the user is to registries, by docker's configuration.
+struct Keys {
+    config: Config,
+}
+
+impl Keyring for Keys {
+    fn find(&self, host: &str) -> Result<(String, String), String> {
+        let variable = client::resolve::process_env(credentials::AUTH_VARIABLE);
+        // The registry's own host is not the name under which people log in.
+        let host = if host == "registry-1.docker.io" { "docker.io" } else { host };
+        let auth = self.config.auth(credentials::key_of(host), variable.as_deref());
+        let auth = auth.map_err(|error| diag::chain(&error))?;
+        match auth.identity_token.is_empty() {
+            true => Ok((auth.username, auth.password)),
+            false => Ok((String::new(), auth.identity_token)),
+        }
+    }
+}
+
+/// A build with its connections.
+struct Build {
+    builder: Builder,
+    solve: SolveRequest,
+    question: Option<(Question, gateway::SolveRequest)>,
+    session: Session,
+    session_io: client::Io,
+    push: Vec<String>,
+    /// Held until the end: its folders are sent.
+    _context: super::context::Context,
+}
+
+/// What came of it.
+struct Built {
+    id: String,
+    response: HashMap<String, String>,
+    answer: Option<(Question, HashMap<String, Vec<u8>>)>,
+    push: Vec<String>,
+}
+
+impl Build {
+    async fn open(engine: &Engine, request: Request) -> Result<Self, Error> {
+        let upgraded = engine.upgrade("/grpc", "h2c", None).await?;
+        let builder = Builder::over(upgraded.io).await.map_err(|status| failure(&status))?;
+        let mut attributes = request.attributes;
+        if !request.gateway_hosts.is_empty() {
+            let address = gateway_address(&builder).await?;
+            let hosts = request.gateway_hosts.iter().map(|name| format!("{name}={address}"));
+            let known = attributes.remove("add-hosts");
+            attributes
+                .insert("add-hosts".into(), known.into_iter().chain(hosts).collect::<Vec<_>>().join(","));
+        }
+        let session = Session::new(request.context.shared_key.clone(), request.offer);
+        let session = session.map_err(|status| failure(&status))?;
+        let asking = engine.with_headers(session.headers());
+        let session_io = asking.upgrade("/session", "h2c", None).await?;
+        let id = buildkit::identity().map_err(|status| failure(&status))?;
+        let frontend_attrs: HashMap<String, String> = attributes.into_iter().collect();
+        let mut solve = SolveRequest {
+            r#ref: id,
+            session: session.id().to_owned(),
+            entitlements: request.entitlements,
+            exporters: request.outputs.exporters,
+            ..SolveRequest::default()
+        };
+        let question = match request.question {
+            Some(question) => {
+                solve.internal = true;
+                let asked = asked(&question.method, frontend_attrs);
+                Some((question, asked))
+            }
+            None => {
+                solve.frontend = FRONTEND.into();
+                solve.frontend_attrs = frontend_attrs;
+                solve.cache = Some(request.cache);
+                None
+            }
+        };
+        Ok(Self {
+            builder,
+            solve,
+            question,
+            session,
+            session_io: Box::new(session_io.io),
+            push: request.outputs.push,
+            _context: request.context,
+        })
+    }
+
+    async fn run(self, display: &mut Display) -> Result<Built, Error> {
+        let session = tokio::spawn(self.session.serve(self.session_io));
+        let mut news = self.builder.news(&self.solve.r#ref).map_err(|status| failure(&status))?;
+        let solving = async {
+            match self.question {
+                None => self.builder.solve(&self.solve).await.map(|response| (response, None)),
+                Some((question, asked)) => {
+                    let answer = self.builder.ask_frontend(&self.solve, asked).await;
+                    answer.map(|answer| (HashMap::new(), Some((question, answer))))
+                }
+            }
+        };
+        let showing = async {
+            loop {
+                let next = match display.tick() {
+                    Some(tick) => tokio::time::timeout(tick, news.next()).await.ok(),
+                    None => Some(news.next().await),
+                };
+                match next {
+                    None => display.show()?,
+                    Some(Ok(Some(told))) => display.take(told)?,
+                    // Why there is no more, the build itself says.
+                    Some(Ok(None) | Err(_)) => break,
+                }
+            }
+            display.finish()
+        };
+        let (solved, shown) = tokio::select! {
+            both = async { tokio::join!(solving, showing) } => both,
+            _ = tokio::signal::ctrl_c() => return Err(Error::Interrupted),
+        };
+        session.abort();
+        shown?;
+        let (response, answer) = solved.map_err(|status| failure(&status))?;
+        Ok(Built { id: self.solve.r#ref, response, answer, push: self.push })
+    }
+}
+
+fn asked(method: &str, mut attributes: HashMap<String, String>) -> gateway::SolveRequest {
+    attributes.insert("requestid".into(), method.into());
+    let subrequests = "moby.buildkit.frontend.subrequests";
+    let caps = attributes.entry("frontend.caps".into()).or_default();
+    *caps = if caps.is_empty() { subrequests.into() } else { format!("{caps},{subrequests}") };
+    gateway::SolveRequest {
+        frontend: FRONTEND.into(),
+        frontend_opt: attributes,
+        allow_result_return: true,
+        allow_result_array_ref: true,
+        ..gateway::SolveRequest::default()
+    }
+}
+
+/// What `host-gateway` means there.
+async fn gateway_address(builder: &Builder) -> Result<String, Error> {
+    let workers = builder.workers().await.map_err(|status| failure(&status))?;
+    let label = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+    let found = workers.record.iter().find_map(|worker| worker.labels.get(label));
+    found.cloned().ok_or_else(|| {
+        Error::Usage("unable to derive the IP value for host-gateway: the engine doesn't say it".into())
+    })
+}
+
+/// What went wrong, after the lines of the Dockerfile that it is about.
+fn failure(status: &Status) -> Error {
+    for source in Problem::of(status).sources {
+        let text = excerpt::of(&source.info.filename, &source.info.data, &source.ranges);
+        // Without it the sentence is still true.
+        let _ = Sink::Errors.write(&diag::printable(&text));
+    }
+    Error::Usage(format!("failed to build: failed to solve: {}", status.message))
+}

@@ -1,0 +1,3 @@
+﻿FROM scratch
+--------
+1 FROM "scratch" ""

@@ -1,0 +1,5 @@
+FROM scratch
+USER a\
+--------
+1 FROM "scratch" ""
+2 User("a")

@@ -1,0 +1,5 @@
+#!/usr/bin/env x
+# syntax=docker/dockerfile:1
+FROM scratch
+--------
+3 FROM "scratch" ""

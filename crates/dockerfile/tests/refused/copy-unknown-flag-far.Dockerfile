@@ -1,0 +1,2 @@
+FROM scratch
+COPY --something=1 a b

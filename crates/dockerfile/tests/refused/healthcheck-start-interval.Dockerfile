@@ -1,0 +1,2 @@
+FROM scratch
+HEALTHCHECK --start-interval=1ns CMD a

@@ -1,0 +1,2 @@
+FROM scratch
+HEALTHCHECK --timeout=5x CMD a

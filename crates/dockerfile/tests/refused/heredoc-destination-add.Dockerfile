@@ -1,0 +1,4 @@
+FROM scratch
+ADD a <<EOF
+x
+EOF

@@ -1,0 +1,2 @@
+FROM busybox
+RUN --device=vendor/class=a,requird=true true

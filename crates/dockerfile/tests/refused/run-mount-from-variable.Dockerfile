@@ -1,0 +1,2 @@
+FROM busybox
+RUN --mount=type=bind,from=$A,target=/a true

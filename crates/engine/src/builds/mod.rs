@@ -1,0 +1,274 @@
+//! Builds: steps that are done by this engine, what they made, and what becomes of it.
+//!
+//! ```text
+//! <data root>/builds/contexts/   clients' directories (context)
+//! <data root>/builds/mounts/     cache mounts (cachemounts)
+//! <data root>/builds/tmp/        what is at work; swept at the start
+//! ```
+//!
+//! What steps made lies among the layers, and in records that hold them (cache).
+
+mod archives;
+mod cache;
+mod cachemounts;
+mod classic;
+mod context;
+mod error;
+mod exec;
+mod export;
+mod files;
+mod gateway;
+mod sources;
+mod tree;
+mod usage;
+mod worker;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use build::Error;
+use build::frontend::{Built, Gateway};
+use build::progress::Progress;
+use build::request::{Outcome, Request, What};
+use build::session::Session;
+use build::solver::{Flights, Solver};
+use tokio::sync::Notify;
+
+use crate::containers::Shared;
+use cache::Cache;
+use cachemounts::CacheMounts;
+pub use classic::Classic;
+use context::Contexts;
+use error::work;
+use exec::Running;
+use gateway::Bridge;
+use tree::Tree;
+pub use usage::{Entry as UsageEntry, Kind as UsageKind, PRUNE_KEYS, Pruned, What as PruneWhat};
+use worker::Works;
+
+/// What every build needs.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    shared: Arc<Shared>,
+    cache: Cache,
+    contexts: Contexts,
+    caches: Arc<CacheMounts>,
+    /// For what is at work.
+    temporary: PathBuf,
+}
+
+/// All builds.
+pub struct Builds {
+    parts: Arc<Parts>,
+    flights: Arc<Flights<Tree>>,
+    /// Those that go on, and how each is told to end.
+    running: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Steps that may run at once in one build.
+    places: usize,
+}
+
+impl std::fmt::Debug for Builds {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Builds({:?})", self.parts.temporary)
+    }
+}
+
+impl Parts {
+    fn registries(&self) -> distribution::Client {
+        let (settings, live) = (&self.shared.settings, self.shared.live.load());
+        distribution::Client::new(crate::images::registry_config(settings, &live))
+    }
+
+    fn web(&self) -> distribution::Client {
+        let (settings, live) = (&self.shared.settings, self.shared.live.load());
+        let config = crate::images::registry_config(settings, &live);
+        distribution::Client::new(distribution::Config { plain_http: true, ..config })
+    }
+
+    /// A folder of ours that goes with its guard.
+    fn scratch(&self) -> Result<Scratch, Error> {
+        let path = self.temporary.join(crate::id::container_id());
+        std::fs::create_dir(&path).map_err(|e| work("create a folder for a build", e))?;
+        Ok(Scratch(path))
+    }
+}
+
+/// A folder that is removed with this.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove a build's folder");
+        }
+    }
+}
+
+impl Builds {
+    /// Opens what is remembered of builds.
+    pub(crate) fn open(shared: Arc<Shared>) -> Result<Self, crate::Error> {
+        let builds = shared.settings.data_root.join("builds");
+        let temporary = builds.join("tmp");
+        let failed = |source| crate::Error::File { doing: "create", path: temporary.clone(), source };
+        match std::fs::remove_dir_all(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        std::fs::create_dir_all(&temporary).map_err(failed)?;
+        let cannot = |error: Error| crate::Error::Build(Box::new(error));
+        let parts = Parts {
+            cache: Cache::new(shared.db.clone(), shared.images.clone()),
+            contexts: Contexts::open(&builds).map_err(cannot)?,
+            caches: Arc::new(CacheMounts::open(&builds).map_err(cannot)?),
+            temporary,
+            shared,
+        };
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // Steps wait for networks and disks as often as they compute.
+        let places = (2 * cores).max(4);
+        Ok(Self { parts: Arc::new(parts), flights: Arc::default(), running: Mutex::default(), places })
+    }
+
+    /// Builds. What goes on is told to `progress`, which ends with it. Dropped, everything that was begun ends.
+    pub async fn solve(
+        &self,
+        request: Request,
+        session: Arc<dyn Session>,
+        progress: Progress,
+    ) -> Result<Outcome, Error> {
+        let _told = Told(progress.clone());
+        export::check(&request)?;
+        let (_known, end) = self.enter(&request.id)?;
+        tokio::select! {
+            outcome = Box::pin(self.build(request, session, progress)) => outcome,
+            () = end.notified() => Err(Error::Cancelled),
+        }
+    }
+
+    /// Ends a build. Nothing for one that isn't there.
+    pub fn cancel(&self, id: &str) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(end) = running.get(id) {
+            end.notify_one();
+        }
+    }
+
+    fn enter(&self, id: &str) -> Result<(Known<'_>, Arc<Notify>), Error> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.contains_key(id) {
+            return Err(Error::Invalid(format!("a build {id:?} goes on already")));
+        }
+        let end = Arc::new(Notify::new());
+        running.insert(id.to_owned(), end.clone());
+        Ok((Known { builds: self, id: id.to_owned() }, end))
+    }
+
+    async fn build(
+        &self,
+        request: Request,
+        session: Arc<dyn Session>,
+        progress: Progress,
+    ) -> Result<Outcome, Error> {
+        let running = Running {
+            shared: self.parts.shared.clone(),
+            caches: self.parts.caches.clone(),
+            session: session.clone(),
+            progress: progress.clone(),
+            allowed: request.allowed,
+            limits: request.limits.clone(),
+        };
+        let works = Works::new(self.parts.clone(), running);
+        let solver =
+            Solver::new(Arc::new(works.clone()), self.flights.clone(), progress.clone(), self.places);
+        let solver = Arc::new(solver);
+        // A frontend outside may hold the gateway for longer than its build goes on.
+        let _end = End(solver.clone());
+        let bridge = Arc::new(Bridge {
+            works: works.clone(),
+            solver: solver.clone(),
+            session: session.id().to_owned(),
+            progress: progress.clone(),
+        });
+        let built = match request.what {
+            What::Frontend { frontend, attributes, inputs } => {
+                frontend.build(&attributes, &inputs, &*bridge).await?
+            }
+            What::Graph(wanted) => Built::single(wanted),
+            What::Outside(frontend) => frontend(bridge as Arc<dyn Gateway>).await?,
+        };
+        let solving =
+            built.refs.iter().map(|(key, wanted)| {
+                let solver = &solver;
+                async move {
+                    Ok::<_, Error>((key.clone(), solver.solve(wanted).await?.unwrap_or_else(Tree::scratch)))
+                }
+            });
+        let trees = futures_util::future::try_join_all(solving).await?;
+        let exporting = export::Exporting { parts: &self.parts, works: &works, progress: &progress };
+        let response = exporting.export(&request.exports, &built, &trees).await?;
+        let counts = solver.counts();
+        self.make_room().await;
+        Ok(Outcome { response, ran: counts.ran, cached: counts.cached })
+    }
+
+    /// Removes what was used longest ago, if there is more than there may be. A failure is for the log.
+    async fn make_room(&self) {
+        let parts = self.parts.clone();
+        let made = tokio::task::spawn_blocking(move || usage::make_room(&parts)).await;
+        match made {
+            Ok(Err(error)) => {
+                tracing::error!(error = diag::chain(&error), "cannot make room in the build cache");
+            }
+            Err(error) => tracing::error!(%error, "making room in the build cache crashed"),
+            Ok(Ok(())) => {}
+        }
+    }
+
+    /// What the cache has. Blocking.
+    pub fn usage(&self) -> Result<Vec<UsageEntry>, crate::Error> {
+        usage::list(&self.parts)
+    }
+
+    /// Removes what nobody uses. Blocking.
+    pub fn prune(&self, what: &PruneWhat) -> Result<Pruned, crate::Error> {
+        usage::prune(&self.parts, what)
+    }
+}
+
+/// Ends what a solver has under way.
+struct End(Arc<Solver<Works>>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// A build that goes on.
+struct Known<'a> {
+    builds: &'a Builds,
+    id: String,
+}
+
+impl Drop for Known<'_> {
+    fn drop(&mut self) {
+        self.builds.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// Those who listen hear of the end, whatever it is.
+struct Told(Progress);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

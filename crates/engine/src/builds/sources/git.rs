@@ -1,0 +1,217 @@
+//! `git` sources, by the `git` program of this host.
+//!
+//! The program gets an environment of its own, no configuration but ours, and only network protocols; what follows an
+//! option's end is never taken for one.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use build::Error;
+use build::graph::{Action, Change, Copy, File, Git, Input, Place, Remove, Vertex};
+use build::session::Secret;
+use build::solver::Looked;
+use oci::Digest;
+
+use super::Sources;
+use crate::builds::error::{blocking, engine, work};
+use crate::builds::files::{Last, Look, Planned, Root, perform_on, resolve};
+use crate::builds::tree::Tree;
+use crate::builds::worker::Works;
+
+impl Sources {
+    /// Asks the remote which commit is meant.
+    pub(super) async fn look_git(
+        &self,
+        _: &Works,
+        git: &Git,
+        vertex: &Vertex,
+    ) -> Result<Looked<Tree>, Error> {
+        check(git)?;
+        let header = self.git_header(git).await?;
+        let what = git.clone();
+        let commit = match is_commit(&git.reference) {
+            true => git.reference.clone(),
+            false => blocking(move || remote_commit(&what, header.as_ref())).await?,
+        };
+        if let Some(expected) =
+            git.checksum.as_ref().filter(|expected| !commit.starts_with(expected.as_str()))
+        {
+            return Err(Error::Invalid(format!("expected checksum to match {expected}, got {commit}")));
+        }
+        let key = format!(
+            "git 1\0{}\0{commit}\0{}\0{}\0{}",
+            git.remote, git.subdir, git.keep_git_dir, git.skip_submodules
+        );
+        let key = Digest::sha256(key.as_bytes());
+        if !vertex.shown.ignore_cache
+            && let Some(found) =
+                self.parts.cache.find(&key).map_err(|e| engine("look into the build cache", e))?
+        {
+            return Ok(Looked::Hit(found));
+        }
+        Ok(Looked::Miss(key))
+    }
+
+    pub(super) async fn run_git(
+        &self,
+        works: &Works,
+        git: &Git,
+        _: &Digest,
+        name: &str,
+    ) -> Result<Vec<Tree>, Error> {
+        let header = self.git_header(git).await?;
+        let (parts, works, git, name) = (self.parts.clone(), works.clone(), git.clone(), name.to_owned());
+        blocking(move || {
+            let folder = parts.scratch()?;
+            check_out(&git, header.as_ref(), folder.path())?;
+            let root = Arc::new(Root::scratch(folder)?);
+            let planned = plan(&git, &root)?;
+            Ok(vec![works.write(planned, &name)?])
+        })
+        .await
+    }
+
+    async fn git_header(&self, git: &Git) -> Result<Option<Secret>, Error> {
+        for (id, prefix) in [(&git.auth_header_secret, ""), (&git.auth_token_secret, "token ")] {
+            if id.is_empty() {
+                continue;
+            }
+            // Without one, the repository may be open to everybody.
+            if let Some(secret) = self.session.secret(id).await? {
+                let value = [prefix.as_bytes(), &secret.0].concat();
+                return Ok(Some(Secret(value)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn check(git: &Git) -> Result<(), Error> {
+    let schemes = ["https://", "http://", "git://", "ssh://"];
+    let scp = !git.remote.contains("://") && git.remote.contains(':') && !git.remote.starts_with('-');
+    if !scp && !schemes.iter().any(|scheme| git.remote.starts_with(scheme)) {
+        return Err(Error::Invalid(format!("{:?} is no address of a git repository", git.remote)));
+    }
+    let bad = |text: &str| {
+        text.starts_with('-') || text.contains(['\0', '\n', ' ', '~', '^', ':', '?', '*', '[', '\\'])
+    };
+    match bad(&git.reference) || git.remote.contains(['\0', '\n']) {
+        true => Err(Error::Invalid(format!("{:?} is no reference of a git repository", git.reference))),
+        false => Ok(()),
+    }
+}
+
+fn is_commit(reference: &str) -> bool {
+    reference.len() == 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The program with nothing of this host's.
+fn program(header: Option<&Secret>) -> Command {
+    let mut command = Command::new("git");
+    command.env_clear().stdin(Stdio::null());
+    for name in ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("HOME", "/dev/null")
+        .env("GIT_ALLOW_PROTOCOL", "http:https:git:ssh")
+        .env("GIT_SSH_COMMAND", "ssh -F /dev/null -o BatchMode=yes");
+    // In the environment, where no list of processes shows it.
+    let header = header.map(|header| format!("Authorization: {}", String::from_utf8_lossy(&header.0)));
+    let mut settings = vec![
+        ("core.hooksPath", "/dev/null".to_owned()),
+        ("core.symlinks", "true".to_owned()),
+        ("protocol.file.allow", "never".to_owned()),
+        ("safe.directory", "*".to_owned()),
+        ("init.defaultBranch", "main".to_owned()),
+    ];
+    settings.extend(header.map(|header| ("http.extraHeader", header)));
+    command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+    for (at, (key, value)) in settings.into_iter().enumerate() {
+        command.env(format!("GIT_CONFIG_KEY_{at}"), key).env(format!("GIT_CONFIG_VALUE_{at}"), value);
+    }
+    command
+}
+
+fn run(command: &mut Command, doing: &str) -> Result<String, Error> {
+    let output = command.output().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::Unsupported { what: "a git source without the program git on the engine's host".into() }
+        }
+        _ => work(format!("{doing} with git"), e),
+    })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = said.lines().rev().take(3).collect();
+    let said = diag::printable(&last.into_iter().rev().collect::<Vec<_>>().join("; "));
+    Err(Error::NotFound(format!("failed to {doing}: {said}")))
+}
+
+fn remote_commit(git: &Git, header: Option<&Secret>) -> Result<String, Error> {
+    let reference = if git.reference.is_empty() { "HEAD" } else { &git.reference };
+    let mut command = program(header);
+    command.args(["ls-remote", "--", &git.remote, reference, &format!("{reference}^{{}}")]);
+    let listed = run(&mut command, "read remote references")?;
+    let mut found: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once('\t')).collect();
+    // A tag's own commit before the tag, then what was said in whole, branches and tags.
+    found.sort_by_key(|(_, name)| {
+        let bare = name.trim_end_matches("^{}");
+        let rank = ["", "refs/heads/", "refs/tags/"]
+            .iter()
+            .position(|prefix| format!("{prefix}{reference}") == bare);
+        (rank.unwrap_or(usize::MAX), !name.ends_with("^{}"))
+    });
+    match found.first() {
+        Some((commit, _)) if is_commit(commit) => Ok((*commit).to_owned()),
+        _ => Err(Error::NotFound(format!("repository does not contain ref {reference}"))),
+    }
+}
+
+fn check_out(git: &Git, header: Option<&Secret>, folder: &Path) -> Result<(), Error> {
+    let within = |args: &[&str], doing: &str| {
+        let mut command = program(header);
+        command.current_dir(folder).args(args);
+        run(&mut command, doing).map(drop)
+    };
+    within(&["init", "-q", "."], "make a repository")?;
+    within(&["remote", "add", "--", "origin", &git.remote], "name the remote")?;
+    let reference = if git.reference.is_empty() { "HEAD" } else { &git.reference };
+    within(&["fetch", "-q", "--depth=1", "--no-tags", "origin", "--", reference], "fetch the repository")
+        .or_else(|_| within(&["fetch", "-q", "--tags", "origin"], "fetch the repository"))?;
+    let target = if is_commit(reference) { reference } else { "FETCH_HEAD" };
+    within(&["checkout", "-q", "--detach", target, "--"], "check out the commit")?;
+    if !git.skip_submodules && folder.join(".gitmodules").exists() {
+        let args = ["submodule", "-q", "update", "--init", "--recursive", "--depth=1"];
+        within(&args, "fetch submodules")?;
+    }
+    Ok(())
+}
+
+/// What of the checkout is the source.
+fn plan(git: &Git, root: &Arc<Root>) -> Result<Planned, Error> {
+    let subdir = resolve(&**root, git.subdir.as_bytes(), Last::Followed)?;
+    if !root.look(&subdir)?.is_some_and(|seen| seen.is_directory()) {
+        return Err(Error::NotFound(format!("subdir {:?} isn't in the repository", git.subdir)));
+    }
+    let text = String::from_utf8_lossy(&crate::builds::files::join(&subdir)).into_owned();
+    let copy = Copy { contents_only: true, ..Copy::new(Place::Input(Input(0)), format!("/{text}"), "/") };
+    let mut actions =
+        vec![Action { base: Place::Scratch, change: Change::Copy(Box::new(copy)), output: None }];
+    let last = match git.keep_git_dir {
+        true => actions.len() - 1,
+        false => {
+            let remove = Remove { path: "/.git".into(), allow_missing: true, wildcard: false };
+            actions.push(Action { base: Place::Action(0), change: Change::Remove(remove), output: None });
+            actions.len() - 1
+        }
+    };
+    actions[last].output = Some(0);
+    perform_on(&File { actions }, root)
+}

@@ -1,0 +1,139 @@
+//! `ADD https://…`: one file, known by its content.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+
+use build::Error;
+use build::graph::{Http, Vertex};
+use build::solver::Looked;
+use layers::About;
+use oci::{Algorithm, Digest, Hasher};
+
+use super::{Meter, Sources};
+use crate::builds::error::{blocking, engine, work};
+use crate::builds::files::{Content, Draft, Node, Planned, Root};
+use crate::builds::tree::Tree;
+use crate::builds::worker::Works;
+
+/// No file is longer.
+const MAX_FILE: u64 = 64 << 30;
+
+impl Sources {
+    /// Fetches it; there is no other way to know what it is.
+    pub(super) async fn look_http(
+        &self,
+        works: &Works,
+        http: &Http,
+        vertex: &Vertex,
+    ) -> Result<Looked<Tree>, Error> {
+        if !http.headers.is_empty() || !http.auth_header_secret.is_empty() {
+            return Err(Error::Unsupported { what: "headers for ADD from an address".into() });
+        }
+        let name = name_of(http)?;
+        let client = self.parts.web();
+        let failed = |e: distribution::Error| engine(format!("fetch {}", shown(&http.url)), e.into());
+        let download = client.download(&http.url).await.map_err(failed)?;
+        let meter = Meter::new(&self.progress, vertex.digest(), "downloading");
+        let (parts, works, http) = (self.parts.clone(), works.clone(), http.clone());
+        let total = download.length().unwrap_or(0);
+        let vertex_name = vertex.shown.name.clone();
+        blocking(move || {
+            let folder = parts.scratch()?;
+            let path = folder.path().join("file");
+            let digest = save(download, &path, |at| meter.at(at, total))?;
+            meter.end();
+            if let Some(expected) = http.checksum.as_ref().filter(|expected| **expected != digest) {
+                return Err(Error::Invalid(format!("digest mismatch {digest}: {expected}")));
+            }
+            let key = format!("http 1\0{digest}\0{name}\0{:?}\0{}\0{}", http.mode, http.uid, http.gid);
+            let key = Digest::sha256(key.as_bytes());
+            if let Some(found) = parts.cache.find(&key).map_err(|e| engine("look into the build cache", e))? {
+                return Ok(Looked::Hit(found));
+            }
+            let size = std::fs::metadata(&path).map_err(|e| work("look at what was fetched", e))?.len();
+            let root = Arc::new(Root::scratch(folder)?);
+            // As BuildKit has it where a server says nothing of the time.
+            let about = About {
+                mode: http.mode.unwrap_or(0o600),
+                uid: http.uid,
+                gid: http.gid,
+                time: (0, 0),
+                xattrs: Vec::new(),
+            };
+            let mut draft = Draft::new(None)?;
+            let content = Content::Of { root, path: vec![b"file".to_vec()] };
+            draft.put(&[name.into_bytes()], Node::File { about, size, content, same: None })?;
+            let tree = works.write(Planned { base: Tree::scratch(), draft }, &vertex_name)?;
+            let made = vec![tree];
+            parts.cache.put(&key, &vertex_name, &made).map_err(|e| engine("remember what was fetched", e))?;
+            Ok(Looked::Hit(made))
+        })
+        .await
+    }
+}
+
+fn save(mut from: impl Read, path: &std::path::Path, told: impl Fn(u64)) -> Result<Digest, Error> {
+    let failed = |e: std::io::Error| work("keep what is fetched", e);
+    let mut file = std::fs::File::create(path).map_err(failed)?;
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut buffer = vec![0; 128 * 1024];
+    let mut at = 0;
+    loop {
+        let count = from.read(&mut buffer).map_err(failed)?;
+        if count == 0 {
+            break;
+        }
+        at += count as u64;
+        if at > MAX_FILE {
+            return Err(Error::Invalid(format!("a fetched file is longer than {MAX_FILE} bytes")));
+        }
+        hasher.update(&buffer[..count]);
+        file.write_all(&buffer[..count]).map_err(failed)?;
+        told(at);
+    }
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    Ok(hasher.finish())
+}
+
+/// A single component, from what is said or the address.
+fn name_of(http: &Http) -> Result<String, Error> {
+    let path = http.url.split(['?', '#']).next().unwrap_or_default();
+    let last = path.splitn(4, '/').nth(3).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let name = http.filename.clone().unwrap_or_else(|| last.to_owned());
+    match name.as_str() {
+        "" => Ok("download".into()),
+        "." | ".." => Err(Error::Invalid(format!("{name:?} is no name for a file"))),
+        name if name.contains(['/', '\0']) || name.len() > 255 => {
+            Err(Error::Invalid("what is fetched has a name that is no file's".into()))
+        }
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// An address without what may be secret in it.
+fn shown(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?.1))) {
+        Some((scheme, rest)) => format!("{scheme}://{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_single_components() {
+        let name = |url: &str, filename: Option<&str>| {
+            name_of(&Http { url: url.into(), filename: filename.map(Into::into), ..Http::default() }).ok()
+        };
+        assert_eq!(name("http://h/a/b.tar?x=/y", None).as_deref(), Some("b.tar"));
+        assert_eq!(name("http://h", None).as_deref(), Some("download"));
+        assert_eq!(name("http://h/a/", None).as_deref(), Some("download"));
+        assert_eq!(name("http://h/a/..", None), None);
+        assert_eq!(name("http://h/a", Some("../../x")), None);
+        assert_eq!(name("http://h/a", Some("/abs")), None);
+        assert_eq!(shown("https://user:secret@h/a?token=1"), "https://h/a");
+    }
+}

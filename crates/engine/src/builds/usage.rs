@@ -1,0 +1,217 @@
+//! What builds keep on the disk, how it is removed, and how it stays within a limit.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use oci::Digest;
+
+use super::Parts;
+use super::cache::Cached;
+use crate::Error;
+use crate::filters::Filters;
+
+/// What `POST /build/prune` filters by.
+pub const PRUNE_KEYS: &[&str] =
+    &["until", "unused-for", "id", "type", "inuse", "shared", "private", "parent", "description"];
+
+/// What something is; docker's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What a step made.
+    Regular,
+    /// A client's directory.
+    Local,
+    /// A cache mount.
+    CacheMount,
+}
+
+impl Kind {
+    /// As the API writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Regular => "regular",
+            Self::Local => "source.local",
+            Self::CacheMount => "exec.cachemount",
+        }
+    }
+}
+
+/// One thing that is kept.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub id: String,
+    pub kind: Kind,
+    pub description: String,
+    /// Bytes that nothing else has.
+    pub size: u64,
+    /// Whether an image or another entry has its layers, too.
+    pub shared: bool,
+    pub in_use: bool,
+    pub made: SystemTime,
+    pub used: SystemTime,
+    pub uses: u64,
+}
+
+/// What is to be removed.
+#[derive(Debug, Default)]
+pub struct What {
+    /// Also what images share.
+    pub all: bool,
+    /// So many bytes may stay.
+    pub keep: u64,
+    pub filters: Option<Filters>,
+}
+
+/// What was removed.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    pub ids: Vec<String>,
+    pub bytes: u64,
+}
+
+/// Everything that is kept, used last first.
+pub(super) fn list(parts: &Parts) -> Result<Vec<Entry>, Error> {
+    let records = parts.cache.list()?;
+    let own = parts.cache.own_layers(&records);
+    let mut entries: Vec<Entry> = records.iter().map(|record| of_record(record, &own)).collect();
+    let failed = |error: build::Error| Error::Build(Box::new(error));
+    for (id, size, used) in parts.contexts.list().map_err(failed)? {
+        let in_use = parts.contexts.is_used(&id);
+        let description = "local source for context".to_owned();
+        entries.push(Entry {
+            id,
+            kind: Kind::Local,
+            description,
+            size,
+            shared: false,
+            in_use,
+            made: used,
+            used,
+            uses: 1,
+        });
+    }
+    for (id, shown, size, used) in parts.caches.list().map_err(failed)? {
+        let in_use = parts.caches.is_used(&id);
+        let description = format!("cached mount {shown} from exec");
+        entries.push(Entry {
+            id,
+            kind: Kind::CacheMount,
+            description,
+            size,
+            shared: false,
+            in_use,
+            made: used,
+            used,
+            uses: 1,
+        });
+    }
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
+    Ok(entries)
+}
+
+fn of_record(record: &Cached, own: &BTreeMap<Digest, (u64, usize)>) -> Entry {
+    // A layer is counted where it is on top: there it was made.
+    let tops = record.outputs.iter().filter_map(|layers| layers.last());
+    let real = tops.filter(|layer| !layer.is_empty());
+    let (mut size, mut shared) = (0, false);
+    for layer in real {
+        match own.get(&layer.diff_id) {
+            Some((bytes, _)) => size += bytes,
+            None => shared = true,
+        }
+    }
+    Entry {
+        id: record.key.trim_start_matches("sha256:").chars().take(25).collect(),
+        kind: Kind::Regular,
+        description: record.name.clone(),
+        size,
+        shared,
+        in_use: false,
+        made: record.made,
+        used: record.used,
+        uses: record.uses,
+    }
+}
+
+/// Removes what was used longest ago first.
+pub(super) fn prune(parts: &Parts, what: &What) -> Result<Pruned, Error> {
+    let entries = list(parts)?;
+    let mut left: u64 = entries.iter().map(|entry| entry.size).sum();
+    let mut pruned = Pruned::default();
+    let now = SystemTime::now();
+    for entry in entries.iter().rev() {
+        let wanted = match &what.filters {
+            Some(filters) => matches(entry, filters, now)?,
+            None => true,
+        };
+        if entry.in_use || !wanted || (entry.shared && !what.all) || (what.keep > 0 && left <= what.keep) {
+            continue;
+        }
+        if remove(parts, entry)? {
+            pruned.ids.push(entry.id.clone());
+            pruned.bytes += entry.size;
+            left -= entry.size.min(left);
+        }
+    }
+    Ok(pruned)
+}
+
+fn remove(parts: &Parts, entry: &Entry) -> Result<bool, Error> {
+    let failed = |error: build::Error| Error::Build(Box::new(error));
+    match entry.kind {
+        Kind::Local => parts.contexts.remove(&entry.id).map_err(failed),
+        Kind::CacheMount => parts.caches.remove(&entry.id).map_err(failed),
+        Kind::Regular => {
+            let records = parts.cache.list()?;
+            let found = records.iter().find(|record| record.key.starts_with(&format!("sha256:{}", entry.id)));
+            match found {
+                Some(record) => parts.cache.remove(record).map(|()| true),
+                None => Ok(false),
+            }
+        }
+    }
+}
+
+fn matches(entry: &Entry, filters: &Filters, now: SystemTime) -> Result<bool, Error> {
+    let flag = |value: bool| if value { "true" } else { "false" };
+    let any = |key: &str, is: &dyn Fn(&str) -> bool| filters.admits_by(key, is);
+    for key in ["until", "unused-for"] {
+        for text in filters.values(key) {
+            let age = crate::images::duration(text)
+                .ok_or_else(|| Error::Invalid(format!("{key} filter is no duration: {text:?}")))?;
+            if now.duration_since(entry.used).unwrap_or(Duration::ZERO) < age {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(any("id", &|id| entry.id.starts_with(id))
+        && any("type", &|kind| kind == entry.kind.word())
+        && any("inuse", &|value| value.is_empty() || value == flag(entry.in_use))
+        && any("shared", &|value| value.is_empty() || value == flag(entry.shared))
+        && any("private", &|value| value.is_empty() || value == flag(!entry.shared))
+        && any("description", &|text| entry.description.contains(text))
+        && any("parent", &|_| false))
+}
+
+/// Keeps what builds take below the limit.
+pub(super) fn make_room(parts: &Parts) -> Result<(), Error> {
+    let limit = limit(parts);
+    let entries = list(parts)?;
+    let total: u64 = entries.iter().map(|entry| entry.size).sum();
+    if total <= limit {
+        return Ok(());
+    }
+    // Some more than has to be, or the next build would have to do it again.
+    let what = What { all: false, keep: limit / 10 * 9, filters: None };
+    let pruned = prune(parts, &what)?;
+    tracing::info!(bytes = pruned.bytes, entries = pruned.ids.len(), "made room in the build cache");
+    Ok(())
+}
+
+/// A tenth of the disk, and two gigabytes at least: what BuildKit begins with.
+fn limit(parts: &Parts) -> u64 {
+    const LEAST: u64 = 2 << 30;
+    let disk =
+        rustix::fs::statvfs(&parts.temporary).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+    (disk / 10).max(LEAST)
+}
