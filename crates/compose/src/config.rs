@@ -1,5 +1,7 @@
 //! A project as a document: what `config` prints, and the hash by which a service is known to have changed.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
@@ -67,6 +69,11 @@ pub(crate) fn document(typed: &Node) -> Json {
 
 /// What changes when a service's containers have to be made anew, in the form that docker's client hashes.
 pub(crate) fn hash(service: &Node) -> String {
+    hash_with(service, &BTreeMap::new())
+}
+
+/// The same with containers in the place of services that it shares with.
+pub(crate) fn hash_with(service: &Node, containers: &BTreeMap<String, String>) -> String {
     let mut json = shape::json(service, &Kind::Struct(&SERVICE));
     if let Some(object) = json.as_object_mut() {
         for gone in ["build", "pull_policy", "scale", "depends_on", "profiles"] {
@@ -76,6 +83,7 @@ pub(crate) fn hash(service: &Node) -> String {
             deploy.shift_remove("replicas");
         }
         oddities(object);
+        name_containers(object, containers);
     }
     hex::encode(Sha256::digest(escaped(&json.to_string())))
 }
@@ -112,6 +120,22 @@ fn oddities(service: &mut serde_json::Map<String, Json>) {
             _ => None,
         });
         *list = renamed.collect();
+    }
+}
+
+fn name_containers(service: &mut serde_json::Map<String, Json>, containers: &BTreeMap<String, String>) {
+    for key in ["network_mode", "ipc", "pid"] {
+        let other = service.get(key).and_then(Json::as_str).and_then(|mode| mode.strip_prefix("service:"));
+        if let Some(id) = other.and_then(|other| containers.get(other)) {
+            let mode = format!("container:{id}");
+            service.insert(key.to_owned(), mode.into());
+        }
+    }
+    for from in service.get_mut("volumes_from").and_then(Json::as_array_mut).into_iter().flatten() {
+        let other = from.as_str().and_then(|text| text.split(':').next());
+        if let Some(id) = other.and_then(|other| containers.get(other)) {
+            *from = id.clone().into();
+        }
     }
 }
 

@@ -73,7 +73,6 @@ fn config(spec: &Value, facts: &Facts) -> Map<String, Value> {
         ("user", "User"),
         ("working_dir", "WorkingDir"),
         ("stop_signal", "StopSignal"),
-        ("mac_address", "MacAddress"),
     ] {
         if !text(spec, ours).is_empty() {
             set(theirs, spec[ours].clone());
@@ -84,7 +83,7 @@ fn config(spec: &Value, facts: &Facts) -> Map<String, Value> {
     }
     set("Tty", (spec["tty"] == true).into());
     set("OpenStdin", (spec["stdin_open"] == true).into());
-    set("StdinOnce", (spec["stdin_open"] == true).into());
+    set("StdinOnce", false.into());
     set("AttachStdin", false.into());
     set("AttachStdout", true.into());
     set("AttachStderr", true.into());
@@ -155,17 +154,15 @@ fn healthcheck(check: &Value) -> Option<Value> {
 /// The engine's endpoints, the one that leads out first.
 fn networks(project: &Project, service: &str, spec: &Value, name: &str) -> Map<String, Value> {
     let mut endpoints = Map::new();
-    for key in by_priority(spec) {
+    let links = links(project, spec);
+    for (place, key) in by_priority(spec).into_iter().enumerate() {
         let given = &spec["networks"][key];
         let mut aliases = vec![name.to_owned(), service.to_owned()];
         aliases.extend(list(given, "aliases").iter().filter_map(Value::as_str).map(str::to_owned));
         let mut endpoint = Map::new();
         endpoint.insert("Aliases".into(), aliases.into());
-        let links = list(spec, "links").iter().filter_map(Value::as_str);
-        let links: Vec<String> =
-            links.map(|link| link_of(project, link)).chain(external_links(spec)).collect();
         if !links.is_empty() {
-            endpoint.insert("Links".into(), links.into());
+            endpoint.insert("Links".into(), links.clone().into());
         }
         let address = |key: &str| Some(given[key].clone()).filter(|value| !value.is_null());
         let addresses = [
@@ -187,23 +184,32 @@ fn networks(project: &Project, service: &str, spec: &Value, name: &str) -> Map<S
         if !options.is_empty() {
             endpoint.insert("DriverOpts".into(), Value::Object(options));
         }
-        endpoint.extend(address("mac_address").map(|mac| ("MacAddress".to_owned(), mac)));
+        // A service's own address is that of its first network.
+        let of_service = || Some(spec["mac_address"].clone()).filter(|mac| place == 0 && !mac.is_null());
+        endpoint.extend(address("mac_address").or_else(of_service).map(|mac| ("MacAddress".to_owned(), mac)));
         endpoint.extend(address("gw_priority").map(|priority| ("GwPriority".to_owned(), priority)));
         endpoints.insert(project.resource_name("networks", key), Value::Object(endpoint));
     }
     endpoints
 }
 
-fn link_of(project: &Project, link: &str) -> String {
-    let (service, alias) = link.split_once(':').unwrap_or((link, link));
-    format!("{}:{alias}", project.container_name(service, 1))
-}
-
-fn external_links(spec: &Value) -> impl Iterator<Item = String> {
-    list(spec, "external_links").iter().filter_map(Value::as_str).map(|link| {
+/// Other containers by the names that this one calls them by.
+fn links(project: &Project, spec: &Value) -> Vec<String> {
+    let mut all = Vec::new();
+    for link in list(spec, "links").iter().filter_map(Value::as_str) {
+        let (service, alias) = link.split_once(':').unwrap_or((link, link));
+        for number in 1..=project.scale(service) {
+            let container = project.container_name(service, number);
+            all.push(format!("{container}:{alias}"));
+            all.push(format!("{container}:{service}-{number}"));
+            all.push(format!("{container}:{}-{service}-{number}", project.name));
+        }
+    }
+    for link in list(spec, "external_links").iter().filter_map(Value::as_str) {
         let (container, alias) = link.split_once(':').unwrap_or((link, link));
-        format!("{container}:{alias}")
-    })
+        all.push(format!("{container}:{alias}"));
+    }
+    all
 }
 
 /// The keys of a service's networks, the most important first.
@@ -225,7 +231,7 @@ fn container_labels(project: &Project, service: &str, spec: &Value, number: u32,
     let depends_on: Vec<String> = depends_on.collect();
     let files: Vec<_> = project.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let mut set = |key: &str, value: String| drop(all.insert(key.to_owned(), value.into()));
-    set(labels::HASH, project.hash(service));
+    set(labels::HASH, project.hash_with(service, &facts.containers));
     set(labels::NUMBER, number.to_string());
     set(labels::DEPENDS_ON, depends_on.join(","));
     set(labels::IMAGE, facts.image_id.clone());
@@ -260,8 +266,6 @@ fn host_config(project: &Project, spec: &Value, facts: &Facts) -> Map<String, Va
         }
     }
     for (ours, theirs) in [
-        ("cap_add", "CapAdd"),
-        ("cap_drop", "CapDrop"),
         ("dns", "Dns"),
         ("dns_opt", "DnsOptions"),
         ("dns_search", "DnsSearch"),
@@ -274,6 +278,12 @@ fn host_config(project: &Project, spec: &Value, facts: &Facts) -> Map<String, Va
     ] {
         if !spec[ours].is_null() {
             set(theirs, spec[ours].clone());
+        }
+    }
+    for (ours, theirs) in [("cap_add", "CapAdd"), ("cap_drop", "CapDrop")] {
+        let names: Vec<_> = list(spec, ours).iter().filter_map(Value::as_str).map(capability).collect();
+        if !names.is_empty() {
+            set(theirs, names.into());
         }
     }
     set("Privileged", (spec["privileged"] == true).into());
@@ -302,6 +312,12 @@ fn host_config(project: &Project, spec: &Value, facts: &Facts) -> Map<String, Va
         );
     }
     host
+}
+
+/// `net_admin` is `CAP_NET_ADMIN`.
+fn capability(name: &str) -> String {
+    let name = name.to_ascii_uppercase();
+    if name == "ALL" || name.starts_with("CAP_") { name } else { format!("CAP_{name}") }
 }
 
 fn bindings(spec: &Value) -> Value {

@@ -83,7 +83,8 @@ pub fn plan(project: &Project, targets: &BTreeMap<String, Target>, seen: &[Seen]
     let names = project.in_order().into_iter().filter(|name| targets.contains_key(*name));
     let mut plans = Vec::new();
     for name in names {
-        let plan = service(project, name, &targets[name], seen, &renewed);
+        let now = Now { project, seen, renewed: &renewed };
+        let plan = service(&now, name, &targets[name]);
         if plan.steps.iter().any(|step| matches!(step, Step::Recreate { .. } | Step::Create { .. })) {
             renewed.push(name.to_owned());
         }
@@ -92,22 +93,41 @@ pub fn plan(project: &Project, targets: &BTreeMap<String, Target>, seen: &[Seen]
     plans
 }
 
-fn service(project: &Project, name: &str, target: &Target, seen: &[Seen], renewed: &[String]) -> ServicePlan {
-    let mut present: Vec<&Seen> = seen.iter().filter(|one| one.service == name).collect();
+/// What is wanted, what is there, and which services are made anew.
+struct Now<'a> {
+    project: &'a Project,
+    seen: &'a [Seen],
+    renewed: &'a [String],
+}
+
+/// The container of each service that others share with: the first.
+fn there(seen: &[Seen]) -> BTreeMap<String, String> {
+    let mut first: BTreeMap<String, &Seen> = BTreeMap::new();
+    for one in seen {
+        let known = first.entry(one.service.clone()).or_insert(one);
+        if one.number < known.number {
+            *known = one;
+        }
+    }
+    first.into_iter().map(|(service, one)| (service, one.id.clone())).collect()
+}
+
+fn service(now: &Now<'_>, name: &str, target: &Target) -> ServicePlan {
+    let mut present: Vec<&Seen> = now.seen.iter().filter(|one| one.service == name).collect();
     // What is to go are those with the highest numbers, and before them those that are out of date.
-    present.sort_by_key(|one| (reasons(project, name, target, one, renewed).len(), one.number));
+    present.sort_by_key(|one| (reasons(now, name, target, one).len(), one.number));
     let excess = present.split_off(present.len().min(target.count as usize));
     present.sort_by_key(|one| one.number);
     let mut steps: Vec<Step> = Vec::new();
     for one in &present {
-        steps.push(kept(project, name, target, one, renewed));
+        steps.push(kept(now, name, target, one));
     }
     let taken = |number: u32| present.iter().any(|one| one.number == number);
     let mut number = 0;
     while steps.len() < target.count as usize {
         number += 1;
         if !taken(number) {
-            steps.push(Step::Create { number, name: project.container_name(name, number) });
+            steps.push(Step::Create { number, name: now.project.container_name(name, number) });
         }
     }
     steps.extend(excess.into_iter().map(|one| Step::Remove {
@@ -122,8 +142,8 @@ fn is_alive(state: &str) -> bool {
     matches!(state, "running" | "restarting" | "paused")
 }
 
-fn kept(project: &Project, name: &str, target: &Target, one: &Seen, renewed: &[String]) -> Step {
-    let reasons = reasons(project, name, target, one, renewed);
+fn kept(now: &Now<'_>, name: &str, target: &Target, one: &Seen) -> Step {
+    let reasons = reasons(now, name, target, one);
     let (id, name, running) = (one.id.clone(), one.name.clone(), is_alive(&one.state));
     if !reasons.is_empty() {
         return Step::Recreate { id, number: one.number, name, running, reasons };
@@ -135,7 +155,8 @@ fn kept(project: &Project, name: &str, target: &Target, one: &Seen, renewed: &[S
 }
 
 /// Why a container can't stay as it is.
-fn reasons(project: &Project, name: &str, target: &Target, one: &Seen, renewed: &[String]) -> Vec<String> {
+fn reasons(now: &Now<'_>, name: &str, target: &Target, one: &Seen) -> Vec<String> {
+    let Now { project, seen, renewed } = now;
     match target.recreate {
         Recreate::Never => return Vec::new(),
         Recreate::Force => return vec!["--force-recreate".to_owned()],
@@ -145,14 +166,15 @@ fn reasons(project: &Project, name: &str, target: &Target, one: &Seen, renewed: 
     if !target.image.is_empty() && !one.image.is_empty() && one.image != target.image {
         reasons.push(format!("image {} → {}", short(&one.image), short(&target.image)));
     }
-    if one.hash != project.hash(name) {
+    let hash = project.hash_with(name, &there(seen));
+    if one.hash != hash {
         reasons.push("its configuration changed".to_owned());
     }
     if !one.contents.is_empty() && one.contents != target.contents {
         reasons.push("the contents of a config or secret changed".to_owned());
     }
     let missing = project.networks_of(name).into_iter().find(|network| !one.networks.contains(network));
-    if let Some(network) = missing.filter(|_| one.hash == project.hash(name)) {
+    if let Some(network) = missing.filter(|_| one.hash == hash) {
         reasons.push(format!("it is not in the network {network}"));
     }
     if let Some(other) = project.shares_with(name).into_iter().find(|other| renewed.contains(other)) {

@@ -126,6 +126,16 @@ impl Project {
         self.hashes.get(service).cloned().unwrap_or_default()
     }
 
+    /// The same with the containers in the place of the services that it takes namespaces and volumes from: with another
+    /// container it is another service. docker's client hashes it so.
+    pub fn hash_with(&self, service: &str, containers: &BTreeMap<String, String>) -> String {
+        let shaped = self.typed.as_ref().and_then(|typed| typed.get("services")?.get(service));
+        match shaped {
+            Some(shaped) if !self.shares_with(service).is_empty() => config::hash_with(shaped, containers),
+            _ => self.hash(service),
+        }
+    }
+
     /// A network, volume, secret or config.
     pub fn resource(&self, top: &str, key: &str) -> Option<&Json> {
         self.document[top].get(key)
@@ -254,7 +264,7 @@ impl Project {
     /// The body of `POST /networks/create`.
     pub fn network(&self, key: &str) -> Json {
         let network = self.resource("networks", key).unwrap_or(&Json::Null);
-        let driver = Some(text(network, "driver")).filter(|driver| !driver.is_empty()).unwrap_or("bridge");
+
         let mut labels = network["labels"].as_object().cloned().unwrap_or_default();
         labels.extend(self.resource_labels(labels::NETWORK, key, &config::resource_hash(network)));
         let pools = list(&network["ipam"], "config").iter().map(|pool| {
@@ -271,8 +281,7 @@ impl Project {
         });
         let mut body = json!({
             "Name": self.resource_name("networks", key),
-            "Driver": driver,
-            "Options": network["driver_opts"],
+            "Driver": network["driver"], "Options": network["driver_opts"],
             "Internal": network["internal"] == true,
             "Attachable": network["attachable"] == true,
             "Labels": labels,

@@ -70,13 +70,16 @@ pub(super) fn mounts(
 /// In docker's oldest words, which make a missing folder; none for what those can't say.
 fn bind_line(project: &Project, volume: &Value) -> Option<String> {
     let mut options = vec![if volume["read_only"] == true { "ro" } else { "rw" }];
+    let said = |detail: &Value, keys: &[&str]| keys.iter().any(|key| !detail[*key].is_null());
     let source = match text(volume, "type") {
-        "bind" if volume["bind"]["create_host_path"] == true && volume["bind"]["recursive"].is_null() => {
-            options.extend(["selinux", "propagation"].map(|key| text(&volume["bind"], key)));
+        "bind" if said(&volume["bind"], &["propagation", "recursive"]) => return None,
+        // Short forms make a missing folder, and so does a long one that says nothing of it.
+        "bind" if volume["bind"].is_null() || volume["bind"]["create_host_path"] == true => {
+            options.push(text(&volume["bind"], "selinux"));
             text(volume, "source").to_owned()
         }
-        "volume" if !text(volume, "source").is_empty() && volume["volume"]["subpath"].is_null() => {
-            options.extend((volume["volume"]["nocopy"] == true).then_some("nocopy"));
+        "volume" if said(&volume["volume"], &["subpath", "nocopy", "labels"]) => return None,
+        "volume" if !text(volume, "source").is_empty() => {
             project.resource_name("volumes", text(volume, "source"))
         }
         _ => return None,

@@ -224,10 +224,6 @@ fn volumes(node: &mut Node, strict: bool) -> Result<(), Mistake> {
                 }
                 Err(_) => {}
             }
-        } else if let Some(bind) =
-            volume.as_map_mut().and_then(|map| map.get_mut("bind")).and_then(Node::as_map_mut)
-        {
-            default_to(bind, "create_host_path", Value::Bool(true), &here);
         }
     }
     Ok(())

@@ -195,7 +195,7 @@ fn push_services(call: &Call, project: &Project, services: &[String], ignore: bo
     };
     for service in services.iter().filter(built) {
         let mut line = vec!["push".to_owned()];
-        line.extend(call.flags().bool("quiet").then(|| "--quiet".to_owned()));
+        line.extend((call.flags().has("quiet") && call.flags().bool("quiet")).then(|| "--quiet".to_owned()));
         line.push(project.image(service));
         match call.again(&line) {
             Ok(0) => {}

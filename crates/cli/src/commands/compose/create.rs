@@ -38,7 +38,7 @@ impl Wish {
     /// What the flags that `create`, `up` and `scale` have in common say.
     pub(super) fn read(call: &Call, project: &Project) -> Result<Self, Error> {
         let flags = call.flags();
-        let given = |name: &str| flags.bool(name);
+        let given = |name: &str| flags.has(name) && flags.bool(name);
         if given("force-recreate") && given("no-recreate") {
             return Err(Error::Usage("--force-recreate and --no-recreate are incompatible".into()));
         }
@@ -69,7 +69,7 @@ impl Wish {
             recreate,
             recreate_dependencies,
             scale: scales(&flags.list("scale"), project)?,
-            pull: pull::Policy::read(flags.find("pull").unwrap_or("policy"))?,
+            pull: pull::Policy::read(if flags.has("pull") { flags.text("pull") } else { "policy" })?,
             quiet_pull: given("quiet-pull"),
             build: match (given("build"), given("no-build")) {
                 (true, _) => build::When::Always,
