@@ -59,9 +59,9 @@ fn refuse(call: &Call) -> Result<(), Error> {
         "" | "1" => {}
         version => return refused(format!("version={version}")),
     }
-    for name in ["squash", "outputs", "isolation"] {
+    for name in ["squash", "outputs", "isolation", "securityopt"] {
         let value = call.query.get(name);
-        if !matches!(value, "" | "0" | "false" | "default") {
+        if !matches!(value, "" | "0" | "false" | "default" | "null" | "[]") {
             return refused(format!("{name}={value}"));
         }
     }
