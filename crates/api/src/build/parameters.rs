@@ -158,8 +158,9 @@ fn limits(call: &Call) -> Result<Limits, Error> {
     })
 }
 
+/// As dockerd reads them: Python's clients write `False`.
 pub(super) fn flag(call: &Call, name: &str) -> bool {
-    !matches!(call.query.get(name), "" | "0" | "false" | "no" | "none")
+    !matches!(call.query.get(name).trim().to_lowercase().as_str(), "" | "0" | "false" | "no" | "none")
 }
 
 /// Something that no other build has.
