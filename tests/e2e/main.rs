@@ -5,6 +5,7 @@
 mod at_a_terminal;
 mod autostart;
 mod bad_input;
+mod builds;
 mod canned;
 mod cli;
 mod cli_globals;

@@ -119,7 +119,7 @@ static ROUTES: &[Route] = &[
     route!("DELETE" "/images/{name*}" ["force" "noprune" "platforms"] images::remove::delete),
     route!("GET" "/distribution/{name*}/json" [] images::distribution::get),
     route!("POST" "/commit" ["container" "repo" "tag" "comment" "author" "pause" "changes"] images::commit::post),
-    route!("POST" "/build" ["dockerfile" "t" "extrahosts" "remote" "q" "nocache" "cachefrom" "pull" "rm" "forcerm" "memory" "memswap" "cpushares" "cpusetcpus" "cpusetmems" "cpuperiod" "cpuquota" "buildargs" "shmsize" "squash" "labels" "networkmode" "platform" "target" "outputs" "version" "session" "buildid" "ulimits" "cgroupparent" "isolation"] build::post),
+    route!("POST" "/build" ["dockerfile" "t" "extrahosts" "remote" "q" "nocache" "cachefrom" "pull" "rm" "forcerm" "memory" "memswap" "cpushares" "cpusetcpus" "cpusetmems" "cpuperiod" "cpuquota" "buildargs" "shmsize" "squash" "labels" "networkmode" "platform" "target" "outputs" "version" "session" "buildid" "ulimits" "cgroupparent" "isolation" "securityopt"] build::post),
     route!("POST" "/build/prune" ["keep-storage" "reserved-space" "max-used-space" "min-free-space" "all" "filters"] build::prune),
     route!("POST" "/build/cancel" ["id"] build::cancel),
     // ── networks and volumes ──

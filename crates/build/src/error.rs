@@ -43,9 +43,9 @@ pub enum Error {
     Step(Box<Failed>),
 }
 
-/// Which step failed, and where it was written.
+/// Which step failed, and where it was written. It says why with all causes, in one line as BuildKit's.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{source}")]
+#[error("{}", diag::chain(&**cause))]
 pub struct Failed {
     /// The vertex' digest, by which progress knows it.
     pub vertex: oci::Digest,
@@ -53,7 +53,7 @@ pub struct Failed {
     pub name: String,
     /// Where it was written, outermost first.
     pub positions: Vec<Position>,
-    pub source: std::sync::Arc<Error>,
+    pub cause: std::sync::Arc<Error>,
 }
 
 impl Explain for Error {
@@ -65,13 +65,13 @@ impl Explain for Error {
             Self::NotAllowed(_) => Class::Forbidden,
             Self::Exit { .. } | Self::Cancelled | Self::Session { .. } => Class::Internal,
             Self::Work { class, .. } | Self::Language { class, .. } => *class,
-            Self::Step(failed) => failed.source.class(),
+            Self::Step(failed) => failed.cause.class(),
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Step(failed) => failed.source.hint(),
+            Self::Step(failed) => failed.cause.hint(),
             Self::Language { hint, .. } => hint.clone(),
             _ => None,
         }

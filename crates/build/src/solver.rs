@@ -290,7 +290,7 @@ impl<W: Worker> Inner<W> {
                     vertex: known.vertex.digest().clone(),
                     name: known.vertex.shown.name.clone(),
                     positions: known.vertex.shown.positions.clone(),
-                    source: error,
+                    cause: error,
                 };
                 work.failure = Some(failed);
             }

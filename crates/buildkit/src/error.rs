@@ -37,7 +37,7 @@ pub(crate) fn status(error: &Error) -> Status {
         Error::Step(failed) => {
             problem.vertex = Some(failed.vertex.to_string());
             // The client says itself that it failed to solve.
-            (&*failed.source, failed.positions.as_slice())
+            (&*failed.cause, failed.positions.as_slice())
         }
         Error::Language { positions, .. } => (error, positions.as_slice()),
         other => (other, &[][..]),

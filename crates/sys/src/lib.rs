@@ -20,7 +20,7 @@ pub use clone::{Cloned, Namespaces, clone3, clone3_as_guest, number_of};
 pub use fdpass::{receive_with_fd, send_with_fd};
 pub use mount::{
     MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, map_ids,
-    set_mount_attributes,
+    part_of_mount, set_mount_attributes,
 };
 pub use network::{enter_new_network, explain_netlink_errors};
 pub use process::{

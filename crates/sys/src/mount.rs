@@ -79,6 +79,42 @@ pub const NO_DEVICES: u64 = libc::MOUNT_ATTR_NODEV;
 /// Nothing can be executed.
 pub const NO_EXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
 
+/// A part of a mount that is attached nowhere, as a mount of its own. The kernel copies only what is attached: so it is, at
+/// the directory `at`, in a mount namespace that ends with the thread that made it. The path is resolved beneath the mount's
+/// root and its links don't lead out.
+pub fn part_of_mount(
+    mount: BorrowedFd<'_>,
+    at: &std::path::Path,
+    path: &std::ffi::OsStr,
+) -> io::Result<OwnedFd> {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+    use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    let copy = || {
+        // SAFETY: only `FILES` could take descriptors from other threads; these are the mounts and the working directory,
+        // on a thread that ends here.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }?;
+        // Or the others would see what is attached here.
+        let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let private = MountAttributes {
+            propagation: Some(Propagation::Private),
+            recursive: true,
+            ..MountAttributes::default()
+        };
+        set_mount_attributes(std::os::fd::AsFd::as_fd(&root), private)?;
+        move_mount(mount, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let part = openat2(mount, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
+        let flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        Ok(open_tree(part, c"", flags)?)
+    };
+    std::thread::scope(|scope| match scope.spawn(copy).join() {
+        Ok(copied) => copied,
+        Err(_) => Err(io::Error::other("the thread that copies a mount failed")),
+    })
+}
+
 /// A mount as it is in the mount namespace of a process, without what is mounted on it: detached, for this process
 /// alone. Takes a thread of its own, because only whoever is in a namespace may copy its mounts.
 pub fn bare_mount(pidfd: BorrowedFd<'_>, mount: BorrowedFd<'_>) -> io::Result<OwnedFd> {

@@ -59,9 +59,9 @@ fn refuse(call: &Call) -> Result<(), Error> {
         "" | "1" => {}
         version => return refused(format!("version={version}")),
     }
-    for name in ["squash", "outputs", "isolation"] {
+    for name in ["squash", "outputs", "isolation", "securityopt"] {
         let value = call.query.get(name);
-        if !matches!(value, "" | "0" | "false" | "default") {
+        if !matches!(value, "" | "0" | "false" | "default" | "null" | "[]") {
             return refused(format!("{name}={value}"));
         }
     }
@@ -158,8 +158,9 @@ fn limits(call: &Call) -> Result<Limits, Error> {
     })
 }
 
+/// As dockerd reads them: Python's clients write `False`.
 pub(super) fn flag(call: &Call, name: &str) -> bool {
-    !matches!(call.query.get(name), "" | "0" | "false" | "no" | "none")
+    !matches!(call.query.get(name).trim().to_lowercase().as_str(), "" | "0" | "false" | "no" | "none")
 }
 
 /// Something that no other build has.

@@ -114,7 +114,7 @@ fn end(outcome: &Result<Outcome, Error>, quiet: bool, names: &[String]) -> Vec<V
 /// In the classic builder's words, which clients match on.
 fn failure(error: &Error) -> (i32, String) {
     if let Error::Step(failed) = error
-        && let Error::Exit { command, code } = &*failed.source
+        && let Error::Exit { command, code } = &*failed.cause
     {
         return (*code, format!("The command '{command}' returned a non-zero code: {code}"));
     }

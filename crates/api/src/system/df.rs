@@ -26,6 +26,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let images = images(&call, &usage);
     let containers = containers(&call, &usage);
     let volumes = volumes(&call).await?;
+    let (builds, built) = build_cache(&call).await?;
     // 1.52 sends both the old and the new form.
     if call.since(52) {
         let verbose = call.query.flag("verbose");
@@ -37,7 +38,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
         add("image", "ImagesUsage", brief(&images, verbose, &usage.images));
         add("container", "ContainersUsage", brief(&containers, verbose, &usage.containers));
         add("volume", "VolumesUsage", brief(&volumes, verbose, &volume_total(&volumes)));
-        add("build-cache", "BuildCacheUsage", brief(&[], verbose, &disk::Total::default()));
+        add("build-cache", "BuildCacheUsage", brief(&builds, verbose, &built));
     }
     if call.before(53) {
         let list = |name, list: Vec<Value>| if wants(name) { Value::Array(list) } else { Value::Null };
@@ -45,9 +46,9 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
         fields.insert("Images".into(), list("image", images));
         fields.insert("Containers".into(), list("container", containers));
         fields.insert("Volumes".into(), list("volume", volumes));
-        fields.insert("BuildCache".into(), list("build-cache", Vec::new()));
+        fields.insert("BuildCache".into(), list("build-cache", builds));
         if call.before(42) {
-            fields.insert("BuilderSize".into(), json!(0));
+            fields.insert("BuilderSize".into(), json!(built.size));
         }
     }
     Ok(reply::json(&fields))
@@ -121,6 +122,38 @@ fn volume_total(volumes: &[Value]) -> disk::Total {
         size: volumes.iter().map(size).sum(),
         reclaimable: volumes.iter().filter(|volume| !used(volume)).map(size).sum(),
     }
+}
+
+/// What builds keep, and its sum.
+async fn build_cache(call: &Call) -> Result<(Vec<Value>, disk::Total), Error> {
+    let engine = call.engine.clone();
+    let listed = tokio::task::spawn_blocking(move || engine.builds.usage()).await;
+    let entries = listed.map_err(|error| {
+        Error::new(
+            http::StatusCode::INTERNAL_SERVER_ERROR,
+            format!("cannot measure the build cache: {error}"),
+        )
+    })??;
+    let in_use = |entry: &&engine::builds::UsageEntry| entry.in_use;
+    let total = disk::Total {
+        active: entries.iter().filter(in_use).count(),
+        size: entries.iter().map(|entry| entry.size).sum(),
+        reclaimable: entries.iter().filter(|entry| !entry.in_use).map(|entry| entry.size).sum(),
+    };
+    let describe = |entry: &engine::builds::UsageEntry| {
+        json!({
+            "ID": entry.id,
+            "Type": entry.kind.word(),
+            "Description": entry.description,
+            "InUse": entry.in_use,
+            "Shared": entry.shared,
+            "Size": entry.size,
+            "CreatedAt": crate::time::rfc3339(entry.made),
+            "LastUsedAt": crate::time::rfc3339(entry.used),
+            "UsageCount": entry.uses.max(1),
+        })
+    };
+    Ok((entries.iter().map(describe).collect(), total))
 }
 
 fn brief(items: &[Value], verbose: bool, total: &disk::Total) -> Value {

@@ -41,7 +41,9 @@ impl Lowering<'_> {
     ) -> Result<(), Problem> {
         // A program may look at anything.
         self.use_of(at, "/");
-        let mut steps = Steps { exec: Exec::default(), inputs: Vec::new() };
+        // Directories that were made for mounts are no part of what a step did.
+        let exec = Exec { remove_mount_stubs: true, ..Exec::default() };
+        let mut steps = Steps { exec, inputs: Vec::new() };
         let root = steps.input(self.stages[at].root);
         steps.exec.mounts.push(Mount::root(root));
         let mut shown_code = code.to_owned();

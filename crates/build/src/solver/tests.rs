@@ -118,7 +118,7 @@ async fn a_failure_says_which_step_and_ends_the_others() {
     let wanted = Ref { graph: Arc::new(graph), output: Some(c) };
     let Err(Error::Step(failed)) = solver.solve(&wanted).await else { panic!("no failure") };
     assert_eq!(failed.vertex, *wanted.graph.get(b.vertex).digest());
-    assert!(matches!(&*failed.source, Error::Exit { code: 1, .. }));
+    assert!(matches!(&*failed.cause, Error::Exit { code: 1, .. }));
 }
 
 #[tokio::test]

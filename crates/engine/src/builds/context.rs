@@ -7,7 +7,8 @@
 //!
 //! A folder is used by one build at a time; a second one gets another. What has no index after a crash is received from
 //! the beginning. The digest of a file is computed while its bytes come in, and stands for them as long as its size,
-//! time, mode and owner stay: as BuildKit has it.
+//! time, mode and owner stay, as BuildKit has it; but a file that was changed just before it was sent may be changed again
+//! without a new time, and is sent again.
 
 mod index;
 mod receive;
@@ -136,7 +137,8 @@ impl Contexts {
     /// A folder of this client's that nobody uses, or a new one.
     fn place(&self, wanted: &Local, session: &dyn Session) -> Result<Place, Error> {
         let shared = session.shared_key();
-        let kept = !shared.is_empty() || !wanted.shared_key.is_empty();
+        // Who says nothing of itself may be anybody: what it sends is for its own build.
+        let kept = !shared.is_empty();
         let key = match kept {
             true => format!("{shared}\0{}\0{}", wanted.name, wanted.shared_key),
             false => format!("{}\0{}", session.id(), wanted.name),

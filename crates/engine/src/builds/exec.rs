@@ -80,7 +80,7 @@ impl Running {
         let files = secrets.files;
         let prepared = blocking(move || running.prepare(&what, &trees, config, host, &caches, files)).await?;
         let Prepared { once, root, sources, kept, caches } = prepared;
-        let (progress, digest) = (self.progress.clone(), vertex);
+        let (progress, digest, digest_again) = (self.progress.clone(), vertex.clone(), vertex);
         let output = move |output: Output, bytes: &[u8]| {
             let stream = if output == Output::Out { Stream::Out } else { Stream::Error };
             let log = Log { vertex: digest.clone(), stream, data: bytes.to_vec(), at: SystemTime::now() };
@@ -89,7 +89,7 @@ impl Running {
         let ran = once.clone().run(root, sources, output).await;
         drop(agents);
         drop(caches);
-        let code = ran.map_err(|error| cannot_run(&exec, error))?;
+        let code = ran.or_else(|error| self.cannot_run(&exec, &digest_again, error))?;
         let fine = match exec.valid_exit_codes.is_empty() {
             true => code == 0,
             false => exec.valid_exit_codes.contains(&code),
@@ -145,6 +145,22 @@ impl Running {
         }
     }
 
+    /// A program that isn't there, or is none, has an exit code as BuildKit tells it, and says why in the step's log.
+    fn cannot_run(&self, exec: &Exec, vertex: &Digest, error: crate::Error) -> Result<i32, Error> {
+        use shim::protocol::FailureKind;
+        match &error {
+            crate::Error::Start {
+                kind: FailureKind::NotFound | FailureKind::NotExecutable, message, ..
+            } => {
+                let data = format!("{message}\n").into_bytes();
+                let (vertex, at) = (vertex.clone(), SystemTime::now());
+                self.progress.tell(Event::Log(Log { vertex, stream: Stream::Error, data, at }));
+                Err(Error::Exit { command: exec.args.join(" "), code: 1 })
+            }
+            _ => Err(engine("run a step", error)),
+        }
+    }
+
     async fn take_caches(&self, exec: &Exec) -> Result<Vec<(String, Taken)>, Error> {
         let mut wanted = Vec::new();
         for mount in &exec.mounts {
@@ -190,16 +206,6 @@ fn config(exec: &Exec, secrets: &[String]) -> Config {
         working_dir: exec.cwd.clone(),
         ..Config::default()
     }
-}
-
-fn cannot_run(exec: &Exec, error: crate::Error) -> Error {
-    use shim::protocol::FailureKind;
-    let code = match &error {
-        crate::Error::Start { kind: FailureKind::NotFound, .. } => 127,
-        crate::Error::Start { kind: FailureKind::NotExecutable, .. } => 126,
-        _ => return engine("run a step", error),
-    };
-    Error::Exit { command: exec.args.join(" "), code }
 }
 
 /// What was written becomes layers.

@@ -1,6 +1,8 @@
 //! What becomes of a result: an image here or in a registry, an archive, files.
 
+mod archive;
 mod config;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use build::Error;
 use build::frontend::Built;
 use build::progress::{Event, Progress, Status, VertexState};
 use build::request::{Export, ExportKind, Request};
+use build::session::Session;
 use oci::Reference;
 use serde_json::json;
 
@@ -40,6 +43,13 @@ const IMAGE: &[&str] = &[
     "rewrite-timestamp",
 ];
 
+/// What an archive's is told.
+const ARCHIVE: &[&str] =
+    &["name", "tar", "oci-mediatypes", "compression", "force-compression", "buildinfo", "dest"];
+
+/// What those of files are told.
+const FILES: &[&str] = &["platform-split", "dest"];
+
 /// Refuses what can't be exported before anything is built.
 pub(super) fn check(request: &Request) -> Result<(), Error> {
     for entry in request.cache.from.iter().chain(&request.cache.to) {
@@ -54,14 +64,17 @@ pub(super) fn check(request: &Request) -> Result<(), Error> {
 }
 
 fn check_export(export: &Export) -> Result<(), Error> {
-    let known: &[&str] = match export.kind {
+    let known = match export.kind {
         ExportKind::Image => IMAGE,
-        kind => return Err(Error::Unsupported { what: format!("the exporter {kind:?}") }),
+        ExportKind::Oci | ExportKind::Docker => ARCHIVE,
+        ExportKind::Local | ExportKind::Tar => FILES,
     };
     for (key, value) in &export.attributes {
         let annotation = key.starts_with("annotation.") || key.starts_with("annotation-manifest.");
         let fits = match (key.as_str(), value.as_str()) {
-            ("compression", "gzip" | "uncompressed" | "") => true,
+            ("compression", "gzip" | "uncompressed" | "") if export.kind == ExportKind::Image => true,
+            ("compression", "uncompressed" | "") | ("tar", "true") => true,
+            ("tar", _) => false,
             ("compression", _) => false,
             ("force-compression" | "rewrite-timestamp" | "push", "true") if key != "push" => false,
             ("store" | "unpack", "false") if key == "store" => false,
@@ -89,6 +102,7 @@ fn names(export: &Export) -> Result<Vec<String>, Error> {
 pub(super) struct Exporting<'a> {
     pub(super) parts: &'a Arc<Parts>,
     pub(super) works: &'a Works,
+    pub(super) session: &'a Arc<dyn Session>,
     pub(super) progress: &'a Progress,
 }
 
@@ -101,10 +115,13 @@ impl Exporting<'_> {
         trees: &[(String, Tree)],
     ) -> Result<Response, Error> {
         let mut response = Response::new();
-        for export in exports {
+        for (number, export) in exports.iter().enumerate() {
             match export.kind {
                 ExportKind::Image => self.image(export, built, trees, &mut response).await?,
-                kind => return Err(Error::Unsupported { what: format!("the exporter {kind:?}") }),
+                ExportKind::Oci | ExportKind::Docker => {
+                    self.archive(number, export, built, trees, &mut response).await?;
+                }
+                ExportKind::Local | ExportKind::Tar => self.files(number, export, trees).await?,
             }
         }
         Ok(response)

@@ -56,6 +56,7 @@ pub(crate) struct Parts {
     caches: Arc<CacheMounts>,
     /// For what is at work.
     temporary: PathBuf,
+    making_room: Mutex<()>,
 }
 
 /// All builds.
@@ -129,6 +130,7 @@ impl Builds {
             contexts: Contexts::open(&builds).map_err(cannot)?,
             caches: Arc::new(CacheMounts::open(&builds).map_err(cannot)?),
             temporary,
+            making_room: Mutex::default(),
             shared,
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -212,24 +214,25 @@ impl Builds {
                 }
             });
         let trees = futures_util::future::try_join_all(solving).await?;
-        let exporting = export::Exporting { parts: &self.parts, works: &works, progress: &progress };
+        let exporting =
+            export::Exporting { parts: &self.parts, works: &works, session: &session, progress: &progress };
         let response = exporting.export(&request.exports, &built, &trees).await?;
         let counts = solver.counts();
-        self.make_room().await;
+        if counts.ran > 0 {
+            self.make_room();
+        }
         Ok(Outcome { response, ran: counts.ran, cached: counts.cached })
     }
 
-    /// Removes what was used longest ago, if there is more than there may be. A failure is for the log.
-    async fn make_room(&self) {
+    /// Removes what was used longest ago, if there is more than there may be. Nobody waits for it; a failure is for the log.
+    fn make_room(&self) {
         let parts = self.parts.clone();
-        let made = tokio::task::spawn_blocking(move || usage::make_room(&parts)).await;
-        match made {
-            Ok(Err(error)) => {
+        tokio::task::spawn_blocking(move || {
+            let Ok(_one) = parts.making_room.try_lock() else { return };
+            if let Err(error) = usage::make_room(&parts) {
                 tracing::error!(error = diag::chain(&error), "cannot make room in the build cache");
             }
-            Err(error) => tracing::error!(%error, "making room in the build cache crashed"),
-            Ok(Ok(())) => {}
-        }
+        });
     }
 
     /// What the cache has. Blocking.

@@ -190,9 +190,8 @@ impl Sources {
         }
         let parsed = parse(reference)?;
         let credentials = self.credentials_for(&parsed).await?;
-        let failed = |e: distribution::Error| {
-            engine(format!("failed to resolve source metadata for {reference}"), e.into())
-        };
+        let failed =
+            |e: distribution::Error| engine(format!("resolve source metadata for {reference}"), e.into());
         let client = self.parts.registries();
         let (repository, resolved) =
             client.resolve(&parsed, &wanted, credentials.as_ref()).await.map_err(failed)?;

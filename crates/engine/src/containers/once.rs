@@ -192,14 +192,21 @@ impl Once {
         root: std::os::fd::BorrowedFd<'_>,
         sources: Vec<(String, OwnedFd)>,
     ) -> Result<(shim::Launched, Joined), Error> {
-        etc::write(container, &self.places, &self.shared.networks)?;
+        self.write_etc(container)?;
         let mut joined = Joined::default().with_network(interior);
         for (target, source) in sources {
             joined.add_source(&target, source);
         }
+        let mut spec = spec::build(container, root, &self.places, &self.shared.settings, &joined)?;
+        // A build's step knows its name from the kernel alone, unless somebody set the variable.
+        let given = container.config.env.iter().flatten().any(|entry| entry.starts_with("HOSTNAME="));
+        if let Some(process) = spec.process_mut().as_mut().filter(|_| !given) {
+            let env = process.env().iter().flatten().filter(|entry| !entry.starts_with("HOSTNAME="));
+            process.set_env(Some(env.cloned().collect()));
+        }
         let launch = shim::Launch {
             id: container.id.clone(),
-            spec: spec::build(container, root, &self.places, &self.shared.settings, &joined)?,
+            spec,
             seccomp: spec::filter(&container.host, &self.shared.filters)?.as_deref().cloned(),
             stdin: shim::Stdin::Closed,
             log: shim::LogConfig::None,
@@ -208,6 +215,23 @@ impl Once {
             kept: 0,
         };
         Ok((shim::launch(&launch, root, &[])?, joined))
+    }
+
+    /// The files of ours in `/etc`. The hosts are BuildKit's: the same whatever address a step has.
+    fn write_etc(&self, container: &Container) -> Result<(), Error> {
+        etc::write(container, &self.places, &self.shared.networks)?;
+        if container.host.network_mode == "host" {
+            return Ok(());
+        }
+        let name = &container.config.hostname;
+        let mut text = format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        for entry in container.host.extra_hosts.iter().flatten() {
+            if let Some((name, address)) = entry.split_once('=') {
+                text.push_str(&format!("{address}\t{name}\n"));
+            }
+        }
+        let path = self.places.etc("hosts");
+        std::fs::write(&path, text).map_err(|source| Error::File { doing: "write", path, source })
     }
 
     /// From "process 1 exists" to its end.

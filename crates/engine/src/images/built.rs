@@ -118,3 +118,65 @@ impl Images {
         &self.layers
     }
 }
+
+/// What an archive of images that were built has in it.
+#[derive(Debug)]
+pub(crate) struct BuiltArchive {
+    images: Arc<Images>,
+    archive: super::Archive,
+    /// What is in the store only for the archive.
+    blobs: Vec<Digest>,
+    /// The first image and its manifest.
+    pub(crate) first: Option<Descriptor>,
+    pub(crate) config: Option<Digest>,
+}
+
+impl Images {
+    /// Images that no record has, as an archive. Their layers are here, and held. Blocking.
+    pub(crate) fn archive_built(
+        self: &Arc<Self>,
+        built: &[BuiltImage],
+        names: &[String],
+    ) -> Result<BuiltArchive, Error> {
+        let mut archive = super::Archive::default();
+        let mut all = BuiltArchive {
+            images: self.clone(),
+            archive: super::Archive::default(),
+            blobs: Vec::new(),
+            first: None,
+            config: None,
+        };
+        for built in built {
+            let image = Arc::new(self.built(built)?);
+            all.blobs.push(image.id.clone());
+            all.blobs.extend(image.manifest.iter().map(|manifest| manifest.digest.clone()));
+            if names.is_empty() {
+                self.add(&mut archive, &image, None)?;
+            }
+            for name in names {
+                let name = oci::Reference::parse(name).map_err(Error::InvalidReference)?;
+                self.add(&mut archive, &image, Some(name))?;
+            }
+            all.config.get_or_insert(image.id.clone());
+        }
+        all.first = archive.first_manifest();
+        all.archive = archive;
+        Ok(all)
+    }
+}
+
+impl BuiltArchive {
+    /// Writes it. Blocking.
+    pub(crate) fn write(&self, out: impl std::io::Write) -> Result<(), Error> {
+        self.images.save(&self.archive, out)
+    }
+}
+
+impl Drop for BuiltArchive {
+    fn drop(&mut self) {
+        let _changing = self.images.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.images.release_blobs(self.blobs.iter()) {
+            tracing::warn!(error = diag::chain(&error), "an archive's documents stay until the next start");
+        }
+    }
+}

@@ -96,7 +96,12 @@ impl Images {
         Ok(meant)
     }
 
-    fn add(&self, archive: &mut Archive, image: &Arc<Image>, name: Option<Reference>) -> Result<(), Error> {
+    pub(super) fn add(
+        &self,
+        archive: &mut Archive,
+        image: &Arc<Image>,
+        name: Option<Reference>,
+    ) -> Result<(), Error> {
         let known = archive.images.iter_mut().find(|saved| saved.image.id == image.id);
         if let Some(saved) = known {
             saved.names.extend(name.filter(|name| !saved.names.contains(name)));
@@ -154,6 +159,11 @@ impl Images {
 }
 
 impl Archive {
+    /// The first image's manifest.
+    pub(super) fn first_manifest(&self) -> Option<Descriptor> {
+        self.images.first().map(|saved| saved.manifest.clone())
+    }
+
     /// What says which blob is what.
     fn documents(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
         let mut index = Vec::new();

@@ -143,7 +143,7 @@ impl Engine for Fake {
                     vertex: vertex(),
                     name,
                     positions,
-                    source,
+                    cause: source,
                 })));
             }
             let mut outcome = Outcome::default();

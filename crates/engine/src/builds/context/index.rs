@@ -81,10 +81,12 @@ pub(crate) struct Index {
     /// The names in each directory.
     names: HashMap<Vec<u8>, Vec<Vec<u8>>>,
     id: Digest,
+    /// When it began to be received, in nanoseconds since 1970.
+    begun: i64,
 }
 
 impl Index {
-    pub(super) fn new(items: BTreeMap<Vec<u8>, Item>) -> Self {
+    pub(super) fn new(items: BTreeMap<Vec<u8>, Item>, begun: i64) -> Self {
         let mut names: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
         for path in items.keys() {
             let at = path.iter().rposition(|byte| *byte == b'/');
@@ -95,7 +97,15 @@ impl Index {
             names.entry(parent).or_default().push(name);
         }
         names.values_mut().for_each(|names| names.sort());
-        Self { id: identify(&items), items, names }
+        Self { id: identify(&items), items, names, begun }
+    }
+
+    /// Whether a time of a file's tells that it hasn't changed since: not if it may have changed twice within what its
+    /// file system takes for one moment.
+    pub(super) fn can_tell(&self, mtime: i64) -> bool {
+        // Times in whole seconds come from where there are no finer ones.
+        let moment = if mtime % 1_000_000_000 == 0 { 2_000_000_000 } else { 50_000_000 };
+        mtime < self.begun - moment
     }
 
     /// The digest of everything but times.
@@ -129,8 +139,9 @@ impl Index {
     /// none: the files' bytes may not have been on the disk when the power went.
     pub(super) fn read(folder: &Path) -> Option<Self> {
         let bytes = fs::read(folder.join("index")).ok()?;
-        let (start, items): (String, Vec<(Vec<u8>, Item)>) = serde_json::from_slice(&bytes).ok()?;
-        (start == machine_start()).then(|| Self::new(items.into_iter().collect()))
+        let (start, begun, items): (String, i64, Vec<(Vec<u8>, Item)>) =
+            serde_json::from_slice(&bytes).ok()?;
+        (start == machine_start()).then(|| Self::new(items.into_iter().collect(), begun))
     }
 
     /// Writes it, whole or not at all.
@@ -139,7 +150,7 @@ impl Index {
         let write = || {
             let temporary = folder.join("index.new");
             let mut out = std::io::BufWriter::new(fs::File::create(&temporary)?);
-            serde_json::to_writer(&mut out, &(machine_start(), &items))?;
+            serde_json::to_writer(&mut out, &(machine_start(), self.begun, &items))?;
             out.flush()?;
             fs::rename(temporary, folder.join("index"))
         };

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use build::Error;
 use build::session::{Entry, Kind, Receive, Want};
@@ -62,6 +63,7 @@ pub(super) struct Receiving {
     late: HashSet<Vec<u8>>,
     outcome: Outcome,
     told: Arc<dyn Fn(u64) + Send + Sync>,
+    begun: i64,
 }
 
 impl Receiving {
@@ -70,6 +72,7 @@ impl Receiving {
         recent: Option<Arc<Index>>,
         told: Arc<dyn Fn(u64) + Send + Sync>,
     ) -> Result<Self, Error> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let known = folder.join("index").exists();
         let before = match recent.filter(|_| known) {
             Some(recent) => recent,
@@ -77,7 +80,7 @@ impl Receiving {
                 Some(index) => Arc::new(index),
                 None => {
                     clear(folder)?;
-                    Arc::new(Index::new(BTreeMap::new()))
+                    Arc::new(Index::new(BTreeMap::new(), 0))
                 }
             },
         };
@@ -95,6 +98,7 @@ impl Receiving {
             late: HashSet::new(),
             outcome: Outcome::default(),
             told,
+            begun: i64::try_from(now.as_nanos()).unwrap_or_default(),
         })
     }
 
@@ -180,6 +184,7 @@ impl Receiving {
         if let Some(before) = self.before.get(&path)
             && let What::File { size: before_size, digest, same: 0 } = &before.what
             && *before_size == size
+            && self.before.can_tell(item.mtime)
             && (Item { what: What::Directory, ..before.clone() } == item)
         {
             let what = What::File { size, digest: digest.clone(), same: 0 };
@@ -334,7 +339,7 @@ impl Receive for Receiving {
             let folder = openat(&parent, name, flags, Mode::empty()).map_err(|e| failed("open", path, e))?;
             attributes(&folder, item).map_err(|e| failed("set the owner of", path, e))?;
         }
-        let index = Index::new(std::mem::take(&mut self.now));
+        let index = Index::new(std::mem::take(&mut self.now), self.begun);
         index.write(&self.folder)?;
         *self.outcome.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(index));
         Ok(())

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use build::Error;
 use build::graph::{Bind, Exec, Mount, MountKind};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use super::secrets::SecretFiles;
 use super::{Kept, Running, stubs};
@@ -41,7 +40,11 @@ impl Running {
         let place = |mount: &Mount| absolute(&exec.cwd, &mount.target);
         let mut points = Vec::new();
         for mount in exec.mounts.iter().filter(|mount| mount.target != "/") {
-            points.push(point(mount, place(mount)));
+            let target = place(mount);
+            let known = secrets.sources.iter().any(|(known, _)| *known == target);
+            if known || !matches!(mount.kind, MountKind::Secret(_) | MountKind::Ssh(_)) {
+                points.push(point(mount, target));
+            }
         }
         points.sort_by_key(|point| point.destination.matches('/').count());
         let own: Vec<String> =
@@ -50,7 +53,10 @@ impl Running {
         let root = root.ok_or_else(|| Error::Invalid("a step has no root".into()))?;
         host.readonly_rootfs = root.read_only;
         let once = Once::new(&self.shared, config, host, points).map_err(|e| engine("prepare a step", e))?;
-        let mut sources = secrets.sources;
+        let mut sources = Vec::new();
+        for (target, file) in secrets.sources {
+            sources.push((target, file.mount(&once.work())?));
+        }
         let (mut kept, mut root_fd) = (Vec::new(), None);
         for (at, mount) in exec.mounts.iter().enumerate() {
             let MountKind::Bind(bind) = &mount.kind else { continue };
@@ -72,8 +78,8 @@ impl Running {
                 kept.push(Kept { output, base, upper: places.0, own });
             }
             match is_root {
-                true => root_fd = Some(below(tree, &bind.selector)?),
-                false => sources.push((place(mount), below(tree, &bind.selector)?)),
+                true => root_fd = Some(below(tree, &bind.selector, &once.work())?),
+                false => sources.push((place(mount), below(tree, &bind.selector, &once.work())?)),
             }
         }
         for mount in &exec.mounts {
@@ -85,7 +91,8 @@ impl Running {
             {
                 let bind = Bind { from: Some(from), selector: cache.selector.clone() };
                 let tree = self.mount(&input(&bind, inputs)?, None)?;
-                taken.fill(below(tree, &bind.selector)?.as_fd(), self.shared.layers.limits())?;
+                taken
+                    .fill(below(tree, &bind.selector, &once.work())?.as_fd(), self.shared.layers.limits())?;
             }
             sources.push((place(mount), taken.open()?));
         }
@@ -123,18 +130,16 @@ fn input(bind: &Bind, inputs: &[Tree]) -> Result<Tree, Error> {
     }
 }
 
-/// A part of a tree, which may not lead out of it. All of it is the tree itself.
-fn below(tree: OwnedFd, selector: &str) -> Result<OwnedFd, Error> {
+/// A part of a tree, which may not lead out of it. All of it is the tree itself. `at` is a directory that nobody uses.
+fn below(tree: OwnedFd, selector: &str, at: &std::path::Path) -> Result<OwnedFd, Error> {
     let selector = selector.trim_matches('/');
     if selector.is_empty() || selector == "." {
         return Ok(tree);
     }
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    openat2(&tree, OsStr::from_bytes(selector.as_bytes()), flags, Mode::empty(), resolve).map_err(|e| match e
-    {
-        rustix::io::Errno::NOENT => Error::NotFound(format!("\"/{selector}\": not found")),
-        e => work(format!("open /{selector} for a mount"), e),
+    let part = sys::part_of_mount(tree.as_fd(), at, OsStr::from_bytes(selector.as_bytes()));
+    part.map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::NotFound(format!("\"/{selector}\": not found")),
+        _ => work(format!("open /{selector} for a mount"), e),
     })
 }
 

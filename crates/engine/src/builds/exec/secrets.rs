@@ -28,7 +28,20 @@ const MAX_SECRET: usize = 500 << 10;
 
 /// Files to be mounted, by their targets.
 pub(super) struct SecretFiles {
-    pub(super) sources: Vec<(String, OwnedFd)>,
+    pub(super) sources: Vec<(String, InMemory)>,
+}
+
+/// A file in a file system of its own.
+pub(super) struct InMemory {
+    folder: OwnedFd,
+    name: &'static str,
+}
+
+impl InMemory {
+    /// The file as a mount. `at` is a directory that nobody uses.
+    pub(super) fn mount(&self, at: &std::path::Path) -> Result<OwnedFd, Error> {
+        sys::part_of_mount(self.folder.as_fd(), at, self.name.as_ref()).map_err(|e| work("mount a secret", e))
+    }
 }
 
 /// All that a step's secrets come to.
@@ -48,6 +61,7 @@ impl Drop for Agent {
 }
 
 impl Running {
+    /// Asks the client for all. What is optional and isn't there is left out.
     pub(super) async fn secrets(&self, exec: &Exec) -> Result<Secrets, Error> {
         let mut secrets =
             Secrets { env: Vec::new(), files: SecretFiles { sources: Vec::new() }, agents: Vec::new() };
@@ -62,12 +76,8 @@ impl Running {
             let source = match &mount.kind {
                 MountKind::Secret(wanted) => {
                     let secret = self.secret(&wanted.id, wanted.optional).await?;
-                    match secret {
-                        Some(secret) => file(wanted, &secret)?,
-                        // An optional one that isn't there is an empty file nowhere: the mount is left out by BuildKit;
-                        // here its place is kept by one without content.
-                        None => file(wanted, &Secret(Vec::new()))?,
-                    }
+                    let Some(secret) = secret else { continue };
+                    file(wanted, &secret)?
                 }
                 MountKind::Ssh(wanted) => match self.session.has_ssh(&wanted.id).await {
                     Ok(true) => {
@@ -75,7 +85,7 @@ impl Running {
                         secrets.agents.push(agent);
                         socket
                     }
-                    _ if wanted.optional => file(&SecretFile::default(), &Secret(Vec::new()))?,
+                    _ if wanted.optional => continue,
                     Ok(false) => return Err(no_agent(&wanted.id)),
                     Err(error) => return Err(error),
                 },
@@ -116,7 +126,7 @@ fn memory() -> Result<OwnedFd, Error> {
     fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed)
 }
 
-fn file(wanted: &SecretFile, secret: &Secret) -> Result<OwnedFd, Error> {
+fn file(wanted: &SecretFile, secret: &Secret) -> Result<InMemory, Error> {
     let failed = |e: std::io::Error| work("write a secret", e);
     let folder = memory()?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -126,11 +136,10 @@ fn file(wanted: &SecretFile, secret: &Secret) -> Result<OwnedFd, Error> {
     fchown(&made, Some(Uid::from_raw(wanted.uid)), Some(Gid::from_raw(wanted.gid)))
         .and_then(|()| fchmod(&made, Mode::from_raw_mode(wanted.mode & 0o777)))
         .map_err(|e| failed(e.into()))?;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    openat(&folder, "secret", flags, Mode::empty()).map_err(|e| failed(e.into()))
+    Ok(InMemory { folder, name: "secret" })
 }
 
-fn agent(wanted: &SshMount, session: Arc<dyn Session>) -> Result<(OwnedFd, Agent), Error> {
+fn agent(wanted: &SshMount, session: Arc<dyn Session>) -> Result<(InMemory, Agent), Error> {
     let failed = |e: std::io::Error| work("make a socket for the ssh agent", e);
     let folder = memory()?;
     // A socket's address is a path, and this one is short whatever the folder is.
@@ -143,8 +152,6 @@ fn agent(wanted: &SshMount, session: Arc<dyn Session>) -> Result<(OwnedFd, Agent
             rustix::fs::chmodat(&folder, "agent", Mode::from_raw_mode(wanted.mode & 0o777), AtFlags::empty())
         })
         .map_err(|e| failed(e.into()))?;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let socket = openat(folder.as_fd(), "agent", flags, Mode::empty()).map_err(|e| failed(e.into()))?;
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     let id = wanted.id.clone();
     let serving = tokio::spawn(async move {
@@ -159,5 +166,5 @@ fn agent(wanted: &SshMount, session: Arc<dyn Session>) -> Result<(OwnedFd, Agent
             });
         }
     });
-    Ok((socket, Agent(serving)))
+    Ok((InMemory { folder, name: "agent" }, Agent(serving)))
 }

@@ -167,11 +167,12 @@ impl<'a> Copier<'a> {
         Ok(target)
     }
 
-    /// Directories that nobody copied: 0755, and as old as what goes there.
+    /// Directories that nobody copied: as old as what goes there, and with the mode that was asked for in numbers.
     fn make_all(&mut self, path: &[Vec<u8>], seen: &Seen) -> Result<(), Error> {
         let (uid, gid) = self.owner.map_or((0, 0), |owner| (owner.uid, owner.gid));
         let time = self.copy.time.map_or(seen.about.time, nanoseconds);
-        let about = || About { mode: 0o755, uid, gid, time, xattrs: Vec::new() };
+        let mode = if let Some(Changed::Bits(bits)) = self.mode { bits } else { 0o755 };
+        let about = || About { mode, uid, gid, time, xattrs: Vec::new() };
         self.to.make_all(path, &about).map(drop)
     }
 

@@ -29,8 +29,8 @@ pub(super) fn owner(owner: &Owner, read: &Reader<'_>) -> Result<User, Error> {
         Some(Id::Number(uid)) => User { uid: *uid, gid: *uid },
         Some(Id::Name { name, within }) => {
             let found = entry(&read(*within, "etc/passwd")?.unwrap_or_default(), name, [2, 3]);
-            let missing = || Error::Invalid(format!("can't find uid for user {name}: no such user: {name}"));
-            let [uid, gid] = found.ok_or_else(missing)?;
+            // A name that isn't there is root's, as BuildKit has it.
+            let [uid, gid] = found.unwrap_or_default();
             User { uid, gid }
         }
     };
@@ -39,9 +39,7 @@ pub(super) fn owner(owner: &Owner, read: &Reader<'_>) -> Result<User, Error> {
         Some(Id::Number(gid)) => user.gid = *gid,
         Some(Id::Name { name, within }) => {
             let found = entry(&read(*within, "etc/group")?.unwrap_or_default(), name, [2, 2]);
-            let missing =
-                || Error::Invalid(format!("can't find gid for group {name}: no such group: {name}"));
-            [user.gid, _] = found.ok_or_else(missing)?;
+            [user.gid, _] = found.unwrap_or([user.gid; 2]);
         }
     }
     Ok(user)
@@ -192,6 +190,6 @@ mod tests {
         assert_eq!(of(name("web"), name("staff")), Some((33, 50)));
         assert_eq!(of(Some(Id::Number(7)), None), Some((7, 7)));
         assert_eq!(of(Some(Id::Number(7)), Some(Id::Number(8))), Some((7, 8)));
-        assert_eq!(of(name("nobody"), None), None);
+        assert_eq!(of(name("nobody"), None), Some((0, 0)));
     }
 }

@@ -1,0 +1,89 @@
+//! Builds that end before their time.
+
+use std::fs;
+use std::path::Path;
+
+use testkit::http::{self, Request};
+use testkit::{DEADLINE, Engine, eventually, images};
+
+use super::{Context, classic, run};
+
+/// Whether some process has this word among its arguments.
+fn runs(word: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
+        .any(|arguments| arguments.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes()))
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+}
+
+// covers: api POST /build/cancel
+// covers: api POST /build/cancel ?id
+// covers: api POST /build ?buildid
+#[test]
+fn a_cancelled_build_ends_its_step_and_leaves_nothing() {
+    let engine = Engine::isolated();
+    let base = engine.busybox();
+    // Nothing else on this machine sleeps for so long.
+    let seconds = format!("7{}", std::process::id());
+    let text = format!("FROM {base}\nRUN sleep {seconds}\n");
+    let tar = images::archive_of(&[("Dockerfile", text.as_bytes())]);
+    std::thread::scope(|scope| {
+        let request = Request::new("POST", "/build?buildid=mine").header("Content-Type", "application/x-tar");
+        let (socket, request) = (engine.socket(), request.body(tar));
+        let building = scope.spawn(move || http::call(socket, &request).unwrap().text());
+        eventually(DEADLINE, || runs(&seconds).then_some(()).ok_or("the step doesn't run"));
+        engine.request_unchecked(&Request::new("POST", "/build/cancel?id=mine")).expect(200);
+        assert!(building.join().unwrap().contains("context canceled"));
+    });
+    eventually(DEADLINE, || (!runs(&seconds)).then_some(()).ok_or("the step goes on"));
+    let folders = engine.data_root().join("containers");
+    eventually(DEADLINE, || is_empty(&folders).then_some(()).ok_or("its folder stays"));
+}
+
+#[test]
+fn after_a_killed_engine_the_next_one_ends_the_step_and_builds() {
+    let mut engine = Engine::isolated();
+    engine.busybox();
+    let seconds = format!("8{}", std::process::id());
+    let text = |last: &str| format!("FROM BASE\nCOPY a /a\nRUN echo first > /first\nRUN {last}\n");
+    let context = Context::new(&engine, "killed", &text(&format!("sleep {seconds}")));
+    context.file("a", "a");
+    let tag = engine.name("killed");
+    let mut command = engine.docker_command();
+    command.env("DOCKER_BUILDKIT", "0").args(["build", "-t", &tag]).arg(context.path());
+    let mut building =
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    eventually(DEADLINE, || runs(&seconds).then_some(()).ok_or("the step doesn't run"));
+    engine.crash_and_restart();
+    building.wait().unwrap();
+    assert!(!runs(&seconds));
+    assert!(is_empty(&engine.data_root().join("containers")));
+    context.dockerfile(&engine, &text("cat /first /a > /last"));
+    let said = classic(&engine, &context, &tag, &[]).ok();
+    assert_eq!(said.matches("Using cache").count(), 2, "{said}");
+    assert_eq!(run(&engine, &tag, "cat /last"), "first\na");
+}
+
+#[test]
+fn builds_at_once_share_a_step() {
+    let engine = Engine::isolated();
+    let base = engine.busybox();
+    let text = format!("FROM {base}\nRUN cat /proc/sys/kernel/random/uuid > /mark\n");
+    let tar = images::archive_of(&[("Dockerfile", text.as_bytes())]);
+    let names: Vec<String> = (0..6).map(|number| engine.name(&format!("at-once-{number}"))).collect();
+    std::thread::scope(|scope| {
+        for name in &names {
+            let request = Request::new("POST", &format!("/build?t={name}"));
+            let request = request.header("Content-Type", "application/x-tar").body(tar.clone());
+            let socket = engine.socket();
+            scope.spawn(move || http::call(socket, &request).unwrap().expect(200));
+        }
+    });
+    let marks: std::collections::BTreeSet<String> =
+        names.iter().map(|name| run(&engine, name, "cat /mark")).collect();
+    assert_eq!(marks.len(), 1);
+}
