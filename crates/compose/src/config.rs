@@ -91,13 +91,12 @@ pub(crate) fn hash_with(service: &Node, containers: &BTreeMap<String, String>) -
 /// What docker's client writes otherwise here than in documents.
 fn oddities(service: &mut serde_json::Map<String, Json>) {
     let items = |value: &mut Json| value.as_array_mut().map(std::mem::take).unwrap_or_default();
-    if let Some(volumes) = service.get_mut("volumes").and_then(Json::as_array_mut) {
-        for volume in volumes.iter_mut().filter_map(Json::as_object_mut) {
-            let nothing =
-                volume.get("volume").and_then(Json::as_object).is_some_and(serde_json::Map::is_empty);
-            if nothing && !volume.contains_key("source") {
-                volume.shift_remove("volume");
-            }
+    // The last one, if it is a short form without a name, has no details.
+    let last = service.get_mut("volumes").and_then(Json::as_array_mut).and_then(|volumes| volumes.last_mut());
+    if let Some(volume) = last.and_then(Json::as_object_mut) {
+        let nothing = volume.get("volume").and_then(Json::as_object).is_some_and(serde_json::Map::is_empty);
+        if nothing && !volume.contains_key("source") {
+            volume.shift_remove("volume");
         }
     }
     if let Some(files) = service.get_mut("env_file") {
