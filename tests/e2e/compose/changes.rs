@@ -21,7 +21,6 @@ volumes:
   data: {}
 ";
 
-// covers: compose (interpolation) operator ${VAR:-default}: default when unset or empty
 #[test]
 fn only_what_changed_is_made_anew_and_data_is_kept() {
     let engine = Engine::isolated();

@@ -156,3 +156,56 @@ fn the_simple_verbs_reach_every_container() {
     project.compose(["rm", "--force"]).ok();
     assert_eq!(project.compose(["ps", "--all", "--quiet"]).ok(), "");
 }
+
+// covers: compose key services.*.post_start
+// covers: compose key services.*.post_start[]
+// covers: compose key services.*.post_start[].command
+// covers: compose key services.*.post_start[].command[]
+// covers: compose key services.*.post_start[].environment
+// covers: compose key services.*.post_start[].environment.*
+// covers: compose key services.*.post_start[].user
+// covers: compose key services.*.post_start[].working_dir
+// covers: compose key services.*.pre_stop
+// covers: compose key services.*.pre_stop[]
+// covers: compose key services.*.pre_stop[].command
+// covers: compose key services.*.pre_stop[].command[]
+#[test]
+fn hooks_run_after_the_start_and_before_the_end() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    volumes: [\"./out:/out\"]
+    post_start:
+      - {command: [sh, -c, \"echo $$GREETING $$PWD $$(id -u) > /out/started; chmod 777 /out\"], environment: {GREETING: hello}, working_dir: /tmp, user: \"0\"}
+    pre_stop:
+      - {command: [sh, -c, \"echo bye > /out/stopped\"]}
+";
+    let project = Project::new(&engine, "hooks", file);
+    std::fs::create_dir_all(project.folder.join("out")).unwrap();
+    project.compose(["up", "-d"]).ok();
+    let said =
+        |name: &str| std::fs::read_to_string(project.folder.join("out").join(name)).unwrap_or_default();
+    assert_eq!((said("started").as_str(), said("stopped").as_str()), ("hello /tmp 0\n", ""));
+    project.compose(["stop", "--timeout", "0"]).ok();
+    assert_eq!(said("stopped"), "bye\n");
+}
+
+/// What isn't built is said so, before anything is started.
+#[test]
+fn what_is_not_built_is_refused_by_name() {
+    let engine = Engine::isolated();
+    for key in
+        ["provider: {type: x}", "use_api_socket: true", "pre_start: [{command: x}]", "deploy: {mode: global}"]
+    {
+        let file = format!("services:\n  a:\n    image: IMAGE\n    {key}\n");
+        let project = Project::new(&engine, "refused", &file);
+        let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
+        let name = key.split(':').next().unwrap();
+        assert!(refused.contains(&format!("service \"a\": {name}")), "{refused}");
+        assert_eq!(project.compose(["ps", "--all", "--quiet"]).ok(), "");
+    }
+}

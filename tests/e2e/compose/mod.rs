@@ -96,7 +96,10 @@ impl<'e> Project<'e> {
 /// Its shape depends on what was asked for, which recordings of other containers don't say.
 #[track_caller]
 fn inspect(engine: &Engine, container: &str) -> Value {
-    engine.request_unchecked(&Request::new("GET", &format!("/containers/{container}/json"))).expect(200).json()
+    engine
+        .request_unchecked(&Request::new("GET", &format!("/containers/{container}/json")))
+        .expect(200)
+        .json()
 }
 
 impl Drop for Project<'_> {

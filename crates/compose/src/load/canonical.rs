@@ -25,7 +25,13 @@ fn service(node: &mut Node, strict: bool) -> Result<(), Mistake> {
     let Some(map) = node.as_map_mut() else { return Ok(()) };
     for (key, node) in map.iter_mut() {
         match key.as_str() {
-            "build" if !node.is_null() => *node = build(node)?,
+            "build" if !node.is_null() => {
+                *node = build(node)?;
+                let here = node.clone();
+                if let Some(map) = node.as_map_mut() {
+                    default_to(map, "context", Value::Text(".".into()), &here);
+                }
+            }
             "depends_on" => *node = depends_on(node)?,
             "networks" | "models" => *node = names_to_map(node)?,
             "env_file" => *node = env_files(node),
@@ -75,9 +81,7 @@ fn default_to(map: &mut Map, key: &str, value: Value, at: &Node) {
 /// `build: context` and its details.
 pub(super) fn build(node: &Node) -> Result<Node, Mistake> {
     let mut node = keyed(node, "context");
-    let here = node.clone();
     let Some(map) = node.as_map_mut() else { return Ok(node) };
-    default_to(map, "context", Value::Text(".".into()), &here);
     for (key, node) in map.iter_mut() {
         match key.as_str() {
             "secrets" => mounts(node, None),

@@ -42,7 +42,7 @@ struct Project<'t> {
     configs: &'t Map,
 }
 
-fn invalid(at: At, what: String) -> Mistake {
+fn invalid(at: At, what: impl std::fmt::Display) -> Mistake {
     Mistake::new(at, format!("{what}: invalid compose project"))
 }
 
@@ -256,7 +256,7 @@ fn pools(name: &str, network: &Node) -> Result<(), Mistake> {
             }
         }
         if let Some(node) = pool.get("gateway")
-            && !node.as_text().is_some_and(|text| text.parse::<IpAddr>().is_ok())
+            && node.as_text().is_none_or(|text| text.parse::<IpAddr>().is_err())
         {
             let what = format!(
                 "networks.{name}.ipam.config: gateway {:?} is no address",

@@ -58,7 +58,7 @@ fn mapping(node: &Node, map: &Map, key: &Key, path: &mut Path) -> Result<(), Mis
         }
         match key.find(name) {
             Some(found) if is_name_right(key, name, path) => {
-                path.within(name, |path| value(below, found, path))?
+                path.within(name, |path| value(below, found, path))?;
             }
             _ => return Err(unknown(name, below, key, path)),
         }
@@ -131,15 +131,13 @@ fn kinds(letters: &str) -> String {
 fn must(node: &Node, key: &Key, path: &Path) -> Result<(), Mistake> {
     let (rule, rest) = key.must.split_at(key.must.len().min(1));
     match (rule, &node.value) {
-        ("=", Value::Text(text)) => {
-            if rest.split('|').all(|word| word != text) {
-                let words: Vec<_> = rest.split('|').map(|word| format!("'{word}'")).collect();
-                let mistake = path.says(node.at, format_args!("value must be one of {}", words.join(", ")));
-                return Err(match nearest(text, rest.split('|')) {
-                    Some(near) => mistake.hint(format!("did you mean {near}?")),
-                    None => mistake,
-                });
-            }
+        ("=", Value::Text(text)) if rest.split('|').all(|word| word != text) => {
+            let words: Vec<_> = rest.split('|').map(|word| format!("'{word}'")).collect();
+            let mistake = path.says(node.at, format_args!("value must be one of {}", words.join(", ")));
+            return Err(match nearest(text, rest.split('|')) {
+                Some(near) => mistake.hint(format!("did you mean {near}?")),
+                None => mistake,
+            });
         }
         ("~", Value::Text(text)) => {
             let (right, pattern) = match rest {

@@ -224,7 +224,7 @@ fn named(node: &Node, nothing_stays: bool) -> Map {
     };
     match &node.value {
         Value::Map(given) => {
-            map.extend(given.iter().map(|(name, node)| (name.clone(), node.with(text(node)))))
+            map.extend(given.iter().map(|(name, node)| (name.clone(), node.with(text(node)))));
         }
         Value::List(list) => {
             for item in list {
@@ -263,12 +263,13 @@ fn hosts(node: &Node) -> Result<Vec<Node>, String> {
         }
         _ => {}
     }
-    pairs.sort_by(|(a, ..), (b, ..)| a.cmp(b));
     let line = |(name, address, at): (String, String, At)| {
         let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&address);
         Node::text(format!("{name}={bare}"), at)
     };
-    Ok(pairs.into_iter().map(line).collect())
+    let mut lines: Vec<Node> = pairs.into_iter().map(line).collect();
+    lines.sort_by(|a, b| a.as_text().cmp(&b.as_text()));
+    Ok(lines)
 }
 
 fn ulimit(node: &Node) -> Option<Node> {

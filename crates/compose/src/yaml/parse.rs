@@ -61,7 +61,7 @@ impl<'t> Reader<'t> {
             Some(Ok(found)) => Ok(found),
             Some(Err(error)) => {
                 let at = self.place(error.marker().line(), error.marker().col());
-                Err(Trouble { at, what: error.info().to_owned() })
+                Err(Trouble { at, what: error.info() })
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }

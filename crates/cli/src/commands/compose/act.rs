@@ -37,7 +37,12 @@ impl Act<'_> {
                 Step::Recreate { id, number, name, .. } => {
                     self.recreate(&plan.service, *number, name, id).await
                 }
-                Step::Remove { id, name, running } => self.remove(id, name, *running).await,
+                Step::Remove { id, name, running } => {
+                    if *running {
+                        super::run::pre_stop(self.engine, self.project, &plan.service, id).await?;
+                    }
+                    self.remove(id, name, *running).await
+                }
                 Step::Keep { .. } | Step::Start { .. } => Ok(()),
             }
         });
@@ -123,8 +128,8 @@ impl Act<'_> {
             self.rename(id, name).await?;
             return Err(error);
         }
-        let running = old["State"]["Running"] == true;
-        if running {
+        if old["State"]["Running"] == true {
+            super::run::pre_stop(self.engine, self.project, service, id).await?;
             self.stop(id).await?;
         }
         self.delete(id).await

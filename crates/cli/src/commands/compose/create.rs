@@ -173,9 +173,7 @@ pub(super) fn targets(
 ) -> Result<BTreeMap<String, Target>, Error> {
     let mut targets = BTreeMap::new();
     for name in &wish.services {
-        if project.service(name).is_some_and(|spec| !spec["provider"].is_null()) {
-            return Err(Error::Usage(format!("service {name:?}: providers are not run by Ketch yet")));
-        }
+        refuse(project, name)?;
         let recreate = if wish.named.contains(name) { wish.recreate } else { wish.recreate_dependencies };
         let target = Target {
             image: images.get(name).cloned().unwrap_or_default(),
@@ -186,6 +184,23 @@ pub(super) fn targets(
         targets.insert(name.clone(), target);
     }
     Ok(targets)
+}
+
+/// What a file may say and what isn't built.
+fn refuse(project: &Project, service: &str) -> Result<(), Error> {
+    let Some(spec) = project.service(service) else { return Ok(()) };
+    for key in ["provider", "models", "pre_start", "credential_spec", "use_api_socket"] {
+        if !spec[key].is_null() {
+            return Err(Error::Usage(format!("service {service:?}: {key} is not built yet")));
+        }
+    }
+    if spec["deploy"]["mode"] == "global" || spec["deploy"]["mode"] == "global-job" {
+        return Err(Error::Usage(format!(
+            "service {service:?}: deploy.mode {} is for several machines; leave it out, or use scale",
+            spec["deploy"]["mode"]
+        )));
+    }
+    Ok(())
 }
 
 /// The image of each service, pulled or built where it is missing or that is asked for.

@@ -109,7 +109,15 @@ async fn remove_in_order(
     let by_service = &by_service;
     order::backwards(project, &names, |name| async move {
         let own = by_service.get(&name).into_iter().flatten();
-        try_join_all(own.map(|one| remove(engine, one, how, report))).await.map(drop)
+        try_join_all(own.map(|one| async move {
+            if one["State"] == "running" {
+                super::run::pre_stop(engine, project, observe::label(one, labels::SERVICE), observe::id(one))
+                    .await?;
+            }
+            remove(engine, one, how, report).await
+        }))
+        .await
+        .map(drop)
     })
     .await
 }

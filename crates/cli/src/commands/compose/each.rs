@@ -114,7 +114,16 @@ async fn in_order(
     names.dedup();
     order::backwards(project, &names, |name| async move {
         let own = own.iter().filter(|one| observe::label(one, labels::SERVICE) == name);
-        try_join_all(own.map(|one| ask(engine, one, verb, report))).await.map(drop)
+        try_join_all(own.map(|one| async move {
+            // Whoever is stopped may say goodbye; whoever is killed may not.
+            if verb.begins == "Stopping" && one["State"] == "running" {
+                super::run::pre_stop(engine, project, observe::label(one, labels::SERVICE), observe::id(one))
+                    .await?;
+            }
+            ask(engine, one, verb, report).await
+        }))
+        .await
+        .map(drop)
     })
     .await
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use client::{Engine, encode};
+use compose::Project;
 use compose::container::{Facts, container};
 use compose::labels;
 use compose::plan::Recreate;
@@ -68,7 +69,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
             )?,
             false => {
                 pull::ensure(call, &engine, &project, std::slice::from_ref(service), wish.pull, pulling)
-                    .await?
+                    .await?;
             }
         }
         wish.services.insert(service.clone());
@@ -85,7 +86,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
         Ok(name)
     })?;
     if flags.bool("detach") {
-        call.again(&["start".to_owned(), name.clone()])?;
+        call.again(&["start".to_owned(), name])?;
         return Ok(0);
     }
     let mut line = vec!["start".to_owned(), "--attach".to_owned()];
@@ -235,6 +236,22 @@ fn slug() -> Result<String, Error> {
     let filled = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty());
     filled.map_err(|e| Error::Io("ask for random bytes", e.into()))?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// `pre_stop`: commands in a container that is about to be stopped. One that fails stops nothing from ending.
+pub(super) async fn pre_stop(
+    engine: &Engine,
+    project: &Project,
+    service: &str,
+    id: &str,
+) -> Result<(), Error> {
+    let hooks = project.service(service).map(|spec| spec["pre_stop"].clone()).unwrap_or_default();
+    for one in hooks.as_array().into_iter().flatten() {
+        if let Err(error) = hook(engine, service, id, one).await {
+            ui::err(&format!("WARN[0000] {}", diag::printable(&diag::chain(&error))));
+        }
+    }
+    Ok(())
 }
 
 /// A command in a container that runs; one that fails is an error.
