@@ -6,6 +6,7 @@ mod at_a_terminal;
 mod autostart;
 mod bad_input;
 mod builds;
+mod buildkit;
 mod canned;
 mod cli;
 mod cli_globals;

@@ -15,6 +15,8 @@ use serving::query::Query;
 /// Everything a handler may look at.
 pub(crate) struct Call {
     pub(crate) engine: Arc<Engine>,
+    /// Builds, by BuildKit's protocol.
+    pub(crate) builder: buildkit::serve::Builder,
     /// The version asked for, or the newest.
     pub(crate) version: ApiVersion,
     /// The oldest version that this engine serves.

@@ -5,6 +5,7 @@
 
 mod body;
 mod build;
+mod builder;
 mod call;
 mod containers;
 mod error;

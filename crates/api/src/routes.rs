@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::{build, containers, images, networks, swarm, system, volumes};
+use crate::{build, builder, containers, images, networks, swarm, system, volumes};
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
 
@@ -60,8 +60,8 @@ static ROUTES: &[Route] = &[
     route!("GET" "/events" ["since" "until" "filters"] system::events::get),
     route!("GET" "/system/df" ["type" "verbose"] system::df::get),
     route!("POST" "/auth" [] system::auth::post),
-    route!("POST" "/grpc"),
-    route!("POST" "/session"),
+    route!("POST" "/grpc" [] builder::connections::grpc),
+    route!("POST" "/session" [] builder::connections::session),
     // ── Go's own profiler ──
     route!("GET" "/debug/pprof/" refused "there is no Go in this engine: use perf"),
     route!("GET" "/debug/pprof/cmdline" refused "there is no Go in this engine: use perf"),

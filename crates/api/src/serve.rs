@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use serving::{Answer, Drain, Limits, Peer, Server};
 use tokio::sync::watch;
 
+use crate::builder::Adapter;
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
@@ -22,6 +23,7 @@ use serving::query::{self, Plus, Query};
 #[derive(Debug, Clone)]
 pub struct Api {
     engine: Arc<Engine>,
+    builder: buildkit::serve::Builder,
     oldest: ApiVersion,
     closing: watch::Receiver<bool>,
 }
@@ -31,7 +33,8 @@ impl Api {
     /// credentials are the longest that are real.
     pub fn server(engine: Arc<Engine>, oldest: ApiVersion) -> (Server, Drain) {
         let drain = Drain::new(Limits::USUAL);
-        let api = Self { engine, oldest, closing: drain.closing() };
+        let builder = buildkit::serve::Builder::new(Arc::new(Adapter(engine.clone())));
+        let api = Self { engine, builder, oldest, closing: drain.closing() };
         (drain.server(api), drain)
     }
 }
@@ -89,6 +92,7 @@ impl Api {
         }
         let call = Call {
             engine: self.engine.clone(),
+            builder: self.builder.clone(),
             version,
             oldest: self.oldest,
             params,

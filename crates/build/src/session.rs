@@ -15,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::graph::Local;
 use crate::{Error, Job};
 
+/// The host that is no host: what is there, the client uploads.
+pub const UPLOADS: &str = "http://buildkit-session/";
+
 /// One client, for as long as its build.
 pub trait Session: Send + Sync {
     /// BuildKit's session id; unique among those that live.
@@ -45,6 +48,13 @@ pub trait Session: Send + Sync {
 
     /// What to say to a registry; nothing to be anonymous.
     fn credentials<'a>(&'a self, registry: &'a str) -> Job<'a, Option<Credentials>>;
+
+    /// What the client sends when it is asked for under this name, once: its standard input, as a rule (BuildKit's
+    /// `Upload`, which addresses below [`UPLOADS`] mean).
+    fn upload<'a>(&'a self, name: &'a str) -> Job<'a, Box<dyn AsyncRead + Send + Unpin>> {
+        let what = format!("the upload {name:?} by such a client");
+        Box::pin(async move { Err(Error::Unsupported { what }) })
+    }
 
     /// Where an exported archive goes: `FileSend` with the exporter's number. Everything that was written counts only
     /// after a successful shutdown of the writer.

@@ -1,7 +1,6 @@
 //! Errors between the two worlds: a build's, and a call's.
 
 use build::Error;
-use diag::{Class, Explain as _};
 use grpc::{Code, Status};
 
 use crate::problem::{Problem, Source};
@@ -50,13 +49,17 @@ pub(crate) fn status(error: &Error) -> Status {
     if let Error::Exit { code, .. } = cause {
         problem.exit = Some(*code);
     }
-    let code = match cause.class() {
-        _ if matches!(cause, Error::Cancelled) => Code::Cancelled,
-        Class::Invalid => Code::InvalidArgument,
-        Class::NotFound => Code::NotFound,
-        Class::Forbidden => Code::PermissionDenied,
-        Class::NotImplemented => Code::Unimplemented,
-        _ => Code::Unknown,
-    };
+    // Clients write any other code before the sentence, as if it were part of it.
+    let code = if matches!(cause, Error::Cancelled) { Code::Cancelled } else { Code::Unknown };
     problem.on(Status::new(code, diag::chain(cause)))
+}
+
+/// The same where a client asks for a file: that there is none is an answer that it understands.
+pub(crate) fn file_status(error: &Error) -> Status {
+    let absent = |error: &Error| matches!(error, Error::NotFound(_));
+    match error {
+        Error::Step(failed) if absent(&failed.cause) => Status { code: Code::NotFound, ..status(error) },
+        other if absent(other) => Status { code: Code::NotFound, ..status(other) },
+        other => status(other),
+    }
 }

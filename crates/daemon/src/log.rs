@@ -5,9 +5,10 @@ use std::fmt::{self, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Registry, reload};
 
@@ -16,12 +17,13 @@ use crate::config::LogConfig;
 /// Changes the level while the engine runs.
 pub(crate) type LevelHandle = reload::Handle<LevelFilter, Registry>;
 
-/// Starts logging to the error stream.
+/// Starts logging to the error stream. Frames of HTTP/2, of which a build has thousands, are no news of the engine.
 pub(crate) fn start(config: &LogConfig) -> LevelHandle {
     let (filter, handle) = reload::Layer::new(level(&config.level));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .event_format(Lines { json: config.json });
+        .event_format(Lines { json: config.json })
+        .with_filter(filter_fn(|metadata| !metadata.target().starts_with("h2")));
     // A second subscriber in one process only exists in tests; the first goes on.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(filter).with(lines));
     handle

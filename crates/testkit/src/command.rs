@@ -85,6 +85,16 @@ pub fn client(name: &str) -> Command {
     with_loader(&root, &program, name)
 }
 
+/// A script that is the plugin of this name to the real docker command line.
+#[track_caller]
+pub fn plugin_script(name: &str) -> String {
+    let command = client(name);
+    let quoted = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"));
+    let words: Vec<String> =
+        std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
+    format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" "))
+}
+
 fn with_loader(root: &Path, program: &Path, name: &str) -> Command {
     let (loader, triple) = if cfg!(target_arch = "aarch64") {
         ("usr/lib/ld-linux-aarch64.so.1", "aarch64-linux-gnu")

@@ -197,6 +197,19 @@ impl Engine {
         self.environment(command::client("docker"))
     }
 
+    /// Gives the real docker command line its plugins buildx and compose.
+    #[track_caller]
+    pub fn with_plugins(self) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        for name in ["docker-buildx", "docker-compose"] {
+            let script = command::plugin_script(name);
+            let path = self.scratch.write(&format!("home/.docker/cli-plugins/{name}"), script);
+            let executable = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&path, executable).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        }
+        self
+    }
+
     /// A Python program with docker-py, whose `docker.from_env()` is this engine.
     #[track_caller]
     pub fn docker_py(&self, program: &str) -> Command {

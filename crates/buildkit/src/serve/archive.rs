@@ -1,11 +1,11 @@
-//! An archive on its way to a client.
+//! Bytes on their way to a client, and from one.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use grpc::{Status, Stream};
-use tokio::io::{AsyncReadExt as _, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
 
 use crate::proto::BytesMessage;
@@ -70,6 +70,56 @@ impl AsyncWrite for Archive {
         let sent = std::task::ready!(Pin::new(&mut self.sending).poll(cx));
         self.closed = true;
         Poll::Ready(match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(status)) => Err(io::Error::other(status)),
+            Err(ended) => Err(io::Error::other(ended)),
+        })
+    }
+}
+
+/// What a client uploads. Its end is one only if the client said so.
+pub(super) struct Upload {
+    pipe: DuplexStream,
+    receiving: JoinHandle<Result<(), Status>>,
+    ended: bool,
+}
+
+impl Upload {
+    pub(super) fn new(stream: Stream) -> Self {
+        let (pipe, to) = tokio::io::duplex(PIECE);
+        Self { pipe, receiving: tokio::spawn(receive(stream, to)), ended: false }
+    }
+}
+
+async fn receive(stream: Stream, mut to: DuplexStream) -> Result<(), Status> {
+    let Stream { sender, mut receiver } = stream;
+    while let Some(piece) = receiver.next::<BytesMessage>().await? {
+        to.write_all(&piece.data).await.map_err(|e| Status::broken("cannot take an upload", e))?;
+    }
+    drop(sender);
+    Ok(())
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.receiving.abort();
+    }
+}
+
+impl AsyncRead for Upload {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        std::task::ready!(Pin::new(&mut self.pipe).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before || self.ended || buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let received = std::task::ready!(Pin::new(&mut self.receiving).poll(cx));
+        self.ended = true;
+        Poll::Ready(match received {
             Ok(Ok(())) => Ok(()),
             Ok(Err(status)) => Err(io::Error::other(status)),
             Err(ended) => Err(io::Error::other(ended)),

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::engine::Engine;
 use super::{capabilities, llb, worker_record};
-use crate::error::{self, status};
+use crate::error::{self, file_status, status};
 use crate::packet::go_mode;
 use crate::proto::gateway::{self as proto, result};
 use crate::proto::pb;
@@ -244,7 +244,7 @@ impl Bridge {
             (number(range.offset), number(range.length))
         });
         let files = self.files(&question.r#ref).await?;
-        let data = files.read(&question.file_path, range).await.map_err(|e| status(&e))?;
+        let data = files.read(&question.file_path, range).await.map_err(|e| file_status(&e))?;
         Ok(proto::ReadFileResponse { data })
     }
 
@@ -254,13 +254,13 @@ impl Bridge {
     ) -> Result<proto::ReadDirResponse, Status> {
         let pattern = Some(question.include_pattern.as_str()).filter(|pattern| !pattern.is_empty());
         let files = self.files(&question.r#ref).await?;
-        let entries = files.list(&question.dir_path, pattern).await.map_err(|e| status(&e))?;
+        let entries = files.list(&question.dir_path, pattern).await.map_err(|e| file_status(&e))?;
         Ok(proto::ReadDirResponse { entries: entries.iter().map(told).collect() })
     }
 
     async fn stat(&self, question: proto::StatFileRequest) -> Result<proto::StatFileResponse, Status> {
         let files = self.files(&question.r#ref).await?;
-        let entry = files.stat(&question.path).await.map_err(|e| status(&e))?;
+        let entry = files.stat(&question.path).await.map_err(|e| file_status(&e))?;
         Ok(proto::StatFileResponse { stat: Some(told(&entry)) })
     }
 

@@ -9,7 +9,7 @@ use grpc::{Channel, Code, Metadata, Status};
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::archive::Archive;
+use super::archive::{Archive, Upload};
 use crate::attach::method;
 use crate::error::failed;
 use crate::proto::auth::{CredentialsRequest, CredentialsResponse};
@@ -139,6 +139,18 @@ impl Caller {
         Ok(known.then_some(Credentials { username: answer.username, secret: answer.secret }))
     }
 
+    async fn take_upload(&self, name: &str) -> Result<Box<dyn AsyncRead + Send + Unpin>, Error> {
+        if !self.offers(method::UPLOAD) {
+            return Err(Error::NotFound("the client uploads nothing".into()));
+        }
+        let doing = |status| failed("take an upload from", status);
+        let about = Metadata::default()
+            .and("urlhost", "buildkit-session")
+            .and_then(|about| about.and("urlpath", &format!("/{name}")));
+        let stream = self.channel.stream(method::UPLOAD, &about.map_err(doing)?).map_err(doing)?;
+        Ok(Box::new(Upload::new(stream)))
+    }
+
     fn results(&self, exporter: usize, about: BTreeMap<String, String>) -> Result<grpc::Stream, Error> {
         if !self.offers(method::RESULTS) {
             return Err(Error::Unsupported { what: "an export to a client that takes none".into() });
@@ -181,6 +193,10 @@ impl Session for Caller {
 
     fn credentials<'a>(&'a self, registry: &'a str) -> Job<'a, Option<Credentials>> {
         Box::pin(self.ask_credentials(registry))
+    }
+
+    fn upload<'a>(&'a self, name: &'a str) -> Job<'a, Box<dyn AsyncRead + Send + Unpin>> {
+        Box::pin(self.take_upload(name))
     }
 
     fn take_archive<'a>(

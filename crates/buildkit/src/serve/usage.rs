@@ -14,7 +14,8 @@ pub(super) async fn list(
     engine: &dyn Engine,
     question: DiskUsageRequest,
 ) -> Result<DiskUsageResponse, Status> {
-    if !question.filter.is_empty() {
+    // buildx says that it has no filter by an empty one.
+    if question.filter.iter().any(|filter| !filter.is_empty()) {
         return Err(Status::new(Code::Unimplemented, "filters of disk usage are not supported"));
     }
     let unused = Duration::from_nanos(u64::try_from(question.age_limit).unwrap_or(0));
@@ -39,7 +40,7 @@ pub(super) async fn prune(engine: &dyn Engine, mut call: Call) -> Result<(), Sta
         all: question.all,
         unused_for: Duration::from_nanos(number(question.keep_duration)),
         keep: number(question.reserved_space),
-        filters: question.filter,
+        filters: question.filter.into_iter().filter(|filter| !filter.is_empty()).collect(),
     };
     for usage in engine.prune(wanted).await.map_err(|e| status(&e))? {
         call.sender.send(&record(usage)).await?;

@@ -74,7 +74,8 @@ impl Gateway for Bridge {
 /// A vertex that is no step of the graph begins.
 pub(super) fn begun(progress: &Progress, name: &str) -> VertexState {
     let shown = VertexState {
-        digest: Digest::sha256(format!("internal\0{name}").as_bytes()),
+        // No other build's is the same: a client that shows several at once would show them as one.
+        digest: Digest::sha256(format!("{}\0{name}", crate::id::container_id()).as_bytes()),
         inputs: Vec::new(),
         name: name.to_owned(),
         group: None,

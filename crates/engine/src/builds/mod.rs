@@ -235,6 +235,11 @@ impl Builds {
         });
     }
 
+    /// What is built for where nothing is said, the host's first.
+    pub fn platforms(&self) -> Vec<oci::image::Platform> {
+        vec![crate::images::Wanted::host().platform().clone()]
+    }
+
     /// What the cache has. Blocking.
     pub fn usage(&self) -> Result<Vec<UsageEntry>, crate::Error> {
         usage::list(&self.parts)

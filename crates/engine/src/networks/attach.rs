@@ -160,6 +160,11 @@ impl Networks {
         })
     }
 
+    /// The same as a container in the default network sees it; nothing where there is none.
+    pub fn host_from_containers(&self) -> Option<IpAddr> {
+        self.host_gateway(&BTreeMap::new()).ok()
+    }
+
     /// After a restart: makes sure that the kernel has what running containers need.
     pub(crate) fn restore(&self) -> Result<(), Error> {
         let used: Vec<Network> = {

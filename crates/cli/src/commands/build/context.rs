@@ -67,6 +67,16 @@ pub(super) fn read(
     Ok(reading.context)
 }
 
+/// The path of the Dockerfile, as people would say it.
+pub(super) fn dockerfile(call: &Call) -> String {
+    let context = call.args().first().map_or("", String::as_str);
+    match call.flags().text("file") {
+        "" if context == "." => "Dockerfile".into(),
+        "" => Path::new(context).join("Dockerfile").display().to_string(),
+        file => file.to_owned(),
+    }
+}
+
 struct Reading<'a> {
     context: Context,
     attributes: &'a mut BTreeMap<String, String>,

@@ -16,7 +16,7 @@ use grpc::Status;
 use super::answer::Question;
 use super::progress::{Display, Mode};
 use super::request::{self, Request};
-use super::{answer, excerpt, metadata};
+use super::{answer, context, excerpt, metadata};
 use crate::call::Call;
 use crate::commands::{pull, push};
 use crate::error::{Error, Outcome};
@@ -46,7 +46,9 @@ pub(super) fn run(call: &Call) -> Outcome {
         if quiet && !id.is_empty() {
             ui::out(&format!("{id}\n"))?;
         }
-        built.answer.map_or(Ok(0), |(question, answer)| answer::show(&question, &answer))
+        built
+            .answer
+            .map_or(Ok(0), |(question, answer)| answer::show(&question, &answer, &context::dockerfile(call)))
     })
 }
 
@@ -113,7 +115,7 @@ struct Build {
     session_io: client::Io,
     push: Vec<String>,
     /// Held until the end: its folders are sent.
-    _context: super::context::Context,
+    _context: context::Context,
 }
 
 /// What came of it.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use build::Error;
 use build::graph::{Http, Vertex};
+use build::session::UPLOADS;
 use build::solver::Looked;
 use layers::About;
 use oci::{Algorithm, Digest, Hasher};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::{Meter, Sources};
 use crate::builds::error::{blocking, engine, work};
@@ -30,12 +32,9 @@ impl Sources {
             return Err(Error::Unsupported { what: "headers for ADD from an address".into() });
         }
         let name = name_of(http)?;
-        let client = self.parts.web();
-        let failed = |e: distribution::Error| engine(format!("fetch {}", shown(&http.url)), e.into());
-        let download = client.download(&http.url).await.map_err(failed)?;
+        let (download, total) = self.open(http).await?;
         let meter = Meter::new(&self.progress, vertex.digest(), "downloading");
         let (parts, works, http) = (self.parts.clone(), works.clone(), http.clone());
-        let total = download.length().unwrap_or(0);
         let vertex_name = vertex.shown.name.clone();
         blocking(move || {
             let folder = parts.scratch()?;
@@ -69,6 +68,32 @@ impl Sources {
             Ok(Looked::Hit(made))
         })
         .await
+    }
+}
+
+/// An upload, read by a thread that may block.
+struct Uploaded(Box<dyn AsyncRead + Send + Unpin>);
+
+impl Read for Uploaded {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        tokio::runtime::Handle::current().block_on(self.0.read(buffer))
+    }
+}
+
+type Opened = (Box<dyn Read + Send>, u64);
+
+impl Sources {
+    /// The bytes of an address, and how many there are, if that is known.
+    async fn open(&self, http: &Http) -> Result<Opened, Error> {
+        if let Some(name) = http.url.strip_prefix(UPLOADS) {
+            let upload = self.session.upload(name).await?;
+            return Ok((Box::new(Uploaded(upload)), 0));
+        }
+        let client = self.parts.web();
+        let failed = |e: distribution::Error| engine(format!("fetch {}", shown(&http.url)), e.into());
+        let download = client.download(&http.url).await.map_err(failed)?;
+        let total = download.length().unwrap_or(0);
+        Ok((Box::new(download), total))
     }
 }
 

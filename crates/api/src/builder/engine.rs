@@ -1,0 +1,122 @@
+//! The engine as BuildKit's protocol needs it.
+
+use std::sync::Arc;
+
+use build::frontend::Frontend;
+use build::lower::Dockerfile;
+use build::progress::Progress;
+use build::request::{Outcome, Request};
+use build::session::Session;
+use build::{Error, Job};
+use buildkit::serve::{Prune, Usage, Worker};
+use diag::{Class, Explain as _};
+use engine::builds::{PRUNE_KEYS, PruneWhat, UsageEntry, UsageKind};
+use engine::filters::Filters;
+
+/// One engine.
+pub(crate) struct Adapter(pub(crate) Arc<engine::Engine>);
+
+impl buildkit::serve::Engine for Adapter {
+    fn build(&self, request: Request, session: Arc<dyn Session>, progress: Progress) -> Job<'_, Outcome> {
+        Box::pin(self.0.builds.solve(request, session, progress))
+    }
+
+    fn frontend(&self, name: &str) -> Option<Arc<dyn Frontend>> {
+        (name == "dockerfile.v0").then(|| Arc::new(Dockerfile) as Arc<dyn Frontend>)
+    }
+
+    fn worker(&self) -> Worker {
+        let label = |name: &str, value: String| (format!("org.mobyproject.buildkit.worker.{name}"), value);
+        let mut labels = [
+            label("executor", "ketch".into()),
+            label("hostname", hostname()),
+            label("network", "host".into()),
+            // buildx lets its docker driver export archives, push and build for several platforms where it sees this.
+            label("snapshotter", "overlayfs".into()),
+        ]
+        .to_vec();
+        if let Some(address) = self.0.networks.host_from_containers() {
+            labels.push(label("moby.host-gateway-ip", address.to_string()));
+        }
+        let version =
+            ("github.com/ketch-project/ketch", concat!("v", env!("CARGO_PKG_VERSION")), about::COMMIT);
+        Worker {
+            id: self.0.id.clone(),
+            labels: labels.into_iter().collect(),
+            platforms: self.0.builds.platforms(),
+            version: (version.0.into(), version.1.into(), version.2.into()),
+            keeps: 0,
+        }
+    }
+
+    fn usage(&self) -> Job<'_, Vec<Usage>> {
+        let engine = self.0.clone();
+        Box::pin(async move {
+            let kept = blocking(move || engine.builds.usage()).await?;
+            Ok(kept.into_iter().map(usage).collect())
+        })
+    }
+
+    fn prune(&self, wanted: Prune) -> Job<'_, Vec<Usage>> {
+        let engine = self.0.clone();
+        Box::pin(async move {
+            let what = PruneWhat { all: wanted.all, keep: wanted.keep, filters: Some(filters(&wanted)?) };
+            blocking(move || {
+                let before = engine.builds.usage()?;
+                let gone = engine.builds.prune(&what)?.ids;
+                Ok(before.into_iter().filter(|entry| gone.contains(&entry.id)).map(usage).collect())
+            })
+            .await
+        })
+    }
+}
+
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, engine::Error> + Send + 'static,
+) -> Result<T, Error> {
+    let failed =
+        |class: Class, source| Error::Work { doing: "look at what builds keep".into(), class, source };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(failed(error.class(), error.into())),
+        Err(error) => Err(failed(Class::Internal, error.into())),
+    }
+}
+
+/// What a client asks in containerd's way (`type==regular`), in ours.
+fn filters(wanted: &Prune) -> Result<Filters, Error> {
+    let mut filters = Filters::default();
+    if !wanted.unused_for.is_zero() {
+        filters.add("unused-for", &format!("{}s", wanted.unused_for.as_secs()));
+    }
+    for text in &wanted.filters {
+        let pair = text.split_once("==").or_else(|| text.split_once('='));
+        let unsupported = || Error::Unsupported { what: format!("the filter {text:?}") };
+        let (key, value) = pair.ok_or_else(unsupported)?;
+        if !PRUNE_KEYS.contains(&key) || text.contains([',', '~', '!']) {
+            return Err(unsupported());
+        }
+        filters.add(key, value);
+    }
+    Ok(filters)
+}
+
+fn usage(entry: UsageEntry) -> Usage {
+    Usage {
+        id: entry.id,
+        mutable: entry.kind != UsageKind::Regular,
+        kind: entry.kind.word().to_owned(),
+        description: entry.description,
+        size: entry.size,
+        in_use: entry.in_use,
+        shared: entry.shared,
+        made: entry.made,
+        used: Some(entry.used),
+        uses: entry.uses,
+        parents: Vec::new(),
+    }
+}
