@@ -230,7 +230,8 @@ fn secrets_and_other_directories_are_lent() {
         let output = run(&mut command);
         assert!(!output.stderr.contains("hunter2") && !output.stderr.contains("abcde"), "{}", output.stderr);
         output.ok();
-        let said = said(&engine, &tag, "cat /sum /length /given; find /run/secrets -type f 2>/dev/null; true");
+        let said =
+            said(&engine, &tag, "cat /sum /length /given; find /run/secrets -type f 2>/dev/null; true");
         assert_eq!(said, "2ab96390c7dbe3439de74d0c9b0b1767  -\n5\nthere");
         // Without it the step fails, and says which one is missing.
         let output =
