@@ -5,8 +5,8 @@
 mod at_a_terminal;
 mod autostart;
 mod bad_input;
-mod builds;
 mod buildkit;
+mod builds;
 mod canned;
 mod cli;
 mod cli_globals;
