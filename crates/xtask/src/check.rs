@@ -87,6 +87,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "e2e",
         &[
+            "build",
+            "buildkit",
             "daemon",
             "distribution",
             "dns",
