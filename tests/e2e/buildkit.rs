@@ -268,6 +268,73 @@ fn an_agent_is_lent() {
     }
 }
 
+// covers: cli docker build --output
+// covers: buildkit rpc moby.filesync.v1.FileSend DiffCopy
+// covers: buildkit session-metadata filesync buildkit-attachable-exporter-id
+#[test]
+fn results_come_to_the_client() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    let engine = engine();
+    let base = engine.busybox();
+    let text = format!(
+        "FROM {base} AS made\nRUN mkdir /out && cd /out && echo text > a && chmod 640 a && ln a b && ln -s a c\n\
+         FROM scratch\nCOPY --from=made /out /\n"
+    );
+    let folder = context(&engine, "c", &[("Dockerfile", &text)]);
+    for (name, client) in CLIENTS {
+        let (out, archive) =
+            (engine.scratch().join(&format!("{name}-out")), engine.scratch().join(&format!("{name}.tar")));
+        std::fs::create_dir(&out).unwrap();
+        std::fs::write(out.join("kept"), "").unwrap();
+        build(&engine, client, &["--output", &out.display().to_string(), &folder]).ok();
+        let file = std::fs::metadata(out.join("a")).unwrap();
+        assert_eq!((file.permissions().mode() & 0o777, file.len()), (0o640, 5));
+        // One file stays one.
+        assert_eq!(file.ino(), std::fs::metadata(out.join("b")).unwrap().ino());
+        assert_eq!(std::fs::read_link(out.join("c")).unwrap(), std::path::Path::new("a"));
+        assert!(out.join("kept").exists());
+        build(&engine, client, &["--output", &format!("type=tar,dest={}", archive.display()), &folder]).ok();
+        let mut tar = tar::Archive::new(std::fs::File::open(&archive).unwrap());
+        let mut names: Vec<String> = tar
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["a", "b", "c"]);
+        let printed = client(&engine).args(["build", "-o", "-", &folder]).output().unwrap();
+        assert!(printed.status.success());
+        assert_eq!(tar::Archive::new(&printed.stdout[..]).entries().unwrap().count(), 3);
+    }
+}
+
+/// What a step shouts is clipped, not kept: as BuildKit has it, two megabytes of a step.
+#[test]
+fn a_step_that_logs_without_end_takes_no_memory() {
+    let engine = engine();
+    let base = engine.busybox();
+    let text = format!(
+        "FROM {base}\nRUN yes 'a line of a program that says a great deal' | head -n 2000000\nRUN echo after\n"
+    );
+    let folder = context(&engine, "c", &[("Dockerfile", &text)]);
+    for (_, client) in CLIENTS {
+        let output = build(&engine, client, &["--no-cache", &folder]);
+        let told = output.stderr.clone();
+        output.ok();
+        assert!(told.contains("[output clipped, log limit 2MiB reached]"), "{}", &told[told.len() - 2000..]);
+        assert!(told.len() < 8 << 20, "{} bytes", told.len());
+        assert!(told.contains("after"));
+    }
+    if let Some(pid) = engine.pid() {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        // A hundred megabytes of text went through.
+        assert!(peak < 90 << 10, "{peak} kB");
+    }
+}
+
 // covers: cli docker build --check
 // covers: cli docker build --call
 #[test]

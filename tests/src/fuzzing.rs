@@ -17,9 +17,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("dns_query", dns_query),
     ("dockerfile", dockerfile),
     ("dockerignore", dockerignore),
+    ("filesync", filesync),
     ("flag_values", flag_values),
     ("image_changes", image_changes),
     ("layer_tar", layer_tar),
+    ("llb", llb),
     ("manifest", distribution::fuzz_manifest),
     ("reference", reference),
     ("shim_frames", shim_frames),
@@ -45,6 +47,64 @@ fn reference(bytes: &[u8]) {
         let Ok(written) = parse(text).map(|parsed| parsed.to_string()) else { continue };
         let again = parse(&written).map(|again| again.to_string());
         assert_eq!(again.ok(), Some(written), "{text:?} is written as something else");
+    }
+}
+
+/// A definition of a build, as BuildKit's clients send it.
+fn llb(bytes: &[u8]) {
+    let Ok(definition) = <buildkit::proto::pb::Definition as prost::Message>::decode(bytes) else { return };
+    if let Ok(wanted) = buildkit::serve::decode_definition(&definition) {
+        assert!(wanted.graph.len() <= definition.def.len());
+    }
+}
+
+/// What a client sends instead of the directory that it was asked for: packets with their lengths before them.
+fn filesync(bytes: &[u8]) {
+    let mut rest = bytes;
+    let packets = std::iter::from_fn(|| {
+        let (length, after) = rest.split_first()?;
+        let (packet, after) = after.split_at_checked(usize::from(*length))?;
+        rest = after;
+        <buildkit::packet::Packet as prost::Message>::decode(packet).ok()
+    });
+    let _ = buildkit::files::replay(packets, Box::new(Beneath::default()));
+}
+
+/// Checks what a receiver of directories is told: paths lead down, bytes are as many as was said.
+#[derive(Default)]
+struct Beneath {
+    left: std::collections::BTreeMap<u32, u64>,
+}
+
+impl build::session::Receive for Beneath {
+    fn entry(
+        &mut self,
+        number: u32,
+        entry: build::session::Entry,
+    ) -> Result<build::session::Want, build::Error> {
+        let parts = || entry.path.split(|byte| *byte == b'/');
+        assert!(parts().all(|part| !part.is_empty() && part != b".." && part != b"." && !part.contains(&0)));
+        let build::session::Kind::File { size } = entry.kind else {
+            return Ok(build::session::Want::Nothing);
+        };
+        self.left.insert(number, size);
+        Ok(build::session::Want::Content)
+    }
+
+    fn data(&mut self, number: u32, bytes: &[u8]) -> Result<(), build::Error> {
+        let left = self.left.get_mut(&number).expect("bytes of a file that was told");
+        *left = left.checked_sub(bytes.len() as u64).expect("no more bytes than were announced");
+        Ok(())
+    }
+
+    fn file_end(&mut self, number: u32) -> Result<(), build::Error> {
+        assert_eq!(self.left.remove(&number), Some(0));
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), build::Error> {
+        assert!(self.left.is_empty(), "all files are whole");
+        Ok(())
     }
 }
 

@@ -5,8 +5,10 @@ use std::io::{self, BufRead, BufReader, Read};
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// What is told apart to be refused by name.
-const UNREADABLE: &[(&[u8], &str, &str)] =
-    &[(&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz", "unxz"), (b"BZh", "bzip2", "bunzip2")];
+const UNREADABLE: &[(&[u8], &str, &str)] = &[(XZ, "xz", "unxz"), (b"BZh", "bzip2", "bunzip2")];
+const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
+/// What `xz -9` needs to be undone is 65 MiB; nobody's archive may ask for more than twice that.
+const XZ_MEMORY_KIB: u32 = 130 << 10;
 /// A zstd frame may ask for a window of any size; this is what `zstd --ultra --long=27` writes.
 const ZSTD_WINDOW_LOG: u32 = 27;
 /// No real layer shrinks more than this: what inflates further is a bomb. Deflate itself ends at 1032.
@@ -56,6 +58,18 @@ pub fn decompress<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> 
             Box::new(decoder)
         }
     };
+    Ok(Box::new(Proportioned { inner, taken, given: 0 }))
+}
+
+/// The same for archives that people make, which may be xz's, too.
+pub fn decompress_archive<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut packed = BufReader::with_capacity(256 * 1024, packed);
+    if !packed.fill_buf()?.starts_with(XZ) {
+        return decompress(packed);
+    }
+    let taken = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = Counted { inner: packed, taken: taken.clone() };
+    let inner = Box::new(lzma_rust2::XzReader::new_mem_limit(counted, true, XZ_MEMORY_KIB));
     Ok(Box::new(Proportioned { inner, taken, given: 0 }))
 }
 
@@ -144,5 +158,17 @@ mod tests {
         let bomb = zstd::encode_all(zeros, 1).unwrap();
         let error = io::copy(&mut decompress(&bomb[..]).unwrap(), &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("no real layer"), "{error}");
+    }
+
+    #[test]
+    fn archives_may_be_xz_s() {
+        // `printf hello | xz`, by the program itself.
+        let packed = hex::decode(
+            "fd377a585a000004e6d6b4460200210116000000742fe5a301000468656c6c6f00000000\
+             b137b9dbe5da1e9b00011d05b82d80af1fb6f37d010000000004595a",
+        );
+        let mut text = String::new();
+        decompress_archive(&packed.unwrap()[..]).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hello");
     }
 }

@@ -89,6 +89,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "e2e",
         &[
+            "build",
+            "buildkit",
             "daemon",
             "distribution",
             "dns",

@@ -10,7 +10,7 @@ use super::{Context, classic, run};
 
 /// Whether some process has this word among its arguments.
 fn runs(word: &str) -> bool {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
         .any(|arguments| arguments.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes()))

@@ -24,7 +24,7 @@ impl Context {
     /// With a Dockerfile, in which `BASE` stands for the busybox image.
     fn new(engine: &Engine, name: &str, dockerfile: &str) -> Self {
         let folder = engine.scratch().join(name);
-        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&folder).expect("a folder for the context");
         let context = Self { folder };
         context.dockerfile(engine, dockerfile);
         context
@@ -37,18 +37,19 @@ impl Context {
 
     fn file(&self, path: &str, content: &str) -> &Self {
         let path = self.folder.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        fs::create_dir_all(path.parent().unwrap_or(&path)).expect("a folder in the context");
+        fs::write(path, content).expect("a file in the context");
         self
     }
 
     fn mode(&self, path: &str, mode: u32) -> &Self {
-        fs::set_permissions(self.folder.join(path), fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(self.folder.join(path), fs::Permissions::from_mode(mode))
+            .expect("a file in the context");
         self
     }
 
     fn link(&self, path: &str, to: &str) -> &Self {
-        std::os::unix::fs::symlink(to, self.folder.join(path)).unwrap();
+        std::os::unix::fs::symlink(to, self.folder.join(path)).expect("a link in the context");
         self
     }
 

@@ -4,7 +4,7 @@ mod order;
 mod receive;
 mod send;
 
-pub use receive::receive;
+pub use receive::{receive, replay};
 pub use send::{Afterwards, send};
 
 /// The longest path, as the kernel has it.

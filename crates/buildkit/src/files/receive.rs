@@ -7,7 +7,7 @@ use std::hash::BuildHasher as _;
 
 use build::Error;
 use build::session::{Entry, Kind as EntryKind, Receive, Want};
-use grpc::{Sender, Stream};
+use grpc::Stream;
 use tokio::sync::mpsc;
 
 use super::order::Order;
@@ -25,7 +25,11 @@ pub async fn receive(stream: Stream, into: Box<dyn Receive>) -> Result<(), Error
     let mut receiver = receiver.limited(MAX_PACKET);
     let (packets, queue) = mpsc::channel(AHEAD);
     let answers = sender.clone();
-    let mut disk = tokio::task::spawn_blocking(move || Receiving::new(into, answers).run(queue));
+    let answer = move |packet: &Packet| answers.blocking_send(packet).map_err(|e| failed(DOING, e));
+    let receiving = Receiving::new(into, Box::new(answer));
+    let mut queue = queue;
+    let packets_come = std::iter::from_fn(move || queue.blocking_recv());
+    let mut disk = tokio::task::spawn_blocking(move || receiving.run(packets_come));
     let mut read = Box::pin(async move {
         while let Some(packet) = receiver.next::<Packet>().await.map_err(|e| called(DOING, e))? {
             let last = packet.kind == Kind::Fin as i32;
@@ -53,9 +57,16 @@ pub async fn receive(stream: Stream, into: Box<dyn Receive>) -> Result<(), Error
     read.and(written)
 }
 
+/// The same for packets that are here already, where nobody hears the answers: for who replays what somebody sent.
+pub fn replay(packets: impl Iterator<Item = Packet>, into: Box<dyn Receive>) -> Result<(), Error> {
+    Receiving::new(into, Box::new(|_| Ok(()))).run(packets)
+}
+
+type Answer = Box<dyn Fn(&Packet) -> Result<(), Error> + Send>;
+
 struct Receiving {
     into: Box<dyn Receive>,
-    answers: Sender,
+    answer: Answer,
     order: Order,
     count: u32,
     /// Regular files that were told, by a keyed hash of their paths.
@@ -67,14 +78,14 @@ struct Receiving {
 }
 
 impl Receiving {
-    fn new(into: Box<dyn Receive>, answers: Sender) -> Self {
+    fn new(into: Box<dyn Receive>, answer: Answer) -> Self {
         let (order, hash) = (Order::default(), RandomState::new());
         let (files, wanted) = (HashSet::new(), HashMap::new());
-        Self { into, answers, order, count: 0, files, hash, wanted, told: false }
+        Self { into, answer, order, count: 0, files, hash, wanted, told: false }
     }
 
-    fn run(mut self, mut queue: mpsc::Receiver<Packet>) -> Result<(), Error> {
-        while let Some(packet) = queue.blocking_recv() {
+    fn run(mut self, packets: impl Iterator<Item = Packet>) -> Result<(), Error> {
+        for packet in packets {
             let kind = Kind::try_from(packet.kind);
             match kind
                 .map_err(|_| Error::Invalid(format!("the client sent a packet of kind {}", packet.kind)))?
@@ -92,7 +103,7 @@ impl Receiving {
                 Kind::Request => return Err(Error::Invalid("the client asked for a file".into())),
             }
             if self.complete() {
-                self.answer(&Packet::fin())?;
+                (self.answer)(&Packet::fin())?;
             }
         }
         Err(Error::Invalid("the client left before all files were sent".into()))
@@ -100,10 +111,6 @@ impl Receiving {
 
     fn complete(&self) -> bool {
         self.told && self.wanted.is_empty()
-    }
-
-    fn answer(&self, packet: &Packet) -> Result<(), Error> {
-        self.answers.blocking_send(packet).map_err(|e| failed(DOING, e))
     }
 
     fn stat(&mut self, stat: Option<Stat>) -> Result<(), Error> {
@@ -129,7 +136,7 @@ impl Receiving {
         let want = self.into.entry(number, entry(stat, kind)?)?;
         if let (Want::Content, Some(size)) = (want, size) {
             self.wanted.insert(number, size);
-            self.answer(&Packet::request(number))?;
+            (self.answer)(&Packet::request(number))?;
         }
         Ok(())
     }

@@ -32,21 +32,18 @@ pub(super) fn unpack(parts: &Parts, root: &Root, path: &[Vec<u8>]) -> Result<Opt
 
 fn uncompressed(root: &Root, path: &[Vec<u8>]) -> Result<Box<dyn Read>, Error> {
     let file = std::io::BufReader::new(root.open(path)?);
-    let tar = layers::decompress(file).map_err(|e| work(format!("read {}", shown(path)), e))?;
+    let tar = layers::decompress_archive(file).map_err(|e| work(format!("read {}", shown(path)), e))?;
     Ok(Box::new(tar))
 }
 
 /// Whether a file begins as a tar does, compressed or not.
 fn is_archive(root: &Root, path: &[Vec<u8>]) -> Result<bool, Error> {
     const BZIP2: &[u8] = b"BZh";
-    const XZ: &[u8] = b"\xfd7zXZ\0";
     let mut first = [0; 6];
     let count = read_full(&mut root.open(path)?, &mut first);
     let first = &first[..count.map_err(|e| work(format!("read {}", shown(path)), e))?];
-    for (magic, name) in [(BZIP2, "bzip2"), (XZ, "xz")] {
-        if first.starts_with(magic) {
-            return Err(Error::Unsupported { what: format!("unpacking {} from {name}", shown(path)) });
-        }
+    if first.starts_with(BZIP2) {
+        return Err(Error::Unsupported { what: format!("unpacking {} from bzip2", shown(path)) });
     }
     let Ok(tar) = uncompressed(root, path) else { return Ok(false) };
     let mut header = [0; 512];

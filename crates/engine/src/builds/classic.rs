@@ -51,7 +51,7 @@ impl Builds {
                     let failed = |e: layers::Error| {
                         Error::Invalid(format!("cannot read the context: {}", diag::chain(&e)))
                     };
-                    let tar = layers::decompress(tar)
+                    let tar = layers::decompress_archive(tar)
                         .map_err(|e| Error::Invalid(format!("cannot read the context: {e}")))?;
                     layers::extract(tar, into.as_fd(), &how, limits).map_err(failed)?;
                 }

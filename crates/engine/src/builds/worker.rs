@@ -163,7 +163,7 @@ impl Works {
         if let Some(found) = self.found(vertex, &fast)? {
             return Ok(Looked::Hit(found));
         }
-        let performed = perform(file, inputs, self)?;
+        let performed = perform(file, inputs, self).map_err(|error| missing(error, vertex))?;
         let key = describe(&performed, file)?;
         if let Some(found) = self.found(vertex, &key)? {
             self.0.parts.cache.alias(&fast, &key).map_err(|e| engine("remember a key", e))?;
@@ -272,6 +272,18 @@ impl super::files::Help for Works {
 
     fn unpack(&self, root: &Root, path: &[Vec<u8>]) -> Result<Option<Arc<Root>>, Error> {
         super::archives::unpack(&self.0.parts, root, path)
+    }
+}
+
+/// What isn't there is told as BuildKit tells it, who looks for it while it makes a key.
+fn missing(error: Error, vertex: &Vertex) -> Error {
+    let reference = vertex.inputs.len();
+    match error {
+        Error::NotFound(why) if why.starts_with('"') => Error::NotFound(format!(
+            "failed to compute cache key: failed to calculate checksum of ref {}::{reference}: {why}",
+            vertex.digest().short()
+        )),
+        other => other,
     }
 }
 

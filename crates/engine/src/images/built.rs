@@ -67,7 +67,9 @@ impl Images {
         names: &[String],
     ) -> Result<Vec<Recorded>, Error> {
         let images: Vec<Image> = built.iter().map(|built| self.built(built)).collect::<Result<_, _>>()?;
-        self.record(&images, names, Naming::Replace)?;
+        if !self.is_recorded(&images, names) {
+            self.record(&images, names, Naming::Replace)?;
+        }
         let mut recorded = Vec::new();
         for image in images {
             names.iter().for_each(|name| self.emit("tag", image.id.as_str(), name));
@@ -76,6 +78,20 @@ impl Images {
             recorded.push(Recorded { id: image.id, manifest });
         }
         Ok(recorded)
+    }
+
+    /// Whether the images are here as they are, under all the names and under no others.
+    fn is_recorded(&self, images: &[Image], names: &[String]) -> bool {
+        let known = self.catalogue();
+        let same = |image: &Image| known.images.get(&image.id).is_some_and(|known| **known == *image);
+        let meant = |name: &String| {
+            let tag = known.tags.get(name);
+            tag.is_some_and(|tag| {
+                tag.images().count() == images.len()
+                    && images.iter().all(|image| tag.images().any(|id| *id == image.id))
+            })
+        };
+        images.iter().all(same) && names.iter().all(meant)
     }
 
     fn built(&self, built: &BuiltImage) -> Result<Image, Error> {

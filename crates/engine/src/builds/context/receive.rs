@@ -422,3 +422,6 @@ fn failed(doing: &str, path: &[u8], source: impl Into<std::io::Error>) -> Error 
     let name = diag::printable(&String::from_utf8_lossy(path));
     work(format!("{doing} {name} of a build's directory"), source.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use build::Error;
 use build::request::{Export, ExportKind};
-use build::session::{Entry, Tree as Wanted};
+use build::session::{Entry, Kind, Tree as Wanted};
 use layers::{About, Composer, What};
 
 use super::archive::send;
@@ -73,6 +73,8 @@ struct Files {
     roots: Vec<(String, Arc<Root>)>,
     /// What is still to be told: which tree, and where in it.
     ahead: VecDeque<(usize, Vec<Vec<u8>>)>,
+    /// Where the first name is of files that have several.
+    linked: HashMap<(usize, (u64, u64)), Vec<u8>>,
 }
 
 impl Files {
@@ -88,8 +90,8 @@ impl Files {
         Ok(())
     }
 
-    /// The next thing with its path among all.
-    fn step(&mut self) -> Result<Option<(Vec<u8>, Seen)>, Error> {
+    /// The next thing: which tree, its path among all, what it is.
+    fn step(&mut self) -> Result<Option<(usize, Vec<u8>, Seen)>, Error> {
         while let Some((number, path)) = self.ahead.pop_front() {
             let Some((folder, root)) = self.roots.get(number) else { continue };
             let Some(seen) = root.look(&path)? else { continue };
@@ -104,7 +106,7 @@ impl Files {
                 (false, true) => folder.clone().into_bytes(),
                 (false, false) => [folder.as_bytes(), b"/", &join(&path)].concat(),
             };
-            return Ok(Some((whole, seen)));
+            return Ok(Some((number, whole, seen)));
         }
         Ok(None)
     }
@@ -128,10 +130,15 @@ impl Wanted for Files {
             match self.step() {
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),
-                Ok(Some((path, seen))) => {
-                    if let Some(entry) = entry(&path, &seen) {
-                        return Some(Ok(entry));
+                Ok(Some((number, path, seen))) => {
+                    let Some(mut entry) = entry(&path, &seen) else { continue };
+                    if let SeenKind::File { same: Some(same), .. } = seen.kind {
+                        match self.linked.get(&(number, same)) {
+                            Some(first) => entry.kind = Kind::Hardlink { to: first.clone() },
+                            None => drop(self.linked.insert((number, same), path)),
+                        }
                     }
+                    return Some(Ok(entry));
                 }
             }
         }
@@ -149,7 +156,7 @@ fn pack(mut files: Files, out: &mut dyn Write) -> Result<(), Error> {
     let failed = |e: layers::Error| work("write a tar", e);
     let mut composer = Composer::new(out);
     let mut links: HashMap<(u64, u64), Vec<u8>> = HashMap::new();
-    while let Some((path, seen)) = files.step()? {
+    while let Some((_, path, seen)) = files.step()? {
         let about: &About = &seen.about;
         match &seen.kind {
             SeenKind::Directory => composer.put(&path, about, What::Directory).map_err(failed)?,
