@@ -32,6 +32,18 @@ networks: {back: {}}
 volumes: {data: {}}
 ";
 
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.project
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.service
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.config-hash
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.container-number
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.volume
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.network
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.project.working_dir
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.project.config_files
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.oneoff
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.image
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.depends_on
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.version
 #[test]
 fn nothing_is_made_anew_because_of_the_other_client() {
     let engine = Engine::isolated();

@@ -67,6 +67,7 @@ services:
     assert_eq!(project.inspect("lucky")["State"]["Running"], true, "it doesn't need the job");
 }
 
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.slug
 #[test]
 fn single_commands_run_in_a_container_of_their_own() {
     let engine = Engine::isolated();
@@ -107,6 +108,7 @@ services:
     let own = engine.name("own");
     let container = super::inspect(&engine, &own);
     assert_eq!(container["Config"]["Labels"]["com.docker.compose.oneoff"], "True");
+    assert_eq!(container["Config"]["Labels"]["com.docker.compose.slug"].as_str().map(str::len), Some(64));
     assert_eq!(container["HostConfig"]["PortBindings"], serde_json::json!({}), "ports are the service's own");
     engine.docker(["rm", "--force", &own]).ok();
 }
