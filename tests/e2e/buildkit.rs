@@ -309,6 +309,61 @@ fn results_come_to_the_client() {
     }
 }
 
+// covers: buildkit rpc moby.buildkit.v1.Control DiskUsage
+// covers: buildkit rpc moby.buildkit.v1.Control Prune
+// covers: buildkit rpc moby.buildkit.v1.Control Info
+// covers: cli docker buildx du
+// covers: cli docker buildx du --format
+// covers: cli docker buildx du --verbose
+// covers: cli docker buildx inspect
+// covers: cli docker buildx ls
+// covers: cli docker buildx ls --format
+// covers: cli docker buildx prune
+// covers: cli docker buildx prune --all
+// covers: cli docker buildx prune --filter
+// covers: cli docker buildx prune --force
+// covers: cli docker builder prune
+// covers: cli docker builder prune --all
+// covers: cli docker builder prune --force
+#[test]
+fn the_cache_is_listed_and_emptied_alike() {
+    let engine = Engine::ours().with_plugins();
+    let base = engine.busybox();
+    let text = format!("FROM {base}\nCOPY file /\nRUN --mount=type=cache,target=/cache echo x > /cache/x\n");
+    let folder = context(&engine, "c", &[("Dockerfile", &text), ("file", "content")]);
+    let said = |client: Client, arguments: &[&str]| run(client(&engine).args(arguments)).ok();
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    build(&engine, CLIENTS[0].1, &[&folder]).ok();
+    for arguments in [
+        &["buildx", "du", "--format", "{{.ID}} {{.Size}} {{.Type}} {{.Mutable}} {{.Description}}"][..],
+        &["buildx", "ls", "--format", "{{.Name}}"],
+    ] {
+        let [ours, theirs] = CLIENTS.map(|(_, client)| said(client, arguments));
+        assert_eq!(sorted(&ours), sorted(&theirs), "{arguments:?}");
+        assert!(!ours.is_empty());
+    }
+    let [ours, theirs] = CLIENTS.map(|(_, client)| said(client, &["buildx", "inspect"]));
+    let nodes = |text: &str| text.split_once("Nodes:").map(|(_, nodes)| nodes.to_owned());
+    assert_eq!(nodes(&ours), nodes(&theirs));
+    let verbose = said(CLIENTS[0].1, &["buildx", "du", "--verbose"]);
+    assert!(verbose.contains("Type:         exec.cachemount"), "{verbose}");
+    let total = |text: &str| text.lines().last().map(|line| line.replace('\t', " ")).unwrap_or_default();
+    // Only what fits goes.
+    let pruned = said(CLIENTS[0].1, &["buildx", "prune", "--force", "--filter", "type=exec.cachemount"]);
+    assert_eq!(pruned.lines().count(), 3, "{pruned}");
+    assert!(!said(CLIENTS[1].1, &["buildx", "du", "--verbose"]).contains("exec.cachemount"));
+    said(CLIENTS[0].1, &["builder", "prune", "--all", "--force"]);
+    let left = said(CLIENTS[1].1, &["buildx", "du", "--format", "{{.ID}}"]);
+    assert_eq!(left, "");
+    build(&engine, CLIENTS[0].1, &[&folder]).ok();
+    assert_ne!(total(&said(CLIENTS[1].1, &["builder", "prune", "--all", "--force"])), "Total: 0B");
+    assert_eq!(total(&said(CLIENTS[0].1, &["builder", "prune", "--force"])), "Total: 0B");
+}
+
 /// What a step shouts is clipped, not kept: as BuildKit has it, two megabytes of a step.
 #[test]
 fn a_step_that_logs_without_end_takes_no_memory() {

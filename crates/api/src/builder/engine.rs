@@ -93,13 +93,16 @@ fn filters(wanted: &Prune) -> Result<Filters, Error> {
     if !wanted.unused_for.is_zero() {
         filters.add("unused-for", &format!("{}s", wanted.unused_for.as_secs()));
     }
-    for text in &wanted.filters {
-        let pair = text.split_once("==").or_else(|| text.split_once('='));
+    let mut keys = Vec::new();
+    for text in wanted.filters.iter().flat_map(|text| text.split(',')) {
         let unsupported = || Error::Unsupported { what: format!("the filter {text:?}") };
+        let pair = text.split_once("==").or_else(|| text.split_once("~=")).or_else(|| text.split_once('='));
         let (key, value) = pair.ok_or_else(unsupported)?;
-        if !PRUNE_KEYS.contains(&key) || text.contains([',', '~', '!']) {
+        // All have to fit, where two values of one key would mean either.
+        if !PRUNE_KEYS.contains(&key) || keys.contains(&key) || (text.contains("~=") && key != "id") {
             return Err(unsupported());
         }
+        keys.push(key);
         filters.add(key, value);
     }
     Ok(filters)

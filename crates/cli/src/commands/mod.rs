@@ -2,6 +2,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod build;
+pub(crate) mod builder;
 pub(crate) mod containers;
 pub(crate) mod context;
 pub(crate) mod cp;

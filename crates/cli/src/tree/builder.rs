@@ -91,6 +91,6 @@ pub(crate) static BUILDER_PRUNE: Command = Command {
     short: "Remove build cache",
     flags: &[BUILDER_PRUNE_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(commands::builder::prune),
     ..LEAF
 };

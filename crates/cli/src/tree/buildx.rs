@@ -3,6 +3,7 @@
 use flags::{Args, Flag, Kind};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
+use crate::commands;
 
 const BUILDX_FLAGS: &[Flag] = &[
     Flag::new("builder", Kind::String, "Override the configured builder instance"),
@@ -175,7 +176,8 @@ const BUILDX_DU_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output"),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden(),
+        .hidden()
+        .missing(),
     Flag::new("verbose", Kind::Bool, "Shorthand for \"--format=pretty\""),
 ];
 
@@ -184,7 +186,7 @@ pub(crate) static BUILDX_DU: Command = Command {
     short: "Disk usage",
     flags: &[BUILDX_DU_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(commands::builder::usage),
     ..LEAF
 };
 
@@ -396,7 +398,8 @@ const BUILDX_INSPECT_FLAGS: &[Flag] = &[
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden(),
+        .hidden()
+        .missing(),
 ];
 
 pub(crate) static BUILDX_INSPECT: Command = Command {
@@ -405,7 +408,7 @@ pub(crate) static BUILDX_INSPECT: Command = Command {
     short: "Inspect current builder instance",
     flags: &[BUILDX_INSPECT_FLAGS],
     args: Args::AtMost(1),
-    action: Action::NotYet,
+    action: Action::Run(commands::builder::inspect),
     ..LEAF
 };
 
@@ -429,13 +432,15 @@ pub(crate) static BUILDX_INSTALL: Command = Command {
 const BUILDX_LS_FLAGS: &[Flag] = &[
     Flag::new("builder", Kind::String, "Override the configured builder instance")
         .default("os.Getenv(\"BUILDX_BUILDER\")")
-        .hidden(),
+        .hidden()
+        .missing(),
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
     Flag::new("format", Kind::String, "Format the output").default("table"),
     Flag::new("no-trunc", Kind::Bool, "Don't truncate output"),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden(),
+        .hidden()
+        .missing(),
 ];
 
 pub(crate) static BUILDX_LS: Command = Command {
@@ -443,7 +448,7 @@ pub(crate) static BUILDX_LS: Command = Command {
     short: "List builder instances",
     flags: &[BUILDX_LS_FLAGS],
     args: Args::Exact(0),
-    action: Action::NotYet,
+    action: Action::Run(commands::builder::list),
     ..LEAF
 };
 
@@ -503,7 +508,8 @@ const BUILDX_PRUNE_FLAGS: &[Flag] = &[
     Flag::new("reserved-space", Kind::Bytes, "Amount of disk space always allowed to keep for cache"),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden(),
+        .hidden()
+        .missing(),
     Flag::new("verbose", Kind::Bool, "Provide a more verbose output"),
 ];
 
@@ -512,7 +518,7 @@ pub(crate) static BUILDX_PRUNE: Command = Command {
     short: "Remove build cache",
     flags: &[BUILDX_PRUNE_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(commands::builder::prune),
     ..LEAF
 };
 
@@ -579,6 +585,6 @@ pub(crate) static BUILDX_VERSION: Command = Command {
     short: "Show buildx version information",
     flags: &[BUILDX_INSTALL_FLAGS],
     args: Args::Exact(0),
-    action: Action::NotYet,
+    action: Action::Run(commands::builder::version),
     ..LEAF
 };

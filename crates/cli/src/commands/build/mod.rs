@@ -23,7 +23,7 @@ pub(crate) fn build(call: &Call) -> Outcome {
 /// buildx ends with this word before whatever went wrong.
 fn named(error: Error) -> Error {
     match error {
-        Error::Usage(text) => Error::Usage(format!("ERROR: {text}")),
+        Error::Usage(text) if !text.starts_with("ERROR: ") => Error::Usage(format!("ERROR: {text}")),
         other => other,
     }
 }

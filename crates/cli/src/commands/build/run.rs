@@ -18,7 +18,7 @@ use super::progress::{Display, Mode};
 use super::request::{self, Request};
 use super::{answer, context, excerpt, metadata};
 use crate::call::Call;
-use crate::commands::{pull, push};
+use crate::commands::{builder, pull, push};
 use crate::error::{Error, Outcome};
 use crate::ui::{self, Sink};
 
@@ -27,7 +27,7 @@ const FRONTEND: &str = "dockerfile.v0";
 /// Builds what the command line says.
 pub(super) fn run(call: &Call) -> Outcome {
     let endpoint = call.endpoint()?;
-    let builder = builder_name(call, &endpoint.context)?;
+    let builder = builder::name(call, &endpoint.context)?;
     let quiet = call.flags().bool("quiet");
     let mode = if quiet { Mode::Quiet } else { Mode::parse(&progress_word(call))? };
     classic(call)?;
@@ -73,20 +73,6 @@ fn progress_word(call: &Call) -> String {
     if call.flags().changed("progress") { call.flags().text("progress").to_owned() } else { variable() }
 }
 
-/// There is one builder for each engine, and it has the name of the engine's context.
-fn builder_name(call: &Call, context: &str) -> Result<String, Error> {
-    let asked = match call.flags().changed("builder") {
-        true => Some(call.flags().text("builder").to_owned()),
-        false => client::resolve::process_env("BUILDX_BUILDER").filter(|name| !name.is_empty()),
-    };
-    match asked {
-        Some(name) if name != context => {
-            Err(Error::Usage(format!("no builder {name:?} found: choose an engine with --context")))
-        }
-        _ => Ok(context.to_owned()),
-    }
-}
-
 /// Who the user is to registries, by docker's configuration.
 struct Keys {
     config: Config,
@@ -128,8 +114,7 @@ struct Built {
 
 impl Build {
     async fn open(engine: &Engine, request: Request) -> Result<Self, Error> {
-        let upgraded = engine.upgrade("/grpc", "h2c", None).await?;
-        let builder = Builder::over(upgraded.io).await.map_err(|status| failure(&status))?;
+        let builder = builder::reach(engine).await?;
         let mut attributes = request.attributes;
         if !request.gateway_hosts.is_empty() {
             let address = gateway_address(&builder).await?;

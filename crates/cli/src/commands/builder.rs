@@ -1,0 +1,373 @@
+//! Builders, and what they keep: `builder prune`, `buildx du`, `ls`, `inspect` and `version`. Each engine is one builder, under
+//! the name of its context.
+
+use buildkit::client::Builder;
+use buildkit::proto::control::{DiskUsageRequest, PruneRequest, UsageRecord};
+use buildkit::proto::types::{GcPolicy, WorkerRecord};
+use client::Engine;
+use grpc::Status;
+use serde_json::{Value, json};
+
+use super::units;
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+use crate::listing::{Listing, Row, align_with};
+use crate::{prompt, ui};
+
+const USAGE: Listing = Listing {
+    fields: &[
+        ("ID", "ID"),
+        ("Parents", "PARENTS"),
+        ("CreatedAt", "CREATED AT"),
+        ("Mutable", "MUTABLE"),
+        ("Reclaimable", "RECLAIMABLE"),
+        ("Shared", "SHARED"),
+        ("Size", "SIZE"),
+        ("Description", "DESCRIPTION"),
+        ("UsageCount", "USAGE COUNT"),
+        ("LastUsedAt", "LAST ACCESSED"),
+        ("Type", "TYPE"),
+    ],
+    table: "{{.ID}}{{if .Mutable}}*{{end}}\t{{.Reclaimable}}\t{{.Size}}\t{{.LastUsedAt}}",
+    quiet: "{{.ID}}",
+};
+
+const BUILDERS: Listing = Listing {
+    fields: &[
+        ("Name", "NAME/NODE"),
+        ("DriverEndpoint", "DRIVER/ENDPOINT"),
+        ("Status", "STATUS"),
+        ("Buildkit", "BUILDKIT"),
+        ("Platforms", "PLATFORMS"),
+    ],
+    table: "{{.Name}}\t{{.DriverEndpoint}}\t{{.Status}}\t{{.Buildkit}}\t{{.Platforms}}",
+    quiet: "{{.Name}}",
+};
+
+/// The builder of this engine.
+pub(super) async fn reach(engine: &Engine) -> Result<Builder, Error> {
+    let upgraded = engine.upgrade("/grpc", "h2c", None).await?;
+    Builder::over(upgraded.io).await.map_err(|status| failed(&status))
+}
+
+fn failed(status: &Status) -> Error {
+    Error::Usage(format!("ERROR: {}", diag::printable(&status.message)))
+}
+
+/// There is one builder for each engine, and it has the name of the engine's context.
+pub(super) fn name(call: &Call, context: &str) -> Result<String, Error> {
+    let asked = match call.flags().changed("builder") {
+        true => Some(call.flags().text("builder").to_owned()),
+        false => client::resolve::process_env("BUILDX_BUILDER").filter(|name| !name.is_empty()),
+    };
+    match asked {
+        Some(name) if name != context => Err(unknown(&name)),
+        _ => Ok(context.to_owned()),
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Usage(format!("ERROR: no builder {name:?} found"))
+}
+
+/// `buildx du`.
+pub(crate) fn usage(call: &Call) -> Outcome {
+    let flags = call.flags();
+    name(call, &call.endpoint()?.context)?;
+    let question = DiskUsageRequest { filter: expressions(&flags.list("filter"))?.1, age_limit: 0 };
+    call.with_engine(|engine| async move {
+        let answer = reach(&engine).await?.usage(&question).await.map_err(|status| failed(&status))?;
+        let records = answer.record;
+        if flags.bool("verbose") {
+            let told: Vec<String> = records.iter().map(pretty).collect();
+            ui::out(&told.concat())?;
+        } else {
+            let rows: Vec<Row> = records.iter().map(row).collect();
+            ui::out(&USAGE.render(flags.text("format"), false, &rows)?)?;
+        }
+        if matches!(flags.text("format"), "" | "table") {
+            ui::out(&summary(&records))?;
+        }
+        Ok(0)
+    })
+}
+
+/// `builder prune`, `buildx prune`.
+pub(crate) fn prune(call: &Call) -> Outcome {
+    let flags = call.flags();
+    name(call, &call.endpoint()?.context)?;
+    let (keep_duration, filter) = expressions(&flags.list("filter"))?;
+    let own = |flag: &str| if call.path().contains("buildx") { flags.bytes(flag) } else { 0 };
+    let keep = flags::go::parse_bytes(flags.text("keep-storage")).unwrap_or(0);
+    let reserved = own("reserved-space").max(keep);
+    let what = PruneRequest {
+        filter,
+        all: flags.bool("all"),
+        keep_duration,
+        reserved_space: reserved,
+        max_used_space: own("max-used-space"),
+        min_free_space: own("min-free-space"),
+    };
+    let which = if what.all { "all" } else { "all dangling" };
+    let question =
+        format!("WARNING! This will remove {which} build cache. Are you sure you want to continue?");
+    call.with_engine(|engine| async move {
+        if !flags.bool("force") && !prompt::confirm(&question).await? {
+            return Ok(0);
+        }
+        let mut pruned = reach(&engine).await?.prune(&what).map_err(|status| failed(&status))?;
+        let verbose = call.path().contains("buildx") && flags.bool("verbose");
+        let mut records: Vec<UsageRecord> = Vec::new();
+        while let Some(record) = pruned.next().await.map_err(|status| failed(&status))? {
+            let head = "ID\t\t\t\t\t\tRECLAIMABLE\tSIZE\t\tLAST ACCESSED\n";
+            let told = match (verbose, records.is_empty()) {
+                (true, _) => pretty(&record),
+                (false, true) => format!("{head}{}", line(&record)),
+                (false, false) => line(&record),
+            };
+            ui::out(&told)?;
+            records.push(record);
+        }
+        let total: i64 = records.iter().map(|record| record.size).sum();
+        ui::out(&format!("Total:\t{}\n", units::size(total as f64, 4)))?;
+        Ok(0)
+    })
+}
+
+/// `until=24h` is a time, everything else an expression of containerd's kind.
+fn expressions(filters: &[String]) -> Result<(i64, Vec<String>), Error> {
+    let (mut since, mut expressions) = (0, Vec::new());
+    for filter in filters {
+        let (key, value) = filter.split_once('=').unwrap_or((filter, ""));
+        match key {
+            "until" | "unused-for" => {
+                let parsed = flags::go::parse_duration(value).map_err(Error::Usage)?;
+                since = i64::try_from(parsed.as_nanos()).unwrap_or(i64::MAX);
+            }
+            "id" => expressions.push(format!("id~={value}")),
+            key => expressions.push(format!("{key}=={value}")),
+        }
+    }
+    let joined = expressions.join(",");
+    Ok((since, if joined.is_empty() { Vec::new() } else { vec![joined] }))
+}
+
+fn moment(time: Option<&buildkit::proto::Timestamp>) -> Option<jiff::Timestamp> {
+    time.and_then(|time| jiff::Timestamp::new(time.seconds, time.nanos).ok())
+}
+
+fn last_used(record: &UsageRecord) -> String {
+    match moment(record.last_used_at.as_ref()) {
+        Some(at) => format!("{} ago", units::age(units::now() - at.as_second())),
+        None => String::new(),
+    }
+}
+
+fn created(record: &UsageRecord) -> String {
+    let at = moment(record.created_at.as_ref()).unwrap_or_default();
+    at.to_string().replace('T', " ").replace('Z', " +0000 UTC")
+}
+
+fn row(record: &UsageRecord) -> Row {
+    let fields = json!({
+        "ID": record.id,
+        "Parents": if record.parents.is_empty() { Value::Null } else { json!(record.parents) },
+        "CreatedAt": created(record),
+        "Mutable": record.mutable,
+        "Reclaimable": !record.in_use,
+        "Shared": record.shared,
+        "Size": units::size(record.size as f64, 4),
+        "Description": record.description,
+        "UsageCount": record.usage_count,
+        "LastUsedAt": last_used(record),
+        "Type": record.record_type,
+    });
+    fields.as_object().cloned().unwrap_or_default()
+}
+
+fn line(record: &UsageRecord) -> String {
+    let id = format!("{}{}", record.id, if record.mutable { "*" } else { "" });
+    let size = units::size(record.size as f64, 4);
+    let text = format!("{id:<40}\t{:<5}\t\t{size:<10}\t{}\n", !record.in_use, last_used(record));
+    diag::printable(&text)
+}
+
+fn pretty(record: &UsageRecord) -> String {
+    let mut fields = vec![("ID", record.id.clone())];
+    fields.extend((!record.parents.is_empty()).then(|| ("Parents", record.parents.join(";"))));
+    fields.extend([
+        ("Created at", created(record)),
+        ("Mutable", record.mutable.to_string()),
+        ("Reclaimable", (!record.in_use).to_string()),
+        ("Shared", record.shared.to_string()),
+        ("Size", units::size(record.size as f64, 4)),
+    ]);
+    fields.extend((!record.description.is_empty()).then(|| ("Description", record.description.clone())));
+    fields.push(("Usage count", record.usage_count.to_string()));
+    fields.extend(record.last_used_at.is_some().then(|| ("Last used", last_used(record))));
+    fields.extend((!record.record_type.is_empty()).then(|| ("Type", record.record_type.clone())));
+    let lines: String = fields.iter().map(|(name, value)| format!("{name}:\t{value}\n")).collect();
+    format!("{}\n", diag::printable(&align_with(&lines, 1, 2)))
+}
+
+fn summary(records: &[UsageRecord]) -> String {
+    let size = |fits: &dyn Fn(&UsageRecord) -> bool| {
+        units::size(
+            records.iter().filter(|record| fits(record)).map(|record| record.size).sum::<i64>() as f64,
+            4,
+        )
+    };
+    let mut text = String::new();
+    if records.iter().any(|record| record.shared && record.size > 0) {
+        text.push_str(&format!("Shared:\t\t{}\n", size(&|record| record.shared)));
+        text.push_str(&format!("Private:\t{}\n", size(&|record| !record.shared)));
+    }
+    format!("{text}Reclaimable:\t{}\nTotal:\t\t{}\n", size(&|record| !record.in_use), size(&|_| true))
+}
+
+/// `buildx ls`: the builder that is in use.
+pub(crate) fn list(call: &Call) -> Outcome {
+    let format = call.flags().text("format");
+    if format == "json" {
+        return Err(Error::Usage("ERROR: --format json of builders is not supported".into()));
+    }
+    let context = call.endpoint()?.context;
+    call.with_engine(|engine| async move {
+        let worker = worker(&engine).await;
+        let (status, version, platforms) = match &worker {
+            Ok(worker) => ("running", version_of(worker), platforms(worker)),
+            Err(_) => ("inactive", String::new(), String::new()),
+        };
+        let cells = |name: String, place: String, status: &str, version: &str, platforms: &str| {
+            let fields = json!({
+                "Name": name, "DriverEndpoint": place, "Status": status, "Buildkit": version, "Platforms": platforms,
+            });
+            fields.as_object().cloned().unwrap_or_default()
+        };
+        let shown = matches!(format, "" | "table");
+        let named = |text: String| if shown { text } else { context.clone() };
+        let rows = [
+            cells(named(format!("{context}*")), "docker".into(), "", "", ""),
+            cells(named(format!(" \\_ {context}")), format!(" \\_ {context}"), status, &version, &platforms),
+        ];
+        ui::out(&BUILDERS.render(format, false, &rows)?)?;
+        Ok(0)
+    })
+}
+
+/// `buildx inspect`.
+pub(crate) fn inspect(call: &Call) -> Outcome {
+    // An engine is there or isn't: `--bootstrap` has nothing to start that reaching it doesn't.
+    let _ = call.flags().bool("bootstrap");
+    let context = call.endpoint()?.context;
+    let name = match call.args().first() {
+        Some(asked) if *asked != context => return Err(unknown(asked)),
+        _ => name(call, &context)?,
+    };
+    call.with_engine(|engine| async move {
+        let worker = worker(&engine).await?;
+        let mut text = format!("Name:   {name}\nDriver: docker\n\nNodes:\n");
+        let facts = format!(
+            "Name:\t{name}\nEndpoint:\t{name}\nStatus:\trunning\nBuildKit version:\t{}\nPlatforms:\t{}\n",
+            version_of(&worker),
+            platforms(&worker)
+        );
+        text.push_str(&align_with(&facts, 1, 1));
+        if !worker.labels.is_empty() {
+            let mut labels: Vec<_> = worker.labels.iter().collect();
+            labels.sort();
+            let lines: String = labels.iter().map(|(name, value)| format!(" {name}:\t{value}\n")).collect();
+            text.push_str(&format!("Labels:\n{}", align_with(&lines, 1, 1)));
+        }
+        for (number, rule) in worker.gc_policy.iter().enumerate() {
+            text.push_str(&format!("GC Policy rule#{number}:\n{}", align_with(&policy(rule), 1, 1)));
+        }
+        ui::out(&diag::printable(&text))?;
+        Ok(0)
+    })
+}
+
+fn policy(rule: &GcPolicy) -> String {
+    let size = |name: &str, bytes: i64| match bytes {
+        0 => String::new(),
+        bytes => format!(" {name}:\t{}\n", units::binary_size(bytes as f64)),
+    };
+    let filters = match rule.filters.is_empty() {
+        true => String::new(),
+        false => format!(" Filters:\t{}\n", rule.filters.join(" ")),
+    };
+    [
+        format!(" All:\t{}\n", rule.all),
+        filters,
+        size("Reserved Space", rule.reserved_space),
+        size("Max Used Space", rule.max_used_space),
+        size("Min Free Space", rule.min_free_space),
+    ]
+    .concat()
+}
+
+/// `buildx version`.
+pub(crate) fn version(_: &Call) -> Outcome {
+    ui::out(&format!("github.com/ketch-project/ketch v{} {}\n", about::VERSION, about::COMMIT))?;
+    Ok(0)
+}
+
+async fn worker(engine: &Engine) -> Result<WorkerRecord, Error> {
+    let workers = reach(engine).await?.workers().await.map_err(|status| failed(&status))?;
+    let first = workers.record.into_iter().next();
+    first.ok_or_else(|| Error::Usage("ERROR: the engine has no builder".into()))
+}
+
+fn version_of(worker: &WorkerRecord) -> String {
+    worker.buildkit_version.as_ref().map(|version| version.version.clone()).unwrap_or_default()
+}
+
+fn platforms(worker: &WorkerRecord) -> String {
+    let platform = |platform: &buildkit::proto::pb::Platform| {
+        let parts = [&platform.os, &platform.architecture, &platform.variant];
+        parts.into_iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("/")
+    };
+    worker.platforms.iter().map(platform).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_become_expressions() {
+        let filters = ["until=24h", "type=exec.cachemount", "id=abc"].map(str::to_owned);
+        let (since, expressions) = expressions(&filters).unwrap();
+        assert_eq!(since, 24 * 3600 * 1_000_000_000);
+        assert_eq!(expressions, ["type==exec.cachemount,id~=abc"]);
+    }
+
+    #[test]
+    fn a_record_is_told_as_buildx_tells_it() {
+        let created_at = Some(buildkit::proto::Timestamp { seconds: 1_796_000_000, nanos: 5 });
+        let record = UsageRecord {
+            id: "x".into(),
+            mutable: true,
+            size: 8192,
+            created_at,
+            description: "local source for context".into(),
+            usage_count: 3,
+            record_type: "source.local".into(),
+            ..UsageRecord::default()
+        };
+        let expected = "\
+ID:           x
+Created at:   2026-11-30 00:53:20.000000005 +0000 UTC
+Mutable:      true
+Reclaimable:  true
+Shared:       false
+Size:         8.192kB
+Description:  local source for context
+Usage count:  3
+Type:         source.local
+
+";
+        assert_eq!(pretty(&record), expected);
+        assert_eq!(summary(&[record]), "Reclaimable:\t8.192kB\nTotal:\t\t8.192kB\n");
+    }
+}
