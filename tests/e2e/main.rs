@@ -13,6 +13,7 @@ mod cli_globals;
 mod cli_plugins;
 mod client_settings;
 mod command_lines;
+mod compose;
 mod container_files;
 mod containers;
 mod corpus;

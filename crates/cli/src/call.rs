@@ -52,6 +52,31 @@ impl Call {
         self.invocation.outer.first().unwrap_or(&self.invocation.matches)
     }
 
+    /// The flags of the group that the command is in: `compose --file … up`.
+    pub(crate) fn group(&self) -> &Matches {
+        self.invocation.outer.last().unwrap_or(&self.invocation.matches)
+    }
+
+    /// The same call without its arguments.
+    pub(crate) fn without_args(&self) -> Self {
+        let mut invocation = self.invocation.clone();
+        invocation.matches.args.clear();
+        Self::new(self.program, invocation)
+    }
+
+    /// Another command line for the same engine, in this process.
+    pub(crate) fn again(&self, words: &[String]) -> Outcome {
+        let mut line = Vec::new();
+        for (flag, value) in self.globals().given() {
+            line.push(format!("--{}={value}", flag.long).into());
+        }
+        line.extend(words.iter().map(Into::into));
+        let program = self.program;
+        // A thread of its own: the command may make an event loop, and this one may have its own.
+        let run = std::thread::spawn(move || crate::run(program, &line));
+        run.join().map_err(|_| Error::Usage(format!("{} crashed", words.join(" "))))
+    }
+
     /// `-D`.
     pub(crate) fn debug(&self) -> bool {
         self.globals().bool("debug")

@@ -30,6 +30,9 @@ pub(crate) enum Error {
     /// The private registry.
     #[error(transparent)]
     PrivateRegistry(#[from] registry::Error),
+    /// A project's file.
+    #[error(transparent)]
+    Compose(#[from] compose::Error),
     /// docker's sentence for something that this command can't do.
     #[error("{0}")]
     Usage(String),
@@ -91,6 +94,7 @@ impl Explain for Error {
         match self {
             Self::Engine(error) => error.class(),
             Self::Registry(error) => error.class(),
+            Self::Compose(error) => error.class(),
             Self::Refused { .. } | Self::NotYet { .. } => Class::NotImplemented,
             Self::Usage(_) | Self::Flags { .. } | Self::Template { .. } => Class::Invalid,
             _ => Class::Internal,
@@ -101,6 +105,7 @@ impl Explain for Error {
         match self {
             Self::Engine(error) => error.hint(),
             Self::Registry(error) => error.hint(),
+            Self::Compose(error) => error.hint(),
             _ => None,
         }
     }

@@ -42,10 +42,15 @@ pub fn main(argv0: &OsStr, args: Vec<OsString>) -> i32 {
         Some("__detach") => return ui::finish(program, commands::detach::exec_engine()),
         _ => {}
     }
-    match flags::parse(program, &ROOT, &args) {
+    run(program, &args)
+}
+
+/// Runs a command line and returns the exit code.
+fn run(program: &'static str, args: &[OsString]) -> i32 {
+    match flags::parse(program, &ROOT, args) {
         Ok(outcome) => dispatch(program, outcome),
         Err(error) => {
-            if let Some(code) = plugins::try_run(program, &error, &args) {
+            if let Some(code) = plugins::try_run(program, &error, args) {
                 return ui::finish(program, code);
             }
             ui::err(&error.render());

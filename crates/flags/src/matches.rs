@@ -25,6 +25,11 @@ impl Matches {
         self.given.push((flag, value));
     }
 
+    /// Whether the command has such a flag, for what several commands share.
+    pub fn has(&self, name: &str) -> bool {
+        self.sets.iter().flat_map(|set| set.iter()).any(|flag| flag.long == name)
+    }
+
     fn flag(&self, name: &str) -> Option<&'static Flag> {
         let found = self.sets.iter().flat_map(|set| set.iter()).find(|flag| flag.long == name);
         debug_assert!(found.is_some(), "--{name} is not in this command's table");

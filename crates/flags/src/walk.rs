@@ -18,7 +18,7 @@ pub enum Outcome<A: 'static> {
 }
 
 /// A command with its flags.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Invocation<A: 'static> {
     /// The full name: `docker container ls`.
     pub path: String,

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "about",
             "buildkit",
             "client",
+            "compose",
             "detach",
             "diag",
             "distribution",
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["diag", "dial", "sys"]),
+    ("compose", &["diag"]),
     // Both ends of one protocol: the words of `build` are what it carries.
     ("buildkit", &["build", "diag", "dockerfile", "grpc", "oci"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),

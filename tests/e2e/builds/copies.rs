@@ -20,8 +20,8 @@ fn list(engine: &Engine, name: &str, text: &str, below: &str) -> String {
     run(engine, &tag, &format!("for f in {below}; do stat -c '%A %u:%g %n' $f; done"))
 }
 
-// covers: dockerfile flag COPY --chown
-// covers: dockerfile flag COPY --chmod
+// covers: dockerfile flag COPY --chown string
+// covers: dockerfile flag COPY --chmod string
 #[test]
 fn copies_are_where_and_whose_buildkit_puts_them() {
     let engine = Engine::isolated();

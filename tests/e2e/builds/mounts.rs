@@ -4,7 +4,7 @@ use testkit::Engine;
 
 use super::{Context, classic, run};
 
-// covers: dockerfile flag RUN --mount
+// covers: dockerfile flag RUN --mount string, repeatable
 #[test]
 fn mounts_are_there_for_their_step_alone() {
     let engine = Engine::isolated();
@@ -42,7 +42,7 @@ fn a_cache_mount_outlives_its_build_and_is_in_no_layer() {
     assert_eq!(run(&engine, &tag, "cat /seen"), "1\n2\n711");
 }
 
-// covers: dockerfile flag RUN --network
+// covers: dockerfile flag RUN --network string
 // covers: api POST /build ?networkmode
 // covers: api POST /build ?extrahosts
 #[test]

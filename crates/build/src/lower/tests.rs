@@ -208,7 +208,7 @@ fn only_what_is_used_of_the_context_is_sent() {
 }
 
 // covers: dockerfile onbuild ONBUILD order triggers run in the order registered
-// covers: dockerfile form ONBUILD ONBUILD COPY --from= / RUN --mount=from= stage, image or context of the downstream build
+// covers: dockerfile form ONBUILD ONBUILD COPY --from= / RUN --mount=from=
 #[test]
 fn triggers_run_first_and_may_need_images() {
     let lowered = lowered("FROM triggers\nARG X=1\nRUN true\n");

@@ -3,6 +3,7 @@
 pub(crate) mod attach;
 pub(crate) mod build;
 pub(crate) mod builder;
+pub(crate) mod compose;
 pub(crate) mod containers;
 pub(crate) mod context;
 pub(crate) mod cp;

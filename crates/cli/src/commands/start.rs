@@ -57,7 +57,7 @@ async fn start_attached(call: &Call, engine: &Engine, name: &str, keys: Keys, in
     let config = &container["Config"];
     let tty = config["Tty"] == true;
     let attached = Attached { stdin: interactive && config["OpenStdin"] == true, stdout: true, stderr: true };
-    let caught = (flags.bool("sig-proxy") && !tty).then(signals::catch).transpose()?;
+    let caught = (!tty).then(signals::catch).transpose()?;
     let connection = attach::connect(engine, id, attached, flags.find("detach-keys")).await?;
     let condition = if container["HostConfig"]["AutoRemove"] == true { "removed" } else { "next-exit" };
     let path = format!("/containers/{}/wait?condition={condition}", encode(id));

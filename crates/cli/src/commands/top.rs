@@ -14,12 +14,17 @@ pub(crate) fn top(call: &Call) -> Outcome {
     let options = (!options.is_empty()).then(|| format!("ps_args={}", encode(&options.join(" "))));
     let path = filters::with_query(&format!("/containers/{}/top", encode(name)), &[options]);
     let answer = call.with_engine(|engine| async move { Ok(engine.get(&path).await?) })?;
+    ui::out(&table(&answer))?;
+    Ok(0)
+}
+
+/// The engine's list of processes as a table.
+pub(crate) fn table(answer: &Value) -> String {
     let line = |row: &Value| {
         let cells: Vec<&str> = row.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         diag::printable(&cells.join("\t")) + "\n"
     };
     let rows = answer["Processes"].as_array().into_iter().flatten().map(line);
     let text: String = std::iter::once(line(&answer["Titles"])).chain(rows).collect();
-    ui::out(&listing::align_with(&text, 20, 3))?;
-    Ok(0)
+    listing::align_with(&text, 20, 3)
 }

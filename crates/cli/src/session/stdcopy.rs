@@ -4,7 +4,7 @@ use super::Stream;
 use crate::error::Error;
 
 /// Takes what the frames carry.
-type Sink<'a> = &'a mut dyn FnMut(Stream, &[u8]) -> Result<(), Error>;
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Stream, &[u8]) -> Result<(), Error>;
 
 /// Takes the stream apart as it arrives; a frame is never held back until it is complete.
 pub(crate) struct Demux {
@@ -24,7 +24,8 @@ impl Demux {
         self.feed(bytes, &mut |stream, payload| stream.write(payload))
     }
 
-    fn feed(&mut self, mut bytes: &[u8], sink: Sink<'_>) -> Result<(), Error> {
+    /// Hands what `bytes` carry to `sink`.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], sink: Sink<'_>) -> Result<(), Error> {
         if !self.framed {
             return sink(Stream::Out, bytes);
         }

@@ -3,17 +3,18 @@
 use flags::{Flag, Kind};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
+use crate::commands::compose;
 
 const COMPOSE_FLAGS: &[Flag] = &[
-    Flag::new("all-resources", Kind::Bool, "Include all resources, even those not used by services"),
+    Flag::new("all-resources", Kind::Bool, "Include all resources, even those not used by services").missing(),
     Flag::new("ansi", Kind::String, "Control when to print ANSI control characters (\"never\"|\"always\"|\"auto\")").default("auto"),
-    Flag::new("compatibility", Kind::Bool, "Run compose in backward compatibility mode"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("compatibility", Kind::Bool, "Run compose in backward compatibility mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
     Flag::new("env-file", Kind::StringArray, "Specify an alternate environment file"),
     Flag::new("file", Kind::StringArray, "Compose configuration files").short('f'),
-    Flag::new("insecure-registry", Kind::StringArray, "Use insecure registry to pull Compose OCI artifacts. Doesn't apply to images").hidden(),
+    Flag::new("insecure-registry", Kind::StringArray, "Use insecure registry to pull Compose OCI artifacts. Doesn't apply to images").hidden().missing(),
     Flag::new("no-ansi", Kind::Bool, "Do not print ANSI control characters (DEPRECATED)").hidden(),
-    Flag::new("parallel", Kind::Int, "Control max parallelism, -1 for unlimited").default("-1"),
+    Flag::new("parallel", Kind::Int, "Control max parallelism, -1 for unlimited").default("-1").missing(),
     Flag::new("profile", Kind::StringArray, "Specify a profile to enable"),
     Flag::new("progress", Kind::String, "Set type of progress output (auto, tty, plain, json, quiet)"),
     Flag::new("project-directory", Kind::String, "Specify an alternate working directory\n(default: the path of the, first specified, Compose file)"),
@@ -69,7 +70,8 @@ pub(crate) static COMPOSE: Command = Command {
     ..GROUP
 };
 
-const COMPOSE_ALPHA_FLAGS: &[Flag] = &[Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode")];
+const COMPOSE_ALPHA_FLAGS: &[Flag] =
+    &[Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing()];
 
 pub(crate) static COMPOSE_ALPHA: Command = Command {
     name: "alpha",
@@ -92,7 +94,7 @@ const COMPOSE_ALPHA_GENERATE_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output. Values: [yaml | json]").default("yaml"),
     Flag::new("name", Kind::String, "Project name to set in the Compose file"),
     Flag::new("project-dir", Kind::String, "Directory to use for the project"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_ALPHA_GENERATE: Command = Command {
@@ -123,7 +125,7 @@ const COMPOSE_ALPHA_PUBLISH_FLAGS: &[Flag] = &[
     Flag::new("resolve-image-digests", Kind::Bool, "Pin image tags to digests"),
     Flag::new("with-env", Kind::Bool, "Include environment variables in the published OCI artifact"),
     Flag::new("yes", Kind::Bool, "Assume \"yes\" as answer to all prompts").short('y'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_ALPHA_PUBLISH: Command = Command {
@@ -153,7 +155,7 @@ const COMPOSE_ALPHA_VIZ_FLAGS: &[Flag] = &[
         Kind::Bool,
         "If given, space character ' ' will be used to indent,\notherwise tab character '\\t' will be used",
     ),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_ALPHA_VIZ: Command = Command {
@@ -178,7 +180,7 @@ const COMPOSE_ATTACH_FLAGS: &[Flag] = &[
     Flag::new("index", Kind::Int, "index of the container if service has multiple replicas."),
     Flag::new("no-stdin", Kind::Bool, "Do not attach STDIN"),
     Flag::new("sig-proxy", Kind::Bool, "Proxy all received signals to the process").default("true"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_ATTACH: Command = Command {
@@ -209,7 +211,7 @@ const COMPOSE_BRIDGE_CONVERT_FLAGS: &[Flag] = &[
         "Transformation to apply to compose model (default: docker/compose-bridge-kubernetes)",
     )
     .short('t'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_BRIDGE_CONVERT: Command = Command {
@@ -235,7 +237,7 @@ const COMPOSE_BRIDGE_TRANSFORMATIONS_CREATE_FLAGS: &[Flag] = &[
         "Existing transformation to copy (default: docker/compose-bridge-kubernetes)",
     )
     .short('f'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_BRIDGE_TRANSFORMATIONS_CREATE: Command = Command {
@@ -250,7 +252,7 @@ pub(crate) static COMPOSE_BRIDGE_TRANSFORMATIONS_CREATE: Command = Command {
 const COMPOSE_BRIDGE_TRANSFORMATIONS_LIST_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output. Values: [table | json]").default("table"),
     Flag::new("quiet", Kind::Bool, "Only display transformer names").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_BRIDGE_TRANSFORMATIONS_LIST: Command = Command {
@@ -265,8 +267,8 @@ pub(crate) static COMPOSE_BRIDGE_TRANSFORMATIONS_LIST: Command = Command {
 
 const COMPOSE_BUILD_FLAGS: &[Flag] = &[
     Flag::new("build-arg", Kind::StringArray, "Set build-time variables for services"),
-    Flag::new("builder", Kind::String, "Set builder to use"),
-    Flag::new("check", Kind::Bool, "Check build configuration"),
+    Flag::new("builder", Kind::String, "Set builder to use").missing(),
+    Flag::new("check", Kind::Bool, "Check build configuration").missing(),
     Flag::new("compress", Kind::Bool, "Compress the build context using gzip. DEPRECATED")
         .default("true")
         .hidden(),
@@ -274,7 +276,8 @@ const COMPOSE_BUILD_FLAGS: &[Flag] = &[
         .default("true")
         .hidden(),
     Flag::new("memory", Kind::Bytes, "Set memory limit for the build container. Not supported by BuildKit.")
-        .short('m'),
+        .short('m')
+        .missing(),
     Flag::new("no-cache", Kind::Bool, "Do not use cache when building the image"),
     Flag::new(
         "no-rm",
@@ -283,20 +286,20 @@ const COMPOSE_BUILD_FLAGS: &[Flag] = &[
     )
     .hidden(),
     Flag::new("parallel", Kind::Bool, "Build images in parallel. DEPRECATED").default("true").hidden(),
-    Flag::new("print", Kind::Bool, "Print equivalent bake file"),
+    Flag::new("print", Kind::Bool, "Print equivalent bake file").missing(),
     Flag::new("progress", Kind::String, "Set type of ui output (auto, tty, plain, json, quiet)").hidden(),
-    Flag::new("provenance", Kind::String, "Add a provenance attestation"),
+    Flag::new("provenance", Kind::String, "Add a provenance attestation").missing(),
     Flag::new("pull", Kind::Bool, "Always attempt to pull a newer version of the image"),
     Flag::new("push", Kind::Bool, "Push service images"),
     Flag::new("quiet", Kind::Bool, "Suppress the build output").short('q'),
-    Flag::new("sbom", Kind::String, "Add a SBOM attestation"),
+    Flag::new("sbom", Kind::String, "Add a SBOM attestation").missing(),
     Flag::new(
         "ssh",
         Kind::String,
         "Set SSH authentications used when building service images. (use 'default' for using your default SSH Agent)",
     ),
     Flag::new("with-dependencies", Kind::Bool, "Also build dependencies (transitively)"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_BUILD: Command = Command {
@@ -304,7 +307,7 @@ pub(crate) static COMPOSE_BUILD: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Build or rebuild services",
     flags: &[COMPOSE_BUILD_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::build),
     ..LEAF
 };
 
@@ -315,7 +318,7 @@ const COMPOSE_COMMIT_FLAGS: &[Flag] = &[
     Flag::new("index", Kind::Int, "index of the container if service has multiple replicas."),
     Flag::new("message", Kind::String, "Commit message").short('m'),
     Flag::new("pause", Kind::Bool, "Pause container during commit").short('p').default("true"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_COMMIT: Command = Command {
@@ -332,7 +335,7 @@ const COMPOSE_CONFIG_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output. Values: [yaml | json]"),
     Flag::new("hash", Kind::String, "Print the service config hash, one per line."),
     Flag::new("images", Kind::Bool, "Print the image names, one per line."),
-    Flag::new("lock-image-digests", Kind::Bool, "Produces an override file with image digests"),
+    Flag::new("lock-image-digests", Kind::Bool, "Produces an override file with image digests").missing(),
     Flag::new("models", Kind::Bool, "Print the model names, one per line."),
     Flag::new("networks", Kind::Bool, "Print the network names, one per line."),
     Flag::new(
@@ -347,11 +350,11 @@ const COMPOSE_CONFIG_FLAGS: &[Flag] = &[
     Flag::new("output", Kind::String, "Save to file (default to stdout)").short('o'),
     Flag::new("profiles", Kind::Bool, "Print the profile names, one per line."),
     Flag::new("quiet", Kind::Bool, "Only validate the configuration, don't print anything").short('q'),
-    Flag::new("resolve-image-digests", Kind::Bool, "Pin image tags to digests"),
+    Flag::new("resolve-image-digests", Kind::Bool, "Pin image tags to digests").missing(),
     Flag::new("services", Kind::Bool, "Print the service names, one per line."),
     Flag::new("variables", Kind::Bool, "Print model variables and default values."),
     Flag::new("volumes", Kind::Bool, "Print the volume names, one per line."),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_CONFIG: Command = Command {
@@ -359,7 +362,7 @@ pub(crate) static COMPOSE_CONFIG: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Parse, resolve and render compose file in canonical format",
     flags: &[COMPOSE_CONFIG_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::config),
     ..LEAF
 };
 
@@ -368,7 +371,7 @@ const COMPOSE_CP_FLAGS: &[Flag] = &[
     Flag::new("archive", Kind::Bool, "Archive mode (copy all uid/gid information)").short('a'),
     Flag::new("follow-link", Kind::Bool, "Always follow symbol link in SRC_PATH").short('L'),
     Flag::new("index", Kind::Int, "Index of the container if service has multiple replicas"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_CP: Command = Command {
@@ -377,7 +380,7 @@ pub(crate) static COMPOSE_CP: Command = Command {
     short: "Copy files/folders between a service container and the local filesystem",
     long: "Copy files/folders between a service container and the local filesystem",
     flags: &[COMPOSE_CP_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::cp),
     ..LEAF
 };
 
@@ -405,7 +408,7 @@ const COMPOSE_CREATE_FLAGS: &[Flag] = &[
     ),
     Flag::new("yes", Kind::Bool, "Assume \"yes\" as answer to all prompts and run non-interactively")
         .short('y'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_CREATE: Command = Command {
@@ -413,7 +416,7 @@ pub(crate) static COMPOSE_CREATE: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Creates containers for a service",
     flags: &[COMPOSE_CREATE_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::create),
     ..LEAF
 };
 
@@ -422,7 +425,7 @@ const COMPOSE_DOWN_FLAGS: &[Flag] = &[
     Flag::new("rmi", Kind::String, "Remove images used by services. \"local\" remove only images that don't have a custom tag (\"local\"|\"all\")"),
     Flag::new("timeout", Kind::Int, "Specify a shutdown timeout in seconds").short('t'),
     Flag::new("volumes", Kind::Bool, "Remove named volumes declared in the \"volumes\" section of the Compose file and anonymous volumes attached to containers").short('v'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_DOWN: Command = Command {
@@ -430,7 +433,7 @@ pub(crate) static COMPOSE_DOWN: Command = Command {
     usage: "[OPTIONS] [SERVICES]",
     short: "Stop and remove containers, networks",
     flags: &[COMPOSE_DOWN_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::down),
     ..LEAF
 };
 
@@ -438,7 +441,7 @@ const COMPOSE_EVENTS_FLAGS: &[Flag] = &[
     Flag::new("json", Kind::Bool, "Output events as a stream of json objects"),
     Flag::new("since", Kind::String, "Show all events created since timestamp"),
     Flag::new("until", Kind::String, "Stream events until this timestamp"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_EVENTS: Command = Command {
@@ -469,7 +472,7 @@ const COMPOSE_EXEC_FLAGS: &[Flag] = &[
     Flag::new("tty", Kind::Bool, "Allocate a pseudo-TTY").short('t').default("true").hidden(),
     Flag::new("user", Kind::String, "Run the command as this user").short('u'),
     Flag::new("workdir", Kind::String, "Path to workdir directory for this command").short('w'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_EXEC: Command = Command {
@@ -478,14 +481,14 @@ pub(crate) static COMPOSE_EXEC: Command = Command {
     short: "Execute a command in a running container",
     flags: &[COMPOSE_EXEC_FLAGS],
     stop_at_positional: true,
-    action: Action::NotYet,
+    action: Action::Run(compose::exec),
     ..LEAF
 };
 
 const COMPOSE_EXPORT_FLAGS: &[Flag] = &[
     Flag::new("index", Kind::Int, "index of the container if service has multiple replicas."),
     Flag::new("output", Kind::String, "Write to a file, instead of STDOUT").short('o'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_EXPORT: Command = Command {
@@ -493,14 +496,14 @@ pub(crate) static COMPOSE_EXPORT: Command = Command {
     usage: "[OPTIONS] SERVICE",
     short: "Export a service container's filesystem as a tar archive",
     flags: &[COMPOSE_EXPORT_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::export),
     ..LEAF
 };
 
 const COMPOSE_IMAGES_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output. Values: [table | json]").default("table"),
     Flag::new("quiet", Kind::Bool, "Only display IDs").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_IMAGES: Command = Command {
@@ -508,14 +511,14 @@ pub(crate) static COMPOSE_IMAGES: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "List images used by the created containers",
     flags: &[COMPOSE_IMAGES_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::images),
     ..LEAF
 };
 
 const COMPOSE_KILL_FLAGS: &[Flag] = &[
     Flag::new("remove-orphans", Kind::Bool, "Remove containers for services not defined in the Compose file"),
     Flag::new("signal", Kind::String, "SIGNAL to send to the container").short('s').default("SIGKILL"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_KILL: Command = Command {
@@ -523,7 +526,7 @@ pub(crate) static COMPOSE_KILL: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Force stop service containers",
     flags: &[COMPOSE_KILL_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::kill),
     ..LEAF
 };
 
@@ -546,7 +549,7 @@ const COMPOSE_LOGS_FLAGS: &[Flag] = &[
         Kind::String,
         "Show logs before a timestamp (e.g. 2013-01-02T13:23:37Z) or relative (e.g. 42m for 42 minutes)",
     ),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_LOGS: Command = Command {
@@ -554,7 +557,7 @@ pub(crate) static COMPOSE_LOGS: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "View output from containers",
     flags: &[COMPOSE_LOGS_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::logs),
     ..LEAF
 };
 
@@ -563,7 +566,7 @@ const COMPOSE_LS_FLAGS: &[Flag] = &[
     Flag::new("filter", kinds::FILTER, "Filter output based on conditions provided"),
     Flag::new("format", Kind::String, "Format the output. Values: [table | json]").default("table"),
     Flag::new("quiet", Kind::Bool, "Only display project names").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_LS: Command = Command {
@@ -571,7 +574,7 @@ pub(crate) static COMPOSE_LS: Command = Command {
     usage: "[OPTIONS]",
     short: "List running compose projects",
     flags: &[COMPOSE_LS_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::ls),
     ..LEAF
 };
 
@@ -580,14 +583,14 @@ pub(crate) static COMPOSE_PAUSE: Command = Command {
     usage: "[SERVICE...]",
     short: "Pause services",
     flags: &[COMPOSE_ALPHA_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::pause),
     ..LEAF
 };
 
 const COMPOSE_PORT_FLAGS: &[Flag] = &[
     Flag::new("index", Kind::Int, "Index of the container if service has multiple replicas"),
     Flag::new("protocol", Kind::String, "tcp or udp").default("tcp"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_PORT: Command = Command {
@@ -595,7 +598,7 @@ pub(crate) static COMPOSE_PORT: Command = Command {
     usage: "[OPTIONS] SERVICE PRIVATE_PORT",
     short: "Print the public port for a port binding",
     flags: &[COMPOSE_PORT_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::port),
     ..LEAF
 };
 
@@ -608,7 +611,7 @@ const COMPOSE_PS_FLAGS: &[Flag] = &[
     Flag::new("quiet", Kind::Bool, "Only display IDs").short('q'),
     Flag::new("services", Kind::Bool, "Display services"),
     Flag::new("status", Kind::StringArray, "Filter services by status. Values: [paused | restarting | removing | running | dead | created | exited]"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_PS: Command = Command {
@@ -616,7 +619,7 @@ pub(crate) static COMPOSE_PS: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "List containers",
     flags: &[COMPOSE_PS_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::ps),
     ..LEAF
 };
 
@@ -637,7 +640,7 @@ const COMPOSE_PULL_FLAGS: &[Flag] = &[
     Flag::new("parallel", Kind::Bool, "DEPRECATED pull multiple images in parallel").default("true").hidden(),
     Flag::new("policy", Kind::String, "Apply pull policy (\"missing\"|\"always\")"),
     Flag::new("quiet", Kind::Bool, "Pull without printing progress information").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_PULL: Command = Command {
@@ -645,7 +648,7 @@ pub(crate) static COMPOSE_PULL: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Pull service images",
     flags: &[COMPOSE_PULL_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::pull),
     ..LEAF
 };
 
@@ -653,7 +656,7 @@ const COMPOSE_PUSH_FLAGS: &[Flag] = &[
     Flag::new("ignore-push-failures", Kind::Bool, "Push what it can and ignores images with push failures"),
     Flag::new("include-deps", Kind::Bool, "Also push images of services declared as dependencies"),
     Flag::new("quiet", Kind::Bool, "Push without printing progress information").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_PUSH: Command = Command {
@@ -661,14 +664,14 @@ pub(crate) static COMPOSE_PUSH: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Push service images",
     flags: &[COMPOSE_PUSH_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::push),
     ..LEAF
 };
 
 const COMPOSE_RESTART_FLAGS: &[Flag] = &[
     Flag::new("no-deps", Kind::Bool, "Don't restart dependent services"),
     Flag::new("timeout", Kind::Int, "Specify a shutdown timeout in seconds").short('t'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_RESTART: Command = Command {
@@ -676,7 +679,7 @@ pub(crate) static COMPOSE_RESTART: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Restart service containers",
     flags: &[COMPOSE_RESTART_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::restart),
     ..LEAF
 };
 
@@ -685,7 +688,7 @@ const COMPOSE_RM_FLAGS: &[Flag] = &[
     Flag::new("force", Kind::Bool, "Don't ask to confirm removal").short('f'),
     Flag::new("stop", Kind::Bool, "Stop the containers, if required, before removing").short('s'),
     Flag::new("volumes", Kind::Bool, "Remove any anonymous volumes attached to containers").short('v'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_RM: Command = Command {
@@ -699,7 +702,7 @@ can override this with -v. To list all volumes, use \"docker volume ls\".
 
 Any data which is not in a volume will be lost.",
     flags: &[COMPOSE_RM_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::rm),
     ..LEAF
 };
 
@@ -739,7 +742,7 @@ const COMPOSE_RUN_FLAGS: &[Flag] = &[
     Flag::new("user", Kind::String, "Run as specified username or uid").short('u'),
     Flag::new("volume", Kind::StringArray, "Bind mount a volume").short('v'),
     Flag::new("workdir", Kind::String, "Working directory inside the container").short('w'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
     Flag::new("no-TTY", Kind::Bool, "Disable pseudo-TTY allocation (default: auto-detected)")
         .short('T')
         .default("true"),
@@ -751,13 +754,13 @@ pub(crate) static COMPOSE_RUN: Command = Command {
     short: "Run a one-off command on a service",
     flags: &[COMPOSE_RUN_FLAGS],
     stop_at_positional: true,
-    action: Action::NotYet,
+    action: Action::Run(compose::run),
     ..LEAF
 };
 
 const COMPOSE_SCALE_FLAGS: &[Flag] = &[
     Flag::new("no-deps", Kind::Bool, "Don't start linked services"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_SCALE: Command = Command {
@@ -765,19 +768,22 @@ pub(crate) static COMPOSE_SCALE: Command = Command {
     usage: "[SERVICE=REPLICAS...]",
     short: "Scale services",
     flags: &[COMPOSE_SCALE_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::scale),
     ..LEAF
 };
 
 const COMPOSE_START_FLAGS: &[Flag] = &[
-    Flag::new("wait", Kind::Bool, "Wait for services to be running|healthy. Implies detached mode.").hidden(),
+    Flag::new("wait", Kind::Bool, "Wait for services to be running|healthy. Implies detached mode.")
+        .hidden()
+        .missing(),
     Flag::new(
         "wait-timeout",
         Kind::Int,
         "Maximum duration in seconds to wait for the project to be running|healthy",
     )
-    .hidden(),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    .hidden()
+    .missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_START: Command = Command {
@@ -785,7 +791,7 @@ pub(crate) static COMPOSE_START: Command = Command {
     usage: "[SERVICE...]",
     short: "Start services",
     flags: &[COMPOSE_START_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::start),
     ..LEAF
 };
 
@@ -798,7 +804,7 @@ const COMPOSE_STATS_FLAGS: &[Flag] = &[
     ),
     Flag::new("no-stream", Kind::Bool, "Disable streaming stats and only pull the first result"),
     Flag::new("no-trunc", Kind::Bool, "Do not truncate output"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_STATS: Command = Command {
@@ -812,7 +818,7 @@ pub(crate) static COMPOSE_STATS: Command = Command {
 
 const COMPOSE_STOP_FLAGS: &[Flag] = &[
     Flag::new("timeout", Kind::Int, "Specify a shutdown timeout in seconds").short('t'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_STOP: Command = Command {
@@ -820,7 +826,7 @@ pub(crate) static COMPOSE_STOP: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Stop services",
     flags: &[COMPOSE_STOP_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::stop),
     ..LEAF
 };
 
@@ -829,7 +835,7 @@ pub(crate) static COMPOSE_TOP: Command = Command {
     usage: "[SERVICES...]",
     short: "Display the running processes",
     flags: &[COMPOSE_ALPHA_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::top),
     ..LEAF
 };
 
@@ -838,7 +844,7 @@ pub(crate) static COMPOSE_UNPAUSE: Command = Command {
     usage: "[SERVICE...]",
     short: "Unpause services",
     flags: &[COMPOSE_ALPHA_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::unpause),
     ..LEAF
 };
 
@@ -852,7 +858,7 @@ const COMPOSE_UP_FLAGS: &[Flag] = &[
     Flag::new("detach", Kind::Bool, "Detached mode: Run containers in the background").short('d'),
     Flag::new("exit-code-from", Kind::String, "Return the exit code of the selected service container. Implies --abort-on-container-exit"),
     Flag::new("force-recreate", Kind::Bool, "Recreate containers even if their configuration and image haven't changed"),
-    Flag::new("menu", Kind::Bool, "Enable interactive shortcuts when running attached. Incompatible with --detach. Can also be enable/disable by setting COMPOSE_MENU environment var."),
+    Flag::new("menu", Kind::Bool, "Enable interactive shortcuts when running attached. Incompatible with --detach. Can also be enable/disable by setting COMPOSE_MENU environment var.").missing(),
     Flag::new("no-attach", Kind::StringArray, "Do not attach (stream logs) to the specified services"),
     Flag::new("no-build", Kind::Bool, "Don't build an image, even if it's policy"),
     Flag::new("no-color", Kind::Bool, "Produce monochrome output"),
@@ -870,7 +876,7 @@ const COMPOSE_UP_FLAGS: &[Flag] = &[
     Flag::new("timestamps", Kind::Bool, "Show timestamps"),
     Flag::new("wait", Kind::Bool, "Wait for services to be running|healthy. Implies detached mode."),
     Flag::new("wait-timeout", Kind::Int, "Maximum duration in seconds to wait for the project to be running|healthy"),
-    Flag::new("watch", Kind::Bool, "Watch source code and rebuild/refresh containers when files are updated.").short('w'),
+    Flag::new("watch", Kind::Bool, "Watch source code and rebuild/refresh containers when files are updated.").short('w').missing(),
     Flag::new("yes", Kind::Bool, "Assume \"yes\" as answer to all prompts and run non-interactively").short('y'),
     Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
@@ -880,7 +886,7 @@ pub(crate) static COMPOSE_UP: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Create and start containers",
     flags: &[COMPOSE_UP_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::up),
     ..LEAF
 };
 
@@ -888,7 +894,7 @@ const COMPOSE_VERSION_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output. Values: [pretty | json]. (Default: pretty)")
         .short('f'),
     Flag::new("short", Kind::Bool, "Shows only Compose's version number"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_VERSION: Command = Command {
@@ -896,14 +902,14 @@ pub(crate) static COMPOSE_VERSION: Command = Command {
     usage: "[OPTIONS]",
     short: "Show the Docker Compose version information",
     flags: &[COMPOSE_VERSION_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::version),
     ..LEAF
 };
 
 const COMPOSE_VOLUMES_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates").default("table"),
     Flag::new("quiet", Kind::Bool, "Only display volume names").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_VOLUMES: Command = Command {
@@ -911,13 +917,13 @@ pub(crate) static COMPOSE_VOLUMES: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "List volumes",
     flags: &[COMPOSE_VOLUMES_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::volumes),
     ..LEAF
 };
 
 const COMPOSE_WAIT_FLAGS: &[Flag] = &[
     Flag::new("down-project", Kind::Bool, "Drops project when the first container stops"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_WAIT: Command = Command {
@@ -925,7 +931,7 @@ pub(crate) static COMPOSE_WAIT: Command = Command {
     usage: "SERVICE [SERVICE...] [OPTIONS]",
     short: "Block until containers of all (or specified) services stop.",
     flags: &[COMPOSE_WAIT_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::wait),
     ..LEAF
 };
 
@@ -933,7 +939,7 @@ const COMPOSE_WATCH_FLAGS: &[Flag] = &[
     Flag::new("no-up", Kind::Bool, "Do not build & start services before watching"),
     Flag::new("prune", Kind::Bool, "Prune dangling images on rebuild").default("true"),
     Flag::new("quiet", Kind::Bool, "hide build output"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
 ];
 
 pub(crate) static COMPOSE_WATCH: Command = Command {

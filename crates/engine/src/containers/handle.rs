@@ -58,6 +58,9 @@ pub enum Volumes {
     Remove,
 }
 
+/// How long a killed container's end is waited for.
+const KILLED: Duration = Duration::from_secs(10);
+
 /// Why a signal is sent: decides what comes after the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -125,9 +128,15 @@ impl Handle {
         self.ask(Command::Start).await
     }
 
-    /// Sends a signal to process 1.
+    /// Sends a signal to process 1. After the one that nothing survives its end is waited for, as clients expect, but not
+    /// for ever: a process that the kernel holds can't end.
     pub async fn kill(&self, signal: i32) -> Result<(), Error> {
-        self.signal(signal, Purpose::Kill).await
+        let ended = self.waiter(WaitFor::NotRunning);
+        self.signal(signal, Purpose::Kill).await?;
+        if signal == SIGKILL {
+            let _ = tokio::time::timeout(KILLED, ended.done()).await;
+        }
+        Ok(())
     }
 
     async fn signal(&self, signal: i32, purpose: Purpose) -> Result<(), Error> {

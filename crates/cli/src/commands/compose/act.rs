@@ -1,0 +1,193 @@
+//! A service's plan carried out: containers made, made anew, started, removed.
+
+use std::collections::BTreeMap;
+
+use client::{Engine, encode};
+use compose::Project;
+use compose::container::{Facts, container};
+use compose::plan::{ServicePlan, Step};
+use futures_util::future::try_join_all;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::inject::inject;
+use super::observe::{self, OneOff};
+use super::report::Report;
+use crate::error::Error;
+
+/// What carrying out needs to know.
+pub(super) struct Act<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) project: &'a Project,
+    pub(super) report: Report,
+    /// Image ids by service.
+    pub(super) images: BTreeMap<String, String>,
+    /// Anonymous volumes go with the container that had them.
+    pub(super) renew_volumes: bool,
+    /// Seconds until a container that is stopped is killed.
+    pub(super) timeout: Option<i64>,
+}
+
+impl Act<'_> {
+    /// Makes what the plan says; nothing is started.
+    pub(super) async fn make(&self, plan: &ServicePlan) -> Result<(), Error> {
+        let steps = plan.steps.iter().map(|step| async move {
+            match step {
+                Step::Create { number, name } => self.create(&plan.service, *number, name, None).await,
+                Step::Recreate { id, number, name, .. } => {
+                    self.recreate(&plan.service, *number, name, id).await
+                }
+                Step::Remove { id, name, running } => {
+                    if *running {
+                        super::run::pre_stop(self.engine, self.project, &plan.service, id).await?;
+                    }
+                    self.remove(id, name, *running).await
+                }
+                Step::Keep { .. } | Step::Start { .. } => Ok(()),
+            }
+        });
+        try_join_all(steps).await.map(drop)
+    }
+
+    async fn create(
+        &self,
+        service: &str,
+        number: u32,
+        name: &str,
+        replaced: Option<&Value>,
+    ) -> Result<(), Error> {
+        if replaced.is_none() {
+            self.report.begins("Container", name, "Creating");
+        }
+        let facts = self.facts(service, replaced).await?;
+        let mut wanted = container(self.project, service, number, &facts).map_err(Error::Usage)?;
+        let platform = self.project.service(service).and_then(|spec| spec["platform"].as_str());
+        let platform = platform.map(|platform| format!("&platform={}", encode(platform))).unwrap_or_default();
+        let later = self.later_networks(&mut wanted.body).await?;
+        let path = format!("/containers/create?name={}{platform}", encode(&wanted.name));
+        let answer = self.engine.call(Method::POST, &path, Some(&wanted.body)).await?.json()?;
+        let id = answer["Id"].as_str().unwrap_or(name);
+        for (network, endpoint) in later {
+            let body = json!({ "Container": id, "EndpointConfig": endpoint });
+            let path = format!("/networks/{}/connect", encode(&network));
+            self.engine.call(Method::POST, &path, Some(&body)).await?;
+        }
+        inject(self.engine, id, &wanted.files).await?;
+        self.report.done("Container", name, if replaced.is_some() { "Recreated" } else { "Created" });
+        Ok(())
+    }
+
+    /// Engines before API 1.44 take one network at a time.
+    async fn later_networks(&self, body: &mut Value) -> Result<Vec<(String, Value)>, Error> {
+        let version = self.engine.version().await?;
+        let minor = version.split_once('.').and_then(|(_, minor)| minor.parse::<u32>().ok()).unwrap_or(0);
+        if minor >= 44 {
+            return Ok(Vec::new());
+        }
+        let first = body["HostConfig"]["NetworkMode"].as_str().unwrap_or_default().to_owned();
+        let Some(endpoints) = body["NetworkingConfig"]["EndpointsConfig"].as_object_mut() else {
+            return Ok(Vec::new());
+        };
+        let (kept, later) = std::mem::take(endpoints).into_iter().partition(|(name, _)| *name == first);
+        *endpoints = kept;
+        let later: serde_json::Map<_, _> = later;
+        Ok(later.into_iter().collect())
+    }
+
+    async fn facts(&self, service: &str, replaced: Option<&Value>) -> Result<Facts, Error> {
+        let mut containers = BTreeMap::new();
+        let shared = self.project.shares_with(service);
+        if !shared.is_empty() {
+            let there = observe::containers(self.engine, &self.project.name, OneOff::Without).await?;
+            for one in observe::of_services(there, &shared) {
+                let of = observe::label(&one, compose::labels::SERVICE).to_owned();
+                containers.entry(of).or_insert_with(|| observe::id(&one).to_owned());
+            }
+        }
+        Ok(Facts {
+            image_id: self.images.get(service).cloned().unwrap_or_default(),
+            containers,
+            inherited: replaced.filter(|_| !self.renew_volumes).map(anonymous_volumes).unwrap_or_default(),
+            replaces: replaced
+                .and_then(|old| old["Name"].as_str())
+                .map(|name| name.trim_start_matches('/').to_owned()),
+            contents: self.project.contents(service).map_err(Error::Usage)?,
+        })
+    }
+
+    /// The new one is made beside the old one, takes over its anonymous volumes and its name, and then the old one goes:
+    /// when making fails, the old one is still there.
+    async fn recreate(&self, service: &str, number: u32, name: &str, id: &str) -> Result<(), Error> {
+        self.report.begins("Container", name, "Recreate");
+        let old = self.engine.get(&format!("/containers/{}/json", encode(id))).await?;
+        let short = id.get(..12).unwrap_or(id);
+        let aside = format!("{short}_{name}");
+        self.rename(id, &aside).await?;
+        if let Err(error) = self.create(service, number, name, Some(&old)).await {
+            // What was is put back, so that the next attempt finds it.
+            self.rename(id, name).await?;
+            return Err(error);
+        }
+        if old["State"]["Running"] == true {
+            super::run::pre_stop(self.engine, self.project, service, id).await?;
+            self.stop(id).await?;
+        }
+        self.delete(id).await
+    }
+
+    async fn rename(&self, id: &str, name: &str) -> Result<(), Error> {
+        let path = format!("/containers/{}/rename?name={}", encode(id), encode(name));
+        self.engine.call(Method::POST, &path, None).await?;
+        Ok(())
+    }
+
+    async fn stop(&self, id: &str) -> Result<(), Error> {
+        let seconds = self.timeout.map(|seconds| format!("?t={seconds}")).unwrap_or_default();
+        let path = format!("/containers/{}/stop{seconds}", encode(id));
+        self.engine.call(Method::POST, &path, None).await?;
+        Ok(())
+    }
+
+    async fn delete(&self, id: &str) -> Result<(), Error> {
+        let volumes = if self.renew_volumes { "&v=1" } else { "" };
+        let path = format!("/containers/{}?force=1{volumes}", encode(id));
+        match self.engine.call(Method::DELETE, &path, None).await {
+            // Somebody was faster.
+            Err(error) if !error.is_status(404) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a container and takes it away.
+    pub(super) async fn remove(&self, id: &str, name: &str, running: bool) -> Result<(), Error> {
+        if running {
+            self.report.begins("Container", name, "Stopping");
+            self.stop(id).await?;
+            self.report.done("Container", name, "Stopped");
+        }
+        self.report.begins("Container", name, "Removing");
+        self.delete(id).await?;
+        self.report.done("Container", name, "Removed");
+        Ok(())
+    }
+
+    /// Starts a container.
+    pub(super) async fn start(&self, id: &str, name: &str) -> Result<(), Error> {
+        self.report.begins("Container", name, "Starting");
+        self.engine.call(Method::POST, &format!("/containers/{}/start", encode(id)), None).await?;
+        self.report.done("Container", name, "Started");
+        Ok(())
+    }
+}
+
+/// Volumes without a name of their own, by where they are mounted.
+fn anonymous_volumes(container: &Value) -> BTreeMap<String, String> {
+    let mounts =
+        container["Mounts"].as_array().into_iter().flatten().filter(|mount| mount["Type"] == "volume");
+    let pairs = mounts.filter_map(|mount| {
+        let (name, target) = (mount["Name"].as_str()?, mount["Destination"].as_str()?);
+        let minted = name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit());
+        minted.then(|| (target.to_owned(), name.to_owned()))
+    });
+    pairs.collect()
+}

@@ -1,0 +1,212 @@
+//! `build` and `push`: each service's image by the command of that name.
+
+use compose::Project;
+use serde_json::Value;
+
+use super::project;
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+
+/// When a service's image is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Always,
+    /// Where there is none, or the file says so.
+    Missing,
+    Never,
+}
+
+/// What the command line adds to every build.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Flags {
+    pub(super) words: Vec<String>,
+}
+
+impl Flags {
+    pub(super) fn quiet(quiet: bool) -> Self {
+        Self { words: if quiet { vec!["--quiet".to_owned()] } else { Vec::new() } }
+    }
+}
+
+/// Whether a service's image has to be built now.
+pub(super) fn is_due(project: &Project, service: &str, when: When, here: bool) -> bool {
+    let Some(spec) = project.service(service).filter(|spec| !spec["build"].is_null()) else { return false };
+    match when {
+        When::Always => true,
+        When::Never => false,
+        When::Missing => !here || spec["pull_policy"] == "build",
+    }
+}
+
+/// `compose build`.
+pub(crate) fn build(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let project = project::load(call, call.args())?;
+    let services: Vec<String> = match (flags.bool("with-dependencies"), call.args().is_empty()) {
+        (true, _) | (_, true) => project.with_dependencies(call.args())?.into_iter().collect(),
+        _ => project.known(call.args())?,
+    };
+    let mut words = Vec::new();
+    words.extend(
+        ["no-cache", "pull"].into_iter().filter(|name| flags.bool(name)).map(|name| format!("--{name}")),
+    );
+    words.extend(flags.list("build-arg").into_iter().map(|arg| format!("--build-arg={arg}")));
+    words.extend(flags.list("ssh").into_iter().map(|ssh| format!("--ssh={ssh}")));
+    words.extend(flags.bool("quiet").then(|| "--quiet".to_owned()));
+    words.extend(flags.find("progress").map(|progress| format!("--progress={progress}")));
+    let built: Vec<_> =
+        services.into_iter().filter(|name| is_due(&project, name, When::Always, true)).collect();
+    self::services(call, &project, &built, &Flags { words })?;
+    if flags.bool("push") {
+        push_services(call, &project, &built, false)?;
+    }
+    Ok(0)
+}
+
+/// Builds these services' images, those that others are built on first.
+pub(super) fn services(
+    call: &Call,
+    project: &Project,
+    services: &[String],
+    flags: &Flags,
+) -> Result<(), Error> {
+    for service in project.in_order().into_iter().filter(|name| services.iter().any(|one| one == name)) {
+        let spec = project.service(service).unwrap_or(&Value::Null);
+        let line = line(project, service, spec, flags)?;
+        let code = call.again(&line)?;
+        if code != 0 {
+            return Err(Error::Usage(format!(
+                "failed to build the image of service {service:?}: exit code {code}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn line(project: &Project, service: &str, spec: &Value, flags: &Flags) -> Result<Vec<String>, Error> {
+    let build = &spec["build"];
+    let texts = |key: &str| -> Vec<String> {
+        build[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let pairs = |key: &str| -> Vec<String> {
+        let pairs = build[key].as_object().into_iter().flatten();
+        pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect()
+    };
+    for refused in ["isolation", "entitlements", "privileged"] {
+        if !build[refused].is_null() {
+            return Err(Error::Usage(format!("service {service:?}: build.{refused} is not built yet")));
+        }
+    }
+    if !build["dockerfile_inline"].is_null() {
+        return Err(Error::Usage(format!(
+            "service {service:?}: build.dockerfile_inline is not built yet; write the Dockerfile into a file"
+        )));
+    }
+    let mut line = vec!["build".to_owned(), format!("--tag={}", project.image(service))];
+    line.extend(texts("tags").into_iter().map(|tag| format!("--tag={tag}")));
+    for (key, flag) in [("dockerfile", "file"), ("target", "target"), ("network", "network")] {
+        if let Some(text) = build[key].as_str() {
+            let text = match key {
+                // A Dockerfile is looked for in the context.
+                "dockerfile" => in_context(build["context"].as_str().unwrap_or_default(), text),
+                _ => text.to_owned(),
+            };
+            line.push(format!("--{flag}={text}"));
+        }
+    }
+    for (key, flag) in [("args", "build-arg"), ("labels", "label"), ("additional_contexts", "build-context")]
+    {
+        line.extend(pairs(key).into_iter().map(|pair| format!("--{flag}={pair}")));
+    }
+    for (key, flag) in [
+        ("cache_from", "cache-from"),
+        ("cache_to", "cache-to"),
+        ("extra_hosts", "add-host"),
+        ("no_cache_filter", "no-cache-filter"),
+    ] {
+        line.extend(texts(key).into_iter().map(|text| format!("--{flag}={text}")));
+    }
+    line.extend(texts("ssh").into_iter().map(|text| format!("--ssh={}", text.replacen(": ", "=", 1))));
+    let platforms = texts("platforms");
+    if !platforms.is_empty() {
+        line.push(format!("--platform={}", platforms.join(",")));
+    } else if let Some(platform) = spec["platform"].as_str() {
+        line.push(format!("--platform={platform}"));
+    }
+    for (key, flag) in [("no_cache", "no-cache"), ("pull", "pull")] {
+        line.extend((build[key] == true).then(|| format!("--{flag}")));
+    }
+    line.extend(build["shm_size"].as_str().map(|size| format!("--shm-size={size}")));
+    for (name, limit) in build["ulimits"].as_object().into_iter().flatten() {
+        line.push(match limit.as_i64() {
+            Some(both) => format!("--ulimit={name}={both}"),
+            None => format!("--ulimit={name}={}:{}", limit["soft"], limit["hard"]),
+        });
+    }
+    line.extend(secrets(project, service, build)?);
+    line.extend(flags.words.iter().cloned());
+    line.push(build["context"].as_str().unwrap_or(".").to_owned());
+    Ok(line)
+}
+
+fn in_context(context: &str, dockerfile: &str) -> String {
+    let remote = context.contains("://") || context.starts_with("git@");
+    match remote || dockerfile.starts_with('/') {
+        true => dockerfile.to_owned(),
+        false => format!("{}/{dockerfile}", context.trim_end_matches('/')),
+    }
+}
+
+fn secrets(project: &Project, service: &str, build: &Value) -> Result<Vec<String>, Error> {
+    let mut words = Vec::new();
+    for used in build["secrets"].as_array().into_iter().flatten() {
+        let source = used["source"].as_str().unwrap_or_default();
+        let id = used["target"].as_str().unwrap_or(source);
+        let secret = project.resource("secrets", source).unwrap_or(&Value::Null);
+        let from = match (secret["file"].as_str(), secret["environment"].as_str()) {
+            (Some(path), _) => format!("src={path}"),
+            (None, Some(name)) => format!("env={name}"),
+            _ => {
+                return Err(Error::Usage(format!(
+                    "service {service:?}: build secret {source} needs a file or a variable"
+                )));
+            }
+        };
+        words.push(format!("--secret=id={id},{from}"));
+    }
+    Ok(words)
+}
+
+/// `compose push`.
+pub(crate) fn push(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let project = project::load(call, call.args())?;
+    let services: Vec<String> = match flags.bool("include-deps") || call.args().is_empty() {
+        true => project.with_dependencies(call.args())?.into_iter().collect(),
+        false => project.known(call.args())?,
+    };
+    push_services(call, &project, &services, flags.bool("ignore-push-failures"))?;
+    Ok(0)
+}
+
+fn push_services(call: &Call, project: &Project, services: &[String], ignore: bool) -> Result<(), Error> {
+    let built = |name: &&String| {
+        project.service(name).is_some_and(|spec| !spec["build"].is_null() && spec["image"].is_string())
+    };
+    for service in services.iter().filter(built) {
+        let mut line = vec!["push".to_owned()];
+        line.extend((call.flags().has("quiet") && call.flags().bool("quiet")).then(|| "--quiet".to_owned()));
+        line.push(project.image(service));
+        match call.again(&line) {
+            Ok(0) => {}
+            _ if ignore => {}
+            Ok(code) => {
+                return Err(Error::Usage(format!(
+                    "failed to push the image of service {service:?}: exit code {code}"
+                )));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

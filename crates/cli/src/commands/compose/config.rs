@@ -1,0 +1,95 @@
+//! `config`: the project as it is understood.
+
+use std::fs;
+
+use compose::{Project, Switches};
+
+use super::project::{self, options};
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+use crate::listing::align;
+use crate::ui;
+
+/// `compose config`.
+pub(crate) fn config(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let said = |name: &str| flags.bool(name);
+    if said("variables") {
+        return variables(call);
+    }
+    let switches = Switches {
+        interpolate: !said("no-interpolate"),
+        normalize: !said("no-normalize"),
+        resolve_paths: !said("no-path-resolution"),
+        // docker hashes a service before its files of variables are read.
+        resolve_environment: !said("no-env-resolution") && !flags.changed("hash"),
+        consistency: !said("no-consistency"),
+    };
+    let project = project::load_with(call, call.args(), switches)?;
+    let project = match call.args() {
+        [] => project,
+        names => project.only(names)?,
+    };
+    if said("environment") {
+        let lines: Vec<_> =
+            project.environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        ui::out(&lines.concat())?;
+        return Ok(0);
+    }
+    if said("quiet") {
+        return Ok(0);
+    }
+    let text = text(call, &project)?;
+    match flags.find("output") {
+        Some(path) => fs::write(path, text).map_err(|e| Error::Usage(format!("cannot write {path}: {e}")))?,
+        None => ui::out(&text)?,
+    }
+    Ok(0)
+}
+
+fn text(call: &Call, project: &Project) -> Result<String, Error> {
+    let flags = call.flags();
+    let lines = |names: Vec<String>| names.into_iter().map(|name| format!("{name}\n")).collect::<String>();
+    let names = |top: &str| project.names(top).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    for top in ["services", "volumes", "networks", "models"] {
+        if flags.bool(top) {
+            return Ok(lines(names(top)));
+        }
+    }
+    if flags.bool("profiles") {
+        return Ok(lines(project.profiles()));
+    }
+    if flags.bool("images") {
+        return Ok(lines(names("services").iter().map(|name| project.image(name)).collect()));
+    }
+    if flags.changed("hash") {
+        let wanted = flags.text("hash");
+        let chosen: Vec<String> = match wanted {
+            "*" => names("services"),
+            listed => project.known(&listed.split(',').map(str::to_owned).collect::<Vec<_>>())?,
+        };
+        return Ok(lines(chosen.iter().map(|name| format!("{name} {}", project.hash(name))).collect()));
+    }
+    match flags.text("format") {
+        "" | "yaml" => Ok(project.yaml()),
+        "json" => Ok(project.json()),
+        other => Err(Error::Usage(format!("unsupported format {other:?}: there are yaml and json"))),
+    }
+}
+
+/// The variables that the files mention, in a table as docker's.
+fn variables(call: &Call) -> Outcome {
+    let variables = Project::variables(&options(call, Switches::default())?)?;
+    let mut text = "NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE\n".to_owned();
+    for variable in variables {
+        text.push_str(&format!(
+            "{}\t{}\t{}\t{}\n",
+            variable.name,
+            variable.required,
+            variable.default.unwrap_or_default(),
+            variable.alternate.unwrap_or_default()
+        ));
+    }
+    ui::out(&align(&diag::printable(&text)))?;
+    Ok(0)
+}

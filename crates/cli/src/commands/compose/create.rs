@@ -1,0 +1,294 @@
+//! `create` and `scale`, and what `up` and `run` share with them: from what is there to what is wanted, nothing started.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use client::{Engine, encode};
+use compose::plan::{Recreate, ServicePlan, Step, Target, plan};
+use compose::{Project, labels};
+use serde_json::Value;
+
+use super::act::Act;
+use super::observe::{self, OneOff};
+use super::report::Report;
+use super::{build, order, project, pull, resources};
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+use crate::ui;
+
+/// How far the project is to be brought to what is wanted.
+pub(super) struct Wish {
+    /// The services that are meant.
+    pub(super) services: BTreeSet<String>,
+    /// Those that were named, or all: dependencies aren't made anew because of a flag.
+    pub(super) named: BTreeSet<String>,
+    pub(super) recreate: Recreate,
+    pub(super) recreate_dependencies: Recreate,
+    pub(super) scale: BTreeMap<String, u32>,
+    pub(super) pull: pull::Policy,
+    pub(super) quiet_pull: bool,
+    pub(super) build: build::When,
+    pub(super) quiet_build: bool,
+    pub(super) renew_volumes: bool,
+    pub(super) remove_orphans: bool,
+    pub(super) timeout: Option<i64>,
+    pub(super) report: Report,
+}
+
+impl Wish {
+    /// What the flags that `create`, `up` and `scale` have in common say.
+    pub(super) fn read(call: &Call, project: &Project) -> Result<Self, Error> {
+        let flags = call.flags();
+        let given = |name: &str| flags.has(name) && flags.bool(name);
+        if given("force-recreate") && given("no-recreate") {
+            return Err(Error::Usage("--force-recreate and --no-recreate are incompatible".into()));
+        }
+        if given("build") && given("no-build") {
+            return Err(Error::Usage("--build and --no-build are incompatible".into()));
+        }
+        let named: BTreeSet<_> = match call.args() {
+            [] => project.names("services").into_iter().map(str::to_owned).collect(),
+            names => project.known(names)?.into_iter().collect(),
+        };
+        let services = match given("no-deps") {
+            true => named.clone(),
+            false => project.with_dependencies(call.args())?,
+        };
+        let recreate = match (given("force-recreate"), given("no-recreate")) {
+            (true, _) => Recreate::Force,
+            (_, true) => Recreate::Never,
+            _ => Recreate::Changed,
+        };
+        let recreate_dependencies = match (given("always-recreate-deps"), recreate) {
+            (true, _) => Recreate::Force,
+            (false, Recreate::Never) => Recreate::Never,
+            (false, _) => Recreate::Changed,
+        };
+        Ok(Self {
+            services,
+            named,
+            recreate,
+            recreate_dependencies,
+            scale: scales(&flags.list("scale"), project)?,
+            pull: pull::Policy::read(if flags.has("pull") { flags.text("pull") } else { "policy" })?,
+            quiet_pull: given("quiet-pull"),
+            build: match (given("build"), given("no-build")) {
+                (true, _) => build::When::Always,
+                (_, true) => build::When::Never,
+                _ => build::When::Missing,
+            },
+            quiet_build: given("quiet-build"),
+            renew_volumes: given("renew-anon-volumes"),
+            remove_orphans: given("remove-orphans"),
+            timeout: flags.changed("timeout").then(|| flags.int("timeout")),
+            report: Report::new(call, false)?,
+        })
+    }
+}
+
+fn scales(given: &[String], project: &Project) -> Result<BTreeMap<String, u32>, Error> {
+    let mut scales = BTreeMap::new();
+    for pair in given {
+        let count = pair.split_once('=').and_then(|(name, count)| Some((name, count.parse().ok()?)));
+        let (name, count) = count
+            .ok_or_else(|| Error::Usage(format!("invalid --scale option {pair:?}. Should be SERVICE=NUM")))?;
+        project.known(&[name.to_owned()])?;
+        scales.insert(name.to_owned(), count);
+    }
+    Ok(scales)
+}
+
+/// `compose create`.
+pub(crate) fn create(call: &Call) -> Outcome {
+    let project = project::load(call, call.args())?;
+    let wish = Wish::read(call, &project)?;
+    call.with_engine(|engine| async move {
+        converge(call, &engine, &project, &wish).await?;
+        Ok(0)
+    })
+}
+
+/// `compose scale`.
+pub(crate) fn scale(call: &Call) -> Outcome {
+    let project = project::load(call, &[])?;
+    let scale = scales(call.args(), &project)?;
+    if scale.is_empty() {
+        return Err(Error::Usage("requires at least 1 argument: SERVICE=REPLICAS".into()));
+    }
+    let named: BTreeSet<_> = scale.keys().cloned().collect();
+    let names: Vec<_> = named.iter().cloned().collect();
+    let services = match call.flags().bool("no-deps") {
+        true => named.clone(),
+        false => project.with_dependencies(&names)?,
+    };
+    let mut wish = Wish::read(&call.without_args(), &project)?;
+    (wish.services, wish.named, wish.scale) = (services, named, scale);
+    call.with_engine(|engine| async move {
+        converge(call, &engine, &project, &wish).await?;
+        super::up::start_all(&engine, &project, &wish, None).await?;
+        Ok(0)
+    })
+}
+
+/// Makes everything as it is wanted; nothing is started. Returns the plans that were carried out.
+pub(super) async fn converge(
+    call: &Call,
+    engine: &Engine,
+    project: &Project,
+    wish: &Wish,
+) -> Result<Vec<ServicePlan>, Error> {
+    project.check_ports()?;
+    let report = wish.report;
+    let there = observe::containers(engine, &project.name, OneOff::Without).await?;
+    orphans(engine, project, &there, wish, report).await?;
+    let images = images(call, engine, project, wish).await?;
+    resources::make(engine, project, report).await?;
+    let targets = targets(project, wish, &images)?;
+    let seen: Vec<_> = there.iter().map(observe::seen).collect();
+    let plans = plan(project, &targets, &seen);
+    let act =
+        Act { engine, project, report, images, renew_volumes: wish.renew_volumes, timeout: wish.timeout };
+    let names: Vec<_> = plans.iter().map(|plan| plan.service.clone()).collect();
+    let by_name: BTreeMap<_, _> = plans.iter().map(|plan| (plan.service.as_str(), plan)).collect();
+    let (act, by_name) = (&act, &by_name);
+    order::forwards(
+        project,
+        &names,
+        |_, _| async { Ok(()) },
+        |name| async move {
+            match by_name.get(name.as_str()) {
+                Some(plan) => act.make(plan).await,
+                None => Ok(()),
+            }
+        },
+    )
+    .await?;
+    Ok(plans)
+}
+
+/// What is wanted of each service.
+pub(super) fn targets(
+    project: &Project,
+    wish: &Wish,
+    images: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Target>, Error> {
+    let mut targets = BTreeMap::new();
+    for name in &wish.services {
+        refuse(project, name)?;
+        let recreate = if wish.named.contains(name) { wish.recreate } else { wish.recreate_dependencies };
+        let target = Target {
+            image: images.get(name).cloned().unwrap_or_default(),
+            contents: project.contents(name).map_err(Error::Usage)?,
+            count: wish.scale.get(name).copied().unwrap_or_else(|| project.scale(name)),
+            recreate,
+        };
+        targets.insert(name.clone(), target);
+    }
+    Ok(targets)
+}
+
+/// What a file may say and what isn't built.
+fn refuse(project: &Project, service: &str) -> Result<(), Error> {
+    let Some(spec) = project.service(service) else { return Ok(()) };
+    for key in ["provider", "models", "pre_start", "credential_spec", "use_api_socket"] {
+        if !spec[key].is_null() {
+            return Err(Error::Usage(format!("service {service:?}: {key} is not built yet")));
+        }
+    }
+    if spec["deploy"]["mode"] == "global" || spec["deploy"]["mode"] == "global-job" {
+        return Err(Error::Usage(format!(
+            "service {service:?}: deploy.mode {} is for several machines; leave it out, or use scale",
+            spec["deploy"]["mode"]
+        )));
+    }
+    Ok(())
+}
+
+/// The image of each service, pulled or built where it is missing or that is asked for.
+async fn images(
+    call: &Call,
+    engine: &Engine,
+    project: &Project,
+    wish: &Wish,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut built = BTreeSet::new();
+    for name in &wish.services {
+        let here = image_id(engine, &project.image(name)).await?.is_some();
+        if build::is_due(project, name, wish.build, here) {
+            built.insert(name.clone());
+        }
+    }
+    let pulled: Vec<_> = wish.services.iter().filter(|name| !built.contains(*name)).cloned().collect();
+    let report = if wish.quiet_pull { Report::new(call, true)? } else { wish.report };
+    pull::ensure(call, engine, project, &pulled, wish.pull, report).await?;
+    build::services(
+        call,
+        project,
+        &built.into_iter().collect::<Vec<_>>(),
+        &build::Flags::quiet(wish.quiet_build),
+    )?;
+    let mut ids = BTreeMap::new();
+    for name in &wish.services {
+        ids.extend(image_id(engine, &project.image(name)).await?.map(|id| (name.clone(), id)));
+    }
+    Ok(ids)
+}
+
+/// The id of an image that is here.
+pub(super) async fn image_id(engine: &Engine, image: &str) -> Result<Option<String>, Error> {
+    match engine.get(&format!("/images/{}/json", encode(image))).await {
+        Ok(found) => Ok(found["Id"].as_str().map(str::to_owned)),
+        Err(error) if error.is_status(404) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Containers of services that the file no longer has.
+async fn orphans(
+    engine: &Engine,
+    project: &Project,
+    there: &[Value],
+    wish: &Wish,
+    report: Report,
+) -> Result<(), Error> {
+    let known = |one: &&Value| {
+        let service = observe::label(one, labels::SERVICE);
+        project.service(service).is_none() && project.disabled().all(|(name, _)| name != service)
+    };
+    let orphans: Vec<_> = there.iter().filter(known).collect();
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    if !wish.remove_orphans {
+        let names: Vec<_> = orphans.iter().map(|one| observe::name(one)).collect();
+        ui::err(&format!(
+            "WARN[0000] Found orphan containers ([{}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
+            names.join(" ")
+        ));
+        return Ok(());
+    }
+    let act =
+        Act { engine, project, report, images: BTreeMap::new(), renew_volumes: false, timeout: wish.timeout };
+    for one in orphans {
+        let seen = observe::seen(one);
+        act.remove(&seen.id, &seen.name, seen.state == "running").await?;
+    }
+    Ok(())
+}
+
+/// What `--dry-run` prints: each step with its reason.
+pub(super) fn describe(plans: &[ServicePlan]) -> String {
+    let mut text = String::new();
+    for plan in plans {
+        for step in &plan.steps {
+            let what = match step {
+                Step::Keep { name } => format!("{name}: nothing to do"),
+                Step::Start { name, .. } => format!("{name}: start"),
+                Step::Create { name, .. } => format!("{name}: create"),
+                Step::Recreate { name, reasons, .. } => format!("{name}: recreate: {}", reasons.join(", ")),
+                Step::Remove { name, .. } => format!("{name}: remove"),
+            };
+            text.push_str(&format!("{}: {what}\n", plan.service));
+        }
+    }
+    text
+}

@@ -1,0 +1,206 @@
+//! `down`: a project's containers and networks go, and what else is asked for.
+
+use std::collections::BTreeMap;
+
+use client::{Engine, encode};
+use compose::{Project, labels};
+use futures_util::future::try_join_all;
+use http::Method;
+use serde_json::Value;
+
+use super::observe::{self, OneOff};
+use super::report::Report;
+use super::{order, project};
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+use crate::ui;
+
+struct Down {
+    volumes: bool,
+    orphans: bool,
+    timeout: Option<i64>,
+    images: Option<Images>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Images {
+    /// Those without a name of the file's.
+    Local,
+    All,
+}
+
+/// `compose down`.
+pub(crate) fn down(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let images = match flags.text("rmi") {
+        "" => None,
+        "local" => Some(Images::Local),
+        "all" => Some(Images::All),
+        other => return Err(Error::Usage(format!("invalid value for --rmi: {other:?}"))),
+    };
+    let how = Down {
+        volumes: flags.bool("volumes"),
+        orphans: flags.bool("remove-orphans"),
+        timeout: flags.changed("timeout").then(|| flags.int("timeout")),
+        images,
+    };
+    take_down(call, call.args(), &how)
+}
+
+/// The whole project, as `wait --down-project` asks for it.
+pub(super) fn whole(call: &Call) -> Outcome {
+    take_down(call, &[], &Down { volumes: false, orphans: false, timeout: None, images: None })
+}
+
+fn take_down(call: &Call, services: &[String], how: &Down) -> Outcome {
+    let (name, project) = project::name(call)?;
+    if let Some(project) = &project {
+        project.known(services)?;
+    }
+    call.with_engine(|engine| async move {
+        let there = observe::containers(&engine, &name, OneOff::With).await?;
+        let nothing = there.is_empty();
+        let orphaned = |one: &Value| project.as_ref().is_some_and(|project| is_orphan(project, one));
+        let (orphans, own): (Vec<_>, Vec<_>) = there.into_iter().partition(|one| orphaned(one));
+        let own = observe::of_services(own, services);
+        let report = Report::new(call, false)?;
+        remove_in_order(&engine, project.as_ref(), &own, how, report).await?;
+        match (orphans.is_empty(), how.orphans) {
+            (true, _) => {}
+            (false, true) => remove_all(&engine, &orphans, how, report).await?,
+            (false, false) => {
+                let names: Vec<_> = orphans.iter().map(observe::name).collect();
+                ui::err(&format!(
+                    "WARN[0000] Found orphan containers ([{}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
+                    names.join(" ")
+                ));
+            }
+        }
+        if !services.is_empty() {
+            return Ok(0);
+        }
+        let gone = resources(&engine, &name, project.as_ref(), how, report).await?;
+        if nothing && !gone {
+            ui::err(&format!("WARN[0000] Warning: No resource found to remove for project {name:?}."));
+        }
+        Ok(0)
+    })
+}
+
+fn is_orphan(project: &Project, container: &Value) -> bool {
+    let service = observe::label(container, labels::SERVICE);
+    project.service(service).is_none() && project.disabled().all(|(name, _)| name != service)
+}
+
+/// What depends on others goes before them.
+async fn remove_in_order(
+    engine: &Engine,
+    project: Option<&Project>,
+    own: &[Value],
+    how: &Down,
+    report: Report,
+) -> Result<(), Error> {
+    let Some(project) = project else { return remove_all(engine, own, how, report).await };
+    let mut by_service: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+    for one in own {
+        by_service.entry(observe::label(one, labels::SERVICE).to_owned()).or_default().push(one);
+    }
+    let names: Vec<_> = by_service.keys().cloned().collect();
+    let by_service = &by_service;
+    order::backwards(project, &names, |name| async move {
+        let own = by_service.get(&name).into_iter().flatten();
+        try_join_all(own.map(|one| async move {
+            if one["State"] == "running" {
+                super::run::pre_stop(engine, project, observe::label(one, labels::SERVICE), observe::id(one))
+                    .await?;
+            }
+            remove(engine, one, how, report).await
+        }))
+        .await
+        .map(drop)
+    })
+    .await
+}
+
+async fn remove_all(engine: &Engine, own: &[Value], how: &Down, report: Report) -> Result<(), Error> {
+    try_join_all(own.iter().map(|one| remove(engine, one, how, report))).await.map(drop)
+}
+
+async fn remove(engine: &Engine, one: &Value, how: &Down, report: Report) -> Result<(), Error> {
+    let (id, name) = (observe::id(one), observe::name(one));
+    report.begins("Container", &name, "Stopping");
+    if matches!(one["State"].as_str(), Some("running" | "paused" | "restarting")) {
+        let seconds = how.timeout.map(|seconds| format!("?t={seconds}")).unwrap_or_default();
+        let path = format!("/containers/{}/stop{seconds}", encode(id));
+        unless_gone(engine.call(Method::POST, &path, None).await)?;
+    }
+    report.done("Container", &name, "Stopped");
+    report.begins("Container", &name, "Removing");
+    let volumes = if how.volumes { "&v=1" } else { "" };
+    unless_gone(
+        engine.call(Method::DELETE, &format!("/containers/{}?force=1{volumes}", encode(id)), None).await,
+    )?;
+    report.done("Container", &name, "Removed");
+    Ok(())
+}
+
+/// What somebody else took away is away.
+fn unless_gone<T>(result: Result<T, client::Error>) -> Result<(), Error> {
+    match result {
+        Err(error) if !error.is_status(404) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Networks, volumes and images. Whether there were any.
+async fn resources(
+    engine: &Engine,
+    name: &str,
+    project: Option<&Project>,
+    how: &Down,
+    report: Report,
+) -> Result<bool, Error> {
+    let networks = observe::named(engine, "networks", name).await?;
+    let mut gone = !networks.is_empty();
+    let removed = networks.iter().map(|network| async move {
+        let name = network["Name"].as_str().unwrap_or_default();
+        report.begins("Network", name, "Removing");
+        let id = network["Id"].as_str().unwrap_or(name);
+        match engine.call(Method::DELETE, &format!("/networks/{}", encode(id)), None).await {
+            Err(error) if error.is_status(403) || error.is_status(409) => {
+                report.done("Network", name, "Resource is still in use");
+                Ok(())
+            }
+            other => unless_gone(other).map(|()| report.done("Network", name, "Removed")),
+        }
+    });
+    try_join_all(removed).await?;
+    if how.volumes {
+        let volumes = observe::named(engine, "volumes", name).await?;
+        gone |= !volumes.is_empty();
+        try_join_all(volumes.iter().map(|volume| async move {
+            let name = volume["Name"].as_str().unwrap_or_default();
+            report.begins("Volume", name, "Removing");
+            match engine.call(Method::DELETE, &format!("/volumes/{}", encode(name)), None).await {
+                Err(error) if error.is_status(409) => {
+                    report.done("Volume", name, "Resource is still in use");
+                    Ok(())
+                }
+                other => unless_gone(other).map(|()| report.done("Volume", name, "Removed")),
+            }
+        }))
+        .await?;
+    }
+    if let (Some(which), Some(project)) = (how.images, project) {
+        for service in project.names("services") {
+            let named = project.service(service).is_some_and(|spec| spec["image"].is_string());
+            if which == Images::All || !named {
+                let image = project.image(service);
+                report.begins("Image", &image, "Removing");
+                unless_gone(engine.call(Method::DELETE, &format!("/images/{}", encode(&image)), None).await)?;
+                report.done("Image", &image, "Removed");
+            }
+        }
+    }
+    Ok(gone)
+}

@@ -1,0 +1,214 @@
+//! The simple verbs: the same request for each container of the services that are meant.
+
+use client::{Engine, encode};
+use compose::{Project, labels};
+use futures_util::future::try_join_all;
+use http::Method;
+use serde_json::Value;
+
+use super::create::Wish;
+use super::observe::{self, OneOff};
+use super::report::Report;
+use super::{build, order, project, pull, up};
+use crate::call::Call;
+use crate::commands::filters;
+use crate::error::{Error, Outcome};
+use crate::{prompt, ui};
+
+/// What is asked of each container, and how it is told.
+struct Verb {
+    path: String,
+    begins: &'static str,
+    done: &'static str,
+    /// Only containers in these states; none is all.
+    states: &'static [&'static str],
+}
+
+const ALIVE: &[&str] = &["running", "paused", "restarting"];
+
+fn timeout(call: &Call) -> String {
+    let seconds = call.flags().changed("timeout").then(|| format!("t={}", call.flags().int("timeout")));
+    filters::with_query("", &[seconds])
+}
+
+/// `compose stop`.
+pub(crate) fn stop(call: &Call) -> Outcome {
+    let path = format!("stop{}", timeout(call));
+    backwards(call, Verb { path, begins: "Stopping", done: "Stopped", states: ALIVE })
+}
+
+/// `compose kill`.
+pub(crate) fn kill(call: &Call) -> Outcome {
+    let path = format!("kill?signal={}", encode(call.flags().text("signal")));
+    backwards(call, Verb { path, begins: "Killing", done: "Killed", states: ALIVE })
+}
+
+/// `compose pause`.
+pub(crate) fn pause(call: &Call) -> Outcome {
+    backwards(call, Verb { path: "pause".into(), begins: "Pausing", done: "Paused", states: &["running"] })
+}
+
+/// `compose unpause`.
+pub(crate) fn unpause(call: &Call) -> Outcome {
+    backwards(
+        call,
+        Verb { path: "unpause".into(), begins: "Unpausing", done: "Unpaused", states: &["paused"] },
+    )
+}
+
+/// `compose restart`. What restarts with a service is restarted too.
+pub(crate) fn restart(call: &Call) -> Outcome {
+    let path = format!("restart{}", timeout(call));
+    let verb = Verb { path, begins: "Restarting", done: "Started", states: &[] };
+    let mut services = call.args().to_vec();
+    if !services.is_empty() && !call.flags().bool("no-deps") {
+        let project = project::load(call, call.args())?;
+        services = project.known(call.args())?;
+        for name in project.names("services") {
+            let with = project
+                .dependencies(name)
+                .into_iter()
+                .any(|one| one.restart && services.contains(&one.service));
+            if with && !services.iter().any(|one| one == name) {
+                services.push(name.to_owned());
+            }
+        }
+    }
+    to_each(call, &services, verb)
+}
+
+fn backwards(call: &Call, verb: Verb) -> Outcome {
+    to_each(call, call.args(), verb)
+}
+
+fn to_each(call: &Call, services: &[String], verb: Verb) -> Outcome {
+    let (name, project) = project::name(call)?;
+    if let Some(project) = &project {
+        project.known(services)?;
+    }
+    call.with_engine(|engine| async move {
+        let there = observe::containers(&engine, &name, OneOff::Without).await?;
+        let own = observe::of_services(there, services);
+        if own.is_empty() && verb.begins == "Killing" {
+            return Err(Error::Usage("no container to kill".into()));
+        }
+        let report = Report::new(call, false)?;
+        match &project {
+            None => try_join_all(own.iter().map(|one| ask(&engine, one, &verb, report))).await.map(drop)?,
+            Some(project) => in_order(&engine, project, &own, &verb, report).await?,
+        }
+        Ok(0)
+    })
+}
+
+async fn in_order(
+    engine: &Engine,
+    project: &Project,
+    own: &[Value],
+    verb: &Verb,
+    report: Report,
+) -> Result<(), Error> {
+    let mut names: Vec<String> =
+        own.iter().map(|one| observe::label(one, labels::SERVICE).to_owned()).collect();
+    names.sort();
+    names.dedup();
+    order::backwards(project, &names, |name| async move {
+        let own = own.iter().filter(|one| observe::label(one, labels::SERVICE) == name);
+        try_join_all(own.map(|one| async move {
+            // Whoever is stopped may say goodbye; whoever is killed may not.
+            if verb.begins == "Stopping" && one["State"] == "running" {
+                super::run::pre_stop(engine, project, observe::label(one, labels::SERVICE), observe::id(one))
+                    .await?;
+            }
+            ask(engine, one, verb, report).await
+        }))
+        .await
+        .map(drop)
+    })
+    .await
+}
+
+async fn ask(engine: &Engine, one: &Value, verb: &Verb, report: Report) -> Result<(), Error> {
+    let state = one["State"].as_str().unwrap_or_default();
+    if !verb.states.is_empty() && !verb.states.contains(&state) {
+        return Ok(());
+    }
+    let name = observe::name(one);
+    report.begins("Container", &name, verb.begins);
+    let path = format!("/containers/{}/{}", encode(observe::id(one)), verb.path);
+    engine.call(Method::POST, &path, None).await?;
+    report.done("Container", &name, verb.done);
+    Ok(())
+}
+
+/// `compose start`.
+pub(crate) fn start(call: &Call) -> Outcome {
+    let project = project::load(call, call.args())?;
+    let services = project.with_dependencies(call.args())?;
+    let wish = Wish {
+        named: services.clone(),
+        services,
+        recreate: compose::plan::Recreate::Never,
+        recreate_dependencies: compose::plan::Recreate::Never,
+        scale: Default::default(),
+        pull: pull::Policy::File,
+        quiet_pull: false,
+        build: build::When::Never,
+        quiet_build: false,
+        renew_volumes: false,
+        remove_orphans: false,
+        timeout: None,
+        report: Report::new(call, false)?,
+    };
+    call.with_engine(|engine| async move {
+        let there = observe::containers(&engine, &project.name, OneOff::Without).await?;
+        let names: Vec<_> = wish.services.iter().cloned().collect();
+        let own = observe::of_services(there, &names);
+        let missing = |name: &&String| own.iter().all(|one| observe::label(one, labels::SERVICE) != **name);
+        if let Some(name) = names.iter().find(|name| missing(name) && project.scale(name) > 0) {
+            return Err(Error::Usage(format!("service {name:?} has no container to start")));
+        }
+        up::start_all(&engine, &project, &wish, None).await?;
+        Ok(0)
+    })
+}
+
+/// `compose rm`.
+pub(crate) fn rm(call: &Call) -> Outcome {
+    let flags = call.flags();
+    if flags.bool("stop") {
+        stop(call)?;
+    }
+    let (name, project) = project::name(call)?;
+    if let Some(project) = &project {
+        project.known(call.args())?;
+    }
+    let volumes = flags.bool("volumes");
+    call.with_engine(|engine| async move {
+        let there = observe::containers(&engine, &name, OneOff::With).await?;
+        let mut own = observe::of_services(there, call.args());
+        own.retain(|one| !ALIVE.contains(&one["State"].as_str().unwrap_or_default()));
+        if own.is_empty() {
+            ui::err("No stopped containers");
+            return Ok(0);
+        }
+        let names: Vec<_> = own.iter().map(observe::name).collect();
+        if !flags.bool("force") {
+            ui::out(&format!("Going to remove {}\n", names.join(", ")))?;
+            if !prompt::confirm("Are you sure?").await? {
+                return Ok(0);
+            }
+        }
+        let report = Report::new(call, false)?;
+        let (engine, volumes) = (&engine, if volumes { "?v=1" } else { "" });
+        try_join_all(own.iter().map(|one| async move {
+            let name = observe::name(one);
+            report.begins("Container", &name, "Removing");
+            engine.call(Method::DELETE, &format!("/containers/{}{volumes}", observe::id(one)), None).await?;
+            report.done("Container", &name, "Removed");
+            Ok::<_, Error>(())
+        }))
+        .await?;
+        Ok(0)
+    })
+}

@@ -1,0 +1,82 @@
+//! Services side by side, each when those that it depends on are ready.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use compose::{Dependency, Project};
+use futures_util::future::try_join_all;
+use tokio::sync::watch;
+
+use crate::error::Error;
+
+/// Runs `work` for each of these services, in parallel as far as their dependencies allow. `ready` waits until what one
+/// depends on is as it must be.
+pub(super) async fn forwards<W, R>(
+    project: &Project,
+    services: &[String],
+    ready: impl Fn(String, Dependency) -> R,
+    work: impl Fn(String) -> W,
+) -> Result<(), Error>
+where
+    W: Future<Output = Result<(), Error>>,
+    R: Future<Output = Result<(), Error>>,
+{
+    let gates: BTreeMap<&str, watch::Sender<bool>> =
+        services.iter().map(|name| (name.as_str(), watch::channel(false).0)).collect();
+    let (ready, work, gates) = (&ready, &work, &gates);
+    let one = |name: &String| {
+        let name = name.clone();
+        async move {
+            for dependency in project.dependencies(&name) {
+                if let Some(gate) = gates.get(dependency.service.as_str()) {
+                    pass(gate).await;
+                }
+                ready(name.clone(), dependency).await?;
+            }
+            work(name.clone()).await?;
+            if let Some(gate) = gates.get(name.as_str()) {
+                gate.send_replace(true);
+            }
+            Ok::<_, Error>(())
+        }
+    };
+    try_join_all(services.iter().map(one)).await.map(drop)
+}
+
+/// The other way: a service after those that depend on it.
+pub(super) async fn backwards<W>(
+    project: &Project,
+    services: &[String],
+    work: impl Fn(String) -> W,
+) -> Result<(), Error>
+where
+    W: Future<Output = Result<(), Error>>,
+{
+    let gates: BTreeMap<&str, watch::Sender<bool>> =
+        services.iter().map(|name| (name.as_str(), watch::channel(false).0)).collect();
+    let (work, gates) = (&work, &gates);
+    let one = |name: &String| {
+        let name = name.clone();
+        async move {
+            let dependents = services.iter().filter(|other| {
+                project.dependencies(other).iter().any(|dependency| dependency.service == name)
+            });
+            for other in dependents {
+                if let Some(gate) = gates.get(other.as_str()) {
+                    pass(gate).await;
+                }
+            }
+            work(name.clone()).await?;
+            if let Some(gate) = gates.get(name.as_str()) {
+                gate.send_replace(true);
+            }
+            Ok::<_, Error>(())
+        }
+    };
+    try_join_all(services.iter().map(one)).await.map(drop)
+}
+
+async fn pass(gate: &watch::Sender<bool>) {
+    // Its sender lives as long as we do.
+    let _ = gate.subscribe().wait_for(|open| *open).await;
+}

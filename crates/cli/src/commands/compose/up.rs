@@ -1,0 +1,253 @@
+//! `up`: everything made as it is wanted, started in order, and followed unless it is to run by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use client::Engine;
+use compose::plan::plan;
+use compose::{Dependency, Project, labels};
+use futures_util::future::try_join_all;
+
+use super::act::Act;
+use super::create::{self, Wish, converge};
+use super::observe::{self, OneOff};
+use super::report::Report;
+use super::{logs, order, project, wait};
+use crate::call::Call;
+use crate::error::{Error, Outcome};
+use crate::ui;
+
+/// `compose up`.
+pub(crate) fn up(call: &Call) -> Outcome {
+    let flags = call.flags();
+    let ends =
+        ["abort-on-container-exit", "abort-on-container-failure"].into_iter().find(|name| flags.bool(name));
+    let exit_code_from = flags.find("exit-code-from").filter(|name| !name.is_empty());
+    let detached = flags.bool("detach") || flags.bool("wait") || flags.bool("no-start");
+    if let Some(name) = ends.or(exit_code_from.map(|_| "exit-code-from"))
+        && detached
+    {
+        return Err(Error::Usage(format!("--detach and --{name} are incompatible")));
+    }
+    let project = project::load(call, call.args())?;
+    let wish = Wish::read(call, &project)?;
+    call.with_engine(|engine| async move {
+        if flags.bool("dry-run") {
+            return dry_run(&engine, &project, &wish).await;
+        }
+        converge(call, &engine, &project, &wish).await?;
+        if flags.bool("no-start") {
+            return Ok(0);
+        }
+        if detached {
+            start_all(&engine, &project, &wish, None).await?;
+            if flags.bool("wait") {
+                let limit = flags.changed("wait-timeout").then(|| flags.int("wait-timeout"));
+                wait_until_well(&engine, &project, &wish, limit).await?;
+            }
+            return Ok(0);
+        }
+        let end = logs::End {
+            abort_on_exit: ends.is_some() || exit_code_from.is_some(),
+            failures_only: ends == Some("abort-on-container-failure"),
+            code_from: exit_code_from,
+        };
+        logs::follow_up(call, &engine, &project, &wish, end).await
+    })
+}
+
+/// What would be done.
+async fn dry_run(engine: &Engine, project: &Project, wish: &Wish) -> Outcome {
+    let there = observe::containers(engine, &project.name, OneOff::Without).await?;
+    let mut images = BTreeMap::new();
+    for name in &wish.services {
+        images.extend(create::image_id(engine, &project.image(name)).await?.map(|id| (name.clone(), id)));
+    }
+    let seen: Vec<_> = there.iter().map(observe::seen).collect();
+    ui::out(&create::describe(&plan(project, &create::targets(project, wish, &images)?, &seen)))?;
+    Ok(0)
+}
+
+/// Starts all containers of these services that don't run, each when what it depends on is ready.
+pub(super) async fn start_all(
+    engine: &Engine,
+    project: &Project,
+    wish: &Wish,
+    started: Option<&dyn Fn(&str)>,
+) -> Result<(), Error> {
+    let names: Vec<String> = project
+        .in_order()
+        .into_iter()
+        .filter(|name| wish.services.contains(*name))
+        .map(str::to_owned)
+        .collect();
+    let report = wish.report;
+    let act =
+        Act { engine, project, report, images: BTreeMap::new(), renew_volumes: false, timeout: wish.timeout };
+    let act = &act;
+    let wanted: &BTreeSet<String> = &wish.services;
+    order::forwards(
+        project,
+        &names,
+        |name, dependency| async move {
+            if !wanted.contains(&dependency.service) {
+                return Ok(());
+            }
+            ready(engine, project, &name, &dependency, report).await
+        },
+        |name| async move { start_service(act, &name, started).await },
+    )
+    .await
+}
+
+async fn start_service(act: &Act<'_>, service: &str, started: Option<&dyn Fn(&str)>) -> Result<(), Error> {
+    let there = observe::containers(act.engine, &act.project.name, OneOff::Without).await?;
+    let own = observe::of_services(there, &[service.to_owned()]);
+    try_join_all(own.iter().map(|one| async move {
+        let (id, name) = (observe::id(one), observe::name(one));
+        if let Some(started) = started {
+            started(id);
+        }
+        match one["State"].as_str() {
+            Some("running" | "paused" | "restarting") => {
+                act.report.done("Container", &name, "Running");
+                Ok(())
+            }
+            _ => {
+                act.start(id, &name).await?;
+                hooks(act, service, id).await
+            }
+        }
+    }))
+    .await
+    .map(drop)
+}
+
+/// `post_start`: commands in a container that has just been started.
+async fn hooks(act: &Act<'_>, service: &str, id: &str) -> Result<(), Error> {
+    let hooks = act.project.service(service).map(|spec| spec["post_start"].clone()).unwrap_or_default();
+    for hook in hooks.as_array().into_iter().flatten() {
+        super::run::hook(act.engine, service, id, hook).await?;
+    }
+    Ok(())
+}
+
+/// How often what a service waits for is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Waits until what a service depends on is as its condition says.
+async fn ready(
+    engine: &Engine,
+    project: &Project,
+    service: &str,
+    dependency: &Dependency,
+    report: Report,
+) -> Result<(), Error> {
+    let outcome = match dependency.condition.as_str() {
+        "service_healthy" => healthy(engine, project, &dependency.service, report).await,
+        "service_completed_successfully" => completed(engine, project, &dependency.service).await,
+        _ => return Ok(()),
+    };
+    match outcome {
+        Err(Error::Usage(why)) if !dependency.required => {
+            ui::err(&format!(
+                "WARN[0000] optional dependency {:?} of {service:?} failed: {why}",
+                dependency.service
+            ));
+            Ok(())
+        }
+        Err(Error::Usage(why)) => Err(Error::Usage(format!("dependency failed to start: {why}"))),
+        other => other,
+    }
+}
+
+async fn of(engine: &Engine, project: &Project, service: &str) -> Result<Vec<serde_json::Value>, Error> {
+    let there = observe::containers(engine, &project.name, OneOff::Without).await?;
+    Ok(observe::of_services(there, &[service.to_owned()]))
+}
+
+async fn healthy(engine: &Engine, project: &Project, service: &str, report: Report) -> Result<(), Error> {
+    for one in of(engine, project, service).await? {
+        let (id, name) = (observe::id(&one).to_owned(), observe::name(&one));
+        report.begins("Container", &name, "Waiting");
+        loop {
+            let found = engine.get(&format!("/containers/{id}/json")).await?;
+            let state = &found["State"];
+            match state["Health"]["Status"].as_str() {
+                Some("healthy") => break,
+                Some("unhealthy") => {
+                    let said = state["Health"]["Log"]
+                        .as_array()
+                        .and_then(|log| log.last())
+                        .map(|last| &last["Output"]);
+                    let said = said.and_then(|said| said.as_str()).unwrap_or_default().trim();
+                    return Err(Error::Usage(format!(
+                        "container {name} is unhealthy; the last check said: {said:?}"
+                    )));
+                }
+                None if state["Running"] == true => {
+                    return Err(Error::Usage(format!("container {name} has no healthcheck configured")));
+                }
+                _ if state["Running"] != true && state["Status"] == "exited" => {
+                    return Err(Error::Usage(format!("container {name} exited ({})", state["ExitCode"])));
+                }
+                _ => tokio::time::sleep(LOOK).await,
+            }
+        }
+        report.done("Container", &name, "Healthy");
+    }
+    Ok(())
+}
+
+async fn completed(engine: &Engine, project: &Project, service: &str) -> Result<(), Error> {
+    for one in of(engine, project, service).await? {
+        let code = wait::code(engine, observe::id(&one)).await?;
+        if code != 0 {
+            let name = observe::name(&one);
+            return Err(Error::Usage(format!(
+                "service {service:?} didn't complete successfully: {name} exited ({code})"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// `--wait`: everything runs or is healthy; a job that ended well is well.
+async fn wait_until_well(
+    engine: &Engine,
+    project: &Project,
+    wish: &Wish,
+    limit: Option<i64>,
+) -> Result<(), Error> {
+    let begun = Instant::now();
+    let report = wish.report;
+    let there = observe::containers(engine, &project.name, OneOff::Without).await?;
+    let services: Vec<_> = wish.services.iter().cloned().collect();
+    for one in observe::of_services(there, &services) {
+        let (id, name) = (observe::id(&one).to_owned(), observe::name(&one));
+        report.begins("Container", &name, "Waiting");
+        loop {
+            let state = engine.get(&format!("/containers/{id}/json")).await?["State"].take();
+            let service = observe::label(&one, labels::SERVICE);
+            match (state["Health"]["Status"].as_str(), state["Status"].as_str()) {
+                (Some("healthy"), _) | (None, Some("running")) => break,
+                (_, Some("exited")) if state["ExitCode"] == 0 => break,
+                (Some("unhealthy"), _) => return Err(Error::Usage(format!("container {name} is unhealthy"))),
+                (_, Some("exited" | "dead")) => {
+                    return Err(Error::Usage(format!(
+                        "container {name} of service {service:?} exited ({})",
+                        state["ExitCode"]
+                    )));
+                }
+                _ => {}
+            }
+            let over = limit.is_some_and(|limit| begun.elapsed() > Duration::from_secs(limit.unsigned_abs()));
+            if over {
+                return Err(Error::Usage(format!("timeout waiting for {name}: it is {}", state["Status"])));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        report.done("Container", &name, "Healthy");
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! A Compose project: from files to what is wanted.
+//!
+//! [`load`] reads files into one tree whose values know where they were written, [`Project`] is that tree in its typed
+//! form: as a document, as hashes, as services. Nothing here knows an engine.
+
+mod config;
+pub mod container;
+mod env;
+mod error;
+pub mod labels;
+mod load;
+pub mod plan;
+mod project;
+mod schema;
+mod select;
+mod shape;
+mod source;
+mod yaml;
+
+pub use env::{Environment, Origin, Variable, Warnings};
+pub use error::{Error, Mistake};
+pub use load::{Loaded, Options, Switches, load, ports};
+pub use project::{Dependency, Project};
+pub use shape::{bytes, duration};
+pub use source::{Place, Sources};
+pub use yaml::{At, FileId, Map, Node, Tag, Value};

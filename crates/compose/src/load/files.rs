@@ -1,0 +1,149 @@
+//! Which files a project consists of, and what the caller said of it.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::env::{Environment, Warnings};
+
+const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// What the caller says of a project.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `--file`; none is what is found.
+    pub files: Vec<PathBuf>,
+    /// `--project-directory`.
+    pub directory: Option<PathBuf>,
+    /// `--project-name`.
+    pub name: Option<String>,
+    /// `--env-file`.
+    pub env_files: Vec<PathBuf>,
+    /// The process' environment.
+    pub environment: Environment,
+    /// Where the process stands.
+    pub current: PathBuf,
+    /// What is done with the files.
+    pub switches: Switches,
+}
+
+/// What is done with the files.
+#[derive(Debug, Clone, Copy)]
+pub struct Switches {
+    /// Variables are filled in.
+    pub interpolate: bool,
+    /// Defaults are filled in.
+    pub normalize: bool,
+    /// Paths are made absolute.
+    pub resolve_paths: bool,
+    /// `env_file` and variables without a value are looked up.
+    pub resolve_environment: bool,
+    /// What refers to something is checked.
+    pub consistency: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            interpolate: true,
+            normalize: true,
+            resolve_paths: true,
+            resolve_environment: true,
+            consistency: true,
+        }
+    }
+}
+
+/// What was found.
+pub(super) struct Found {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) directory: PathBuf,
+    pub(super) name: Option<String>,
+    pub(super) environment: Environment,
+}
+
+pub(super) fn find(options: &Options, warnings: &mut Warnings) -> Result<Found, Error> {
+    let mut environment = options.environment.clone();
+    let given_directory = options.directory.as_ref().map(|path| absolute(path, &options.current));
+    // A file of variables may say which files the project consists of.
+    let early = given_directory.clone().unwrap_or_else(|| options.current.clone());
+    add_env_files(options, &early, &mut environment, warnings)?;
+    let mut files: Vec<_> = options.files.clone();
+    if files.is_empty() {
+        let separator =
+            environment.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or(":");
+        let listed = environment.get("COMPOSE_FILE").unwrap_or_default();
+        files = listed.split(separator).filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+    }
+    let files: Vec<_> = match files.is_empty() {
+        true => discover(given_directory.as_deref().unwrap_or(&options.current))?,
+        false => files.iter().map(|path| absolute(path, &options.current)).collect(),
+    };
+    let beside = files.iter().find(|path| *path != Path::new("-")).and_then(|path| path.parent());
+    let directory = given_directory.unwrap_or_else(|| beside.unwrap_or(&options.current).to_owned());
+    if directory != early {
+        environment = options.environment.clone();
+        add_env_files(options, &directory, &mut environment, warnings)?;
+    }
+    let variable =
+        || environment.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()).map(str::to_owned);
+    let name = options.name.clone().or_else(variable);
+    Ok(Found { files, directory, name, environment })
+}
+
+/// `--env-file`, or `COMPOSE_ENV_FILES`, or the `.env` beside the project.
+fn add_env_files(
+    options: &Options,
+    directory: &Path,
+    environment: &mut Environment,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    if environment.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|text| matches!(text, "1" | "true")) {
+        return Ok(());
+    }
+    let mut files: Vec<_> = options.env_files.iter().map(|path| absolute(path, &options.current)).collect();
+    if files.is_empty() {
+        let listed = environment.get("COMPOSE_ENV_FILES").unwrap_or_default();
+        let listed = listed.split(',').map(str::trim).filter(|path| !path.is_empty());
+        files = listed.map(|path| absolute(Path::new(path), &options.current)).collect();
+    }
+    if files.is_empty() {
+        files.extend(Some(directory.join(".env")).filter(|path| path.is_file()));
+    }
+    environment.add_files(&files, warnings)
+}
+
+/// The files of the nearest folder, upwards, that has some.
+fn discover(from: &Path) -> Result<Vec<PathBuf>, Error> {
+    for folder in from.ancestors() {
+        let first = |names: &[&str]| names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+        if let Some(file) = first(&NAMES) {
+            return Ok([Some(file), first(&OVERRIDES)].into_iter().flatten().collect());
+        }
+    }
+    Err(Error::NoFile { below: from.to_owned() })
+}
+
+/// An absolute path without `.` and `..`, as text goes: links aren't followed.
+pub(super) fn absolute(path: &Path, from: &Path) -> PathBuf {
+    use std::path::Component;
+    if path == Path::new("-") {
+        return path.to_owned();
+    }
+    let mut clean = PathBuf::new();
+    for part in from.join(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean
+}

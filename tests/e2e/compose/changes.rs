@@ -1,0 +1,123 @@
+//! What `up` changes: what changed, and nothing else; data stays.
+
+use testkit::Engine;
+
+use super::Project;
+
+const APPLICATION: &str = "
+services:
+  web:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    environment: {GREETING: \"${GREETING:-hello}\"}
+    depends_on: [db]
+    volumes: [\"data:/data\", \"/scratch\"]
+  db:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+volumes:
+  data: {}
+";
+
+#[test]
+fn only_what_changed_is_made_anew_and_data_is_kept() {
+    let engine = Engine::isolated();
+    let project = Project::new(&engine, "changes", APPLICATION);
+    project.compose(["up", "--detach"]).ok();
+    let (web, db) = (project.id("web"), project.id("db"));
+    project.sh("web", "echo kept > /data/file; echo kept > /scratch/file");
+
+    let again = project.compose(["up", "--detach"]).assert_code(0);
+    assert!(!again.stderr.contains("Recreate"), "{}", again.stderr);
+    assert_eq!((project.id("web"), project.id("db")), (web.clone(), db.clone()), "nothing changed");
+
+    project.write(".env", "GREETING=goodbye\n");
+    let plan = project.compose(["up", "--dry-run"]).ok();
+    assert!(plan.contains("recreate: its configuration changed") && plan.contains("nothing to do"), "{plan}");
+    assert_eq!(project.id("web"), web, "a dry run does nothing");
+    project.compose(["up", "--detach"]).ok();
+    assert_ne!(project.id("web"), web, "a variable changed");
+    assert_eq!(project.id("db"), db, "the other service is as it was");
+    assert_eq!(project.sh("web", "echo $GREETING; cat /data/file /scratch/file"), "goodbye\nkept\nkept");
+
+    project.compose(["up", "--detach", "--force-recreate", "--renew-anon-volumes", "web"]).ok();
+    assert_eq!(project.sh("web", "cat /data/file; ls /scratch"), "kept", "-V renews what has no name");
+    assert_eq!(project.id("db"), db, "only the service that was named");
+
+    project.compose(["down", "--timeout", "0"]).ok();
+    project.compose(["up", "--detach"]).ok();
+    assert_eq!(project.sh("web", "cat /data/file"), "kept", "a volume outlives its containers");
+    project.compose(["down", "--timeout", "0", "--volumes"]).ok();
+    project.compose(["up", "--detach"]).ok();
+    assert_eq!(project.sh("web", "ls /data"), "", "unless it is to go");
+}
+
+#[test]
+fn contents_of_configs_and_secrets_count_as_changes_and_have_their_owners() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    configs: [plain, {source: said, target: /etc/said, uid: \"7\", gid: \"8\", mode: 0440}]
+    secrets: [token]
+configs:
+  plain: {file: ./plain.txt}
+  said: {content: \"value ${NUMBER:-1}\"}
+secrets:
+  token: {environment: TOKEN}
+";
+    let project = Project::new(&engine, "contents", file);
+    project.write("plain.txt", "first\n");
+    project.write(".env", "TOKEN=geheim\n");
+    project.compose(["up", "-d"]).ok();
+    let script = "cat /plain /etc/said; echo; cat /run/secrets/token; echo; stat -c '%u:%g %a' /etc/said";
+    assert_eq!(project.sh("a", script), "first\nvalue 1\ngeheim\n7:8 440");
+    let before = project.id("a");
+    project.compose(["up", "-d"]).ok();
+    assert_eq!(project.id("a"), before);
+    project.write("plain.txt", "second\n");
+    project.compose(["up", "-d"]).ok();
+    assert_ne!(project.id("a"), before, "a file changed");
+    assert_eq!(project.sh("a", "cat /plain"), "second");
+}
+
+#[test]
+fn services_are_scaled_and_orphans_are_told_and_removed() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: IMAGE, command: sleep 1000, init: true}, b: {image: IMAGE, command: sleep 1000, init: true}}\n";
+    let project = Project::new(&engine, "scaled", file);
+    project.compose(["up", "-d", "--scale", "a=3"]).ok();
+    let names = |project: &Project| project.compose(["ps", "--format", "{{.Name}}"]).ok();
+    let full = |suffix: &str| format!("{}-{suffix}", project.name);
+    assert_eq!(names(&project), [full("a-1"), full("a-2"), full("a-3"), full("b-1")].join("\n"));
+    let first = project.id("a");
+    project.compose(["scale", "a=1"]).ok();
+    assert_eq!(names(&project), [full("a-1"), full("b-1")].join("\n"));
+    assert_eq!(project.id("a"), first);
+    project.write("compose.yaml", "services: {a: {image: IMAGE, command: sleep 1000, init: true}}\n");
+    let told = project.compose(["up", "-d"]).assert_code(0).stderr;
+    assert!(told.contains("Found orphan containers") && told.contains(&full("b-1")), "{told}");
+    project.compose(["up", "-d", "--remove-orphans"]).ok();
+    assert_eq!(names(&project), full("a-1"));
+}
+
+#[test]
+fn a_failing_change_leaves_what_was_there() {
+    let engine = Engine::isolated();
+    let file =
+        "services: {a: {image: IMAGE, command: sleep 1000, init: true, volumes: [\"./data:/data\"]}}\n";
+    let project = Project::new(&engine, "failing", file);
+    project.compose(["up", "-d"]).ok();
+    let before = project.id("a");
+    let broken = "services: {a: {image: IMAGE, command: sleep 1000, init: true, volumes: [{type: bind, source: /not/there, target: /data, bind: {create_host_path: false}}]}}\n";
+    project.write("compose.yaml", broken);
+    let failed = project.compose(["up", "-d"]).assert_code(1);
+    assert!(failed.stderr.contains("/not/there"), "{}", failed.stderr);
+    assert_eq!(project.id("a"), before, "the container has its name back");
+    assert_eq!(project.inspect("a")["State"]["Running"], true);
+}

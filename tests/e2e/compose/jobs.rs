@@ -1,0 +1,213 @@
+//! Order, conditions, single commands, output.
+
+use testkit::Engine;
+
+use super::Project;
+
+#[test]
+fn services_wait_for_what_they_depend_on() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  job:
+    image: IMAGE
+    command: sh -c 'echo done > /data/job'
+    volumes: [\"data:/data\"]
+  db:
+    image: IMAGE
+    command: sh -c 'cat /data/job > /data/db; sleep 1000'
+    init: true
+    volumes: [\"data:/data\"]
+    depends_on: {job: {condition: service_completed_successfully}}
+    healthcheck: {test: \"test -e /data/db\", interval: 100ms, retries: 50}
+  web:
+    image: IMAGE
+    command: sh -c 'cat /data/db > /data/web; sleep 1000'
+    init: true
+    volumes: [\"data:/data\"]
+    depends_on: {db: {condition: service_healthy}}
+volumes: {data: {}}
+";
+    let project = Project::new(&engine, "order", file);
+    project.compose(["up", "--detach", "--wait"]).ok();
+    assert_eq!(project.sh("web", "cat /data/web"), "done");
+}
+
+#[test]
+fn a_dependency_that_fails_is_told_with_what_it_said() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  db:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    healthcheck: {test: \"echo no such table; false\", interval: 100ms, retries: 1}
+  job: {image: IMAGE, command: sh -c 'exit 3'}
+  web:
+    image: IMAGE
+    command: sleep 1000
+    depends_on: {db: {condition: service_healthy}}
+  late:
+    image: IMAGE
+    command: sleep 1000
+    depends_on: {job: {condition: service_completed_successfully}}
+  lucky:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    depends_on: {job: {condition: service_completed_successfully, required: false}}
+";
+    let project = Project::new(&engine, "unready", file);
+    let failed = project.compose(["up", "-d", "web"]).assert_code(1).stderr;
+    assert!(failed.contains("is unhealthy") && failed.contains("no such table"), "{failed}");
+    let failed = project.compose(["up", "-d", "late"]).assert_code(1).stderr;
+    assert!(failed.contains("didn't complete successfully") && failed.contains("exited (3)"), "{failed}");
+    project.compose(["up", "-d", "lucky"]).ok();
+    assert_eq!(project.inspect("lucky")["State"]["Running"], true, "it doesn't need the job");
+}
+
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.slug
+#[test]
+fn single_commands_run_in_a_container_of_their_own() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  web:
+    image: IMAGE
+    command: sleep 1000
+    environment: {A: file}
+    ports: [\"80\"]
+    depends_on: [db]
+  db: {image: IMAGE, command: sleep 1000, init: true}
+";
+    let project = Project::new(&engine, "single", file);
+    let arguments = [
+        "run",
+        "--rm",
+        "-T",
+        "-e",
+        "B=flag",
+        "--workdir",
+        "/tmp",
+        "web",
+        "sh",
+        "-c",
+        "echo $A $B; pwd; exit 7",
+    ];
+    let ran = project.compose(arguments).assert_code(7);
+    assert_eq!(ran.stdout, "file flag\n/tmp\n");
+    assert_eq!(
+        project.compose(["ps", "--services"]).ok(),
+        "db",
+        "what it depends on runs, it itself is gone"
+    );
+    assert_eq!(project.compose(["ps", "--all", "--format", "{{.Service}}"]).ok(), "db");
+    let name = project.compose(["run", "-d", "-T", "--name", &engine.name("own"), "web", "sleep", "1000"]);
+    name.assert_code(0);
+    let own = engine.name("own");
+    let container = super::inspect(&engine, &own);
+    assert_eq!(container["Config"]["Labels"]["com.docker.compose.oneoff"], "True");
+    assert_eq!(container["Config"]["Labels"]["com.docker.compose.slug"].as_str().map(str::len), Some(64));
+    assert_eq!(container["HostConfig"]["PortBindings"], serde_json::json!({}), "ports are the service's own");
+    engine.docker(["rm", "--force", &own]).ok();
+}
+
+#[test]
+fn output_has_names_and_the_exit_code_is_the_chosen_services() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  one: {image: IMAGE, command: sh -c 'echo from one; sleep 1000', init: true}
+  tests: {image: IMAGE, command: sh -c 'echo from tests; exit 5', depends_on: [one]}
+";
+    let project = Project::new(&engine, "output", file);
+    let up = project.compose(["up", "--exit-code-from", "tests"]).assert_code(5);
+    assert!(up.stdout.contains("tests-1  | from tests\n"), "{}", up.stdout);
+    assert!(up.stdout.contains("tests-1 exited with code 5"), "{}", up.stdout);
+    assert_eq!(project.inspect("one")["State"]["Running"], false, "the others were stopped");
+    let logs = project.compose(["logs", "one"]).ok();
+    assert_eq!(logs, "one-1  | from one");
+    assert_eq!(project.compose(["logs", "--no-log-prefix", "tests"]).ok(), "from tests");
+}
+
+#[test]
+fn the_simple_verbs_reach_every_container() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: IMAGE, command: sleep 1000, init: true, ports: [\"127.0.0.1::80\"]}}\n";
+    let project = Project::new(&engine, "verbs", file);
+    project.compose(["create"]).ok();
+    assert_eq!(project.inspect("a")["State"]["Status"], "created");
+    project.compose(["start"]).ok();
+    let state = |wanted: &str| assert_eq!(project.inspect("a")["State"]["Status"], wanted);
+    state("running");
+    project.compose(["pause"]).ok();
+    state("paused");
+    project.compose(["unpause"]).ok();
+    state("running");
+    project.compose(["restart", "--timeout", "0"]).ok();
+    state("running");
+    assert!(project.compose(["port", "a", "80"]).ok().starts_with("127.0.0.1:"));
+    assert!(project.compose(["top", "a"]).ok().contains("sleep 1000"));
+    let file = engine.scratch().join("copied");
+    std::fs::write(&file, "copied").unwrap();
+    project.compose(["cp", file.to_str().unwrap(), "a:/there"]).ok();
+    assert_eq!(project.sh("a", "cat /there"), "copied");
+    project.compose(["kill"]).ok();
+    state("exited");
+    project.compose(["rm", "--force"]).ok();
+    assert_eq!(project.compose(["ps", "--all", "--quiet"]).ok(), "");
+}
+
+// covers: compose key services.*.post_start
+// covers: compose key services.*.post_start[]
+// covers: compose key services.*.post_start[].command
+// covers: compose key services.*.post_start[].command[]
+// covers: compose key services.*.post_start[].environment
+// covers: compose key services.*.post_start[].environment.*
+// covers: compose key services.*.post_start[].user
+// covers: compose key services.*.post_start[].working_dir
+// covers: compose key services.*.pre_stop
+// covers: compose key services.*.pre_stop[]
+// covers: compose key services.*.pre_stop[].command
+// covers: compose key services.*.pre_stop[].command[]
+#[test]
+fn hooks_run_after_the_start_and_before_the_end() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    volumes: [\"./out:/out\"]
+    post_start:
+      - {command: [sh, -c, \"echo $$GREETING $$PWD $$(id -u) > /out/started; chmod 777 /out\"], environment: {GREETING: hello}, working_dir: /tmp, user: \"0\"}
+    pre_stop:
+      - {command: [sh, -c, \"echo bye > /out/stopped\"]}
+";
+    let project = Project::new(&engine, "hooks", file);
+    std::fs::create_dir_all(project.folder.join("out")).unwrap();
+    project.compose(["up", "-d"]).ok();
+    let said =
+        |name: &str| std::fs::read_to_string(project.folder.join("out").join(name)).unwrap_or_default();
+    assert_eq!((said("started").as_str(), said("stopped").as_str()), ("hello /tmp 0\n", ""));
+    project.compose(["stop", "--timeout", "0"]).ok();
+    assert_eq!(said("stopped"), "bye\n");
+}
+
+/// What isn't built is said so, before anything is started.
+#[test]
+fn what_is_not_built_is_refused_by_name() {
+    let engine = Engine::isolated();
+    for key in
+        ["provider: {type: x}", "use_api_socket: true", "pre_start: [{command: x}]", "deploy: {mode: global}"]
+    {
+        let file = format!("services:\n  a:\n    image: IMAGE\n    {key}\n");
+        let project = Project::new(&engine, "refused", &file);
+        let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
+        let name = key.split(':').next().unwrap();
+        assert!(refused.contains(&format!("service \"a\": {name}")), "{refused}");
+        assert_eq!(project.compose(["ps", "--all", "--quiet"]).ok(), "");
+    }
+}
