@@ -5,6 +5,7 @@ mod classic;
 mod copies;
 mod endings;
 mod mounts;
+mod outputs;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

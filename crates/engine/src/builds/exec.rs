@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use build::Error;
-use build::graph::{Exec, MountKind, Network, Security};
+use build::graph::{Exec, MountKind, Network, Security, Sharing};
 use build::progress::{Event, Log, Progress, Stream};
 use build::request::{Allowed, Limits};
 use build::session::Session;
@@ -171,9 +171,16 @@ impl Running {
         }
         // In one order for everybody, so that no two wait for each other.
         wanted.sort();
-        let mut taken = Vec::new();
+        let mut taken: Vec<(String, Taken)> = Vec::new();
+        let mut last: Option<(String, Taken)> = None;
         for (id, sharing, target) in wanted {
-            taken.push((target, self.caches.take(&id, sharing).await?));
+            let own = match last.take() {
+                // One that this step has already, it needn't wait for.
+                Some((known, own)) if known == id && sharing != Sharing::Private => own,
+                _ => self.caches.take(&id, sharing).await?,
+            };
+            last = Some((id, own.clone()));
+            taken.push((target, own));
         }
         Ok(taken)
     }

@@ -151,9 +151,12 @@ impl Exporting<'_> {
         let names = names(export)?;
         let step = Named { progress: self.progress, shown };
         let done = step.begin("exporting layers");
-        let mut images = Vec::new();
+        // Until it is recorded, nobody removes what it is made of.
+        let (mut images, mut held) = (Vec::new(), Vec::new());
         for (key, tree) in trees {
-            let mut image = config::image(built, key, tree)?;
+            let tree = self.works.layered(tree).await?;
+            let mut image = config::image(built, key, &tree)?;
+            held.push(tree);
             image.annotations = annotations(export);
             images.push(image);
         }
@@ -162,6 +165,7 @@ impl Exporting<'_> {
         let recorded =
             blocking(move || store.record_built(&images, &all).map_err(|e| engine("record the image", e)));
         let recorded = recorded.await?;
+        drop(held);
         let Some(first) = recorded.first() else { return Ok(()) };
         step.begin(&format!("writing image {}", first.id))();
         for name in &names {

@@ -104,8 +104,9 @@ impl Works {
         let made = match &step.vertex.op {
             Op::Exec(exec) => {
                 let digest = step.vertex.digest().clone();
+                let inputs = self.layered_roots(exec, step.inputs.clone()).await?;
                 let running = self.0.running.clone();
-                running.run((**exec).clone(), step.inputs.clone(), digest, name.clone()).await?
+                running.run((**exec).clone(), inputs, digest, name.clone()).await?
             }
             Op::File(_) => {
                 let (works, step, key, name) = (self.clone(), step.clone(), key.clone(), name.clone());
@@ -142,6 +143,29 @@ impl Works {
             key.update(b"\0");
         }
         Ok(key.finish())
+    }
+
+    /// What becomes an output is made of layers.
+    async fn layered_roots(&self, exec: &Exec, mut inputs: Vec<Tree>) -> Result<Vec<Tree>, Error> {
+        for mount in exec.mounts.iter().filter(|mount| mount.output.is_some()) {
+            if let MountKind::Bind(Bind { from: Some(from), .. }) = &mount.kind
+                && let Some(tree) = inputs.get_mut(from.0 as usize)
+            {
+                *tree = self.layered(tree).await?;
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// A tree of layers: a client's directory becomes one.
+    pub(super) async fn layered(&self, tree: &Tree) -> Result<Tree, Error> {
+        match tree {
+            Tree::Layers(_) => Ok(tree.clone()),
+            Tree::Folder(_) => {
+                let (works, tree) = (self.clone(), tree.clone());
+                blocking(move || works.copied(&tree)).await
+            }
+        }
     }
 
     /// Of a client's directory only what is mounted counts.

@@ -49,9 +49,11 @@ impl Exporting<'_> {
     ) -> Result<(), Error> {
         let names = names(export)?;
         let done = step.begin("exporting layers");
-        let mut images = Vec::new();
+        let (mut images, mut held) = (Vec::new(), Vec::new());
         for (key, tree) in trees {
-            let mut image = config::image(built, key, tree)?;
+            let tree = self.works.layered(tree).await?;
+            let mut image = config::image(built, key, &tree)?;
+            held.push(tree);
             image.annotations = annotations(export);
             images.push(image);
         }
@@ -71,6 +73,8 @@ impl Exporting<'_> {
         let done = step.begin("sending tarball");
         let write = move |out: &mut dyn Write| archive.write(out).map_err(|e| engine("write the archive", e));
         send(&**self.session, number, write).await?;
+        // Until here nobody removes the layers.
+        drop(held);
         done();
         Ok(())
     }
