@@ -12,6 +12,7 @@ use testkit::http::{self, Request};
 use testkit::{Engine, Scratch, images};
 
 use crate::bundle::Bundle;
+use crate::compose::{self, Step, Whose};
 use crate::dns;
 use crate::images::{self as work, Corpus, Kind, Work, sample};
 use crate::stats::milliseconds;
@@ -240,6 +241,51 @@ pub(crate) const CASES: &[Case] = &[
         theirs: None,
     },
     Case {
+        name: "compose-up",
+        what: "`compose up -d`, ten services on a network, a volume each",
+        unit: "ms",
+        rounds: 8,
+        against: Against::Docker,
+        ours: |bench| compose::sample(bench, Whose::Ours, Step::Up),
+        theirs: Some(|bench| compose::sample(bench, Whose::Dockers, Step::Up)),
+    },
+    Case {
+        name: "compose-again",
+        what: "the same again, nothing changed",
+        unit: "ms",
+        rounds: 8,
+        against: Against::Docker,
+        ours: |bench| compose::sample(bench, Whose::Ours, Step::Again),
+        theirs: Some(|bench| compose::sample(bench, Whose::Dockers, Step::Again)),
+    },
+    Case {
+        name: "compose-ps",
+        what: "`compose ps` of them",
+        unit: "ms",
+        rounds: 8,
+        against: Against::Docker,
+        ours: |bench| compose::sample(bench, Whose::Ours, Step::Ps),
+        theirs: Some(|bench| compose::sample(bench, Whose::Dockers, Step::Ps)),
+    },
+    Case {
+        name: "compose-down",
+        what: "`compose down -v` of them",
+        unit: "ms",
+        rounds: 8,
+        against: Against::Docker,
+        ours: |bench| compose::sample(bench, Whose::Ours, Step::Down),
+        theirs: Some(|bench| compose::sample(bench, Whose::Dockers, Step::Down)),
+    },
+    Case {
+        name: "compose-config",
+        what: "`compose config` of two hundred services",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| compose::config(bench, Whose::Ours),
+        theirs: Some(|bench| compose::config(bench, Whose::Dockers)),
+    },
+    Case {
         name: "runtime-run",
         what: "`ketch runtime run` of a bundle, against crun",
         unit: "ms",
@@ -259,7 +305,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-const TAG: &str = "ketch-bench:1";
+pub(crate) const TAG: &str = "ketch-bench:1";
 /// A container that sleeps in each engine, for `exec`.
 const SLEEPER: &str = "ketch-bench-sleeper";
 const EXEC: &[&str] = &["exec", SLEEPER, "true"];
@@ -336,6 +382,10 @@ impl Bench {
             Against::Program(name) => std::env::var_os("PATH")
                 .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file())),
         }
+    }
+
+    pub(crate) fn socket(&self) -> &std::path::Path {
+        self.engine.socket()
     }
 
     pub(crate) fn peer(&self) -> Option<&str> {

@@ -5,6 +5,7 @@
 
 mod bundle;
 mod cases;
+mod compose;
 mod dns;
 mod images;
 mod stats;
