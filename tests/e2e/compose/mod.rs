@@ -43,8 +43,8 @@ impl<'e> Project<'e> {
 
     fn write(&self, path: &str, text: &str) {
         let path = self.folder.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text.replace("IMAGE", &self.image)).unwrap();
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the project's folder");
+        fs::write(path, text.replace("IMAGE", &self.image)).expect("the project's file");
     }
 
     fn command(&self) -> Command {
@@ -78,7 +78,7 @@ impl<'e> Project<'e> {
     /// The id of a service's first container.
     #[track_caller]
     fn id(&self, service: &str) -> String {
-        self.inspect(service)["Id"].as_str().unwrap().to_owned()
+        self.inspect(service)["Id"].as_str().expect("an id").to_owned()
     }
 
     #[track_caller]

@@ -177,18 +177,27 @@ pub(super) async fn follow_up(
     });
     let copies = async { join_all(copies).await.into_iter().collect::<Result<(), Error>>() };
     let all: BTreeSet<String> = names.into_iter().collect();
-    let ended = async {
-        let waited = watch(engine, &own, &end).await?;
-        Ok::<_, Error>(waited)
-    };
-    tokio::select! {
-        code = ended => {
-            let code = code?;
-            stop(engine, &all, "stop").await;
-            Ok(code)
+    let mut copied = false;
+    tokio::pin!(copies);
+    let ended = watch(engine, &own, &end);
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            code = &mut ended => {
+                let code = code?;
+                stop(engine, &all, "stop").await;
+                // What was written last is still on its way; the output ends with its containers.
+                if !copied {
+                    copies.await?;
+                }
+                return Ok(code);
+            }
+            result = &mut copies, if !copied => {
+                result?;
+                copied = true;
+            }
+            _ = tokio::signal::ctrl_c() => return interrupted(engine, project).await,
         }
-        result = async { copies.await?; std::future::pending::<Result<(), Error>>().await }, if !own.is_empty() => result.map(|()| 0),
-        _ = tokio::signal::ctrl_c() => interrupted(engine, project).await,
     }
 }
 
