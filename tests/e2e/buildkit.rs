@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use testkit::Engine;
 use testkit::command::{Output, run};
+use testkit::registry::{Door, PASSWORD, USER, Wire};
+use testkit::{DEADLINE, Engine, Registry, eventually};
 
 type Client = fn(&Engine) -> Command;
 
@@ -362,6 +363,78 @@ fn the_cache_is_listed_and_emptied_alike() {
     build(&engine, CLIENTS[0].1, &[&folder]).ok();
     assert_ne!(total(&said(CLIENTS[1].1, &["builder", "prune", "--all", "--force"])), "Total: 0B");
     assert_eq!(total(&said(CLIENTS[0].1, &["builder", "prune", "--force"])), "Total: 0B");
+}
+
+// covers: buildkit rpc moby.filesync.v1.Auth Credentials
+// covers: cli docker build --push
+// covers: cli docker build --pull
+#[test]
+fn a_registry_is_told_who_the_clients_user_is() {
+    let engine = engine();
+    let base = engine.busybox();
+    let registry = Registry::with(Door::Login, Wire::Plain);
+    let stored = registry.name("team/base:1");
+    run(engine.ketch_command().args(["login", registry.address(), "-u", USER, "-p", PASSWORD])).ok();
+    run(engine.ketch_command().args(["tag", &base, &stored])).ok();
+    run(engine.ketch_command().args(["push", "-q", &stored])).ok();
+    run(engine.ketch_command().args(["rmi", &stored])).ok();
+    let folder =
+        context(&engine, "c", &[("Dockerfile", &format!("FROM {stored}\nRUN echo built > /word\n"))]);
+    for (name, client) in CLIENTS {
+        let tag = registry.name(&format!("team/{name}:1"));
+        build(&engine, client, &["--pull", "--push", "-t", &tag, &folder]).ok();
+        assert!(registry.digest(&format!("team/{name}:1")).starts_with("sha256:"));
+        run(engine.ketch_command().args(["rmi", &tag])).ok();
+        assert_eq!(said(&engine, &tag, "cat /word"), "built");
+    }
+    // Who isn't logged in gets nothing, whatever others were given before.
+    run(engine.ketch_command().args(["logout", registry.address()])).ok();
+    for (name, client) in CLIENTS {
+        let output = build(&engine, client, &["--pull", "--no-cache", &folder]).assert_code(1);
+        let denied = ["denied", "authoriz"].iter().any(|word| output.stderr.contains(word));
+        assert!(denied, "{name}: {}", output.stderr);
+    }
+    run(engine.ketch_command().args(["rmi", &stored]));
+}
+
+/// Clients that leave in the middle, of whatever.
+#[test]
+fn clients_that_vanish_leave_nothing() {
+    let engine = Engine::ours().with_plugins();
+    let base = engine.busybox();
+    let text = format!("FROM {base}\nCOPY . /w\nRUN sleep 1234567\n");
+    let folder = context(&engine, "c", &[("Dockerfile", &text)]);
+    for number in 0..40 {
+        engine.scratch().write(&format!("c/large-{number}"), vec![number; 1 << 20]);
+    }
+    let pid = engine.pid().unwrap();
+    let descriptors = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let steps = || {
+        let list = run(Command::new("ps").args(["-eo", "args"])).ok();
+        list.lines().filter(|line| line.trim() == "sleep 1234567").count()
+    };
+    let vanish = |round: usize| {
+        let (_, client) = CLIENTS[round % 2];
+        let mut command = client(&engine);
+        command.args(["build", "--no-cache", &folder]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        if round.is_multiple_of(5) {
+            eventually(DEADLINE, || (steps() > 0).then_some(()).ok_or("no step runs"));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        eventually(DEADLINE, || if steps() == 0 { Ok(()) } else { Err("a step runs on") });
+    };
+    // The first bring what stays: mounts of layers, the database's files.
+    (0..2).for_each(vanish);
+    let before = descriptors();
+    (0..20).for_each(vanish);
+    eventually(DEADLINE, || match descriptors() {
+        now if now <= before + 4 => Ok(()),
+        now => Err(format!("{now} descriptors, {before} before")),
+    });
+    let small = context(&engine, "small", &[("Dockerfile", &format!("FROM {base}\nRUN true\n"))]);
+    build(&engine, CLIENTS[1].1, &[&small]).ok();
 }
 
 /// What a step shouts is clipped, not kept: as BuildKit has it, two megabytes of a step.

@@ -23,6 +23,7 @@ mod devices;
 mod disk_trouble;
 mod dns;
 mod docker_py;
+mod dockerfiles;
 mod engine_log;
 mod errors;
 mod events;

@@ -10,7 +10,10 @@
 //! makes the graph, in which a directory is sent with only these.
 
 mod arguments;
+#[cfg(test)]
+mod asking;
 mod attributes;
+mod begin;
 mod checks;
 mod context;
 mod copy;

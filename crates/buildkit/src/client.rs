@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use grpc::{Channel, Code, Metadata, Receiver, Status};
+use grpc::{Channel, Metadata, Receiver, Status};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::proto::control::{
@@ -132,10 +132,4 @@ fn rpc(status: &Status) -> crate::proto::Status {
             details: Vec::new(),
         },
     }
-}
-
-/// Whether this is what a cancelled call says.
-#[must_use]
-pub fn is_cancelled(status: &Status) -> bool {
-    status.code == Code::Cancelled
 }

@@ -26,6 +26,7 @@ fn understood(text: &[u8]) -> Result<Dockerfile, (usize, String)> {
     parse(text, &mut Findings::new(options)).map_err(|error| (error.lines.first, error.to_string()))
 }
 
+// covers: dockerfile form ONBUILD not allowed: ONBUILD ONBUILD, ONBUILD FROM, ONBUILD MAINTAINER
 #[test]
 fn malformed_dockerfiles_are_refused_in_buildkits_words() {
     let files = folder("refused");

@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// What is told apart to be refused by name.
-const UNREADABLE: &[(&[u8], &str, &str)] = &[(XZ, "xz", "unxz"), (b"BZh", "bzip2", "bunzip2")];
+const UNREADABLE: &[(&[u8], &str, &str)] = &[(XZ, "xz", "unxz"), (BZIP2, "bzip2", "bunzip2")];
+const BZIP2: &[u8] = b"BZh";
 const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
 /// What `xz -9` needs to be undone is 65 MiB; nobody's archive may ask for more than twice that.
 const XZ_MEMORY_KIB: u32 = 130 << 10;
@@ -61,15 +62,24 @@ pub fn decompress<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> 
     Ok(Box::new(Proportioned { inner, taken, given: 0 }))
 }
 
-/// The same for archives that people make, which may be xz's, too.
+/// The same for archives that people make, which may be xz's or bzip2's, too.
 pub fn decompress_archive<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut packed = BufReader::with_capacity(256 * 1024, packed);
-    if !packed.fill_buf()?.starts_with(XZ) {
+    let head = packed.fill_buf()?;
+    let (xz, bzip2) = (head.starts_with(XZ), head.starts_with(BZIP2));
+    // The digit after bzip2's letters is the size of its blocks.
+    if bzip2 && !head.get(BZIP2.len()).is_some_and(|digit| (b'1'..=b'9').contains(digit)) {
+        return Ok(Box::new(packed));
+    }
+    if !xz && !bzip2 {
         return decompress(packed);
     }
     let taken = std::rc::Rc::new(std::cell::Cell::new(0));
-    let counted = Counted { inner: packed, taken: taken.clone() };
-    let inner = Box::new(lzma_rust2::XzReader::new_mem_limit(counted, true, XZ_MEMORY_KIB));
+    let counted = BufReader::with_capacity(128 * 1024, Counted { inner: packed, taken: taken.clone() });
+    let inner: Box<dyn Read + 'a> = match xz {
+        true => Box::new(lzma_rust2::XzReader::new_mem_limit(counted, true, XZ_MEMORY_KIB)),
+        false => Box::new(bzip2::bufread::MultiBzDecoder::new(counted)),
+    };
     Ok(Box::new(Proportioned { inner, taken, given: 0 }))
 }
 
@@ -137,6 +147,46 @@ mod tests {
     fn what_is_not_read_is_refused_by_name() {
         assert!(read(b"\xfd7zXZ\0...").unwrap_err().to_string().contains("unxz"));
         assert!(read(b"BZh91AY").unwrap_err().to_string().contains("bunzip2"));
+    }
+
+    fn packed_by(program: &str, text: &str) -> Vec<u8> {
+        let line = format!("printf '{text}' | {program} -c");
+        std::process::Command::new("sh").args(["-c", &line]).output().unwrap().stdout
+    }
+
+    fn read_archive(packed: &[u8]) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        decompress_archive(packed)?.read_to_end(&mut bytes).map(|_| bytes)
+    }
+
+    #[test]
+    fn archives_come_in_more_ways() {
+        for program in ["bzip2", "xz", "gzip", "zstd"] {
+            let whole = packed_by(program, "an archive");
+            assert_eq!(read_archive(&whole).unwrap(), b"an archive", "{program}");
+            let two = [packed_by(program, "an "), packed_by(program, "archive")].concat();
+            assert_eq!(read_archive(&two).unwrap(), b"an archive", "{program}");
+            assert!(read_archive(&whole[..whole.len() - 4]).is_err(), "{program}");
+        }
+        assert_eq!(read_archive(b"BZhello").unwrap(), b"BZhello");
+        assert_eq!(read_archive(b"plain").unwrap(), b"plain");
+    }
+
+    #[test]
+    fn a_damaged_archive_is_an_error_and_no_panic() {
+        for program in ["bzip2", "xz"] {
+            let packed = packed_by(program, &"an archive of some length ".repeat(100));
+            let mut state = 1_u64;
+            for _ in 0..2000 {
+                let mut broken = packed.clone();
+                for _ in 0..3 {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    let at = (state >> 33) as usize % broken.len();
+                    broken[at] ^= (state >> 20) as u8 | 1;
+                }
+                let _ = read_archive(&broken);
+            }
+        }
     }
 
     #[test]

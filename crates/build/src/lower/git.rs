@@ -118,6 +118,10 @@ mod tests {
     use super::*;
 
     // covers: dockerfile source ADD Git https/ssh/git URL with .git, #ref[:subdir], or query keys
+    // covers: dockerfile git-url-key ADD tag
+    // covers: dockerfile git-url-key ADD branch
+    // covers: dockerfile git-url-key ADD subdir
+    // covers: dockerfile git-url-key ADD commit
     #[test]
     fn addresses_of_repositories() {
         for (text, remote, reference, subdir) in [

@@ -231,7 +231,7 @@ impl Lowering<'_> {
         let words = self.command_line(at, line, keyword, lines);
         let text = format!("CMD {}", image::quoted(&words));
         let config = &mut self.stages[at].image.config;
-        config.cmd = Some(words);
+        config.cmd = Some(words).filter(|words| !words.is_empty());
         config.args_escaped = true;
         self.remember(at, text)
     }
@@ -312,7 +312,6 @@ impl Lowering<'_> {
         // A list that ranges made could be long; as a set it can't be longer than there are ports.
         let mut seen = BTreeSet::new();
         exposed.retain(|port| seen.insert(port.clone()));
-        exposed.sort();
         let text = format!("EXPOSE [{}]", exposed.join(" "));
         let ports = exposed.into_iter().map(|port| (port, oci::image::Empty {}));
         self.stages[at].image.config.exposed_ports.extend(ports);

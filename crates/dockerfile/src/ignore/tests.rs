@@ -106,6 +106,9 @@ const TABLE: &[(&str, &str, Takes)] = &[
     ("*x", "xxx", Itself),
 ];
 
+// covers: dockerfile dockerignore ? matches one character other than /
+// covers: dockerfile dockerignore [..] character classes as filepath.Match
+// covers: dockerfile dockerignore \ backslash escapes (not on Windows)
 #[test]
 fn a_pattern_takes_what_dockers_does() {
     for (pattern, path, expected) in TABLE {
@@ -142,6 +145,8 @@ fn what_is_no_pattern_is_refused() {
     }
 }
 
+// covers: dockerfile dockerignore clean each pattern is cleaned (filepath.Clean): . and .. removed
+// covers: dockerfile dockerignore BOM leading UTF-8 byte order mark skipped
 #[test]
 fn a_file_of_patterns() {
     let text = "test1\n/test2\n/a/file/here\n\nlastfile\n# a comment\n! /inverted/abs/path\n!\n! \n  b/../c/ \n/\n.\n";

@@ -38,13 +38,6 @@ fn uncompressed(root: &Root, path: &[Vec<u8>]) -> Result<Box<dyn Read>, Error> {
 
 /// Whether a file begins as a tar does, compressed or not.
 fn is_archive(root: &Root, path: &[Vec<u8>]) -> Result<bool, Error> {
-    const BZIP2: &[u8] = b"BZh";
-    let mut first = [0; 6];
-    let count = read_full(&mut root.open(path)?, &mut first);
-    let first = &first[..count.map_err(|e| work(format!("read {}", shown(path)), e))?];
-    if first.starts_with(BZIP2) {
-        return Err(Error::Unsupported { what: format!("unpacking {} from bzip2", shown(path)) });
-    }
     let Ok(tar) = uncompressed(root, path) else { return Ok(false) };
     let mut header = [0; 512];
     let mut tar = tar;

@@ -86,8 +86,7 @@ impl Cache {
     /// Trees of these layers; nothing if one of them isn't there.
     pub(crate) fn hold(&self, outputs: &[Vec<Layer>]) -> Option<Vec<Tree>> {
         let hold = |list: &Vec<Layer>| {
-            let real = list.iter().filter(|layer| !layer.is_empty()).map(|layer| &layer.diff_id);
-            let kept = self.images.keep(real)?;
+            let kept = self.images.keep(list.iter().map(|layer| &layer.diff_id))?;
             Some(Tree::Layers(Arc::new(Layers { list: list.clone(), kept: vec![kept] })))
         };
         outputs.iter().map(hold).collect()
@@ -116,7 +115,7 @@ impl Cache {
         self.db.write(Durability::Process, |tx| {
             tx.delete::<Cached>(&record.key)?;
             tx.put(&record)?;
-            for layer in record.outputs.iter().flatten().filter(|layer| !layer.is_empty()) {
+            for layer in record.outputs.iter().flatten() {
                 tx.hold::<Cached>(&record.key, LAYER, layer.diff_id.as_str())?;
                 tx.hold::<Cached>(&record.key, BLOB, layer.diff_id.as_str())?;
             }
@@ -154,7 +153,7 @@ impl Cache {
         let mut layers = BTreeMap::new();
         for record in records {
             let mut seen = std::collections::HashSet::new();
-            let all = record.outputs.iter().flatten().filter(|layer| !layer.is_empty());
+            let all = record.outputs.iter().flatten();
             for layer in all.filter(|layer| !others.contains(&layer.diff_id)) {
                 if seen.insert(&layer.diff_id) {
                     layers.entry(layer.diff_id.clone()).or_insert((layer.size, 0)).1 += 1;
@@ -174,13 +173,8 @@ impl Cache {
             }
             tx.delete::<Cached>(&record.key)
         })?;
-        let layers: Vec<Digest> = record
-            .outputs
-            .iter()
-            .flatten()
-            .filter(|layer| !layer.is_empty())
-            .map(|layer| layer.diff_id.clone())
-            .collect();
+        let layers: Vec<Digest> =
+            record.outputs.iter().flatten().map(|layer| layer.diff_id.clone()).collect();
         self.images.let_go(&layers)
     }
 }

@@ -22,7 +22,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::cachemounts::{CacheMounts, Taken};
 use super::error::{blocking, engine, work};
-use super::tree::{EMPTY_TAR, Layer, Layers, Tree};
+use super::tree::{Layer, Layers, Tree};
 use crate::containers::config::{Config, HostConfig, Ulimit};
 use crate::containers::{Once, Output, Shared};
 use mounts::Prepared;
@@ -257,21 +257,12 @@ pub(super) fn on_top(
     let layer = Layer { diff_id, size, made, by: name.to_owned() };
     let mut list = base.list().to_vec();
     let mut all = Layers::default();
-    if layer.is_empty() {
-        drop(kept);
-        // What is in no store is held by nobody.
-        shared
-            .images
-            .let_go(std::slice::from_ref(&layer.diff_id))
-            .map_err(|e| engine("let go of a layer", e))?;
-        list.push(Layer { size: EMPTY_TAR.len() as u64, ..layer });
-    } else {
-        all.kept.push(kept);
-        list.push(layer);
-    }
-    let real = list.iter().filter(|layer| !layer.is_empty()).map(|layer| &layer.diff_id);
+    // What changed nothing is a layer, too, as BuildKit has it: history counts on it.
+    all.kept.push(kept);
+    list.push(layer);
+    let ids = list.iter().map(|layer| &layer.diff_id);
     let gone = || work("keep a step's layers", "one was removed meanwhile");
-    all.kept.push(shared.images.keep(real).ok_or_else(gone)?);
+    all.kept.push(shared.images.keep(ids).ok_or_else(gone)?);
     all.list = list;
     Ok(Tree::Layers(Arc::new(all)))
 }

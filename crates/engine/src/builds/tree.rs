@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::context::Folder;
 use crate::images::Kept;
 
-/// A tar with nothing in it: a step that changed nothing. It is counted, so that an image's history fits its layers, and
-/// is in no store.
-pub(crate) const EMPTY_TAR: [u8; 1024] = [0; 1024];
+/// A tar with nothing in it: a step that changed nothing. It is a layer as others, so that an image's history fits its
+/// layers; only for what files there are it says nothing.
+const EMPTY_TAR: [u8; 1024] = [0; 1024];
 
 /// One layer of a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

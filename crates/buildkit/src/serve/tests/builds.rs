@@ -302,3 +302,34 @@ async fn a_build_ends_with_its_clients_session() {
     assert_eq!(solving.await.unwrap().unwrap_err().code, Code::Cancelled);
     held.await.unwrap().unwrap();
 }
+
+// covers: buildkit rpc moby.buildkit.v1.Control Session
+#[tokio::test]
+async fn a_session_goes_through_a_call_where_nothing_can_be_upgraded() {
+    let folder = tempfile::tempdir().unwrap();
+    tree(folder.path());
+    let builder = Builder::new(Arc::new(Fake));
+    let (ours, theirs) = tokio::io::duplex(64 << 10);
+    tokio::spawn(async move { builder.serve(theirs).await });
+    let channel = grpc::Channel::over(ours).await.unwrap();
+    let directories = [("context".to_owned(), folder.path().to_owned())].into();
+    let session = Session::new(String::new(), Offer { directories, ..Offer::default() }).unwrap();
+    let about = session.headers().into_iter().try_fold(grpc::Metadata::default(), |all, (name, value)| {
+        all.and(&name.to_ascii_lowercase(), &value)
+    });
+    let stream = channel.stream("/moby.buildkit.v1.Control/Session", &about.unwrap()).unwrap();
+    let id = session.id().to_owned();
+    let (inner, outer) = tokio::io::duplex(64 << 10);
+    tokio::spawn(session.serve(inner));
+    tokio::spawn(crate::tunnel::join::<crate::proto::control::BytesMessage>(stream, outer));
+    let request = SolveRequest {
+        r#ref: "b".into(),
+        session: id,
+        frontend: "dockerfile.v0".into(),
+        ..SolveRequest::default()
+    };
+    let path = "/moby.buildkit.v1.Control/Solve";
+    let answer: crate::proto::control::SolveResponse =
+        channel.unary(path, &grpc::Metadata::default(), &request).await.unwrap();
+    assert_eq!(answer.exporter_response["files"], "7");
+}

@@ -22,8 +22,7 @@ pub(super) fn image(built: &Built, key: &str, tree: &Tree) -> Result<BuiltImage,
     };
     let layers: Vec<&Layer> = tree.list().iter().collect();
     let history = history(config.remove("history"), &layers);
-    let real: Vec<&&Layer> = layers.iter().filter(|layer| !layer.is_empty()).collect();
-    let diff_ids: Vec<_> = real.iter().map(|layer| layer.diff_id.to_string()).collect();
+    let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
     if !config.contains_key("created")
         && let Some(last) = history.last().and_then(|last| last.get("created"))
     {
@@ -34,7 +33,7 @@ pub(super) fn image(built: &Built, key: &str, tree: &Tree) -> Result<BuiltImage,
     // Sorted, as BuildKit writes them: the same config is the same bytes.
     let sorted: BTreeMap<String, Value> = config.into_iter().collect();
     let config = serde_json::to_vec(&sorted).map_err(|e| work("write the image's config", e))?;
-    let layers = real.iter().map(|layer| (layer.diff_id.clone(), layer.size)).collect();
+    let layers = layers.iter().map(|layer| (layer.diff_id.clone(), layer.size)).collect();
     Ok(BuiltImage { config, layers, annotations: BTreeMap::new() })
 }
 
@@ -54,7 +53,7 @@ fn default(key: &str) -> Map<String, Value> {
     config
 }
 
-/// One entry for each layer, in the order of both; those that made nothing say so.
+/// One entry for each layer, in the order of both.
 fn history(given: Option<Value>, layers: &[&Layer]) -> Vec<Value> {
     let mut entries = match given {
         Some(Value::Array(entries)) => entries,
@@ -82,9 +81,6 @@ fn history(given: Option<Value>, layers: &[&Layer]) -> Vec<Value> {
         let Some(layer) = left.next() else { break };
         if entry["created"].is_null() {
             entry["created"] = created(layer);
-        }
-        if layer.is_empty() {
-            entry["empty_layer"] = json!(true);
         }
     }
     fill_times(&mut entries);

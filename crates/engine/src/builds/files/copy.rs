@@ -188,6 +188,9 @@ impl<'a> Copier<'a> {
             self.include.is_empty() || depth == Depth::Inside && self.include.matches(&join(relative));
         let excluded = depth == Depth::Inside && self.exclude.matches(&join(relative));
         if included && !excluded {
+            if depth == Depth::Inside {
+                self.make_parents(source, relative.len(), target)?;
+            }
             self.make_folder(source, target, depth)?;
         }
         for name in self.from.look().names(source)? {

@@ -95,9 +95,10 @@ impl Symbolic {
     }
 
     pub(super) fn apply(&self, mode: u32, directory: bool) -> u32 {
-        let mut mode = mode;
+        // What somebody may do already is what they could before all of this.
+        let (before, mut mode) = (mode, mode);
         for clause in &self.0 {
-            let search = clause.search && (directory || mode & 0o111 != 0);
+            let search = clause.search && (directory || before & 0o111 != 0);
             let bits = (clause.bits | if search { 0o111 } else { 0 }) & clause.who;
             match clause.how {
                 '+' => mode |= bits,
@@ -158,6 +159,7 @@ mod tests {
         for (text, mode, directory, expected) in [
             ("u=rwX,go=rX", 0o600, false, 0o644),
             ("u=rwX,go=rX", 0o700, false, 0o755),
+            ("u=rwx,go=rX", 0o644, false, 0o744),
             ("u=rwX,go=rX", 0o600, true, 0o755),
             ("a+x", 0o644, false, 0o755),
             ("+x", 0o644, false, 0o755),
