@@ -397,6 +397,24 @@ fn a_registry_is_told_who_the_clients_user_is() {
     run(engine.ketch_command().args(["rmi", &stored]));
 }
 
+#[test]
+fn thousands_of_small_files_are_sent() {
+    let engine = engine();
+    let base = engine.busybox();
+    let text = format!("FROM {base}\nCOPY . /w\nRUN find /w -type f | wc -l > /count; cat /w/5/5 > /one\n");
+    let folder = context(&engine, "c", &[("Dockerfile", &text)]);
+    for number in 0..4000 {
+        engine.scratch().write(&format!("c/{}/{}", number / 100, number % 100), number.to_string());
+    }
+    for (name, client) in CLIENTS {
+        let tag = format!("{}:1", engine.name(name));
+        build(&engine, client, &["-t", &tag, &folder]).ok();
+        engine.scratch().write("c/5/5", name);
+        build(&engine, client, &["-t", &tag, &folder]).ok();
+        assert_eq!(said(&engine, &tag, "cat /count /one"), format!("4001\n{name}"));
+    }
+}
+
 /// Clients that leave in the middle, of whatever.
 #[test]
 fn clients_that_vanish_leave_nothing() {

@@ -1,19 +1,24 @@
 //! What runs inside the demo's containers.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
+use std::net::TcpListener;
 use std::time::Duration;
 
 /// How many lines the counting container writes.
 pub(crate) const LINES: u32 = 30;
 /// With what it ends.
 pub(crate) const EXIT_CODE: i32 = 7;
+/// How often a service is tried that doesn't answer.
+const VISITS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// `look` tells what the container can see; `count` writes lines for a while and ends with a code of its own.
+/// `look` tells what the container can see; `serve` counts its visitors; `visit` asks a service by its name; `count` writes lines for a while and ends with a code of its own.
 pub fn main() -> i32 {
     let told = match std::env::args().nth(2).as_deref() {
         Some("look") => look().map(|()| 0),
+        Some("serve") => serve().map(|()| 0),
+        Some("visit") => visit().map(|()| 0),
         Some("count") => count().map(|()| EXIT_CODE),
         _ => Ok(2),
     };
@@ -50,6 +55,45 @@ fn count() -> io::Result<()> {
         pause()?;
     }
     Ok(())
+}
+
+/// Greets each visitor with the number that it has, which is kept in a volume.
+fn serve() -> io::Result<()> {
+    let greeting = fs::read_to_string("/greeting.txt")?;
+    let listener = TcpListener::bind(("0.0.0.0", 80))?;
+    for stream in listener.incoming() {
+        let mut stream = stream?;
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request)?;
+        let before = fs::read_to_string("/data/count").ok().and_then(|text| text.parse::<u32>().ok());
+        let visitor = before.unwrap_or(0).saturating_add(1);
+        fs::write("/data/count", visitor.to_string())?;
+        let page = format!("{greeting}, visitor {visitor}\n");
+        let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", page.len());
+        stream.write_all((head + &page).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn visit() -> io::Result<()> {
+    let host = std::env::args().nth(3).unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut left = VISITS;
+    let stream = loop {
+        match runtime.block_on(dial::connect(&host, 80)) {
+            Ok(stream) => break stream.into_std()?,
+            // The service runs and doesn't listen yet.
+            Err(_) if left > 0 => left -= 1,
+            Err(error) => return Err(error),
+        }
+        pause()?;
+    };
+    stream.set_nonblocking(false)?;
+    let mut stream = stream;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    write!(io::stdout(), "{host} says: {}", answer.split("\r\n\r\n").nth(1).unwrap_or_default())
 }
 
 fn pause() -> io::Result<()> {

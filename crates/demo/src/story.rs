@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::application;
 use crate::image;
 use crate::inside::{EXIT_CODE, LINES};
 
@@ -25,7 +26,7 @@ pub(crate) enum Error {
     Wrong(String),
 }
 
-fn io(doing: &'static str) -> impl Fn(io::Error) -> Error {
+pub(crate) fn io(doing: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error::Io { doing, source }
 }
 
@@ -49,6 +50,7 @@ pub(crate) fn tell() -> Result<(), Error> {
     expect(&look, "I am process 1 ")?;
 
     travel(&mut stage)?;
+    application::show(&stage)?;
 
     say("\nA container that works while its engine is killed:");
     stage.ketch(&["run", "-d", "--name", "counter", "--network", "none", image::NAME, "count"])?;
@@ -87,7 +89,7 @@ fn travel(stage: &mut Stage) -> Result<(), Error> {
     Ok(())
 }
 
-fn expect(output: &str, wanted: &str) -> Result<(), Error> {
+pub(crate) fn expect(output: &str, wanted: &str) -> Result<(), Error> {
     match output.contains(wanted) {
         true => Ok(()),
         false => Err(Error::Wrong(format!("{wanted:?} was expected in:\n{output}"))),
@@ -95,7 +97,7 @@ fn expect(output: &str, wanted: &str) -> Result<(), Error> {
 }
 
 /// Asks again and again for as long as a process may take to be ready.
-fn wait_until<T>(ready: impl Fn() -> Option<T>) -> Option<T> {
+pub(crate) fn wait_until<T>(ready: impl Fn() -> Option<T>) -> Option<T> {
     let began = Instant::now();
     while began.elapsed() < READY_TIME {
         if let Some(found) = ready() {
@@ -108,7 +110,7 @@ fn wait_until<T>(ready: impl Fn() -> Option<T>) -> Option<T> {
 }
 
 /// A scratch folder with an engine and a registry in it.
-struct Stage {
+pub(crate) struct Stage {
     scratch: TempDir,
     executable: PathBuf,
     engine: Option<Child>,
@@ -129,7 +131,7 @@ impl Stage {
         format!("unix://{}", self.path("ketch.sock").display())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
 
@@ -187,7 +189,7 @@ impl Stage {
     }
 
     /// Runs a command line, shows it and what it says, and returns that.
-    fn ketch(&self, words: &[&str]) -> Result<String, Error> {
+    pub(crate) fn ketch(&self, words: &[&str]) -> Result<String, Error> {
         let shown = words.join(" ").replace(&*self.scratch.path().to_string_lossy(), "…");
         say(&format!("$ ketch {shown}"));
         let output = self.quietly(words)?;
@@ -195,7 +197,7 @@ impl Stage {
         Ok(output)
     }
 
-    fn quietly(&self, words: &[&str]) -> Result<String, Error> {
+    pub(crate) fn quietly(&self, words: &[&str]) -> Result<String, Error> {
         let output = Command::new(&self.executable)
             .arg0("ketch")
             .args(["--host", &self.host()])
@@ -218,6 +220,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         // Also after a failure half way: whatever container is left goes with its engine.
         let _ = self.quietly(&["rm", "-f", "counter"]);
+        let _ = self.quietly(&["compose", "-p", "ketch-demo", "down", "--volumes", "--timeout", "0"]);
         for child in [&mut self.engine, &mut self.registry].into_iter().flatten() {
             let pid = rustix::process::Pid::from_child(child);
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);

@@ -22,8 +22,12 @@ pub use status::{Code, Status};
 
 /// The largest message that is read: what dockerd takes and sends.
 pub const MAX_MESSAGE: usize = 16 << 20;
-/// What one stream, and all of a connection, may have under way unread. Contexts are sent through one stream.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What one stream may have under way unread. Contexts are sent through one stream.
+const STREAM_WINDOW: u32 = 512 << 10;
+/// All streams of a connection. h2 counts small frames that wait to be read at 256 bytes each, and ends a connection on
+/// which they come to more than half of this: a context of ten thousand files is forty thousand such frames, and a stream
+/// full of the smallest (seven bytes) has to stay below it.
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
+const _: () = assert!(CONNECTION_WINDOW / 2 > STREAM_WINDOW / 7 * 256);
 /// Headers carry the patterns of a `.dockerignore`.
 const MAX_HEADERS: u32 = 1 << 20;

@@ -86,3 +86,45 @@ fn both_show_the_same_of_a_project() {
     let listed = ["ls", "--filter", &name, "--format", "json"];
     assert_eq!(project.compose(listed).ok(), project.real(listed).ok());
 }
+
+// covers: compose syntax services.*.external_links[]
+// covers: compose key services.*.external_links
+// covers: compose key services.*.external_links[]
+#[test]
+fn links_are_names_that_only_one_service_uses() {
+    let engine = Engine::isolated();
+    let outside = engine.name("outside");
+    let file = "
+services:
+  a: {image: IMAGE, command: sleep 1000, init: true}
+  b: {image: IMAGE, command: sleep 1000, init: true, links: [\"a:database\"], external_links: [\"OUTSIDE:far\"]}
+";
+    let project = Project::new(&engine, "links", &file.replace("OUTSIDE", &outside));
+    for client in ["ours", "docker's"] {
+        project.compose(["create", "a"]).ok();
+        let network = format!("{}_default", project.name);
+        engine
+            .docker([
+                "run",
+                "-d",
+                "--init",
+                "--name",
+                &outside,
+                "--network",
+                &network,
+                &project.image,
+                "sleep",
+                "1000",
+            ])
+            .ok();
+        match client {
+            "ours" => project.compose(["up", "-d"]).ok(),
+            _ => project.real(["up", "-d"]).ok(),
+        };
+        let reached = project
+            .sh("b", "ping -c 1 -w 5 database > /dev/null && ping -c 1 -w 5 far > /dev/null && echo yes");
+        assert_eq!(reached, "yes", "{client}");
+        engine.docker(["rm", "--force", &outside]).ok();
+        project.compose(["down", "--timeout", "0"]).ok();
+    }
+}

@@ -14,6 +14,8 @@ const LIMIT: usize = 8 << 20;
 pub(super) struct Environment {
     pairs: Vec<(String, String)>,
     places: HashMap<String, usize>,
+    /// Of all names and values.
+    bytes: usize,
 }
 
 impl Environment {
@@ -29,8 +31,7 @@ impl Environment {
     /// Refuses what would be too much.
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         self.put(name, value);
-        let bytes: usize = self.pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if bytes > LIMIT {
+        if self.bytes > LIMIT {
             return Err(Problem::new(format!("the environment is larger than {LIMIT} bytes")));
         }
         Ok(())
@@ -38,8 +39,13 @@ impl Environment {
 
     fn put(&mut self, name: &str, value: &str) {
         match self.places.get(name) {
-            Some(place) => value.clone_into(&mut self.pairs[*place].1),
+            Some(place) => {
+                let known = &mut self.pairs[*place].1;
+                self.bytes = self.bytes + value.len() - known.len();
+                value.clone_into(known);
+            }
             None => {
+                self.bytes += name.len() + value.len();
                 self.places.insert(name.to_owned(), self.pairs.len());
                 self.pairs.push((name.to_owned(), value.to_owned()));
             }

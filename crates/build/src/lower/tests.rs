@@ -407,3 +407,55 @@ fn what_doubles_with_every_line_is_stopped() {
     let problem = attempt(text.as_bytes(), &options(text.as_bytes())).0.expect_err("too much");
     assert!(problem.message.starts_with("the environment is larger"), "{}", problem.message);
 }
+
+// covers: dockerfile check CopyIgnoredFile
+#[test]
+fn copies_of_what_is_ignored_are_told_where_asked_for() {
+    let text = "# check=experimental=CopyIgnoredFile\nFROM scratch\nCOPY ignored/a /a\nADD ignored /b\nCOPY kept /c\n";
+    let options = Options { ignore: vec!["ignored".into()], ..options(text.as_bytes()) };
+    let lowered = attempt(text.as_bytes(), &options).0.expect("a Dockerfile that can be lowered");
+    let found: Vec<_> =
+        lowered.findings.iter().map(|found| (found.lines.first, found.detail.as_str())).collect();
+    let expected = [
+        (3, "Attempting to Copy file \"ignored/a\" that is excluded by .dockerignore"),
+        (4, "Attempting to Add file \"ignored\" that is excluded by .dockerignore"),
+    ];
+    assert_eq!(found, expected);
+}
+
+// covers: dockerfile check InvalidBaseImagePlatform
+#[test]
+fn a_base_image_of_another_platform_is_told() {
+    let text = "FROM busybox\n";
+    let target = platform::normal("linux", "arm64", "");
+    let options = Options { target_platform: Some(target), ..options(text.as_bytes()) };
+    let lowered = attempt(text.as_bytes(), &options).0.expect("a Dockerfile that can be lowered");
+    let found: Vec<_> = lowered.findings.iter().map(|found| found.detail.as_str()).collect();
+    let expected = [
+        "Base image busybox was pulled with platform \"linux/amd64\", expected \"linux/arm64\" for current build",
+    ];
+    assert_eq!(found, expected);
+}
+
+// covers: dockerfile builtin-arg ARG SOURCE_DATE_EPOCH Int
+#[test]
+fn a_fixed_time_is_in_history_and_files() {
+    let text = "FROM busybox\nWORKDIR /w\nCOPY <<F /f\nF\nENV A=1\n";
+    let options = Options { epoch: Some(1_000_000_000), ..options(text.as_bytes()) };
+    let lowered = attempt(text.as_bytes(), &options).0.expect("a Dockerfile that can be lowered");
+    let new = lowered.config.history.iter().skip(1);
+    assert!(new.into_iter().all(|entry| entry.created.as_deref() == Some("2001-09-09T01:46:40Z")));
+    let changes = lowered.graph.iter().filter_map(|(_, vertex)| match &vertex.op {
+        Op::File(file) => file.actions.first().map(|action| &action.change),
+        _ => None,
+    });
+    let times: Vec<_> = changes
+        .map(|change| match change {
+            Change::Mkdir(mkdir) => mkdir.time,
+            Change::Mkfile(file) => file.time,
+            Change::Copy(copy) => copy.time,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(times, [Some(1_000_000_000_000_000_000); 3]);
+}

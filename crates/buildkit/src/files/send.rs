@@ -101,7 +101,6 @@ impl Sending {
                 self.flush()?;
             }
             while let Ok(number) = requests.try_recv() {
-                self.flush()?;
                 self.give(number)?;
             }
         }
@@ -139,14 +138,15 @@ impl Sending {
             let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
             file.read_exact(&mut piece).map_err(read)?;
             left -= piece.len() as u64;
-            self.data(number, piece.into())?;
+            self.told.push(Packet::data(number, piece.into()));
+            if left > 0 {
+                self.flush()?;
+            }
         }
         self.sent += size;
-        self.data(number, Bytes::new())
-    }
-
-    fn data(&self, number: u32, piece: Bytes) -> Result<(), Error> {
-        self.sender.blocking_send(&Packet::data(number, piece)).map_err(|e| failed(DOING, e))
+        // The end goes with the last piece, which is all of a small file.
+        self.told.push(Packet::data(number, Bytes::new()));
+        self.flush()
     }
 }
 

@@ -42,7 +42,18 @@ pub(super) fn settle(
         let name = network.map_or(name, |network| network.name);
         endpoints.insert(name, Endpoint { asked: config, ..Endpoint::default() });
     }
+    let links = host.links.take().filter(|links| !links.is_empty());
+    // Clients write them here and at the networks that they are for; dockerd reads these alone of a network that people made.
+    if links.is_some() && PREDEFINED.contains(&first.as_str()) {
+        return Err(Error::Unsupported {
+            feature: "a link on the default network".to_owned(),
+            instead: Some("a network of your own, where containers find each other by name".to_owned()),
+        });
+    }
     let own = endpoints.entry(first.clone()).or_default();
+    if own.asked.links.as_ref().is_none_or(Vec::is_empty) {
+        own.asked.links = links;
+    }
     if own.asked.mac_address.is_empty() {
         own.asked.mac_address.clone_from(&config.mac_address);
     }

@@ -1,0 +1,93 @@
+//! An application of two services: one counts its visitors in a volume, the other one visits it by its name.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+
+use crate::image;
+use crate::story::{Error, Stage, expect, io, say, wait_until};
+
+const DOCKERFILE: &str = "FROM BASE
+COPY greeting.txt /greeting.txt
+ENTRYPOINT [\"/ketch\", \"__demo\", \"serve\"]
+";
+const COMPOSE: &str = "name: ketch-demo
+services:
+  web:
+    build: .
+    image: ketch-demo-web:latest
+    ports: [\"127.0.0.1::80\"]
+    volumes: [\"visits:/data\"]
+  friend:
+    image: BASE
+    command: [visit, web]
+    depends_on: [web]
+volumes:
+  visits: {}
+";
+/// What the application is called.
+pub(crate) const IMAGE: &str = "ketch-demo-web:latest";
+
+/// Builds, starts, updates and takes down the application.
+pub(crate) fn show(stage: &Stage) -> Result<(), Error> {
+    say("\nAn application from a Dockerfile and a Compose file:");
+    let folder = stage.path("app");
+    write(&folder, "hello")?;
+    let file = folder.join("compose.yaml");
+    let compose = |words: &[&str]| {
+        let file = file.to_string_lossy();
+        stage.ketch(&[&["compose", "--progress", "quiet", "-f", &file], words].concat())
+    };
+    compose(&["up", "--detach", "--quiet-build"])?;
+    let said = wait_until(|| {
+        compose_quietly(stage, &file, &["logs", "friend"]).ok().filter(|log| log.contains("visitor"))
+    });
+    say(&format!("  {}", said.unwrap_or_default().trim_end()));
+    let first = visit(stage, &file)?;
+    expect(&first, "hello, visitor")?;
+
+    write(&folder, "welcome back")?;
+    say("(the greeting changes: one service is made anew, its volume stays)");
+    compose(&["up", "--detach", "--build", "--quiet-build"])?;
+    let second = visit(stage, &file)?;
+    expect(&second, "welcome back, visitor")?;
+    if number(&second) <= number(&first) {
+        return Err(Error::Wrong(format!("the count was lost: {first:?}, then {second:?}")));
+    }
+    compose(&["down", "--volumes", "--timeout", "0"])?;
+    stage.quietly(&["rmi", IMAGE])?;
+    stage.quietly(&["builder", "prune", "--all", "--force"]).map(drop)
+}
+
+fn write(folder: &Path, greeting: &str) -> Result<(), Error> {
+    let write = io("write the application");
+    fs::create_dir_all(folder).map_err(&write)?;
+    for (name, text) in [("Dockerfile", DOCKERFILE), ("compose.yaml", COMPOSE), ("greeting.txt", greeting)] {
+        fs::write(folder.join(name), text.replace("BASE", image::NAME)).map_err(&write)?;
+    }
+    Ok(())
+}
+
+fn compose_quietly(stage: &Stage, file: &Path, words: &[&str]) -> Result<String, Error> {
+    stage.quietly(&[&["compose", "-f", &file.to_string_lossy()], words].concat())
+}
+
+/// A page of the service, from the host, at the port that it was given.
+fn visit(stage: &Stage, file: &Path) -> Result<String, Error> {
+    let address = compose_quietly(stage, file, &["port", "web", "80"])?.trim().to_owned();
+    let page = || {
+        let mut stream = TcpStream::connect(&address).ok()?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer.split("\r\n\r\n").nth(1)?.trim().to_owned())
+    };
+    let page = wait_until(page).ok_or_else(|| Error::Wrong(format!("nothing answers at {address}")))?;
+    say(&format!("$ curl {address}\n{page}"));
+    Ok(page)
+}
+
+fn number(page: &str) -> u32 {
+    page.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
+}
