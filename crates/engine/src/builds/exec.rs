@@ -62,13 +62,15 @@ struct Kept {
 }
 
 impl Running {
-    /// Runs the program; a tree for each output.
+    /// Runs the program; a tree for each output. They are remembered in the same breath in which they are made: a build
+    /// that is cancelled in between leaves nothing that nobody knows of.
     pub(super) async fn run(
         self,
         exec: Exec,
         inputs: Vec<Tree>,
         vertex: Digest,
         name: String,
+        remember: impl FnOnce(&[Tree]) -> Result<(), Error> + Send + 'static,
     ) -> Result<Vec<Tree>, Error> {
         self.check(&exec)?;
         let host = self.host(&exec);
@@ -98,7 +100,12 @@ impl Running {
             return Err(Error::Exit { command: exec.args.join(" "), code });
         }
         let shared = self.shared.clone();
-        blocking(move || pack(&shared, &once, kept, &name)).await
+        blocking(move || {
+            let made = pack(&shared, &once, kept, &name)?;
+            remember(&made)?;
+            Ok(made)
+        })
+        .await
     }
 
     fn check(&self, exec: &Exec) -> Result<(), Error> {

@@ -68,11 +68,11 @@ impl Sources {
         &self,
         works: &Works,
         source: &Source,
-        key: &Digest,
         name: &str,
+        remember: impl FnOnce(&[Tree]) -> Result<(), Error> + Send + 'static,
     ) -> Result<Vec<Tree>, Error> {
         match source {
-            Source::Git(git) => self.run_git(works, git, key, name).await,
+            Source::Git(git) => self.run_git(works, git, name, remember).await,
             _ => Err(Error::Invalid("a source that was there was fetched".into())),
         }
     }

@@ -106,19 +106,28 @@ impl Works {
                 let digest = step.vertex.digest().clone();
                 let inputs = self.layered_roots(exec, step.inputs.clone()).await?;
                 let running = self.0.running.clone();
-                running.run((**exec).clone(), inputs, digest, name.clone()).await?
+                let remember = self.remember(&key, &name);
+                running.run((**exec).clone(), inputs, digest, name, remember).await?
             }
             Op::File(_) => {
                 let (works, step, key, name) = (self.clone(), step.clone(), key.clone(), name.clone());
                 blocking(move || works.write_files(&step, &key, &name)).await?
             }
-            Op::Source(source) => self.0.sources.run(&self, source, &key, &name).await?,
+            Op::Source(source) => {
+                let remember = self.remember(&key, &name);
+                self.0.sources.run(&self, source, &name, remember).await?
+            }
             Op::Merge(_) | Op::Diff { .. } => {
                 return Err(Error::Invalid("a step that makes nothing was run".into()));
             }
         };
-        self.0.parts.cache.put(&key, &name, &made).map_err(|e| engine("remember what a step made", e))?;
         Ok(made)
+    }
+
+    /// Writes down what a step made.
+    fn remember(&self, key: &Digest, name: &str) -> impl FnOnce(&[Tree]) -> Result<(), Error> + Send + use<> {
+        let (parts, key, name) = (self.0.parts.clone(), key.clone(), name.to_owned());
+        move |made| parts.cache.put(&key, &name, made).map_err(|e| engine("remember what a step made", e))
     }
 
     // ── programs ──

@@ -57,8 +57,8 @@ impl Sources {
         &self,
         works: &Works,
         git: &Git,
-        _: &Digest,
         name: &str,
+        remember: impl FnOnce(&[Tree]) -> Result<(), Error> + Send + 'static,
     ) -> Result<Vec<Tree>, Error> {
         let header = self.git_header(git).await?;
         let (parts, works, git, name) = (self.parts.clone(), works.clone(), git.clone(), name.to_owned());
@@ -67,7 +67,9 @@ impl Sources {
             check_out(&git, header.as_ref(), folder.path())?;
             let root = Arc::new(Root::scratch(folder)?);
             let planned = plan(&git, &root)?;
-            Ok(vec![works.write(planned, &name)?])
+            let made = vec![works.write(planned, &name)?];
+            remember(&made)?;
+            Ok(made)
         })
         .await
     }
