@@ -21,7 +21,7 @@ fn project() -> Project {
         current: folder,
         switches: Switches::default(),
     };
-    Project::load(&options, &[]).unwrap()
+    Project::load(&options, &[]).expect("the project")
 }
 
 /// Without what is nothing, lists whose order means nothing in order, the folder as `$DIR`.

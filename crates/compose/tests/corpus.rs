@@ -53,14 +53,15 @@ fn printed(case: &Case) -> Result<String, Error> {
 
 fn folders(of: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(of);
-    let mut folders: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(root).expect("the corpus");
+    let mut folders: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     folders.sort();
     folders
 }
 
 fn shortened(text: &str, folder: &Path) -> String {
     let text = text.replace(&*folder.to_string_lossy(), "$DIR");
-    text.replace(&*folder.parent().unwrap().to_string_lossy(), "$UP")
+    text.replace(&*folder.parent().expect("a folder above").to_string_lossy(), "$UP")
 }
 
 // covers: compose key configs
