@@ -5,6 +5,8 @@ use flags::{Flag, Kind};
 use super::{Action, Command, GROUP, LEAF, kinds};
 use crate::commands::compose;
 
+const NO_EFFECT: &str = "docker compose took it without any effect, and it is on its way out";
+
 const COMPOSE_FLAGS: &[Flag] = &[
     Flag::new("all-resources", Kind::Bool, "Include all resources, even those not used by services").missing(),
     Flag::new("ansi", Kind::String, "Control when to print ANSI control characters (\"never\"|\"always\"|\"auto\")").default("auto"),
@@ -284,8 +286,12 @@ const COMPOSE_BUILD_FLAGS: &[Flag] = &[
         Kind::Bool,
         "Do not remove intermediate containers after a successful build. DEPRECATED",
     )
-    .hidden(),
-    Flag::new("parallel", Kind::Bool, "Build images in parallel. DEPRECATED").default("true").hidden(),
+    .hidden()
+    .refused(NO_EFFECT),
+    Flag::new("parallel", Kind::Bool, "Build images in parallel. DEPRECATED")
+        .default("true")
+        .hidden()
+        .refused(NO_EFFECT),
     Flag::new("print", Kind::Bool, "Print equivalent bake file").missing(),
     Flag::new("progress", Kind::String, "Set type of ui output (auto, tty, plain, json, quiet)").hidden(),
     Flag::new("provenance", Kind::String, "Add a provenance attestation").missing(),
@@ -636,8 +642,14 @@ const COMPOSE_PULL_FLAGS: &[Flag] = &[
     Flag::new("ignore-buildable", Kind::Bool, "Ignore images that can be built"),
     Flag::new("ignore-pull-failures", Kind::Bool, "Pull what it can and ignores images with pull failures"),
     Flag::new("include-deps", Kind::Bool, "Also pull services declared as dependencies"),
-    Flag::new("no-parallel", Kind::Bool, "DEPRECATED disable parallel pulling").default("true").hidden(),
-    Flag::new("parallel", Kind::Bool, "DEPRECATED pull multiple images in parallel").default("true").hidden(),
+    Flag::new("no-parallel", Kind::Bool, "DEPRECATED disable parallel pulling")
+        .default("true")
+        .hidden()
+        .refused(NO_EFFECT),
+    Flag::new("parallel", Kind::Bool, "DEPRECATED pull multiple images in parallel")
+        .default("true")
+        .hidden()
+        .refused(NO_EFFECT),
     Flag::new("policy", Kind::String, "Apply pull policy (\"missing\"|\"always\")"),
     Flag::new("quiet", Kind::Bool, "Pull without printing progress information").short('q'),
     Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),

@@ -11,8 +11,21 @@ use crate::Error;
 use crate::filters::Filters;
 
 /// What `POST /build/prune` filters by.
-pub const PRUNE_KEYS: &[&str] =
-    &["until", "unused-for", "id", "type", "inuse", "shared", "private", "parent", "description"];
+///
+/// `system prune` sends its labels here too. What builds keep has none: each has every label not.
+pub const PRUNE_KEYS: &[&str] = &[
+    "until",
+    "unused-for",
+    "id",
+    "type",
+    "inuse",
+    "shared",
+    "private",
+    "parent",
+    "description",
+    "label",
+    "label!",
+];
 
 /// What something is; docker's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +188,9 @@ fn remove(parts: &Parts, entry: &Entry) -> Result<bool, Error> {
 fn matches(entry: &Entry, filters: &Filters, now: SystemTime) -> Result<bool, Error> {
     let flag = |value: bool| if value { "true" } else { "false" };
     let any = |key: &str, is: &dyn Fn(&str) -> bool| filters.admits_by(key, is);
+    if filters.values("label").next().is_some() {
+        return Ok(false);
+    }
     for key in ["until", "unused-for"] {
         for text in filters.values(key) {
             let age = crate::images::duration(text)

@@ -38,6 +38,7 @@ impl Wish {
     /// What the flags that `create`, `up` and `scale` have in common say.
     pub(super) fn read(call: &Call, project: &Project) -> Result<Self, Error> {
         let flags = call.flags();
+        // `"yes"` answers every question, and none is asked here.
         let given = |name: &str| flags.has(name) && flags.bool(name);
         if given("force-recreate") && given("no-recreate") {
             return Err(Error::Usage("--force-recreate and --no-recreate are incompatible".into()));

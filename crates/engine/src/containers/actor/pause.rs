@@ -15,7 +15,11 @@ impl Actor {
             State::Restarting { .. } => return Err(Error::IsRestarting(id)),
             _ => return Err(Error::NotRunning(id)),
         }
-        self.freeze(true).await?;
+        self.freeze(true).await.map_err(|error| match error {
+            // It ended, and the news of it is still on its way.
+            Error::ShimRefused { id, .. } => Error::NotRunning(id),
+            error => error,
+        })?;
         self.advance(Event::Pause)?;
         self.shared.emit(self.container(), "pause", &[]);
         Ok(())
