@@ -36,12 +36,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("client", &["diag", "dial", "sys"]),
     ("compose", &["diag"]),
-    // Both ends of one protocol: the words of `build` are what it carries.
-    ("buildkit", &["build", "diag", "dockerfile", "grpc", "oci"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "serving", "state", "sys"]),
     ("api", &["about", "build", "buildkit", "detach", "diag", "engine", "oci", "serving"]),
     ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving"]),
     ("bundle", &["about", "diag", "flags", "runtime", "sys"]),
+    // Both ends of one protocol: the words of `build` are what it carries.
+    ("buildkit", &["build", "diag", "dockerfile", "grpc", "oci"]),
     // decides
     (
         "engine",
