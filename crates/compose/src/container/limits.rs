@@ -79,8 +79,7 @@ fn devices(spec: &Value) -> Value {
             "CgroupPermissions": text(device, "permissions"),
         })
     };
-    // A name of a kind of device is asked for elsewhere.
-    list(spec, "devices").iter().filter(|one| text(one, "source").starts_with('/')).map(device).collect()
+    list(spec, "devices").iter().map(device).collect()
 }
 
 fn request(device: &Value, always: &[&str]) -> Value {

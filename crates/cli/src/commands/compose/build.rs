@@ -97,6 +97,11 @@ fn line(project: &Project, service: &str, spec: &Value, flags: &Flags) -> Result
             return Err(Error::Usage(format!("service {service:?}: build.{refused} is not built yet")));
         }
     }
+    for attestation in ["provenance", "sbom"] {
+        if build[attestation].as_str().is_some_and(|wanted| wanted != "false") {
+            return Err(Error::Usage(format!("service {service:?}: build.{attestation} is not built yet")));
+        }
+    }
     if !build["dockerfile_inline"].is_null() {
         return Err(Error::Usage(format!(
             "service {service:?}: build.dockerfile_inline is not built yet; write the Dockerfile into a file"
