@@ -59,6 +59,27 @@ fn a_seccomp_profile_is_checked_before_a_container_needs_it() {
     });
 }
 
+/// Where systemd does run, the virtual machine of `cargo xtask vm` shows it.
+// covers: daemon flag --exec-opt
+// covers: daemon config-key exec-opts
+#[test]
+fn the_cgroup_driver_is_one_that_this_machine_has() {
+    with_scratch(|scratch| {
+        let option = |value: &str| validate(scratch, &json!({ "exec-opts": [value] }).to_string(), &[]);
+        option("native.cgroupdriver=cgroupfs").ok();
+        validate(scratch, "{}", &["--exec-opt", "native.cgroupdriver=cgroupfs"]).ok();
+        let refused = |value: &str, why: &str| {
+            let output = option(value);
+            assert!(output.code != 0 && output.stderr.contains(why), "{value}: {output:?}");
+        };
+        refused("native.cgroupdriver=none", "native.cgroupdriver option none not supported");
+        refused("native.nonsense=1", "native.nonsense=1: the only option is native.cgroupdriver");
+        if !std::path::Path::new("/run/systemd/system").exists() {
+            refused("native.cgroupdriver=systemd", "systemd does not run on this host");
+        }
+    });
+}
+
 #[test]
 fn an_unknown_key_is_named() {
     with_scratch(|scratch| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use api::ApiVersion;
 use engine::networks::BridgeSettings;
 use engine::security::Seccomp;
-use engine::settings::{BUILT_IN_RUNTIME, LayerLimits, Live, Runtime, Settings};
+use engine::settings::{BUILT_IN_RUNTIME, CgroupDriver, LayerLimits, Live, Runtime, Settings};
 use flags::Matches;
 use serde_json::{Map, Value};
 
@@ -331,11 +331,13 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
             .map_or_else(|| from_environment().unwrap_or_default(), str::to_owned)
     };
     let seccomp_name = read.text("seccomp-profile", "builtin");
+    let cgroup_driver = cgroup_driver(&read.list("exec-opts"))?;
     Ok(Settings {
         data_root,
         run_dir,
         executable,
-        cgroup_parent: cgroup_parent(&read.text("cgroup-parent", "/ketch"))?,
+        cgroup_driver,
+        cgroup_parent: cgroup_parent(cgroup_driver, read.find("cgroup-parent").and_then(Value::as_str))?,
         storage,
         image_limit,
         layer_limits,
@@ -393,7 +395,35 @@ fn seccomp_profile(name: &str) -> Result<Seccomp, Error> {
     Ok(profile)
 }
 
-fn cgroup_parent(text: &str) -> Result<String, Error> {
+/// Of the options for runtimes dockerd knows this one.
+fn cgroup_driver(options: &[String]) -> Result<CgroupDriver, Error> {
+    let wrong = |why: String| Err(Error::Value { key: "exec-opts".into(), why });
+    let mut driver = CgroupDriver::Cgroupfs;
+    for option in options {
+        driver = match option.split_once('=') {
+            Some(("native.cgroupdriver", "cgroupfs" | "")) => CgroupDriver::Cgroupfs,
+            Some(("native.cgroupdriver", "systemd")) => CgroupDriver::Systemd,
+            Some(("native.cgroupdriver", other)) => {
+                return wrong(format!("native.cgroupdriver option {other} not supported"));
+            }
+            _ => {
+                return wrong(format!(
+                    "{option}: the only option is native.cgroupdriver=cgroupfs or =systemd"
+                ));
+            }
+        };
+    }
+    driver.check()?;
+    Ok(driver)
+}
+
+fn cgroup_parent(driver: CgroupDriver, text: Option<&str>) -> Result<String, Error> {
+    if driver == CgroupDriver::Systemd {
+        let slice = text.filter(|text| !text.is_empty()).unwrap_or("system.slice");
+        driver.check_parent(slice)?;
+        return Ok(slice.to_owned());
+    }
+    let text = text.unwrap_or("/ketch");
     let fits = !text.is_empty()
         && text.split('/').all(|part| part != ".." && part != "." && !part.contains(char::is_whitespace));
     match fits {
@@ -664,8 +694,7 @@ mod tests {
     fn what_does_not_work_is_refused_unless_it_asks_for_what_is() {
         let given = |value| file(value).and_then(|given| refuse_unsupported(&given));
         assert!(message(given(json!({"bip": "10.0.0.1/24"}))).starts_with("bip (--bip) is not supported: "));
-        given(json!({"userland-proxy": false, "iptables": true, "dns": [], "exec-opts": ["native.cgroupdriver=cgroupfs"]}))
-            .unwrap();
+        given(json!({"userland-proxy": false, "iptables": true, "dns": []})).unwrap();
     }
 
     #[test]

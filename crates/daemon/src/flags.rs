@@ -30,7 +30,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::new("bridge", Kind::String, "Attach containers to a network bridge").short('b'),
     Flag::new("bridge-accept-fwmark", Kind::String, "In bridge networks, accept packets with this firewall mark/mask"),
     Flag::new("cdi-spec-dir", Kind::List, "CDI specification directories to use"),
-    Flag::new("cgroup-parent", Kind::String, "Set parent cgroup for all containers (default \"ketch\")"),
+    Flag::new("cgroup-parent", Kind::String, "Set parent cgroup for all containers (default \"ketch\", with systemd \"system.slice\")"),
     Flag::new("config-file", Kind::String, "Daemon configuration file").default("/etc/docker/daemon.json"),
     Flag::new("containerd", Kind::String, "containerd grpc address"),
     Flag::new("containerd-namespace", Kind::String, "Containerd namespace to use"),

@@ -86,7 +86,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("dns", "dns", Shape::List, Support::NotYet("it can not be set in this version yet"), &[]),
     setting("dns-opts", "dns-opt", Shape::List, Support::NotYet("it can not be set in this version yet"), &[]),
     setting("dns-search", "dns-search", Shape::List, Support::NotYet("it can not be set in this version yet"), &[]),
-    setting("exec-opts", "exec-opt", Shape::List, Support::NotYet("the cgroup driver is always cgroupfs in this version"), &["native.cgroupdriver=cgroupfs"]),
+    setting("exec-opts", "exec-opt", Shape::List, Support::Done, &[]),
     setting("exec-root", "exec-root", Shape::Text, Support::Done, &[]),
     setting("experimental", "experimental", Shape::Flag, Support::Done, &[]),
     setting("features", "feature", Shape::Map, Support::Done, &[]),

@@ -172,6 +172,8 @@ pub enum Error {
     Layers(#[from] layers::Error),
     #[error(transparent)]
     Shim(#[from] shim::Error),
+    #[error("cannot use the cgroup driver {driver}")]
+    CgroupDriver { driver: &'static str, source: runtime::Error },
     #[error("cannot use the seccomp profile")]
     SeccompProfile(#[source] runtime::Error),
     #[error("image {image} has a config that is not valid JSON for an image")]
@@ -256,7 +258,7 @@ impl Explain for Error {
             Self::Content(error) => error.class(),
             Self::Layers(error) => error.class(),
             Self::Shim(error) => error.class(),
-            Self::SeccompProfile(error) => error.class(),
+            Self::SeccompProfile(error) | Self::CgroupDriver { source: error, .. } => error.class(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::Error;
 use crate::security::Seccomp;
 pub use layers::{Choice as Storage, Limits as LayerLimits};
 
@@ -14,7 +15,8 @@ pub struct Settings {
     pub run_dir: PathBuf,
     /// The executable that shims are started from.
     pub executable: PathBuf,
-    /// Below which cgroup containers are put.
+    pub cgroup_driver: CgroupDriver,
+    /// Below which cgroup containers are put; a slice where systemd keeps them.
     pub cgroup_parent: String,
     pub storage: Storage,
     /// What images may take of the disk before unused ones go; nothing is no limit.
@@ -41,6 +43,45 @@ pub struct Settings {
     /// TCP addresses at which nobody is asked who they are; `info` warns of them.
     pub open_hosts: Vec<String>,
     pub bridge: crate::networks::BridgeSettings,
+}
+
+/// Who makes the containers' cgroups.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CgroupDriver {
+    #[default]
+    Cgroupfs,
+    Systemd,
+}
+
+impl CgroupDriver {
+    /// As `info` and `native.cgroupdriver` have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroupfs => "cgroupfs",
+            Self::Systemd => "systemd",
+        }
+    }
+
+    /// Whether this machine has it.
+    pub fn check(self) -> Result<(), Error> {
+        match self {
+            Self::Cgroupfs => Ok(()),
+            Self::Systemd => {
+                runtime::check_systemd().map_err(|source| Error::CgroupDriver { driver: self.name(), source })
+            }
+        }
+    }
+
+    /// Whether a text can be the parent of containers' cgroups.
+    pub fn check_parent(self, parent: &str) -> Result<(), Error> {
+        let is_slice = parent.len() > ".slice".len() && parent.ends_with(".slice") && !parent.contains('/');
+        match self {
+            Self::Systemd if !is_slice => Err(Error::Invalid(
+                "cgroup-parent for systemd cgroup should be a valid slice named as \"xxx.slice\"".into(),
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a reload may change.

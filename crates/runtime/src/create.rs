@@ -114,11 +114,13 @@ fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
     let mounts = mounts::plan(spec.mounts().as_deref().unwrap_or_default(), linux)?;
     let state = HookState::of(spec, request.id, request.bundle, "creating", None);
     let listener = Listener::of(linux, &state)?;
-    let entrance = cgroup.entrance()?;
+    let entrance = cgroup.first_entrance()?;
     let (new, unified) = (namespaces.new, entrance.unified_copy()?);
-    let do_outside =
-        |pid| from_outside(linux, spec, new.user, &HookState { pid: Some(pid), ..state.clone() });
-    let outside = new.user || has_outside_hooks(spec) || listener.is_some();
+    let do_outside = |pid| {
+        cgroup.take_in(pid, linux.resources().as_ref(), spec.annotations().as_ref())?;
+        from_outside(linux, spec, new.user, &HookState { pid: Some(pid), ..state.clone() })
+    };
+    let outside = new.user || has_outside_hooks(spec) || listener.is_some() || cgroup.is_scope();
     namespaces.aim(linux)?;
     let waiting = Waiting::clone_into(
         (new, namespaces.users_to_join()),

@@ -22,6 +22,8 @@ pub enum Error {
     NotExecutable(String),
     #[error("the container's first process ended while it was being set up")]
     InitLost,
+    #[error(transparent)]
+    Systemd(#[from] systemd::Error),
 }
 
 impl Explain for Error {
@@ -29,7 +31,8 @@ impl Explain for Error {
         match self {
             Self::Unsupported(_) => Class::NotImplemented,
             Self::Invalid { .. } | Self::NotFound(_) | Self::NotExecutable(_) => Class::Invalid,
-            Self::Setup { .. } | Self::InitLost => Class::Internal,
+            Self::Systemd(systemd::Error::Absent) => Class::NotImplemented,
+            Self::Setup { .. } | Self::InitLost | Self::Systemd(_) => Class::Internal,
         }
     }
 }

@@ -43,7 +43,7 @@ mod supported;
 mod surroundings;
 mod waiting;
 
-pub use cgroups::Cgroup;
+pub use cgroups::{Cgroup, check_systemd};
 pub use create::{Created, Keyring, Manner, Request, Stdio, WayIn, cgroup_path, create};
 pub use error::Error;
 pub use gate::Gate;

@@ -133,7 +133,7 @@ pub(crate) fn set_affinity(list: Option<&String>) -> Result<(), Error> {
 }
 
 /// `0-3,7`, each below the kernel's own limit.
-fn numbers(field: &'static str, list: &str) -> Result<Vec<usize>, Error> {
+pub(crate) fn numbers(field: &'static str, list: &str) -> Result<Vec<usize>, Error> {
     let invalid = || Error::Invalid { field, why: format!("has the list {list:?}") };
     let number = |text: &str| text.trim().parse::<usize>().ok().filter(|n| *n < CpuSet::MAX_CPU);
     let mut all = Vec::new();

@@ -1,5 +1,6 @@
 //! Checks and generators. `cargo xtask` lists the verbs; CI calls the same ones.
 
+mod apt;
 mod check;
 mod clients;
 mod corpus;
@@ -25,7 +26,10 @@ const VERBS: &[(&str, &str)] = &[
     ("record", "ask real dockerds and write tests/recordings: --host unix://… --containerd-host unix://…"),
     ("replies", "ask a real dockerd and the docker CLI and write tests/replayed: --host unix://…"),
     ("soak", "run the fault loops' full numbers and write docs/reliability.md"),
-    ("vm", "the runtime on cgroup v2, in a virtual machine (qemu, no acceleration needed)"),
+    (
+        "vm",
+        "the runtime on cgroup v2 under systemd, in a virtual machine (qemu, no acceleration needed); --all: an older kernel, too",
+    ),
     ("size", "build the release binary: static, at most 25 MB"),
     ("demo", "run the main job"),
 ];
@@ -52,7 +56,7 @@ fn run(verb: &str, rest: &[String]) -> anyhow::Result<()> {
         "record" => record::run(rest),
         "replies" => record::replies(rest),
         "soak" => soak::run(),
-        "vm" => vm::run(),
+        "vm" => vm::run(rest),
         "size" => suite::size(),
         "demo" => suite::demo(),
         _ => {

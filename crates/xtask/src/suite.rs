@@ -21,6 +21,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("ps", "procps"),
     ("zstd", "zstd"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("strip", "binutils"),
+    ("xz", "xz-utils"),
 ];
 const LIMIT: u64 = 25_000_000;
 
@@ -39,7 +41,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         false => tests.args(["test", "--workspace", "--no-fail-fast"]),
     };
     run(tests.env("KETCH_BIN", ketch))?;
-    vm::run()
+    vm::run(&[])
 }
 
 /// A test that lacks a tool fails; so the tools are brought here, where that can be done.

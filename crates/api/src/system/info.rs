@@ -166,7 +166,7 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         n_goroutines: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
         system_time: time::rfc3339(SystemTime::now()),
         logging_driver: &settings.log_driver,
-        cgroup_driver: "cgroupfs",
+        cgroup_driver: settings.cgroup_driver.name(),
         cgroup_version: cgroups.version.to_string(),
         n_events_listener: engine.events.watchers(),
         kernel_version: &host.kernel_version,

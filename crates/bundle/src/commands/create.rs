@@ -1,9 +1,10 @@
 //! `create`, `start`, and `run`, which is both.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flags::Matches;
+use oci_spec::runtime::Spec;
 use runtime::{Cgroup, Gate, Keyring, Manner, Request, Stdio, Waiting, WayIn, run_hooks};
 
 use crate::container::{Container, Status, began};
@@ -86,13 +87,12 @@ struct Made {
 
 fn make(context: &Context, flags: &Matches, starting: Starting, preserved: u32) -> Result<Made, Error> {
     let id = &flags.args[0];
-    let bundle = Bundle::open(flags.find("bundle"))?;
+    let mut bundle = Bundle::open(flags.find("bundle"))?;
     check_console(flags, &bundle, starting)?;
     let compiled = bundle.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let seccomp = compiled.map(runtime::compile_seccomp).transpose()?;
     let root = bundle.mount_root()?;
-    let cgroup = runtime::cgroup_path(&bundle.spec, id);
-    refuse_systemd(context, &cgroup)?;
+    let cgroup = place(context, &mut bundle.spec, id)?;
     let folder = Folder::create(&context.root, id)?;
     let record = Record {
         id: id.clone(),
@@ -184,11 +184,29 @@ pub(crate) fn check_terminal(terminal: bool, leaves: bool, socket: bool) -> Resu
     }
 }
 
-fn refuse_systemd(context: &Context, cgroup: &Path) -> Result<(), Error> {
-    let named = cgroup.to_string_lossy().split(':').count() == 3;
-    match context.systemd || named {
-        true => Err(Error::Unsupported("systemd as the driver of cgroups (--systemd-cgroup)".into())),
-        false => Ok(()),
+/// Where the container's cgroup is to be. As for runc, the flag says in which of its two forms the specification names it.
+fn place(context: &Context, spec: &mut Spec, id: &str) -> Result<PathBuf, Error> {
+    let path = runtime::cgroup_path(spec, id);
+    let given = spec
+        .linux()
+        .as_ref()
+        .is_some_and(|linux| linux.cgroups_path().as_ref().is_some_and(|path| !path.as_os_str().is_empty()));
+    match (context.systemd, path.to_string_lossy().split(':').count() == 3) {
+        (true, false) if given => Err(Error::Invalid(format!(
+            "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {:?} instead",
+            path.to_string_lossy()
+        ))),
+        (true, false) => {
+            let path = PathBuf::from(format!(":ketch:{id}"));
+            if let Some(linux) = spec.linux_mut() {
+                linux.set_cgroups_path(Some(path.clone()));
+            }
+            Ok(path)
+        }
+        (false, true) => {
+            Err(Error::Unsupported(format!("the cgroupsPath {} without --systemd-cgroup", path.display())))
+        }
+        _ => Ok(path),
     }
 }
 

@@ -266,6 +266,9 @@ pub(super) fn settle(
     if !matches!(host.isolation.as_str(), "" | "default") {
         return Err(Error::Invalid(format!("invalid isolation '{}' on linux", host.isolation)));
     }
+    if !host.cgroup_parent.is_empty() {
+        settings.cgroup_driver.check_parent(&host.cgroup_parent)?;
+    }
     if host.shm_size < 0 {
         return Err(Error::Invalid("SHM size can not be less than 0".into()));
     }

@@ -16,7 +16,7 @@ use super::record::{Container, Places};
 use super::{devices, etc, resources, user};
 use crate::Error;
 use crate::security::{Filters, Seccomp, SecurityOptions};
-use crate::settings::Settings;
+use crate::settings::{CgroupDriver, Settings};
 
 /// Docker's default set.
 const CAPABILITIES: &[rt::Capability] = &[
@@ -339,7 +339,10 @@ fn shared_memory(host: &HostConfig, joined: &Joined) -> Option<rt::Mount> {
 pub(super) fn cgroup_path(container: &Container, settings: &Settings) -> PathBuf {
     let asked = &container.host.cgroup_parent;
     let parent = if asked.is_empty() { &settings.cgroup_parent } else { asked };
-    format!("{parent}/{}", container.id).into()
+    match settings.cgroup_driver {
+        CgroupDriver::Cgroupfs => format!("{parent}/{}", container.id).into(),
+        CgroupDriver::Systemd => format!("{parent}:ketch:{}", container.id).into(),
+    }
 }
 
 fn linux(container: &Container, settings: &Settings, joined: &Joined) -> Result<rt::Linux, Error> {

@@ -34,6 +34,13 @@ impl Hierarchy {
         self.controllers.iter().any(|c| c == controller)
     }
 
+    /// Lets what may be limited through to a directory that somebody else made.
+    pub(super) fn delegate_to(&self, folder: &Path) {
+        let above: Vec<&Path> =
+            folder.ancestors().skip(1).take_while(|a| a.starts_with(&self.mount)).collect();
+        above.into_iter().rev().for_each(|ancestor| self.delegate(ancestor));
+    }
+
     /// Makes the directories above a container's and lets what they may limit through to it.
     pub(super) fn prepare_ancestors(&self, path: &Path) -> Result<(), Error> {
         let mut folder = self.mount.clone();

@@ -164,12 +164,16 @@ fn apply_memory(cgroup: &Cgroup, memory: &LinuxMemory) -> Result<(), Error> {
     if let Some(low) = memory.reservation().filter(|r| *r != 0) {
         set(cgroup, "memory", "memory.low", &text(low))?;
     }
-    if let Some(swap) = memory.swap().filter(|s| *s != 0) {
-        // v1 counts memory and swap together, v2 swap alone.
-        let alone = if swap < 0 { swap } else { swap.saturating_sub(memory.limit().unwrap_or(0)).max(0) };
+    if let Some(alone) = swap_alone(memory) {
         set(cgroup, "memory", "memory.swap.max", &text(alone))?;
     }
     Ok(())
+}
+
+/// v1 counts memory and swap together, v2 swap alone.
+pub(super) fn swap_alone(memory: &LinuxMemory) -> Option<i64> {
+    let swap = memory.swap().filter(|swap| *swap != 0)?;
+    Some(if swap < 0 { swap } else { swap.saturating_sub(memory.limit().unwrap_or(0)).max(0) })
 }
 
 /// `checkBeforeUpdate`: a limit below what is used already would have the kernel kill somebody.
@@ -265,7 +269,7 @@ fn set_unless_absent_zero(cgroup: &Cgroup, file: &str, value: i128) -> Result<()
 }
 
 /// v1's shares from 2 to 262144 onto v2's weights from 1 to 10000, by the formula that runc and systemd agree on.
-fn weight(shares: u64) -> u64 {
+pub(super) fn weight(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
 }
 

@@ -1,4 +1,4 @@
-//! A container's cgroups: one directory in each hierarchy of v1, one on v2, all of one path.
+//! A container's cgroups: one directory in each hierarchy of v1, one on v2, all of one path; or a scope of systemd's.
 //!
 //! On v2 init is cloned straight into its cgroup. On v1 it moves itself, by writing `0` to the `tasks` file that its
 //! parent opened: the kernel moves a single thread that is the writer itself without the lock whose grace period stalls
@@ -9,8 +9,10 @@ mod devices;
 mod freezer;
 mod hierarchy;
 mod limits;
+mod scope;
 mod stats;
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -25,11 +27,13 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::Error;
 use crate::error::Doing;
 use hierarchy::Hierarchy;
+pub(crate) use scope::Scope;
 
 /// The cgroups of one container. They outlive this value; [`Cgroup::delete`] removes them.
 #[derive(Debug)]
 pub struct Cgroup {
     folders: Vec<Folder>,
+    scope: Option<Scope>,
 }
 
 #[derive(Debug)]
@@ -39,6 +43,7 @@ struct Folder {
 }
 
 /// What init needs to get into its cgroups, opened before it exists.
+#[derive(Default)]
 pub(crate) struct Entrance {
     unified: Option<OwnedFd>,
     tasks: Vec<File>,
@@ -60,10 +65,14 @@ impl Entrance {
 }
 
 impl Cgroup {
-    /// Makes the directories and sets the limits; after an error none of the directories is left.
+    /// Makes the directories and sets the limits; after an error none of the directories is left. A scope is only made
+    /// sure of: it comes with its first process ([`Cgroup::take_in`]).
     pub fn create(path: &Path, resources: Option<&LinuxResources>) -> Result<Self, Error> {
+        if let Some(scope) = Scope::parse(path)? {
+            return Self::of_scope(scope);
+        }
         let path = relative(path)?;
-        let mut cgroup = Self { folders: Vec::new() };
+        let mut cgroup = Self { folders: Vec::new(), scope: None };
         let made = Hierarchy::all()?.into_iter().try_for_each(|hierarchy| cgroup.add(hierarchy, &path));
         let limited =
             made.and_then(|()| resources.map_or(Ok(()), |resources| limits::apply(&cgroup, resources)));
@@ -77,17 +86,46 @@ impl Cgroup {
         }
     }
 
+    fn of_scope(scope: Scope) -> Result<Self, Error> {
+        let hierarchy = systemd_s_hierarchy()?;
+        let path = hierarchy.mount.join(scope.folder());
+        Ok(Self { folders: vec![Folder { hierarchy, path }], scope: Some(scope) })
+    }
+
+    /// Has systemd make the scope around the container's first process, and sets the limits.
+    pub(crate) fn take_in(
+        &self,
+        process: i32,
+        resources: Option<&LinuxResources>,
+        annotations: Option<&HashMap<String, String>>,
+    ) -> Result<(), Error> {
+        let Some(scope) = &self.scope else { return Ok(()) };
+        scope.start(process, resources, annotations)?;
+        for folder in &self.folders {
+            folder.hierarchy.delegate_to(&folder.path);
+        }
+        resources.map_or(Ok(()), |resources| limits::apply(self, resources))
+    }
+
+    pub(crate) fn is_scope(&self) -> bool {
+        self.scope.is_some()
+    }
+
     /// Changes the limits of what is inside; devices stay as they are.
     pub fn limit(&self, resources: &LinuxResources) -> Result<(), Error> {
+        if let Some(scope) = &self.scope {
+            scope.limit(resources)?;
+        }
         limits::apply_values(self, resources)
     }
 
     /// The cgroups that exist under a path, for removing what somebody left.
     pub fn find(path: &Path) -> Result<Self, Error> {
-        let path = relative(path)?;
+        let scope = Scope::parse(path)?;
+        let path = scope.as_ref().map_or_else(|| relative(path), |scope| Ok(scope.folder()))?;
         let all = Hierarchy::all()?.into_iter();
         let folders = all.map(|hierarchy| Folder { path: hierarchy.mount.join(&path), hierarchy });
-        Ok(Self { folders: folders.filter(|folder| folder.path.is_dir()).collect() })
+        Ok(Self { folders: folders.filter(|folder| folder.path.is_dir()).collect(), scope })
     }
 
     fn add(&mut self, hierarchy: Hierarchy, path: &Path) -> Result<(), Error> {
@@ -108,8 +146,16 @@ impl Cgroup {
         Ok(())
     }
 
+    /// For the first process: into a scope it is brought by systemd.
+    pub(crate) fn first_entrance(&self) -> Result<Entrance, Error> {
+        match self.scope {
+            Some(_) => Ok(Entrance::default()),
+            None => self.entrance(),
+        }
+    }
+
     pub(crate) fn entrance(&self) -> Result<Entrance, Error> {
-        let mut entrance = Entrance { unified: None, tasks: Vec::new() };
+        let mut entrance = Entrance::default();
         for folder in &self.folders {
             let doing = format!("open the cgroup {}", folder.path.display());
             if folder.hierarchy.unified {
@@ -184,8 +230,8 @@ impl Cgroup {
         while let Some(group) = waiting.pop() {
             match fs::read_to_string(group.join("cgroup.procs")) {
                 Ok(list) => pids.extend(list.lines().filter_map(|line| line.parse::<i32>().ok())),
-                // The container takes its own groups away as it likes.
-                Err(_) if group != folder.path => continue,
+                // The container takes its own groups away as it likes, and systemd a scope in which nobody is left.
+                Err(error) if group != folder.path || error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error).doing(doing),
             }
             let entries = fs::read_dir(&group).into_iter().flatten().flatten();
@@ -198,8 +244,10 @@ impl Cgroup {
     /// Descriptors of the processes inside: they can't come to mean others.
     fn processes(&self) -> Result<Vec<OwnedFd>, Error> {
         let Some(folder) = self.folders.first() else { return Ok(Vec::new()) };
-        let list =
-            fs::read_to_string(folder.path.join("cgroup.procs")).doing("list the container's processes")?;
+        let list = match fs::read_to_string(folder.path.join("cgroup.procs")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            other => other.doing("list the container's processes")?,
+        };
         let pids = list.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?));
         Ok(pids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect())
     }
@@ -214,7 +262,7 @@ impl Cgroup {
 
     /// Removes the directories, all that can be, and reports the first that could not.
     pub fn delete(&self) -> Result<(), Error> {
-        let mut result = Ok(());
+        let mut result = self.scope.as_ref().map_or(Ok(()), Scope::stop);
         for folder in &self.folders {
             match fs::remove_dir(&folder.path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound && result.is_ok() => {
@@ -224,6 +272,23 @@ impl Cgroup {
             }
         }
         result
+    }
+}
+
+/// Whether systemd can keep cgroups on this host.
+pub fn check_systemd() -> Result<(), Error> {
+    systemd_s_hierarchy().map(drop)
+}
+
+/// On v1 systemd knows but a few of the hierarchies, and newer ones of it none.
+fn systemd_s_hierarchy() -> Result<Hierarchy, Error> {
+    if !systemd::runs() {
+        return Err(systemd::Error::Absent.into());
+    }
+    let mut all = Hierarchy::all()?;
+    match (all.pop(), all.is_empty()) {
+        (Some(hierarchy), true) if hierarchy.unified => Ok(hierarchy),
+        _ => Err(Error::Unsupported("systemd as the driver of cgroups on cgroup v1".into())),
     }
 }
 

@@ -1,41 +1,7 @@
-#!/bin/busybox sh
-# Runs as process 1 of a virtual machine that has nothing but busybox, ketch and cgroup v2. Each check prints one line;
-# the last line of all says whether they passed. `cargo xtask vm` starts it.
-/bin/busybox --install -s /bin
-mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs devtmpfs /dev; mount -t cgroup2 cgroup2 /sys/fs/cgroup
-# The first file system of the kernel can't be pivoted away from.
-if [ ! -e /.moved ]; then
-  mkdir /new; mount -t tmpfs tmpfs /new
-  cp -r /bin /ketch /init /loop.ko /new/; mkdir /new/proc /new/sys /new/dev /new/tmp /new/run; touch /new/.moved
-  umount /sys/fs/cgroup /sys /dev; umount /proc
-  exec switch_root /new /init
-fi
-mkdir -p /dev/pts /b/rootfs/bin /b/rootfs/proc /b/rootfs/sys /b/rootfs/dev /b/rootfs/tmp
-cp /bin/busybox /b/rootfs/bin/; chroot /b/rootfs /bin/busybox --install -s /bin
-R="/ketch runtime"; G=/sys/fs/cgroup/ketch; FAILED=0; cd /b
+# The runtime on cgroup v2 with its own driver.
+G=/sys/fs/cgroup/ketch
 
-dmesg -n 1
-# $1: resources, $2: script, $3: further namespaces
-config() {
-  cat >config.json <<X
-{"ociVersion":"1.2.1","root":{"path":"rootfs"},
- "process":{"user":{"uid":0,"gid":0},"cwd":"/","args":["sh","-c","$2"],"env":["PATH=/bin"],
-  "capabilities":{"bounding":["CAP_MKNOD"],"effective":["CAP_MKNOD"],"permitted":["CAP_MKNOD"]}},
- "mounts":[{"destination":"/proc","type":"proc","source":"proc"},{"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["mode=755"]},
-  {"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup","options":["ro"]}],
- "linux":{"namespaces":[{"type":"mount"},{"type":"cgroup"}${3-,{\"type\":\"pid\"\}}],"resources":{$1}}}
-X
-}
-check() { # name, what came, what should have
-  if [ "$2" = "$3" ]; then echo "ok: $1"; else echo "WRONG: $1: got [$2], not [$3]"; FAILED=1; fi
-}
-inside() { # name, resources, script, expected
-  config "$2" "$3"; check "$1" "$($R run one 2>&1 | tr '\n' ' ')" "$4"
-}
-files() { echo "cd /sys/fs/cgroup; cat $*"; }
-waited() { for i in 1 2 3 4 5 6 7 8 9 10; do "$@" && return 0; usleep 200000; done; return 1; }
-
-insmod /loop.ko; dd if=/dev/zero of=/disk bs=1M count=4 2>/dev/null; losetup /dev/loop0 /disk
+dd if=/dev/zero of=/disk bs=1M count=4 2>/dev/null; losetup /dev/loop0 /disk
 
 inside "memory" '"memory":{"limit":67108864,"reservation":33554432,"swap":134217728}' \
   "$(files memory.max memory.low memory.swap.max)" "67108864 33554432 67108864 "
@@ -56,7 +22,7 @@ inside "devices" '"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type"
   "cd /dev; mknod a b 7 0; (: <a) && echo read; (: >>a) 2>/dev/null || echo no-write; mknod b c 1 1; (: <b) 2>/dev/null || echo no-memory; : >null && echo null" \
   "read no-write no-memory null "
 inside "no more processes than allowed" '"pids":{"limit":3}' \
-  "(sleep 1 & sleep 1 & sleep 1 & sleep 1 & wait) 2>&1 | grep -c fork" "1 "
+  "(sleep 1 & sleep 1 & sleep 1 & sleep 1 & wait) 2>&1" "sh: can't fork: Resource temporarily unavailable "
 
 config '"memory":{"limit":16777216,"swap":16777216}' "dd if=/dev/zero of=/dev/null bs=64M count=1"
 $R run one >/dev/null 2>&1; check "too much memory is death" "$?" 137
@@ -94,5 +60,3 @@ sed -i 's/"linux":{/"linux":{"uidMappings":[{"containerID":0,"hostID":1000,"size
 check "users of its own" "$($R run six 2>&1 | tr -s ' \n' ' ')" " 0 1000 10 0 null "
 
 $R run missing-bundle -b /nowhere >/dev/null 2>&1; check "no bundle" "$?" 1
-[ $FAILED = 0 ] && echo "VM: passed" || echo "VM: failed"
-sync; echo o >/proc/sysrq-trigger; sleep 10

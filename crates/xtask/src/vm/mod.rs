@@ -1,0 +1,160 @@
+//! `cargo xtask vm`: the runtime on cgroup v2, in virtual machines under software emulation. Kernels and systemd are
+//! Debian's; beside them a machine has busybox, the built `ketch` and `tests/vm`, and nothing else.
+//!
+//! ```text
+//! kernel ─► init.sh (moves everything to a file system that can be left) ─► systemd ─► checks.service ─► checks.sh
+//!                                                                      └──────────────── without it ──►
+//! ```
+
+mod archive;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+use crate::apt::Apt;
+use crate::process::{self, cargo};
+use archive::Archive;
+
+const KERNEL: &str = "linux-image-cloud-amd64";
+/// What the checks need of what Debian's cloud kernels have as modules, in the order in which they are loaded.
+const MODULES: &[&str] = &["drivers/block/loop", "drivers/net/dummy", "fs/overlayfs/overlay"];
+/// What nobody needs of the packages of systemd.
+const LEFT_OUT: &[&str] =
+    &["usr/share/doc", "usr/share/locale", "usr/share/man", "usr/lib/udev", "usr/share/debconf"];
+
+struct Machine {
+    name: &'static str,
+    /// Of Debian's.
+    release: &'static str,
+    packages: &'static [&'static str],
+}
+
+/// The first is the one that CI boots.
+const MACHINES: &[Machine] = &[
+    Machine { name: "Linux 6.12 with systemd", release: "trixie", packages: &["systemd"] },
+    Machine { name: "Linux 6.1 without", release: "bookworm", packages: &[] },
+];
+
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let all = arguments.iter().any(|argument| argument == "--all");
+    process::run(cargo().args(["build", "-q", "-p", "ketch"]))?;
+    let cache = testkit::command::clients_folder().join("vm");
+    let ketch = cache.join("ketch");
+    fs::create_dir_all(&cache)?;
+    process::run(Command::new("strip").arg("-o").args([&ketch, &process::ketch("debug")?]))?;
+    for machine in MACHINES.iter().take(if all { MACHINES.len() } else { 1 }) {
+        println!("{}:", machine.name);
+        let folder = machine.fetch(&cache)?;
+        let initrd = folder.join("initrd");
+        fs::write(&initrd, machine.archive(&folder, &ketch)?)?;
+        boot(&find(&folder.join("kernel/boot"), "vmlinuz")?, &initrd)?;
+        fs::remove_file(&initrd)?;
+    }
+    Ok(())
+}
+
+impl Machine {
+    /// Fetched once; newer ones are asked for by removing the cache.
+    fn fetch(&self, cache: &Path) -> anyhow::Result<PathBuf> {
+        let folder = cache.join(self.release);
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let half = cache.join(format!("{}.part", self.release));
+        if half.is_dir() {
+            fs::remove_dir_all(&half)?;
+        }
+        fs::create_dir_all(half.join("root"))?;
+        let apt = Apt::open(&half.join("apt"), self.release)?;
+        apt.unpack_behind(KERNEL, &half.join("kernel"))?;
+        if !self.packages.is_empty() {
+            apt.unpack(self.packages, &half.join("root"))?;
+        }
+        for name in LEFT_OUT.iter().map(|name| half.join("root").join(name)).filter(|path| path.is_dir()) {
+            fs::remove_dir_all(name)?;
+        }
+        fs::remove_dir_all(half.join("apt"))?;
+        fs::rename(half, &folder)?;
+        Ok(folder)
+    }
+
+    fn archive(&self, folder: &Path, ketch: &Path) -> anyhow::Result<Vec<u8>> {
+        let mut archive = Archive::default();
+        for name in ["proc", "dev", "new", "usr"] {
+            archive.folder(name)?;
+        }
+        for name in ["usr", "etc", "var"].into_iter().filter(|name| folder.join("root").join(name).is_dir()) {
+            archive.tree(name, &folder.join("root").join(name))?;
+        }
+        for name in ["usr/bin", "usr/lib", "usr/lib64", "modules"] {
+            archive.folder(name)?;
+        }
+        for name in ["bin", "sbin", "lib", "lib64"] {
+            let target = if name == "sbin" { "usr/bin".to_owned() } else { format!("usr/{name}") };
+            archive.link(name, &target)?;
+        }
+        for (number, module) in MODULES.iter().enumerate() {
+            let name = module.rsplit('/').next().unwrap_or_default();
+            archive.file(&format!("modules/{number}-{name}.ko"), &load(folder, module)?)?;
+        }
+        archive.tree("checks", &process::workspace().join("tests/vm"))?;
+        archive.file("init", &fs::read(process::workspace().join("tests/vm/init.sh"))?)?;
+        for (name, path) in [("ketch", ketch), ("usr/bin/busybox", Path::new("/bin/busybox"))] {
+            archive.file(name, &fs::read(path).with_context(|| path.display().to_string())?)?;
+        }
+        archive.finish()
+    }
+}
+
+/// A module, unpacked: newer kernels have them compressed.
+fn load(folder: &Path, module: &str) -> anyhow::Result<Vec<u8>> {
+    let kernel = folder.join("kernel");
+    let versions = [kernel.join("lib/modules"), kernel.join("usr/lib/modules")];
+    let versions = versions.iter().find(|path| path.is_dir()).context("a kernel without modules")?;
+    let (place, name) = module.rsplit_once('/').context("a module without a folder")?;
+    let path = find(&find(versions, "")?.join("kernel").join(place), &format!("{name}.ko"))?;
+    if path.extension().is_none_or(|extension| extension != "xz") {
+        return Ok(fs::read(path)?);
+    }
+    let output = Command::new("xz").arg("-dc").arg(&path).output().context("xz")?;
+    ensure!(output.status.success(), "xz -dc {}: {}", path.display(), output.status);
+    Ok(output.stdout)
+}
+
+fn find(folder: &Path, start: &str) -> anyhow::Result<PathBuf> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut found: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    found.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start)));
+    found.into_iter().min().with_context(|| format!("no {start} in {}", folder.display()))
+}
+
+/// Shows what the machine says, and fails unless it says at last that all went well.
+fn boot(image: &Path, initrd: &Path) -> anyhow::Result<()> {
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-machine", "q35,accel=tcg", "-cpu", "max", "-m", "1536", "-nographic", "-no-reboot"]);
+    qemu.args(["-nic", "none"]).arg("-kernel").arg(image).arg("-initrd").arg(initrd);
+    let words = "console=ttyS0 quiet panic=-1 rdinit=/init systemd.unit=checks.service systemd.show_status=0 loglevel=1";
+    qemu.args(["-append", words]);
+    let mut child =
+        qemu.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(
+            "qemu-system-x86_64 is missing: apt-get install --no-install-recommends qemu-system-x86",
+        )?;
+    let mut passed = false;
+    for line in BufReader::new(child.stdout.take().context("no output")?).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_end();
+        let shown = ["ok: ", "WRONG: ", "VM: "].iter().any(|start| line.starts_with(start));
+        if shown || line.contains("panic") || std::env::var_os("KETCH_VM_ALL").is_some() {
+            println!("{line}");
+        }
+        passed |= line == "VM: passed";
+    }
+    child.wait()?;
+    ensure!(passed, "the runtime fails on cgroup v2 (or the machine never came to its end)");
+    Ok(())
+}
