@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use testkit::command::{self, client, ketch_binary};
-use testkit::{Engine, Scratch};
+use testkit::{DEADLINE, Engine, Scratch, eventually, leaks};
 
 // covers: cli docker system dial-stdio
 #[test]
@@ -78,6 +78,12 @@ fn the_real_client_reaches_our_engine_through_ssh() {
     near.env("PATH", path).env_remove("DOCKER_HOST");
     near.args(["--host", &format!("ssh://me@far.example{}", engine.socket().display())]);
     assert_eq!(command::run(near.args(["version", "--format", "{{.Server.Os}}"])).ok(), "linux");
+    // docker's client waits for nobody; the far side ends when it finds its input closed.
+    eventually(DEADLINE, || {
+        let mut left = leaks::processes(engine.scratch().path());
+        left.retain(|(_, how)| how.contains("dial-stdio"));
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
 }
 
 #[test]

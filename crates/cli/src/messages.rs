@@ -1,6 +1,7 @@
 //! The engine's streams of messages (`pull`, `push`, `load`, `import`), shown as docker shows them: lines, and on a
 //! terminal one line for each layer that is redrawn where it stands.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use client::Body;
@@ -24,35 +25,61 @@ pub(crate) async fn each(body: Body, each: impl FnMut(&Value) -> Result<(), Erro
     }
 }
 
-async fn read(mut body: Body, mut each: impl FnMut(&Value) -> Result<(), Error>) -> Result<(), Error> {
-    let mut rest: Vec<u8> = Vec::new();
-    while let Some(piece) = body.next().await? {
-        rest.extend_from_slice(&piece);
-        let mut used = 0;
-        let mut values = serde_json::Deserializer::from_slice(&rest).into_iter::<Value>();
-        loop {
-            match values.next() {
-                Some(Ok(message)) => {
-                    used = values.byte_offset();
-                    let detail = message["errorDetail"]["message"].as_str();
-                    if let Some(error) = detail.or(message["error"].as_str()) {
-                        return Err(Error::Usage(error.to_owned()));
-                    }
-                    each(&message)?;
-                }
-                Some(Err(error)) if error.is_eof() => break,
-                Some(Err(source)) => {
-                    return Err(client::Error::Json { path: "a stream of messages".into(), source }.into());
-                }
-                None => break,
-            }
-        }
-        rest.drain(..used);
-        if rest.len() > LIMIT {
-            return Err(client::Error::TooLarge { path: "a stream of messages".into(), limit: LIMIT }.into());
-        }
+async fn read(body: Body, mut each: impl FnMut(&Value) -> Result<(), Error>) -> Result<(), Error> {
+    let mut messages = Messages::new(body);
+    while let Some(message) = messages.next().await? {
+        each(&message)?;
     }
     Ok(())
+}
+
+/// A stream's messages, one by one.
+pub(crate) struct Messages {
+    body: Body,
+    /// What hasn't come to the end of its message.
+    rest: Vec<u8>,
+    read: VecDeque<Value>,
+}
+
+impl Messages {
+    pub(crate) fn new(body: Body) -> Self {
+        Self { body, rest: Vec::new(), read: VecDeque::new() }
+    }
+
+    /// The next one; an error among them is the command's error. Nothing is lost when nobody waits for it any more.
+    pub(crate) async fn next(&mut self) -> Result<Option<Value>, Error> {
+        loop {
+            if let Some(message) = self.read.pop_front() {
+                let detail = message["errorDetail"]["message"].as_str();
+                return match detail.or(message["error"].as_str()) {
+                    Some(error) => Err(Error::Usage(error.to_owned())),
+                    None => Ok(Some(message)),
+                };
+            }
+            let Some(piece) = self.body.next().await? else { return Ok(None) };
+            self.take(&piece)?;
+        }
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), Error> {
+        const STREAM: &str = "a stream of messages";
+        self.rest.extend_from_slice(piece);
+        let mut used = 0;
+        let mut values = serde_json::Deserializer::from_slice(&self.rest).into_iter::<Value>();
+        while let Some(value) = values.next() {
+            match value {
+                Ok(message) => self.read.push_back(message),
+                Err(error) if error.is_eof() => break,
+                Err(source) => return Err(client::Error::Json { path: STREAM.into(), source }.into()),
+            }
+            used = values.byte_offset();
+        }
+        self.rest.drain(..used);
+        if self.rest.len() > LIMIT {
+            return Err(client::Error::TooLarge { path: STREAM.into(), limit: LIMIT }.into());
+        }
+        Ok(())
+    }
 }
 
 /// Shows a whole stream.

@@ -15,6 +15,7 @@ mod schema;
 mod select;
 mod shape;
 mod source;
+pub mod watch;
 mod yaml;
 
 pub use env::{Environment, Origin, Variable, Warnings};

@@ -26,6 +26,7 @@ services:
     init: true
     volumes: [\"data:/data\"]
     depends_on: {db: {condition: service_healthy}}
+    healthcheck: {test: \"test -e /data/web\", interval: 100ms, retries: 50}
 volumes: {data: {}}
 ";
     let project = Project::new(&engine, "order", file);
@@ -214,4 +215,32 @@ fn what_is_not_built_is_refused_by_name() {
         assert!(refused.contains(&format!("service \"a\": {name}")), "{refused}");
         assert_eq!(project.compose(["ps", "--all", "--quiet"]).ok(), "");
     }
+}
+
+#[test]
+fn a_service_that_restarts_is_followed_again() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a:
+    image: IMAGE
+    command: sh -c 'echo x >> /data/runs; echo run $$(wc -l < /data/runs); test $$(wc -l < /data/runs) -ge 3'
+    restart: on-failure
+    volumes: [\"data:/data\"]
+volumes: {data: {}}
+";
+    let project = Project::new(&engine, "restarts", file);
+    let shown = project.compose(["up"]).ok();
+    let mut lines: Vec<_> = shown.lines().filter(|line| line.contains("a-1")).collect();
+    lines.retain(|line| !line.starts_with("Attaching"));
+    lines.sort_unstable();
+    let wanted = [
+        "a-1  | run 1",
+        "a-1  | run 2",
+        "a-1  | run 3",
+        "a-1 exited with code 0",
+        "a-1 exited with code 1 (restarting)",
+        "a-1 exited with code 1 (restarting)",
+    ];
+    assert_eq!(lines, wanted);
 }

@@ -3,7 +3,9 @@
 mod both_clients;
 mod changes;
 mod jobs;
+mod looking;
 mod seeds;
+mod watch;
 
 use std::fs;
 use std::path::PathBuf;

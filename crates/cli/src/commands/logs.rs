@@ -37,7 +37,10 @@ pub(crate) fn logs(call: &Call) -> Outcome {
 
 /// A time as the API takes it: seconds since 1970, from `10m` (ago), RFC 3339 with or without zone, or as it is.
 pub(crate) fn timestamp(text: &str) -> String {
-    if let Ok(ago) = go::parse_duration(text) {
+    // No time ago is the beginning of all time, as it is for docker.
+    if text != "0"
+        && let Ok(ago) = go::parse_duration(text)
+    {
         let then =
             jiff::Timestamp::now().checked_sub(jiff::SignedDuration::try_from(ago).unwrap_or_default());
         return then.map(seconds).unwrap_or_default();
@@ -61,6 +64,7 @@ mod tests {
 
     #[test]
     fn times_are_seconds() {
+        assert_eq!(timestamp("0"), "0");
         assert_eq!(timestamp("2026-01-02T03:04:05.5Z"), "1767323045.500000000");
         assert_eq!(timestamp("1767323045"), "1767323045");
         let ago: f64 = timestamp("10s").parse().unwrap();

@@ -35,7 +35,25 @@ const STATS: Listing = Listing {
 /// The last figures of each container, by what it is asked for as.
 type Seen = HashMap<String, Value>;
 
+/// Whose figures are shown.
+pub(crate) enum Whose {
+    /// These, as they were named.
+    Named(Vec<String>),
+    /// Whatever a list of the engine has at the time.
+    Listed(String),
+}
+
 pub(crate) fn stats(call: &Call) -> Outcome {
+    let whose = match call.args() {
+        [] if call.flags().bool("all") => Whose::Listed("/containers/json?all=1".to_owned()),
+        [] => Whose::Listed("/containers/json".to_owned()),
+        names => Whose::Named(names.to_vec()),
+    };
+    show(call, whose)
+}
+
+/// Their figures as `--format`, `--no-stream` and `--no-trunc` say.
+pub(crate) fn show(call: &Call, whose: Whose) -> Outcome {
     let flags = call.flags();
     let format = match flags.text("format") {
         "" => call.config().text("statsFormat").unwrap_or_default().to_owned(),
@@ -43,14 +61,13 @@ pub(crate) fn stats(call: &Call) -> Outcome {
     };
     // A wrong template is told before anything is waited for.
     STATS.render(&format, false, &[])?;
-    let (asked, all) = (call.args().to_vec(), flags.bool("all"));
     let (stream, full) = (!flags.bool("no-stream"), flags.bool("no-trunc"));
     call.with_engine(|engine| async move {
-        let mut seen = look(&engine, &asked, all).await?;
+        let mut seen = look(&engine, &whose).await?;
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let now = look(&engine, &asked, all).await?;
-            let names = names(&asked, &now);
+            let now = look(&engine, &whose).await?;
+            let names = names(&whose, &now);
             let rows: Vec<Row> =
                 names.iter().map(|name| row(name, &now[name], seen.get(name), full)).collect();
             let text = STATS.render(&format, false, &rows)?;
@@ -66,8 +83,8 @@ pub(crate) fn stats(call: &Call) -> Outcome {
 }
 
 /// In the order in which they were asked for, or as the engine lists them.
-fn names(asked: &[String], now: &Seen) -> Vec<String> {
-    if !asked.is_empty() {
+fn names(whose: &Whose, now: &Seen) -> Vec<String> {
+    if let Whose::Named(asked) = whose {
         return asked.iter().filter(|name| now.contains_key(*name)).cloned().collect();
     }
     let mut all: Vec<(&String, i64)> =
@@ -76,18 +93,18 @@ fn names(asked: &[String], now: &Seen) -> Vec<String> {
     all.into_iter().map(|(id, _)| id.clone()).collect()
 }
 
-async fn look(engine: &Engine, asked: &[String], all: bool) -> Result<Seen, Error> {
+async fn look(engine: &Engine, whose: &Whose) -> Result<Seen, Error> {
     let mut seen = Seen::new();
-    for name in asked {
-        seen.insert(name.clone(), figures(engine, name).await?);
-    }
-    if !asked.is_empty() {
-        return Ok(seen);
-    }
-    let list = engine
-        .call(Method::GET, if all { "/containers/json?all=1" } else { "/containers/json" }, None)
-        .await?;
-    for container in list.json()?.as_array().into_iter().flatten() {
+    let list = match whose {
+        Whose::Named(names) => {
+            for name in names {
+                seen.insert(name.clone(), figures(engine, name).await?);
+            }
+            return Ok(seen);
+        }
+        Whose::Listed(path) => engine.get(path).await?,
+    };
+    for container in list.as_array().into_iter().flatten() {
         let id = container["Id"].as_str().unwrap_or_default();
         match figures(engine, id).await {
             Ok(mut found) => {

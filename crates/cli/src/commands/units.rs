@@ -105,14 +105,17 @@ pub(crate) fn local_rfc3339(seconds: i64) -> String {
 
 /// An instant with nanoseconds in the local zone, as `events` prints it.
 pub(crate) fn local_nanos(nanos: i64) -> String {
-    match Timestamp::from_nanosecond(nanos.into()) {
-        Ok(instant) => instant
-            .to_zoned(TimeZone::system())
-            .strftime("%Y-%m-%dT%H:%M:%S.%9f%:z")
-            .to_string()
-            .replace("+00:00", "Z"),
-        Err(_) => String::new(),
-    }
+    local_as(nanos, "%Y-%m-%dT%H:%M:%S.%9f%:z").replace("+00:00", "Z")
+}
+
+/// The same as `compose events` prints it.
+pub(crate) fn local_micros(nanos: i64) -> String {
+    local_as(nanos, "%Y-%m-%d %H:%M:%S.%6f")
+}
+
+fn local_as(nanos: i64, format: &str) -> String {
+    let instant = Timestamp::from_nanosecond(nanos.into());
+    instant.map(|at| at.to_zoned(TimeZone::system()).strftime(format).to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]

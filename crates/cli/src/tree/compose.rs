@@ -190,7 +190,7 @@ pub(crate) static COMPOSE_ATTACH: Command = Command {
     usage: "[OPTIONS] SERVICE",
     short: "Attach local standard input, output, and error streams to a service's running container",
     flags: &[COMPOSE_ATTACH_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::attach),
     ..LEAF
 };
 
@@ -332,7 +332,7 @@ pub(crate) static COMPOSE_COMMIT: Command = Command {
     usage: "[OPTIONS] SERVICE [REPOSITORY[:TAG]]",
     short: "Create a new image from a service container's changes",
     flags: &[COMPOSE_COMMIT_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::commit),
     ..LEAF
 };
 
@@ -455,7 +455,7 @@ pub(crate) static COMPOSE_EVENTS: Command = Command {
     usage: "[OPTIONS] [SERVICE...]",
     short: "Receive real time events from containers",
     flags: &[COMPOSE_EVENTS_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::events),
     ..LEAF
 };
 
@@ -824,7 +824,7 @@ pub(crate) static COMPOSE_STATS: Command = Command {
     usage: "[OPTIONS] [SERVICE]",
     short: "Display a live stream of container(s) resource usage statistics",
     flags: &[COMPOSE_STATS_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::stats),
     ..LEAF
 };
 
@@ -888,7 +888,7 @@ const COMPOSE_UP_FLAGS: &[Flag] = &[
     Flag::new("timestamps", Kind::Bool, "Show timestamps"),
     Flag::new("wait", Kind::Bool, "Wait for services to be running|healthy. Implies detached mode."),
     Flag::new("wait-timeout", Kind::Int, "Maximum duration in seconds to wait for the project to be running|healthy"),
-    Flag::new("watch", Kind::Bool, "Watch source code and rebuild/refresh containers when files are updated.").short('w').missing(),
+    Flag::new("watch", Kind::Bool, "Watch source code and rebuild/refresh containers when files are updated.").short('w'),
     Flag::new("yes", Kind::Bool, "Assume \"yes\" as answer to all prompts and run non-interactively").short('y'),
     Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
@@ -959,6 +959,6 @@ pub(crate) static COMPOSE_WATCH: Command = Command {
     usage: "[SERVICE...]",
     short: "Watch build context for service and rebuild/refresh containers when files are updated",
     flags: &[COMPOSE_WATCH_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(compose::watch),
     ..LEAF
 };

@@ -59,22 +59,37 @@ pub(crate) fn unpause(call: &Call) -> Outcome {
 /// `compose restart`. What restarts with a service is restarted too.
 pub(crate) fn restart(call: &Call) -> Outcome {
     let path = format!("restart{}", timeout(call));
-    let verb = Verb { path, begins: "Restarting", done: "Started", states: &[] };
     let mut services = call.args().to_vec();
     if !services.is_empty() && !call.flags().bool("no-deps") {
         let project = project::load(call, call.args())?;
-        services = project.known(call.args())?;
-        for name in project.names("services") {
-            let with = project
-                .dependencies(name)
-                .into_iter()
-                .any(|one| one.restart && services.contains(&one.service));
-            if with && !services.iter().any(|one| one == name) {
-                services.push(name.to_owned());
-            }
+        services = with_those_that_follow(&project, &project.known(call.args())?);
+    }
+    to_each(call, &services, Verb { path, ..RESTART })
+}
+
+const RESTART: Verb = Verb { path: String::new(), begins: "Restarting", done: "Started", states: &[] };
+
+fn with_those_that_follow(project: &Project, services: &[String]) -> Vec<String> {
+    let mut all = services.to_vec();
+    for name in project.names("services") {
+        let follows = project.dependencies(name).iter().any(|one| one.restart && all.contains(&one.service));
+        if follows && !all.iter().any(|one| one == name) {
+            all.push(name.to_owned());
         }
     }
-    to_each(call, &services, verb)
+    all
+}
+
+/// Restarts these services, and those that restart with them.
+pub(super) async fn restart_services(
+    engine: &Engine,
+    project: &Project,
+    services: &[String],
+    report: Report,
+) -> Result<(), Error> {
+    let there = observe::containers(engine, &project.name, OneOff::Without).await?;
+    let own = observe::of_services(there, &with_those_that_follow(project, services));
+    in_order(engine, project, &own, &Verb { path: "restart".into(), ..RESTART }, report).await
 }
 
 fn backwards(call: &Call, verb: Verb) -> Outcome {

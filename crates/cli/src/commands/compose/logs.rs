@@ -1,17 +1,13 @@
 //! `logs`, and the output of `up`: what several containers write, line by line, each with its name before it.
 
-use std::collections::BTreeSet;
-
 use client::{Engine, encode};
-use compose::{Project, labels};
-use futures_util::future::{join_all, select_all};
+use futures_util::future::join_all;
 use http::Method;
 use serde_json::Value;
 
-use super::create::Wish;
 use super::observe::{self, OneOff};
 use super::report::is_plain;
-use super::{one, project, up, wait};
+use super::{one, project};
 use crate::call::Call;
 use crate::commands::{filters, logs};
 use crate::error::{Error, Outcome};
@@ -44,11 +40,8 @@ pub(crate) fn logs(call: &Call) -> Outcome {
         let mut own =
             observe::of_services(observe::containers(&engine, &name, OneOff::Without).await?, call.args());
         own.retain(|one| index == 0 || i64::from(observe::number(one)) == index);
-        let look = Look {
-            prefix: !flags.bool("no-log-prefix"),
-            colour: !flags.bool("no-color") && !is_plain(call)?,
-        };
-        let printers = printers(&own, look);
+        let mut look = Look::new(call, &own)?;
+        let printers: Vec<_> = own.iter().map(|one| look.printer(&one::short_name(one))).collect();
         let path = |id: &str| filters::with_query(&format!("/containers/{}/logs", encode(id)), &query);
         let (engine, path) = (&engine, &path);
         let all = own.iter().zip(printers).map(|(one, printer)| async move {
@@ -61,29 +54,46 @@ pub(crate) fn logs(call: &Call) -> Outcome {
     })
 }
 
-#[derive(Clone, Copy)]
-struct Look {
+/// How lines are shown: whose they are, each container in its colour.
+pub(super) struct Look {
     prefix: bool,
-    colour: bool,
+    coloured: bool,
+    names: Vec<String>,
+    width: usize,
 }
 
-fn printers(containers: &[Value], look: Look) -> Vec<Printer> {
-    let names: Vec<_> = containers.iter().map(one::short_name).collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let coloured = look.colour && Sink::Output.is_coloured();
-    let printer = |(place, name): (usize, &String)| {
-        let prefix = match (look.prefix, coloured) {
+impl Look {
+    /// As `--no-log-prefix`, `--no-color` and `--ansi` say, for these containers.
+    pub(super) fn new(call: &Call, containers: &[Value]) -> Result<Self, Error> {
+        let flags = call.flags();
+        let names: Vec<_> = containers.iter().map(one::short_name).collect();
+        Ok(Self {
+            prefix: !flags.bool("no-log-prefix"),
+            coloured: !flags.bool("no-color") && !is_plain(call)? && Sink::Output.is_coloured(),
+            width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
+            names,
+        })
+    }
+
+    /// For one of them, or for one that came later.
+    pub(super) fn printer(&mut self, name: &str) -> Printer {
+        let known = self.names.iter().position(|known| known == name);
+        let place = known.unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        let width = self.width;
+        let prefix = match (self.prefix, self.coloured) {
             (false, _) => String::new(),
             (true, false) => format!("{name:<width$}  | "),
             (true, true) => format!("\u{1b}[{}m{name:<width$}  | \u{1b}[0m", COLOURS[place % COLOURS.len()]),
         };
         Printer { prefix, open: [Vec::new(), Vec::new()] }
-    };
-    names.iter().enumerate().map(printer).collect()
+    }
 }
 
 /// Puts a container's name before each of its lines.
-struct Printer {
+pub(super) struct Printer {
     prefix: String,
     /// What hasn't come to the end of its line, of either stream.
     open: [Vec<u8>; 2],
@@ -123,7 +133,8 @@ fn print(prefix: &str, stream: Stream, line: &[u8]) -> Result<(), Error> {
     }
 }
 
-async fn copy(engine: &Engine, id: &str, path: &str, mut printer: Printer) -> Result<(), Error> {
+/// Prints a container's log.
+pub(super) async fn copy(engine: &Engine, id: &str, path: &str, mut printer: Printer) -> Result<(), Error> {
     let container = engine.get(&format!("/containers/{}/json", encode(id))).await?;
     let mut demux = Demux::new(container["Config"]["Tty"] != true);
     let mut body = engine.stream(Method::GET, path, None).await?;
@@ -131,138 +142,4 @@ async fn copy(engine: &Engine, id: &str, path: &str, mut printer: Printer) -> Re
         demux.feed(&bytes, &mut |stream, payload| printer.feed(stream, payload))?;
     }
     printer.end()
-}
-
-/// What ends an `up` that is followed.
-pub(super) struct End<'a> {
-    pub(super) abort_on_exit: bool,
-    pub(super) failures_only: bool,
-    pub(super) code_from: Option<&'a str>,
-}
-
-/// Starts everything and shows what it writes, until it ends or a person ends it: once to stop, twice to kill.
-pub(super) async fn follow_up(
-    call: &Call,
-    engine: &Engine,
-    project: &Project,
-    wish: &Wish,
-    end: End<'_>,
-) -> Outcome {
-    let flags = call.flags();
-    let (shown, silent) = (flags.list("attach"), flags.list("no-attach"));
-    let services: Vec<_> = wish.services.iter().cloned().collect();
-    let mut own =
-        observe::of_services(observe::containers(engine, &project.name, OneOff::Without).await?, &services);
-    own.retain(|one| {
-        let service = observe::label(one, labels::SERVICE);
-        let attach = project.service(service).is_none_or(|spec| spec["attach"] != false);
-        let wanted = flags.bool("attach-dependencies") || wish.named.contains(service);
-        let chosen =
-            if shown.is_empty() { attach && wanted } else { shown.iter().any(|name| name == service) };
-        chosen && !silent.iter().any(|name| name == service)
-    });
-    let names: Vec<_> = own.iter().map(observe::name).collect();
-    ui::out(&format!("Attaching to {}\n", own.iter().map(one::short_name).collect::<Vec<_>>().join(", ")))?;
-    let begun = now();
-    start_or_stop(engine, project, wish).await?;
-    let look =
-        Look { prefix: !flags.bool("no-log-prefix"), colour: !flags.bool("no-color") && !is_plain(call)? };
-    let times = if flags.bool("timestamps") { "&timestamps=1" } else { "" };
-    let path =
-        |id: &str| format!("/containers/{}/logs?stdout=1&stderr=1&follow=1&since={begun}{times}", encode(id));
-    let path = &path;
-    let copies = own.iter().zip(printers(&own, look)).map(|(one, printer)| async move {
-        let id = observe::id(one);
-        copy(engine, id, &path(id), printer).await
-    });
-    let copies = async { join_all(copies).await.into_iter().collect::<Result<(), Error>>() };
-    let all: BTreeSet<String> = names.into_iter().collect();
-    let mut copied = false;
-    tokio::pin!(copies);
-    let ended = watch(engine, &own, &end);
-    tokio::pin!(ended);
-    loop {
-        tokio::select! {
-            code = &mut ended => {
-                let code = code?;
-                stop(engine, &all, "stop").await;
-                // What was written last is still on its way; the output ends with its containers.
-                if !copied {
-                    copies.await?;
-                }
-                return Ok(code);
-            }
-            result = &mut copies, if !copied => {
-                result?;
-                copied = true;
-            }
-            _ = tokio::signal::ctrl_c() => return interrupted(engine, project).await,
-        }
-    }
-}
-
-fn now() -> String {
-    let now = jiff::Timestamp::now();
-    format!("{}.{:09}", now.as_second(), now.subsec_nanosecond())
-}
-
-async fn start_or_stop(engine: &Engine, project: &Project, wish: &Wish) -> Result<(), Error> {
-    tokio::select! {
-        started = up::start_all(engine, project, wish, None) => started,
-        _ = tokio::signal::ctrl_c() => {
-            interrupted(engine, project).await?;
-            Err(Error::Interrupted)
-        }
-    }
-}
-
-/// Waits until all have ended, or the first one where that ends the rest.
-async fn watch(engine: &Engine, own: &[Value], end: &End<'_>) -> Outcome {
-    let mut waiting: Vec<_> = own
-        .iter()
-        .map(|one| {
-            let (id, service) =
-                (observe::id(one).to_owned(), observe::label(one, labels::SERVICE).to_owned());
-            let name = one::short_name(one);
-            Box::pin(async move { (wait::code(engine, &id).await, name, service) })
-        })
-        .collect();
-    let mut code = 0;
-    while !waiting.is_empty() {
-        let ((ended, name, service), _, rest) = select_all(waiting).await;
-        waiting = rest;
-        let ended = ended?;
-        ui::out(&format!("{name} exited with code {ended}\n"))?;
-        let counts = end.code_from.is_none_or(|wanted| wanted == service);
-        if counts && ended != 0 {
-            code = ended;
-        }
-        let ends =
-            end.abort_on_exit && (!end.failures_only || ended != 0) && (end.code_from.is_none() || counts);
-        if ends {
-            return Ok(ended);
-        }
-    }
-    Ok(if end.abort_on_exit { code } else { 0 })
-}
-
-/// The first Ctrl-C stops, the second one kills.
-async fn interrupted(engine: &Engine, project: &Project) -> Outcome {
-    ui::err("Gracefully Stopping... press Ctrl+C again to force");
-    let there = observe::containers(engine, &project.name, OneOff::Without).await?;
-    let names: BTreeSet<String> = there.iter().map(observe::name).collect();
-    tokio::select! {
-        () = stop(engine, &names, "stop") => {}
-        _ = tokio::signal::ctrl_c() => stop(engine, &names, "kill").await,
-    }
-    Ok(130)
-}
-
-async fn stop(engine: &Engine, names: &BTreeSet<String>, verb: &str) {
-    // What has ended already is as it should be.
-    let stops = names.iter().map(|name| async move {
-        let path = format!("/containers/{}/{verb}", encode(name));
-        drop(engine.call(Method::POST, &path, None).await);
-    });
-    join_all(stops).await;
 }

@@ -10,6 +10,8 @@ mod config;
 mod create;
 mod down;
 mod each;
+mod events;
+mod follow;
 mod images;
 mod inject;
 mod logs;
@@ -25,6 +27,7 @@ mod resources;
 mod run;
 mod up;
 mod wait;
+mod watch;
 
 use crate::call::Call;
 use crate::error::{Error, Outcome};
@@ -35,15 +38,17 @@ pub(crate) use config::config;
 pub(crate) use create::{create, scale};
 pub(crate) use down::down;
 pub(crate) use each::{kill, pause, restart, rm, start, stop, unpause};
+pub(crate) use events::events;
 pub(crate) use images::{images, volumes};
 pub(crate) use logs::logs;
 pub(crate) use ls::ls;
-pub(crate) use one::{cp, exec, export, port, top};
+pub(crate) use one::{attach, commit, cp, exec, export, port, stats, top};
 pub(crate) use ps::ps;
 pub(crate) use pull::pull;
 pub(crate) use run::run;
 pub(crate) use up::up;
 pub(crate) use wait::wait;
+pub(crate) use watch::watch;
 
 /// The release whose behaviour this is, with our own version behind it: tools compare it with those they know.
 const VERSION: &str = concat!("2.40.3+ketch.", env!("CARGO_PKG_VERSION"));

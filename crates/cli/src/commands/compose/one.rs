@@ -3,11 +3,12 @@
 
 use client::{Engine, encode};
 use compose::labels;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::observe::{self, OneOff};
 use super::project;
 use crate::call::Call;
+use crate::commands::stats::{self, Whose};
 use crate::commands::top;
 use crate::error::{Error, Outcome};
 use crate::ui;
@@ -190,4 +191,52 @@ pub(crate) fn cp(call: &Call) -> Outcome {
 /// Which service a container belongs to, with its number: `web-1`.
 pub(super) fn short_name(container: &Value) -> String {
     format!("{}-{}", observe::label(container, labels::SERVICE), observe::number(container))
+}
+
+/// `compose attach`.
+pub(crate) fn attach(call: &Call) -> Outcome {
+    let [service] = call.args() else {
+        return Err(Error::Usage("\"compose attach\" requires 1 argument: SERVICE".into()));
+    };
+    let flags = call.flags();
+    let mut line = words(["attach"]);
+    line.extend(flags.find("detach-keys").map(|keys| format!("--detach-keys={keys}")));
+    line.extend(["no-stdin", "sig-proxy"].map(|name| format!("--{name}={}", flags.bool(name))));
+    line.push(container(call, service)?);
+    call.again(&line)
+}
+
+/// `compose commit`.
+pub(crate) fn commit(call: &Call) -> Outcome {
+    let [service, image @ ..] = call.args() else {
+        return Err(Error::Usage(
+            "\"compose commit\" requires at least 1 argument: SERVICE [REPOSITORY[:TAG]]".into(),
+        ));
+    };
+    let flags = call.flags();
+    let mut line = words(["commit"]);
+    line.extend(
+        ["author", "message"].iter().filter_map(|name| Some(format!("--{name}={}", flags.find(name)?))),
+    );
+    line.extend(flags.list("change").into_iter().map(|change| format!("--change={change}")));
+    line.push(format!("--pause={}", flags.bool("pause")));
+    line.push(container(call, service)?);
+    line.extend_from_slice(image);
+    call.again(&line)
+}
+
+/// `compose stats`: of one service's containers, or of all.
+pub(crate) fn stats(call: &Call) -> Outcome {
+    let (name, project) = project::name(call)?;
+    if let Some(project) = &project {
+        project.known(call.args())?;
+    }
+    let mut labels = vec![format!("{}={name}", labels::PROJECT)];
+    labels.extend(call.args().iter().map(|service| format!("{}={service}", labels::SERVICE)));
+    let filters = json!({ "label": labels }).to_string();
+    let all = call.flags().bool("all");
+    stats::show(
+        call,
+        Whose::Listed(format!("/containers/json?all={}&filters={}", u8::from(all), encode(&filters))),
+    )
 }

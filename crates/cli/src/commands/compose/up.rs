@@ -10,9 +10,11 @@ use futures_util::future::try_join_all;
 
 use super::act::Act;
 use super::create::{self, Wish, converge};
+use super::follow::{End, follow_up};
 use super::observe::{self, OneOff};
 use super::report::Report;
-use super::{logs, order, project, wait};
+use super::watch::Watch;
+use super::{order, project, wait};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::ui;
@@ -28,6 +30,11 @@ pub(crate) fn up(call: &Call) -> Outcome {
         && detached
     {
         return Err(Error::Usage(format!("--detach and --{name} are incompatible")));
+    }
+    if flags.bool("watch") && detached {
+        return Err(Error::Usage(
+            "--detach and --watch are incompatible; compose watch runs by itself".into(),
+        ));
     }
     let project = project::load(call, call.args())?;
     let wish = Wish::read(call, &project)?;
@@ -47,12 +54,22 @@ pub(crate) fn up(call: &Call) -> Outcome {
             }
             return Ok(0);
         }
-        let end = logs::End {
+        let end = End {
             abort_on_exit: ends.is_some() || exit_code_from.is_some(),
             failures_only: ends == Some("abort-on-container-failure"),
             code_from: exit_code_from,
+            never: flags.bool("watch"),
         };
-        logs::follow_up(call, &engine, &project, &wish, end).await
+        let follow = follow_up(call, &engine, &project, &wish, end);
+        if !flags.bool("watch") {
+            return follow.await;
+        }
+        let services: Vec<_> = wish.services.iter().cloned().collect();
+        let watch = Watch::new(call, &engine, &project, &services, true, wish.quiet_build)?;
+        tokio::select! {
+            code = follow => code,
+            failed = watch.run() => failed.map(|()| 0),
+        }
     })
 }
 
