@@ -201,8 +201,9 @@ fn links(project: &Project, spec: &Value) -> Vec<String> {
         for number in 1..=project.scale(service) {
             let container = project.container_name(service, number);
             all.push(format!("{container}:{alias}"));
-            all.push(format!("{container}:{service}-{number}"));
-            all.push(format!("{container}:{}-{service}-{number}", project.name));
+            let full = project.joined(&[service, &number.to_string()]);
+            all.push(format!("{container}:{}", &full[project.name.len() + 1..]));
+            all.push(format!("{container}:{full}"));
         }
     }
     for link in list(spec, "external_links").iter().filter_map(Value::as_str) {
@@ -239,6 +240,9 @@ fn container_labels(project: &Project, service: &str, spec: &Value, number: u32,
     set(labels::PROJECT, project.name.clone());
     set(labels::FILES, files.join(","));
     set(labels::FOLDER, project.directory.to_string_lossy().into_owned());
+    if !project.env_files().is_empty() {
+        set(labels::ENV_FILES, project.env_files());
+    }
     set(labels::SERVICE, service.to_owned());
     set(labels::VERSION, labels::VERSION_VALUE.to_owned());
     if !facts.contents.is_empty() {

@@ -9,6 +9,7 @@ pub const IMAGE: &str = "com.docker.compose.image";
 pub const ONE_OFF: &str = "com.docker.compose.oneoff";
 pub const SLUG: &str = "com.docker.compose.slug";
 pub const FILES: &str = "com.docker.compose.project.config_files";
+pub const ENV_FILES: &str = "com.docker.compose.project.environment_file";
 pub const FOLDER: &str = "com.docker.compose.project.working_dir";
 pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 pub const REPLACES: &str = "com.docker.compose.replace";

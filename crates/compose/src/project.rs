@@ -33,6 +33,10 @@ pub struct Project {
     document: Json,
     hashes: BTreeMap<String, String>,
     disabled: Disabled,
+    /// Files of variables that were named.
+    env_files: Vec<PathBuf>,
+    /// What stands between the parts of a container's or an image's name.
+    separator: char,
 }
 
 impl Project {
@@ -61,6 +65,8 @@ impl Project {
             typed,
             hashes,
             disabled: loaded.disabled,
+            env_files: options.env_files.iter().map(|path| options.current.join(path)).collect(),
+            separator: if options.switches.underscores { '_' } else { '-' },
         })
     }
 
@@ -173,13 +179,24 @@ impl Project {
     pub fn container_name(&self, service: &str, number: u32) -> String {
         let given =
             self.service(service).map(|spec| text(spec, "container_name")).filter(|name| !name.is_empty());
-        given.map_or_else(|| format!("{}-{service}-{number}", self.name), str::to_owned)
+        given.map_or_else(|| self.joined(&[service, &number.to_string()]), str::to_owned)
     }
 
     /// The name of a service's image; one that is only built is named after the project.
     pub fn image(&self, service: &str) -> String {
         let given = self.service(service).map(|spec| text(spec, "image")).filter(|name| !name.is_empty());
-        given.map_or_else(|| format!("{}-{service}", self.name), str::to_owned)
+        given.map_or_else(|| self.joined(&[service]), str::to_owned)
+    }
+
+    /// The project's name with these parts behind it.
+    pub fn joined(&self, parts: &[&str]) -> String {
+        parts.iter().fold(self.name.clone(), |name, part| format!("{name}{}{part}", self.separator))
+    }
+
+    /// The files of variables that were named, for the containers' label.
+    pub(crate) fn env_files(&self) -> String {
+        let paths = self.env_files.iter().map(|path| path.to_string_lossy());
+        paths.collect::<Vec<_>>().join(",")
     }
 
     /// How many containers a service wants.

@@ -6,6 +6,7 @@ mod jobs;
 mod looking;
 mod seeds;
 mod watch;
+mod ways;
 
 use std::fs;
 use std::path::PathBuf;

@@ -169,8 +169,10 @@ const CACHE: Listing = Listing {
 };
 
 fn verbose(usage: &Value, format: &str) -> Result<String, Error> {
-    let images: Vec<Row> =
-        list(usage, "Images").iter().flat_map(|image| images::rows(image, false, false)).collect();
+    let images: Vec<Row> = list(usage, "Images")
+        .iter()
+        .flat_map(|image| images::rows(image, false, false, images::Look::Whole))
+        .collect();
     let containers: Vec<Row> = list(usage, "Containers").iter().map(container_row).collect();
     let volumes: Vec<Row> = list(usage, "Volumes").iter().map(volume_row).collect();
     let mut cache: Vec<&Value> = list(usage, "BuildCache").iter().collect();

@@ -2,7 +2,7 @@
 
 use client::encode;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::containers::short_id;
 use super::each::unless_fatal;
@@ -49,8 +49,9 @@ pub(crate) fn list(call: &Call) -> Outcome {
     );
     let answer = call.with_engine(|engine| async move { Ok(engine.get(&path).await?) })?;
     let (full, digests) = (flags.bool("no-trunc"), flags.bool("digests") || format.contains(".Digest"));
+    let look = if matches!(format, "" | "table") { Look::Table } else { Look::Whole };
     let images = answer.as_array().into_iter().flatten();
-    let rows: Vec<Row> = images.flat_map(|image| rows(image, full, digests)).collect();
+    let rows: Vec<Row> = images.flat_map(|image| rows(image, full, digests, look)).collect();
     let format = if flags.bool("digests") && matches!(format, "" | "table") { WITH_DIGESTS } else { format };
     ui::out(&IMAGES.render(if flags.bool("quiet") { "" } else { format }, flags.bool("quiet"), &rows)?)?;
     Ok(0)
@@ -75,8 +76,16 @@ fn tree(call: &Call, wanted: &[String]) -> Outcome {
     Ok(0)
 }
 
+/// Which cells somebody will look at: a local time for each of a thousand images is work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Those of the table that is shown by itself.
+    Table,
+    Whole,
+}
+
 /// One row for each name of an image, or one for an image without any.
-pub(crate) fn rows(image: &Value, full: bool, digests: bool) -> Vec<Row> {
+pub(crate) fn rows(image: &Value, full: bool, digests: bool, look: Look) -> Vec<Row> {
     let texts = |key: &str| -> Vec<&str> {
         image[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
     };
@@ -90,35 +99,37 @@ pub(crate) fn rows(image: &Value, full: bool, digests: bool) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for tag in &tags {
         let (repository, tag) = tag.rsplit_once(':').unwrap_or((tag, "<none>"));
-        rows.push(row(image, full, (repository, tag, digest_of(repository))));
+        rows.push(row(image, (full, look), (repository, tag, digest_of(repository))));
     }
     if tags.is_empty() {
         let repository = repo_digests.first().and_then(|digest| digest.split('@').next()).unwrap_or("<none>");
-        rows.push(row(image, full, (repository, "<none>", digest_of(repository))));
+        rows.push(row(image, (full, look), (repository, "<none>", digest_of(repository))));
     }
     rows
 }
 
-fn row(image: &Value, full: bool, (repository, tag, digest): (&str, &str, &str)) -> Row {
+fn row(image: &Value, (full, look): (bool, Look), (repository, tag, digest): (&str, &str, &str)) -> Row {
     let id = image["Id"].as_str().unwrap_or_default();
     let created = image["Created"].as_i64().unwrap_or_default();
     let size = image["Size"].as_f64().unwrap_or_default();
     let shared = image["SharedSize"].as_f64().filter(|shared| *shared >= 0.0);
     let containers = image["Containers"].as_i64().filter(|count| *count >= 0);
-    let row = json!({
-        "ID": if full { id } else { short_id(id) },
-        "Repository": repository,
-        "Tag": tag,
-        "Digest": digest,
-        "CreatedSince": if created > 0 { units::ago(created) } else { "N/A".into() },
-        "CreatedAt": units::local(created),
-        "Size": units::size(size, 3),
-        "VirtualSize": units::size(size, 4),
-        "SharedSize": shared.map_or("N/A".into(), |shared| units::size(shared, 4)),
-        "UniqueSize": shared.map_or("N/A".into(), |shared| units::size(size - shared, 4)),
-        "Containers": containers.map_or("N/A".into(), |count| count.to_string()),
-    });
-    row.as_object().cloned().unwrap_or_default()
+    let mut row = Row::new();
+    let mut cell = |name: &str, text: String| row.insert(name.to_owned(), text.into());
+    cell("ID", if full { id.to_owned() } else { short_id(id).to_owned() });
+    cell("Repository", repository.to_owned());
+    cell("Tag", tag.to_owned());
+    cell("Digest", digest.to_owned());
+    cell("CreatedSince", if created > 0 { units::ago(created) } else { "N/A".into() });
+    cell("Size", units::size(size, 3));
+    if look == Look::Whole {
+        cell("CreatedAt", units::local(created));
+        cell("VirtualSize", units::size(size, 4));
+        cell("SharedSize", shared.map_or("N/A".into(), |shared| units::size(shared, 4)));
+        cell("UniqueSize", shared.map_or("N/A".into(), |shared| units::size(size - shared, 4)));
+        cell("Containers", containers.map_or("N/A".into(), |count| count.to_string()));
+    }
+    row
 }
 
 /// `rmi`, `image rm`.

@@ -8,9 +8,9 @@ use crate::commands::compose;
 const NO_EFFECT: &str = "docker compose took it without any effect, and it is on its way out";
 
 const COMPOSE_FLAGS: &[Flag] = &[
-    Flag::new("all-resources", Kind::Bool, "Include all resources, even those not used by services").missing(),
+    Flag::new("all-resources", Kind::Bool, "Include all resources, even those not used by services"),
     Flag::new("ansi", Kind::String, "Control when to print ANSI control characters (\"never\"|\"always\"|\"auto\")").default("auto"),
-    Flag::new("compatibility", Kind::Bool, "Run compose in backward compatibility mode").missing(),
+    Flag::new("compatibility", Kind::Bool, "Run compose in backward compatibility mode"),
     Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
     Flag::new("env-file", Kind::StringArray, "Specify an alternate environment file"),
     Flag::new("file", Kind::StringArray, "Compose configuration files").short('f'),

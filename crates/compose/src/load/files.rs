@@ -45,6 +45,10 @@ pub struct Switches {
     pub resolve_environment: bool,
     /// What refers to something is checked.
     pub consistency: bool,
+    /// What no service uses is left out.
+    pub only_used: bool,
+    /// Containers have names with underscores, as those of docker-compose 1.
+    pub underscores: bool,
 }
 
 impl Default for Switches {
@@ -55,6 +59,8 @@ impl Default for Switches {
             resolve_paths: true,
             resolve_environment: true,
             consistency: true,
+            only_used: true,
+            underscores: false,
         }
     }
 }

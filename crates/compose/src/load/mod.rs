@@ -243,7 +243,7 @@ impl Loader {
         if self.switches.resolve_environment {
             environment::resolve(tree, &self.environment, &mut self.warnings)?;
         }
-        if self.switches.normalize {
+        if self.switches.normalize && self.switches.only_used {
             select::unused(tree);
         }
         if self.switches.consistency {

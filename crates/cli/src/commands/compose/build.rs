@@ -1,5 +1,9 @@
 //! `build` and `push`: each service's image by the command of that name.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
 use compose::Project;
 use serde_json::Value;
 
@@ -72,7 +76,9 @@ pub(super) fn services(
 ) -> Result<(), Error> {
     for service in project.in_order().into_iter().filter(|name| services.iter().any(|one| one == name)) {
         let spec = project.service(service).unwrap_or(&Value::Null);
-        let line = line(project, service, spec, flags)?;
+        let inline = spec["build"]["dockerfile_inline"].as_str().map(Inline::write).transpose()?;
+        let mut line = line(project, service, spec, flags)?;
+        line.splice(1..1, inline.iter().map(|inline| format!("--file={}", inline.0.display())));
         let code = call.again(&line)?;
         if code != 0 {
             return Err(Error::Usage(format!(
@@ -81,6 +87,29 @@ pub(super) fn services(
         }
     }
     Ok(())
+}
+
+/// A Dockerfile that stands in the project's file, as a file of its own for as long as it is built.
+struct Inline(PathBuf);
+
+impl Inline {
+    fn write(text: &str) -> Result<Self, Error> {
+        let failed = |e: std::io::Error| Error::Io("write an inline Dockerfile", e);
+        let name = buildkit::identity().map_err(|e| Error::Usage(e.to_string()))?;
+        let path = std::env::temp_dir().join(format!("ketch-dockerfile-{name}"));
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        let inline = Self(path);
+        file.write_all(text.as_bytes()).map_err(failed)?;
+        Ok(inline)
+    }
+}
+
+impl Drop for Inline {
+    fn drop(&mut self) {
+        // Nobody is left to be told, and the temporary folder is swept anyway.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn line(project: &Project, service: &str, spec: &Value, flags: &Flags) -> Result<Vec<String>, Error> {
@@ -101,11 +130,6 @@ fn line(project: &Project, service: &str, spec: &Value, flags: &Flags) -> Result
         if build[attestation].as_str().is_some_and(|wanted| wanted != "false") {
             return Err(Error::Usage(format!("service {service:?}: build.{attestation} is not built yet")));
         }
-    }
-    if !build["dockerfile_inline"].is_null() {
-        return Err(Error::Usage(format!(
-            "service {service:?}: build.dockerfile_inline is not built yet; write the Dockerfile into a file"
-        )));
     }
     let mut line = vec!["build".to_owned(), format!("--tag={}", project.image(service))];
     line.extend(texts("tags").into_iter().map(|tag| format!("--tag={tag}")));

@@ -24,6 +24,7 @@ pub(crate) fn config(call: &Call) -> Outcome {
         // docker hashes a service before its files of variables are read.
         resolve_environment: !said("no-env-resolution") && !flags.changed("hash"),
         consistency: !said("no-consistency"),
+        ..project::switches(call)
     };
     let project = project::load_with(call, call.args(), switches)?;
     let project = match call.args() {

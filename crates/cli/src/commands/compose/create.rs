@@ -138,6 +138,7 @@ pub(super) async fn converge(
     wish: &Wish,
 ) -> Result<Vec<ServicePlan>, Error> {
     project.check_ports()?;
+    wish.services.iter().try_for_each(|service| refuse(project, service))?;
     let report = wish.report;
     let there = observe::containers(engine, &project.name, OneOff::Without).await?;
     orphans(engine, project, &there, wish, report).await?;
@@ -174,7 +175,6 @@ pub(super) fn targets(
 ) -> Result<BTreeMap<String, Target>, Error> {
     let mut targets = BTreeMap::new();
     for name in &wish.services {
-        refuse(project, name)?;
         let recreate = if wish.named.contains(name) { wish.recreate } else { wish.recreate_dependencies };
         let target = Target {
             image: images.get(name).cloned().unwrap_or_default(),
@@ -188,7 +188,7 @@ pub(super) fn targets(
 }
 
 /// What a file may say and what isn't built.
-fn refuse(project: &Project, service: &str) -> Result<(), Error> {
+pub(super) fn refuse(project: &Project, service: &str) -> Result<(), Error> {
     let Some(spec) = project.service(service) else { return Ok(()) };
     for key in ["provider", "models", "pre_start", "credential_spec", "use_api_socket"] {
         if !spec[key].is_null() {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::create::Wish;
 use super::logs::{self, Look};
 use super::observe::{self, OneOff};
+use super::watch::Watch;
 use super::{one, up};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
@@ -27,17 +28,17 @@ pub(super) struct End<'a> {
     pub(super) abort_on_exit: bool,
     pub(super) failures_only: bool,
     pub(super) code_from: Option<&'a str>,
-    /// It goes on when everything has ended: somebody starts it again.
-    pub(super) never: bool,
 }
 
-/// Starts everything and shows what it writes, until it ends or a person ends it: once to stop, twice to kill.
+/// Starts everything and shows what it writes, until it ends or a person ends it: once to stop, twice to kill. A watch
+/// begins when everything is started, and goes on when everything has ended: it may start it again.
 pub(super) async fn follow_up(
     call: &Call,
     engine: &Engine,
     project: &Project,
     wish: &Wish,
     end: End<'_>,
+    watch: Option<Watch<'_>>,
 ) -> Outcome {
     let mut follow = Follow::new(call, engine, project, wish, end).await?;
     let mut events = Messages::new(follow.events().await?);
@@ -47,13 +48,20 @@ pub(super) async fn follow_up(
     }
     let starting = up::start_all(engine, project, wish, None);
     tokio::pin!(starting);
+    let watching = async {
+        match &watch {
+            Some(watch) => watch.run().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(watching);
     let mut is_started = false;
     let code = loop {
         tokio::select! {
             result = &mut starting, if !is_started => {
                 result?;
                 is_started = true;
-                if !follow.end.never && follow.is_over().await? {
+                if watch.is_none() && follow.is_over().await? {
                     break follow.code;
                 }
             }
@@ -70,12 +78,13 @@ pub(super) async fn follow_up(
                     }
                     Happened::Aborted(code) => break code,
                     Happened::Ended => {
-                        if is_started && !follow.end.never && follow.is_over().await? {
+                        if is_started && watch.is_none() && follow.is_over().await? {
                             break follow.code;
                         }
                     }
                 }
             }
+            ended = &mut watching, if is_started => ended?,
             Some(copied) = copies.next() => {
                 if let Some(one) = follow.copied(copied?).await? {
                     copies.push(follow.copy(&one));

@@ -6,6 +6,7 @@
 
 mod act;
 mod build;
+mod changes;
 mod config;
 mod create;
 mod down;

@@ -40,7 +40,18 @@ pub(super) fn profiles(call: &Call) -> Vec<String> {
 
 /// The project, its warnings told. Services that are named need no profile.
 pub(super) fn load(call: &Call, services: &[String]) -> Result<Project, Error> {
-    load_with(call, services, Switches::default())
+    load_with(call, services, switches(call))
+}
+
+/// The switches as flags and variables say.
+pub(super) fn switches(call: &Call) -> Switches {
+    let group = call.group();
+    let underscores = match group.changed("compatibility") {
+        true => group.bool("compatibility"),
+        false => process_env("COMPOSE_COMPATIBILITY")
+            .is_some_and(|text| matches!(text.as_str(), "1" | "true" | "yes" | "on" | "y")),
+    };
+    Switches { only_used: !group.bool("all-resources"), underscores, ..Switches::default() }
 }
 
 /// The same with other switches.

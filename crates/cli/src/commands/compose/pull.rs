@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use client::Engine;
+use client::{Engine, encode};
 use compose::Project;
 use futures_util::future::join_all;
 
@@ -24,6 +24,8 @@ pub(super) enum Policy {
     Never,
     /// Built instead, where that can be.
     Build,
+    /// Where it came longer ago than so many seconds.
+    Older(i64),
 }
 
 impl Policy {
@@ -47,11 +49,46 @@ impl Policy {
             "" | "missing" | "build" => Ok(Self::Missing),
             "always" => Ok(Self::Always),
             "never" => Ok(Self::Never),
-            other => Err(Error::Usage(format!(
-                "service {service:?}: pull_policy {other} is not built yet; use always or missing"
-            ))),
+            other => age(other).map(Self::Older).ok_or_else(|| {
+                Error::Usage(format!(
+                    "service {service:?}: unknown pull_policy {other}: there are always, missing, never, build, daily, weekly and every_<duration>"
+                ))
+            }),
         }
     }
+}
+
+/// The seconds of `daily`, `weekly` and `every_1w2d3h4m5s`.
+fn age(policy: &str) -> Option<i64> {
+    let span = match policy {
+        "daily" => "1d",
+        "weekly" => "1w",
+        other => other.strip_prefix("every_")?,
+    };
+    let mut rest = span;
+    let mut seconds: i64 = 0;
+    while !rest.is_empty() {
+        let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
+        let (number, unit) = rest.split_at(end);
+        let of_unit = match unit.chars().next()? {
+            'w' => 7 * 86_400,
+            'd' => 86_400,
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.parse::<i64>().ok()?.checked_mul(of_unit)?)?;
+        rest = &unit[1..];
+    }
+    Some(seconds).filter(|_| !span.is_empty())
+}
+
+/// Whether an image came, or was named, longer ago than so many seconds.
+async fn is_older(engine: &Engine, image: &str, seconds: i64) -> Result<bool, Error> {
+    let found = engine.get(&format!("/images/{}/json", encode(image))).await?;
+    let tagged = found["Metadata"]["LastTagTime"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    Ok(tagged.is_none_or(|at| jiff::Timestamp::now().as_second() - at.as_second() > seconds))
 }
 
 /// `compose pull`.
@@ -105,7 +142,12 @@ pub(super) async fn ensure(
                     project.image(name)
                 )));
             }
-            Policy::Missing | Policy::File | Policy::Build if !here => wanted.push(name.clone()),
+            Policy::Missing | Policy::File | Policy::Build | Policy::Older(_) if !here => {
+                wanted.push(name.clone());
+            }
+            Policy::Older(seconds) if is_older(engine, &project.image(name), seconds).await? => {
+                wanted.push(name.clone());
+            }
             _ => {}
         }
     }
@@ -142,5 +184,27 @@ async fn fetch(
     match failures.is_empty() {
         true => Ok(()),
         false => Err(Error::Several(failures.join("\n"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::age;
+
+    #[test]
+    fn ages_are_sums_of_units() {
+        for (text, seconds) in [
+            ("daily", Some(86_400)),
+            ("weekly", Some(604_800)),
+            ("every_12h", Some(43_200)),
+            ("every_1w2d3h4m5s", Some(604_800 + 172_800 + 10_800 + 240 + 5)),
+            ("every_", None),
+            ("every_h", None),
+            ("every_5", None),
+            ("every_99999999999999999999s", None),
+            ("hourly", None),
+        ] {
+            assert_eq!(age(text), seconds, "{text}");
+        }
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
             ..Facts::default()
         };
         let mut wanted = container(&project, service, 1, &facts).map_err(Error::Usage)?;
-        let name = change(call, &project.name, service, command, tty, &mut wanted.body)?;
+        let name = change(call, &project, service, command, tty, &mut wanted.body)?;
         let path = format!("/containers/create?name={}", encode(&name));
         let answer = engine.call(Method::POST, &path, Some(&wanted.body)).await?.json()?;
         inject(&engine, answer["Id"].as_str().unwrap_or(&name), &wanted.files).await?;
@@ -106,7 +106,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
 /// What makes a service's container one for a single command. Returns its name.
 fn change(
     call: &Call,
-    project: &str,
+    project: &Project,
     service: &str,
     command: &[String],
     tty: bool,
@@ -115,7 +115,7 @@ fn change(
     let flags = call.flags();
     let slug = slug()?;
     let name =
-        flags.find("name").map_or_else(|| format!("{project}-{service}-run-{}", &slug[..12]), str::to_owned);
+        flags.find("name").map_or_else(|| project.joined(&[service, "run", &slug[..12]]), str::to_owned);
     if !command.is_empty() {
         body["Cmd"] = command.into();
     }

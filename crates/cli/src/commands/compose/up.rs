@@ -9,6 +9,7 @@ use compose::{Dependency, Project, labels};
 use futures_util::future::try_join_all;
 
 use super::act::Act;
+use super::changes::Changes;
 use super::create::{self, Wish, converge};
 use super::follow::{End, follow_up};
 use super::observe::{self, OneOff};
@@ -58,23 +59,18 @@ pub(crate) fn up(call: &Call) -> Outcome {
             abort_on_exit: ends.is_some() || exit_code_from.is_some(),
             failures_only: ends == Some("abort-on-container-failure"),
             code_from: exit_code_from,
-            never: flags.bool("watch"),
         };
-        let follow = follow_up(call, &engine, &project, &wish, end);
-        if !flags.bool("watch") {
-            return follow.await;
-        }
         let services: Vec<_> = wish.services.iter().cloned().collect();
-        let watch = Watch::new(call, &engine, &project, &services, true, wish.quiet_build)?;
-        tokio::select! {
-            code = follow => code,
-            failed = watch.run() => failed.map(|()| 0),
-        }
+        let watch = flags
+            .bool("watch")
+            .then(|| Watch::new(call, &engine, &project, &services, true, wish.quiet_build));
+        follow_up(call, &engine, &project, &wish, end, watch.transpose()?).await
     })
 }
 
 /// What would be done.
 async fn dry_run(engine: &Engine, project: &Project, wish: &Wish) -> Outcome {
+    wish.services.iter().try_for_each(|service| create::refuse(project, service))?;
     let there = observe::containers(engine, &project.name, OneOff::Without).await?;
     let mut images = BTreeMap::new();
     for name in &wish.services {
@@ -149,9 +145,6 @@ async fn hooks(act: &Act<'_>, service: &str, id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// How often what a service waits for is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-
 /// Waits until what a service depends on is as its condition says.
 async fn ready(
     engine: &Engine,
@@ -187,6 +180,7 @@ async fn healthy(engine: &Engine, project: &Project, service: &str, report: Repo
     for one in of(engine, project, service).await? {
         let (id, name) = (observe::id(&one).to_owned(), observe::name(&one));
         report.begins("Container", &name, "Waiting");
+        let mut changes = Changes::of(engine, &id).await?;
         loop {
             let found = engine.get(&format!("/containers/{id}/json")).await?;
             let state = &found["State"];
@@ -208,7 +202,7 @@ async fn healthy(engine: &Engine, project: &Project, service: &str, report: Repo
                 _ if state["Running"] != true && state["Status"] == "exited" => {
                     return Err(Error::Usage(format!("container {name} exited ({})", state["ExitCode"])));
                 }
-                _ => tokio::time::sleep(LOOK).await,
+                _ => changes.next(None).await?,
             }
         }
         report.done("Container", &name, "Healthy");
@@ -243,6 +237,7 @@ async fn wait_until_well(
     for one in observe::of_services(there, &services) {
         let (id, name) = (observe::id(&one).to_owned(), observe::name(&one));
         report.begins("Container", &name, "Waiting");
+        let mut changes = Changes::of(engine, &id).await?;
         loop {
             let state = engine.get(&format!("/containers/{id}/json")).await?["State"].take();
             let service = observe::label(&one, labels::SERVICE);
@@ -258,11 +253,12 @@ async fn wait_until_well(
                 }
                 _ => {}
             }
-            let over = limit.is_some_and(|limit| begun.elapsed() > Duration::from_secs(limit.unsigned_abs()));
-            if over {
+            let left =
+                limit.map(|limit| Duration::from_secs(limit.unsigned_abs()).saturating_sub(begun.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
                 return Err(Error::Usage(format!("timeout waiting for {name}: it is {}", state["Status"])));
             }
-            tokio::time::sleep(LOOK).await;
+            changes.next(left).await?;
         }
         report.done("Container", &name, "Healthy");
     }

@@ -1,0 +1,104 @@
+//! Ways of saying it that are rarer: inline Dockerfiles, images by age, names of the first docker-compose, resources that nobody uses.
+
+use testkit::Engine;
+
+use super::Project;
+
+// covers: compose key services.*.build.dockerfile_inline
+#[test]
+fn a_dockerfile_can_stand_in_the_file() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a:
+    build:
+      context: .
+      dockerfile_inline: |
+        FROM IMAGE
+        COPY compose.yaml /here
+        RUN echo \"$${A:-b}\" > /said
+    command: sleep 1000
+    init: true
+";
+    let project = Project::new(&engine, "inline", file);
+    project.compose(["up", "-d", "--build", "--quiet-build"]).ok();
+    assert_eq!(project.sh("a", "cat /said; head -n 2 /here | tail -n 1"), "b\nservices:");
+}
+
+// covers: compose key services.*.pull_policy
+// covers: compose syntax services.*.pull_policy
+#[test]
+fn an_image_that_is_too_old_is_fetched_again() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: IMAGE, pull_policy: every_1h, command: sleep 1000, init: true}}\n";
+    let project = Project::new(&engine, "age", file);
+    project.compose(["up", "-d"]).ok();
+    // It has just been named: that is new enough, and there is no registry to ask.
+    for (policy, code) in [("daily", 0), ("weekly", 0), ("every_1w2d", 0), ("never", 0), ("every_0s", 1)] {
+        project.write("compose.yaml", &file.replace("every_1h", policy));
+        let updated = project.compose(["up", "-d"]);
+        let updated = if policy == "every_0s" && updated.code == 0 {
+            // Not a second old yet.
+            std::iter::repeat_with(|| project.compose(["up", "-d"])).find(|up| up.code == 1).unwrap()
+        } else {
+            updated
+        };
+        updated.assert_code(code);
+    }
+    project.write("compose.yaml", &file.replace("every_1h", "hourly"));
+    let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
+    assert!(refused.contains("pull_policy"), "{refused}");
+}
+
+// covers: value compose-label containers, networks, volumes, images com.docker.compose.project.environment_file
+#[test]
+fn names_and_labels_are_docker_compose_s() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: IMAGE, command: sleep 1000, init: true}}\n";
+    let project = Project::new(&engine, "named", file);
+    project.write("x.env", "A=b\n");
+    for client in ["ours", "docker's"] {
+        let up = ["--compatibility", "--env-file", "x.env", "up", "-d"];
+        match client {
+            "ours" => project.compose(up).ok(),
+            _ => project.real(up).ok(),
+        };
+        let name = format!("{}_a_1", project.name);
+        let found = super::inspect(&engine, &name);
+        let file = project.folder.join("x.env").display().to_string();
+        assert_eq!(
+            found["Config"]["Labels"]["com.docker.compose.project.environment_file"], file,
+            "{client}"
+        );
+        project.compose(["down", "--timeout", "0"]).ok();
+    }
+}
+
+#[test]
+fn resources_that_nobody_uses_are_made_when_that_is_asked_for() {
+    let engine = Engine::isolated();
+    let file = "
+services: {a: {image: IMAGE, command: sleep 1000, init: true}}
+networks: {spare: {}}
+volumes: {spare: {}}
+";
+    let project = Project::new(&engine, "spare", file);
+    let volume = format!("{}_spare", project.name);
+    project.compose(["up", "-d"]).ok();
+    assert_eq!(engine.ketch(["volume", "inspect", &volume]).code, 1);
+    assert_eq!(project.compose(["config", "--volumes"]).ok(), "");
+    let all = ["--all-resources", "config", "--volumes"];
+    assert_eq!(project.compose(all).ok(), project.real(all).ok());
+    project.compose(["--all-resources", "up", "-d"]).ok();
+    engine.ketch(["volume", "inspect", &volume]).ok();
+    engine.ketch(["network", "inspect", &volume]).ok();
+}
+
+#[test]
+fn what_is_refused_is_refused_before_anything_is_fetched() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: no.such.registry.invalid/x, use_api_socket: true}}\n";
+    let project = Project::new(&engine, "early", file);
+    let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
+    assert!(refused.contains("use_api_socket") && !refused.contains("Pulling"), "{refused}");
+}
