@@ -60,6 +60,11 @@ pub struct Reply {
 impl Reply {
     /// The body as JSON, key order kept.
     pub fn json(&self) -> Result<Value, Error> {
+        self.parse()
+    }
+
+    /// The body as what is wanted of it.
+    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         let parsed = serde_json::from_slice(&self.bytes);
         parsed.map_err(|source| Error::Json { path: self.path.clone(), source })
     }

@@ -7,13 +7,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Mistake;
 use crate::shape::{self, Kind, PROJECT, SERVICE, plain_json};
-use crate::yaml::{Map, Node, Value, emit};
+use yaml::{Map, Node, Value, emit};
 
 /// A tree in its typed form, with its name first and what is nobody's last.
 pub(crate) fn typed(tree: &Node, name: &str) -> Result<Node, Mistake> {
     let mut tree = tree.clone();
     if let Some(map) = tree.as_map_mut() {
-        map.insert("name".to_owned(), Node::text(name, crate::yaml::At::default()));
+        map.insert("name".to_owned(), Node::text(name, yaml::At::default()));
     }
     let shaped = shape::shape(&tree, &Kind::Struct(&PROJECT), "")?;
     Ok(shaped.unwrap_or(tree))
@@ -31,11 +31,11 @@ pub(crate) fn untyped_yaml(tree: &Node, name: &str) -> String {
 
 fn with_name(tree: &Node, name: &str) -> Node {
     let mut map = Map::new();
-    map.insert("name".to_owned(), Node::text(name, crate::yaml::At::default()));
+    map.insert("name".to_owned(), Node::text(name, yaml::At::default()));
     if let Value::Map(rest) = &shape::sorted(tree).value {
         map.extend(rest.iter().map(|(name, node)| (name.clone(), node.clone())));
     }
-    Node::map(map, crate::yaml::At::default())
+    Node::map(map, yaml::At::default())
 }
 
 /// The document in JSON, indented.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use diag::{Class, Explain};
 
 use crate::source::{Place, Sources};
-use crate::yaml::At;
+use yaml::At;
 
 /// A mistake in a file: what, where, and what would be right.
 #[derive(Debug, Clone)]

@@ -16,7 +16,6 @@ mod select;
 mod shape;
 mod source;
 pub mod watch;
-mod yaml;
 
 pub use env::{Environment, Origin, Variable, Warnings};
 pub use error::{Error, Mistake};

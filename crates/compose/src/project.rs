@@ -9,8 +9,8 @@ use crate::container::{by_priority, list, text};
 use crate::env::{Environment, Variable};
 use crate::select::{self, Disabled};
 use crate::source::Sources;
-use crate::yaml::{Map, Node};
 use crate::{Error, Options, Warnings, config, container, labels, load};
+use yaml::{Map, Node};
 
 /// A project that was loaded.
 #[derive(Debug)]

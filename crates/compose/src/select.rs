@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::env::{self, Variable};
-use crate::yaml::{Map, Node, Value};
+use yaml::{Map, Node, Value};
 
 /// Services that no active profile wants.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ pub(crate) fn unused(tree: &mut Node) {
         }
     }
     if root.get("services").is_none_or(|node| node.value == Value::Null) {
-        root.insert("services".to_owned(), Node::map(Map::new(), crate::yaml::At::default()));
+        root.insert("services".to_owned(), Node::map(Map::new(), yaml::At::default()));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::yaml::{At, FileId};
+use yaml::{At, FileId};
 
 /// No project file is longer.
 pub(crate) const LONGEST: u64 = 32 << 20;

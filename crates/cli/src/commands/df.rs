@@ -1,9 +1,11 @@
 //! `system df`.
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::containers::{self, labels, short_id};
-use super::{images, units};
+use super::images::{self, Summary};
+use super::units;
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row};
@@ -171,7 +173,8 @@ const CACHE: Listing = Listing {
 fn verbose(usage: &Value, format: &str) -> Result<String, Error> {
     let images: Vec<Row> = list(usage, "Images")
         .iter()
-        .flat_map(|image| images::rows(image, false, false, images::Look::Whole))
+        .filter_map(|image| Summary::deserialize(image).ok())
+        .flat_map(|image| images::rows(&image, false, false, images::Look::Whole))
         .collect();
     let containers: Vec<Row> = list(usage, "Containers").iter().map(container_row).collect();
     let volumes: Vec<Row> = list(usage, "Volumes").iter().map(volume_row).collect();

@@ -2,6 +2,7 @@
 
 use client::encode;
 use http::Method;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::containers::short_id;
@@ -47,11 +48,12 @@ pub(crate) fn list(call: &Call) -> Outcome {
         "/images/json",
         &[flags.bool("all").then(|| "all=1".to_owned()), filters::parameter(&wanted)],
     );
-    let answer = call.with_engine(|engine| async move { Ok(engine.get(&path).await?) })?;
+    let answer =
+        call.with_engine(|engine| async move { Ok(engine.call(Method::GET, &path, None).await?) })?;
+    let images: Vec<Summary> = answer.parse()?;
     let (full, digests) = (flags.bool("no-trunc"), flags.bool("digests") || format.contains(".Digest"));
     let look = if matches!(format, "" | "table") { Look::Table } else { Look::Whole };
-    let images = answer.as_array().into_iter().flatten();
-    let rows: Vec<Row> = images.flat_map(|image| rows(image, full, digests, look)).collect();
+    let rows: Vec<Row> = images.iter().flat_map(|image| rows(image, full, digests, look)).collect();
     let format = if flags.bool("digests") && matches!(format, "" | "table") { WITH_DIGESTS } else { format };
     ui::out(&IMAGES.render(if flags.bool("quiet") { "" } else { format }, flags.bool("quiet"), &rows)?)?;
     Ok(0)
@@ -76,6 +78,19 @@ fn tree(call: &Call, wanted: &[String]) -> Outcome {
     Ok(0)
 }
 
+/// What a row shows of the engine's answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Summary {
+    id: String,
+    repo_tags: Option<Vec<String>>,
+    repo_digests: Option<Vec<String>>,
+    created: i64,
+    size: f64,
+    shared_size: Option<f64>,
+    containers: Option<i64>,
+}
+
 /// Which cells somebody will look at: a local time for each of a thousand images is work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
@@ -85,12 +100,10 @@ pub(crate) enum Look {
 }
 
 /// One row for each name of an image, or one for an image without any.
-pub(crate) fn rows(image: &Value, full: bool, digests: bool, look: Look) -> Vec<Row> {
-    let texts = |key: &str| -> Vec<&str> {
-        image[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
-    };
-    let tags: Vec<&str> = texts("RepoTags").into_iter().filter(|tag| *tag != "<none>:<none>").collect();
-    let repo_digests = texts("RepoDigests");
+pub(crate) fn rows(image: &Summary, full: bool, digests: bool, look: Look) -> Vec<Row> {
+    let tags = image.repo_tags.iter().flatten().map(String::as_str);
+    let tags: Vec<&str> = tags.filter(|tag| *tag != "<none>:<none>").collect();
+    let repo_digests: Vec<&str> = image.repo_digests.iter().flatten().map(String::as_str).collect();
     let digest_of = |repository: &str| {
         let found =
             repo_digests.iter().find_map(|d| d.split_once('@').filter(|(name, _)| *name == repository));
@@ -108,12 +121,10 @@ pub(crate) fn rows(image: &Value, full: bool, digests: bool, look: Look) -> Vec<
     rows
 }
 
-fn row(image: &Value, (full, look): (bool, Look), (repository, tag, digest): (&str, &str, &str)) -> Row {
-    let id = image["Id"].as_str().unwrap_or_default();
-    let created = image["Created"].as_i64().unwrap_or_default();
-    let size = image["Size"].as_f64().unwrap_or_default();
-    let shared = image["SharedSize"].as_f64().filter(|shared| *shared >= 0.0);
-    let containers = image["Containers"].as_i64().filter(|count| *count >= 0);
+fn row(image: &Summary, (full, look): (bool, Look), (repository, tag, digest): (&str, &str, &str)) -> Row {
+    let (id, created, size) = (image.id.as_str(), image.created, image.size);
+    let shared = image.shared_size.filter(|shared| *shared >= 0.0);
+    let containers = image.containers.filter(|count| *count >= 0);
     let mut row = Row::new();
     let mut cell = |name: &str, text: String| row.insert(name.to_owned(), text.into());
     cell("ID", if full { id.to_owned() } else { short_id(id).to_owned() });

@@ -10,7 +10,7 @@
 
 use super::{Unexpandable, expand};
 use crate::error::Mistake;
-use crate::yaml::{At, FileId};
+use yaml::{At, FileId};
 
 /// A variable; without a value it is one that nobody set.
 #[derive(Debug, Clone, PartialEq, Eq)]

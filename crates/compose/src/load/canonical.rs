@@ -1,7 +1,7 @@
 //! Each key in its long form.
 
 use crate::error::Mistake;
-use crate::yaml::{Map, Node, Value};
+use yaml::{Map, Node, Value};
 
 use super::short;
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::error::Mistake;
 use crate::schema::nearest;
-use crate::yaml::{At, Map, Node, Value};
+use yaml::{At, Map, Node, Value};
 
 /// The first thing that doesn't fit.
 pub(super) fn check(tree: &Node) -> Result<(), Mistake> {

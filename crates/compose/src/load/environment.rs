@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::env::{Environment, Warnings, entries};
 use crate::error::Mistake;
-use crate::yaml::{Map, Node, Value};
+use yaml::{Map, Node, Value};
 
 /// Resolves the variables of all services.
 pub(super) fn resolve(

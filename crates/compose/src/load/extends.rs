@@ -6,7 +6,7 @@ use super::files::absolute;
 use super::{Loader, merge, paths};
 use crate::Error;
 use crate::error::Mistake;
-use crate::yaml::{At, Map, Node};
+use yaml::{At, Map, Node};
 
 /// Services that extend services that extend services.
 const DEEPEST: usize = 50;
@@ -29,7 +29,7 @@ impl Loader {
             extended.insert(name.clone(), self.extended(name, &services, path, &mut way)?);
         }
         if let Some(node) = document.as_map_mut().and_then(|map| map.get_mut("services")) {
-            node.value = crate::yaml::Value::Map(extended);
+            node.value = yaml::Value::Map(extended);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{Loader, canonical, merge, paths};
 use crate::Error;
 use crate::env::Environment;
 use crate::error::Mistake;
-use crate::yaml::{At, Node, Value};
+use yaml::{At, Node, Value};
 
 /// Projects that include projects that include projects.
 const DEEPEST: usize = 50;

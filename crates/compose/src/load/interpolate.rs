@@ -2,7 +2,7 @@
 
 use crate::env::{Environment, Unexpandable, Warnings, expand};
 use crate::error::Mistake;
-use crate::yaml::{Node, Value};
+use yaml::{Node, Value};
 
 /// Fills in all texts below a node that stands at `path`.
 pub(super) fn fill_in(

@@ -2,7 +2,7 @@
 //! for some keys other rules.
 
 use crate::error::Mistake;
-use crate::yaml::{At, Map, Node, Tag, Value};
+use yaml::{At, Map, Node, Tag, Value};
 
 use super::canonical;
 
@@ -179,7 +179,7 @@ pub(super) fn empty() -> Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::{FileId, emit, parse};
+    use yaml::{FileId, emit, parse};
 
     fn merged(base: &str, over: &str) -> String {
         let one = |text| parse(text, FileId(0)).unwrap().remove(0);

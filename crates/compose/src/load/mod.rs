@@ -36,7 +36,7 @@ use crate::error::Mistake;
 use crate::schema;
 use crate::select::{self, Disabled};
 use crate::source::{LONGEST, Sources};
-use crate::yaml::{self, At, Map, Node, Tag, Value};
+use yaml::{At, Map, Node, Tag, Value};
 
 /// A project's tree and what was learnt on the way.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use crate::env::Environment;
 use crate::error::Mistake;
-use crate::yaml::{At, Map, Node, Value};
+use yaml::{At, Map, Node, Value};
 
 use super::merge::empty;
 

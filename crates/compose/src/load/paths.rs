@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::env::Environment;
-use crate::yaml::{Node, Value};
+use yaml::{Node, Value};
 
 use super::files::absolute;
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::yaml::{At, Map, Node, Value};
+use yaml::{At, Map, Node, Value};
 
 fn map(pairs: Vec<(&str, Value)>) -> Node {
     let at = At::default();

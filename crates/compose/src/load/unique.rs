@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::error::Mistake;
-use crate::yaml::{Node, Value};
+use yaml::{Node, Value};
 
 use super::short;
 

@@ -1,7 +1,7 @@
 //! Strings that stand for numbers and truths: what a variable brought is always a string.
 
 use crate::error::Mistake;
-use crate::yaml::{Node, Value};
+use yaml::{Node, Value};
 
 use super::Key;
 

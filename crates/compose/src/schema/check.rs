@@ -1,7 +1,7 @@
 //! Whether a project says only what it may.
 
 use crate::error::Mistake;
-use crate::yaml::{At, Map, Node, Value};
+use yaml::{At, Map, Node, Value};
 
 use super::{Key, nearest};
 

@@ -2,7 +2,7 @@
 
 use crate::error::Mistake;
 use crate::load::split_words;
-use crate::yaml::{At, Map, Node, Value, float_text};
+use yaml::{At, Map, Node, Value, float_text};
 
 use super::fields::EXTENSION;
 use super::{Kind, Struct, natural};

@@ -14,7 +14,7 @@ pub(crate) use convert::{shape, sorted};
 pub(crate) use fields::{PROJECT, SERVICE};
 pub(crate) use order::natural;
 
-use crate::yaml::{Node, Value};
+use yaml::{Node, Value};
 
 /// What a field is, and how it is written.
 #[derive(Debug, Clone, Copy)]

@@ -245,15 +245,15 @@ fn read(path: &Path) -> Result<file::File, Error> {
 }
 
 fn parse(text: &str) -> Result<file::File, Error> {
-    let wrong = |error: serde_saphyr::Error| invalid("", error.to_string());
+    let wrong = |trouble: yaml::Trouble| invalid("", trouble.to_string());
     if text.trim().is_empty() {
         return Ok(file::File::default());
     }
-    let tree: serde_json::Value = serde_saphyr::from_str(text).map_err(wrong)?;
+    let tree: serde_json::Value = yaml::from_str(text).map_err(wrong)?;
     if let Some((key, why)) = refused::find(&tree) {
         return Err(Error::NotSupported { key, why });
     }
-    serde_saphyr::from_str(text).map_err(wrong)
+    yaml::from_str(text).map_err(wrong)
 }
 
 fn override_with(file: &mut file::File, options: &Options) {

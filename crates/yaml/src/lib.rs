@@ -1,11 +1,13 @@
 //! YAML with places: each value remembers the file, line and column that it came from, also after merging.
 
+mod de;
 mod emit;
 mod node;
 mod parse;
 mod scalar;
 
-pub(crate) use emit::emit;
+pub use de::from_str;
+pub use emit::emit;
 pub use node::{At, FileId, Map, Node, Tag, Value};
-pub(crate) use parse::parse;
-pub(crate) use scalar::{float_text, plain};
+pub use parse::{Trouble, parse};
+pub use scalar::{float_text, plain};

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{Map, Node, Value, float_text, plain};
 
 /// One document.
-pub(crate) fn emit(node: &Node) -> String {
+pub fn emit(node: &Node) -> String {
     let mut text = String::new();
     match &node.value {
         Value::Map(map) if !map.is_empty() => mapping(&mut text, map, 0, false),

@@ -3,7 +3,7 @@
 use super::Value;
 
 /// The value of a scalar without quotes.
-pub(crate) fn plain(text: &str) -> Value {
+pub fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "true" | "True" | "TRUE" => return Value::Bool(true),
@@ -60,7 +60,7 @@ fn decimal(text: &str) -> Option<f64> {
 }
 
 /// A number as Go writes it in YAML: `1.5`, `1e+21`, `.inf`.
-pub(crate) fn float_text(number: f64) -> String {
+pub fn float_text(number: f64) -> String {
     if number.is_nan() {
         return ".nan".to_owned();
     }

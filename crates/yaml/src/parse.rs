@@ -14,13 +14,13 @@ const DEEPEST: usize = 200;
 
 /// What is wrong with the text, and where.
 #[derive(Debug)]
-pub(crate) struct Trouble {
-    pub(crate) at: At,
-    pub(crate) what: String,
+pub struct Trouble {
+    pub at: At,
+    pub what: String,
 }
 
 /// The documents of a file. One that says nothing is left out.
-pub(crate) fn parse(text: &str, file: FileId) -> Result<Vec<Node>, Trouble> {
+pub fn parse(text: &str, file: FileId) -> Result<Vec<Node>, Trouble> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         file,
