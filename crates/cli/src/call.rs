@@ -66,6 +66,9 @@ impl Call {
 
     /// Another command line for the same engine, in this process.
     pub(crate) fn again(&self, words: &[String]) -> Outcome {
+        if self.is_dry() {
+            return Err(Error::Usage(format!("{:?} has no dry run", self.path())));
+        }
         let mut line = Vec::new();
         for (flag, value) in self.globals().given() {
             line.push(format!("--{}={value}", flag.long).into());
@@ -191,7 +194,14 @@ impl Call {
         if self.debug() {
             ui::err(&format!("debug: engine at {} (context {})", endpoint.address, endpoint.context));
         }
-        block_on(work(Engine::new(endpoint)))
+        let engine = Engine::new(endpoint);
+        block_on(work(if self.is_dry() { engine.dry() } else { engine }))
+    }
+
+    /// `--dry-run`, which `compose` and its commands have.
+    pub(crate) fn is_dry(&self) -> bool {
+        let said = |flags: &Matches| flags.has("dry-run") && flags.bool("dry-run");
+        self.path().split(' ').nth(1) == Some("compose") && (said(self.group()) || said(self.flags()))
     }
 
     /// The help page of the command.

@@ -32,6 +32,8 @@ pub struct Engine {
     endpoint: Endpoint,
     idle: Mutex<Option<SendRequest<Sent>>>,
     version: OnceLock<String>,
+    /// Nothing is changed: what would change something is taken for done.
+    dry: bool,
 }
 
 /// What `/_ping` tells.
@@ -116,7 +118,7 @@ impl Engine {
         if let Some(fixed) = &endpoint.api_version {
             let _ = version.set(fixed.clone());
         }
-        Self { endpoint, idle: Mutex::new(None), version }
+        Self { endpoint, idle: Mutex::new(None), version, dry: false }
     }
 
     /// The same engine with a header on every request.
@@ -128,7 +130,23 @@ impl Engine {
     pub fn with_headers<'a>(&self, headers: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let mut endpoint = self.endpoint.clone();
         endpoint.headers.extend(headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Self { endpoint, idle: Mutex::new(None), version: self.version.clone() }
+        Self { endpoint, idle: Mutex::new(None), version: self.version.clone(), dry: self.dry }
+    }
+
+    /// The same engine, of which questions are asked and nothing else: [`Engine::call`] answers with an empty document, and
+    /// what would stream is an error.
+    pub fn dry(mut self) -> Self {
+        self.dry = true;
+        self
+    }
+
+    /// Whether nothing is changed.
+    pub fn is_dry(&self) -> bool {
+        self.dry
+    }
+
+    fn would_change(&self, method: &Method) -> bool {
+        self.dry && !matches!(*method, Method::GET | Method::HEAD)
     }
 
     /// Where it is.
@@ -184,6 +202,9 @@ impl Engine {
     /// Asks and reads the whole answer; an error status is an [`Error::Response`].
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, Error> {
         let path = self.versioned(path).await?;
+        if self.would_change(&method) {
+            return Ok(Reply { status: StatusCode::OK, bytes: Bytes::from_static(b"{}"), path });
+        }
         let request = self.request(method, &path, full(body))?;
         let (response, sender) = self.send(request).await?;
         let response = self.succeeded(&path, response).await?;
@@ -206,6 +227,9 @@ impl Engine {
     /// The same for a request whose own body is read from somewhere.
     pub async fn stream_from(&self, method: Method, path: &str, body: Sent) -> Result<Body, Error> {
         let path = self.versioned(path).await?;
+        if self.would_change(&method) {
+            return Err(Error::Dry { path });
+        }
         let request = self.request(method, &path, body)?;
         let (response, _) = self.send(request).await?;
         let (head, incoming) = self.succeeded(&path, response).await?.into_parts();
@@ -220,6 +244,9 @@ impl Engine {
         body: Option<&Value>,
     ) -> Result<Hijacked, Error> {
         let path = self.versioned(path).await?;
+        if self.dry {
+            return Err(Error::Dry { path });
+        }
         let mut request = self.request(Method::POST, &path, full(body))?;
         request.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
         request.headers_mut().insert(header::UPGRADE, header::HeaderValue::from_static(protocol));

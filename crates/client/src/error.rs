@@ -8,6 +8,12 @@ use diag::Class;
 /// Why an engine could not be asked, or what it answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What would change something, in a dry run.
+    #[error("{path} has no dry run")]
+    Dry {
+        /// What was asked for.
+        path: String,
+    },
     /// The engine answered with an error.
     #[error("Error response from daemon: {message}")]
     Response {

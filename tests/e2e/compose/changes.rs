@@ -54,6 +54,16 @@ fn only_what_changed_is_made_anew_and_data_is_kept() {
     assert_eq!(project.sh("web", "ls /data"), "", "unless it is to go");
 }
 
+// covers: compose key services.*.configs[].source
+// covers: compose key services.*.configs[].target
+// covers: compose key services.*.configs[].uid
+// covers: compose key services.*.configs[].gid
+// covers: compose key services.*.configs[].mode
+// covers: compose key services.*.secrets[].source
+// covers: compose key services.*.secrets[].target
+// covers: compose key services.*.secrets[].uid
+// covers: compose key services.*.secrets[].gid
+// covers: compose key services.*.secrets[].mode
 #[test]
 fn contents_of_configs_and_secrets_count_as_changes_and_have_their_owners() {
     let engine = Engine::isolated();
@@ -64,7 +74,7 @@ services:
     command: sleep 1000
     init: true
     configs: [plain, {source: said, target: /etc/said, uid: \"7\", gid: \"8\", mode: 0440}]
-    secrets: [token]
+    secrets: [token, {source: token, target: other, uid: \"9\", gid: \"10\", mode: 0400}]
 configs:
   plain: {file: ./plain.txt}
   said: {content: \"value ${NUMBER:-1}\"}
@@ -75,8 +85,8 @@ secrets:
     project.write("plain.txt", "first\n");
     project.write(".env", "TOKEN=geheim\n");
     project.compose(["up", "-d"]).ok();
-    let script = "cat /plain /etc/said; echo; cat /run/secrets/token; echo; stat -c '%u:%g %a' /etc/said";
-    assert_eq!(project.sh("a", script), "first\nvalue 1\ngeheim\n7:8 440");
+    let script = "cat /plain /etc/said; echo; cat /run/secrets/token; echo; stat -c '%u:%g %a' /etc/said /run/secrets/other";
+    assert_eq!(project.sh("a", script), "first\nvalue 1\ngeheim\n7:8 440\n9:10 400");
     let before = project.id("a");
     project.compose(["up", "-d"]).ok();
     assert_eq!(project.id("a"), before);

@@ -170,6 +170,14 @@ fn the_simple_verbs_reach_every_container() {
 // covers: compose key services.*.post_start[].working_dir
 // covers: compose key services.*.pre_stop
 // covers: compose key services.*.pre_stop[]
+// covers: compose key services.*.post_start[].environment[]
+// covers: compose key services.*.post_start[].privileged
+// covers: compose key services.*.pre_stop[].environment
+// covers: compose key services.*.pre_stop[].environment.*
+// covers: compose key services.*.pre_stop[].environment[]
+// covers: compose key services.*.pre_stop[].privileged
+// covers: compose key services.*.pre_stop[].user
+// covers: compose key services.*.pre_stop[].working_dir
 // covers: compose key services.*.pre_stop[].command
 // covers: compose key services.*.pre_stop[].command[]
 #[test]
@@ -183,9 +191,11 @@ services:
     init: true
     volumes: [\"./out:/out\"]
     post_start:
+      - {command: [sh, -c, \"echo $$D $$(grep -c CapEff:.*a80425fb /proc/self/status) > /out/privileged\"], environment: [D=d], privileged: true}
       - {command: [sh, -c, \"echo $$GREETING $$PWD $$(id -u) > /out/started; chmod 777 /out\"], environment: {GREETING: hello}, working_dir: /tmp, user: \"0\"}
     pre_stop:
-      - {command: [sh, -c, \"echo bye > /out/stopped\"]}
+      - {command: [sh, -c, \"echo bye $$A $$B $$PWD $$(id -u) > /out/stopped\"], environment: {A: a, B: b}, working_dir: /tmp, user: \"0\"}
+      - {command: [sh, -c, \"echo $$C $$(grep -c CapEff:.*a80425fb /proc/self/status) >> /out/stopped\"], environment: [C=c], privileged: true}
 ";
     let project = Project::new(&engine, "hooks", file);
     std::fs::create_dir_all(project.folder.join("out")).unwrap();
@@ -194,7 +204,8 @@ services:
         |name: &str| std::fs::read_to_string(project.folder.join("out").join(name)).unwrap_or_default();
     assert_eq!((said("started").as_str(), said("stopped").as_str()), ("hello /tmp 0\n", ""));
     project.compose(["stop", "--timeout", "0"]).ok();
-    assert_eq!(said("stopped"), "bye\n");
+    assert_eq!(said("privileged"), "d 0\n");
+    assert_eq!(said("stopped"), "bye a b /tmp 0\nc 0\n");
 }
 
 /// What isn't built is said so, before anything is started.
@@ -243,4 +254,49 @@ volumes: {data: {}}
         "a-1 exited with code 1 (restarting)",
     ];
     assert_eq!(lines, wanted);
+}
+
+#[test]
+fn a_dry_run_says_what_it_would_do_and_does_nothing() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a: {image: IMAGE, command: sleep 1000, init: true, volumes: [\"data:/data\"]}
+  b: {build: {context: ., dockerfile_inline: FROM IMAGE}, command: sleep 1000, init: true, depends_on: [a]}
+volumes: {data: {}}
+";
+    let project = Project::new(&engine, "dry", file);
+    let said = project.compose(["--dry-run", "up", "-d"]).assert_code(0).stdout;
+    assert!(said.contains(&format!("a: {}: create", project.container("a"))), "{said}");
+    assert_eq!(project.compose(["ps", "--all", "--quiet"]).ok(), "");
+    project.compose(["up", "-d", "--quiet-build"]).ok();
+    let ids = (project.id("a"), project.id("b"));
+    let container = project.container("b");
+    for (line, words) in [
+        (&["stop", "--dry-run"][..], &["Stopping", "Stopped"][..]),
+        (&["--dry-run", "kill"], &["Killed"]),
+        (&["--dry-run", "restart", "b"], &["Restarting", "Started"]),
+        (&["--dry-run", "pause"], &["Paused"]),
+        (&["--dry-run", "rm", "--stop", "--force"], &["Removed"]),
+        (&["--dry-run", "down", "--volumes"], &["Stopped", "Removed"]),
+    ] {
+        let mut command = project.command();
+        let said = testkit::command::run(command.args(line)).assert_code(0).stderr;
+        for word in words {
+            let wanted = format!(" DRY-RUN MODE -  Container {container}  {word}");
+            assert!(said.contains(&wanted), "{line:?}: {said}");
+        }
+    }
+    let said = project.compose(["--dry-run", "down", "--volumes"]).assert_code(0).stderr;
+    assert!(said.contains(&format!("Volume {}_data  Removed", project.name)), "{said}");
+    let said = project.compose(["--dry-run", "build"]).assert_code(0).stderr;
+    assert!(said.contains(" DRY-RUN MODE -  Image") && said.contains("Built"), "{said}");
+    let said = project.compose(["--dry-run", "pull", "a"]).assert_code(0).stderr;
+    assert!(said.contains("Pulled"), "{said}");
+    for line in [["--dry-run", "exec", "a", "true"], ["--dry-run", "run", "a", "true"]] {
+        let refused = project.compose(line).assert_code(1).stderr;
+        assert!(refused.contains("has no dry run"), "{refused}");
+    }
+    assert_eq!((project.id("a"), project.id("b")), ids);
+    assert_eq!(project.inspect("b")["State"]["Status"], "running");
 }

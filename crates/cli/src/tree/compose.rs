@@ -11,7 +11,7 @@ const COMPOSE_FLAGS: &[Flag] = &[
     Flag::new("all-resources", Kind::Bool, "Include all resources, even those not used by services"),
     Flag::new("ansi", Kind::String, "Control when to print ANSI control characters (\"never\"|\"always\"|\"auto\")").default("auto"),
     Flag::new("compatibility", Kind::Bool, "Run compose in backward compatibility mode"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
     Flag::new("env-file", Kind::StringArray, "Specify an alternate environment file"),
     Flag::new("file", Kind::StringArray, "Compose configuration files").short('f'),
     Flag::new("insecure-registry", Kind::StringArray, "Use insecure registry to pull Compose OCI artifacts. Doesn't apply to images").hidden().missing(),
@@ -72,8 +72,7 @@ pub(crate) static COMPOSE: Command = Command {
     ..GROUP
 };
 
-const COMPOSE_ALPHA_FLAGS: &[Flag] =
-    &[Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing()];
+const COMPOSE_ALPHA_FLAGS: &[Flag] = &[Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode")];
 
 pub(crate) static COMPOSE_ALPHA: Command = Command {
     name: "alpha",
@@ -305,7 +304,7 @@ const COMPOSE_BUILD_FLAGS: &[Flag] = &[
         "Set SSH authentications used when building service images. (use 'default' for using your default SSH Agent)",
     ),
     Flag::new("with-dependencies", Kind::Bool, "Also build dependencies (transitively)"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_BUILD: Command = Command {
@@ -360,7 +359,7 @@ const COMPOSE_CONFIG_FLAGS: &[Flag] = &[
     Flag::new("services", Kind::Bool, "Print the service names, one per line."),
     Flag::new("variables", Kind::Bool, "Print model variables and default values."),
     Flag::new("volumes", Kind::Bool, "Print the volume names, one per line."),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_CONFIG: Command = Command {
@@ -414,7 +413,7 @@ const COMPOSE_CREATE_FLAGS: &[Flag] = &[
     ),
     Flag::new("yes", Kind::Bool, "Assume \"yes\" as answer to all prompts and run non-interactively")
         .short('y'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_CREATE: Command = Command {
@@ -431,7 +430,7 @@ const COMPOSE_DOWN_FLAGS: &[Flag] = &[
     Flag::new("rmi", Kind::String, "Remove images used by services. \"local\" remove only images that don't have a custom tag (\"local\"|\"all\")"),
     Flag::new("timeout", Kind::Int, "Specify a shutdown timeout in seconds").short('t'),
     Flag::new("volumes", Kind::Bool, "Remove named volumes declared in the \"volumes\" section of the Compose file and anonymous volumes attached to containers").short('v'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_DOWN: Command = Command {
@@ -447,7 +446,7 @@ const COMPOSE_EVENTS_FLAGS: &[Flag] = &[
     Flag::new("json", Kind::Bool, "Output events as a stream of json objects"),
     Flag::new("since", Kind::String, "Show all events created since timestamp"),
     Flag::new("until", Kind::String, "Stream events until this timestamp"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_EVENTS: Command = Command {
@@ -509,7 +508,7 @@ pub(crate) static COMPOSE_EXPORT: Command = Command {
 const COMPOSE_IMAGES_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output. Values: [table | json]").default("table"),
     Flag::new("quiet", Kind::Bool, "Only display IDs").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_IMAGES: Command = Command {
@@ -524,7 +523,7 @@ pub(crate) static COMPOSE_IMAGES: Command = Command {
 const COMPOSE_KILL_FLAGS: &[Flag] = &[
     Flag::new("remove-orphans", Kind::Bool, "Remove containers for services not defined in the Compose file"),
     Flag::new("signal", Kind::String, "SIGNAL to send to the container").short('s').default("SIGKILL"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_KILL: Command = Command {
@@ -555,7 +554,7 @@ const COMPOSE_LOGS_FLAGS: &[Flag] = &[
         Kind::String,
         "Show logs before a timestamp (e.g. 2013-01-02T13:23:37Z) or relative (e.g. 42m for 42 minutes)",
     ),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_LOGS: Command = Command {
@@ -572,7 +571,7 @@ const COMPOSE_LS_FLAGS: &[Flag] = &[
     Flag::new("filter", kinds::FILTER, "Filter output based on conditions provided"),
     Flag::new("format", Kind::String, "Format the output. Values: [table | json]").default("table"),
     Flag::new("quiet", Kind::Bool, "Only display project names").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_LS: Command = Command {
@@ -596,7 +595,7 @@ pub(crate) static COMPOSE_PAUSE: Command = Command {
 const COMPOSE_PORT_FLAGS: &[Flag] = &[
     Flag::new("index", Kind::Int, "Index of the container if service has multiple replicas"),
     Flag::new("protocol", Kind::String, "tcp or udp").default("tcp"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_PORT: Command = Command {
@@ -617,7 +616,7 @@ const COMPOSE_PS_FLAGS: &[Flag] = &[
     Flag::new("quiet", Kind::Bool, "Only display IDs").short('q'),
     Flag::new("services", Kind::Bool, "Display services"),
     Flag::new("status", Kind::StringArray, "Filter services by status. Values: [paused | restarting | removing | running | dead | created | exited]"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_PS: Command = Command {
@@ -652,7 +651,7 @@ const COMPOSE_PULL_FLAGS: &[Flag] = &[
         .refused(NO_EFFECT),
     Flag::new("policy", Kind::String, "Apply pull policy (\"missing\"|\"always\")"),
     Flag::new("quiet", Kind::Bool, "Pull without printing progress information").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_PULL: Command = Command {
@@ -668,7 +667,7 @@ const COMPOSE_PUSH_FLAGS: &[Flag] = &[
     Flag::new("ignore-push-failures", Kind::Bool, "Push what it can and ignores images with push failures"),
     Flag::new("include-deps", Kind::Bool, "Also push images of services declared as dependencies"),
     Flag::new("quiet", Kind::Bool, "Push without printing progress information").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_PUSH: Command = Command {
@@ -683,7 +682,7 @@ pub(crate) static COMPOSE_PUSH: Command = Command {
 const COMPOSE_RESTART_FLAGS: &[Flag] = &[
     Flag::new("no-deps", Kind::Bool, "Don't restart dependent services"),
     Flag::new("timeout", Kind::Int, "Specify a shutdown timeout in seconds").short('t'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_RESTART: Command = Command {
@@ -700,7 +699,7 @@ const COMPOSE_RM_FLAGS: &[Flag] = &[
     Flag::new("force", Kind::Bool, "Don't ask to confirm removal").short('f'),
     Flag::new("stop", Kind::Bool, "Stop the containers, if required, before removing").short('s'),
     Flag::new("volumes", Kind::Bool, "Remove any anonymous volumes attached to containers").short('v'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_RM: Command = Command {
@@ -772,7 +771,7 @@ pub(crate) static COMPOSE_RUN: Command = Command {
 
 const COMPOSE_SCALE_FLAGS: &[Flag] = &[
     Flag::new("no-deps", Kind::Bool, "Don't start linked services"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_SCALE: Command = Command {
@@ -795,7 +794,7 @@ const COMPOSE_START_FLAGS: &[Flag] = &[
     )
     .hidden()
     .missing(),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_START: Command = Command {
@@ -816,7 +815,7 @@ const COMPOSE_STATS_FLAGS: &[Flag] = &[
     ),
     Flag::new("no-stream", Kind::Bool, "Disable streaming stats and only pull the first result"),
     Flag::new("no-trunc", Kind::Bool, "Do not truncate output"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_STATS: Command = Command {
@@ -830,7 +829,7 @@ pub(crate) static COMPOSE_STATS: Command = Command {
 
 const COMPOSE_STOP_FLAGS: &[Flag] = &[
     Flag::new("timeout", Kind::Int, "Specify a shutdown timeout in seconds").short('t'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_STOP: Command = Command {
@@ -906,7 +905,7 @@ const COMPOSE_VERSION_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output. Values: [pretty | json]. (Default: pretty)")
         .short('f'),
     Flag::new("short", Kind::Bool, "Shows only Compose's version number"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_VERSION: Command = Command {
@@ -921,7 +920,7 @@ pub(crate) static COMPOSE_VERSION: Command = Command {
 const COMPOSE_VOLUMES_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates").default("table"),
     Flag::new("quiet", Kind::Bool, "Only display volume names").short('q'),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_VOLUMES: Command = Command {
@@ -935,7 +934,7 @@ pub(crate) static COMPOSE_VOLUMES: Command = Command {
 
 const COMPOSE_WAIT_FLAGS: &[Flag] = &[
     Flag::new("down-project", Kind::Bool, "Drops project when the first container stops"),
-    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode").missing(),
+    Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 
 pub(crate) static COMPOSE_WAIT: Command = Command {

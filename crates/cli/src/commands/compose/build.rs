@@ -8,6 +8,7 @@ use compose::Project;
 use serde_json::Value;
 
 use super::project;
+use super::report::Report;
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 
@@ -79,6 +80,10 @@ pub(super) fn services(
         let inline = spec["build"]["dockerfile_inline"].as_str().map(Inline::write).transpose()?;
         let mut line = line(project, service, spec, flags)?;
         line.splice(1..1, inline.iter().map(|inline| format!("--file={}", inline.0.display())));
+        if call.is_dry() {
+            Report::new(call, false)?.done("Image", &project.image(service), "Built");
+            continue;
+        }
         let code = call.again(&line)?;
         if code != 0 {
             return Err(Error::Usage(format!(
@@ -226,6 +231,10 @@ fn push_services(call: &Call, project: &Project, services: &[String], ignore: bo
         let mut line = vec!["push".to_owned()];
         line.extend((call.flags().has("quiet") && call.flags().bool("quiet")).then(|| "--quiet".to_owned()));
         line.push(project.image(service));
+        if call.is_dry() {
+            Report::new(call, false)?.done("Image", &project.image(service), "Pushed");
+            continue;
+        }
         match call.again(&line) {
             Ok(0) => {}
             _ if ignore => {}

@@ -103,6 +103,9 @@ pub(crate) fn create(call: &Call) -> Outcome {
     let project = project::load(call, call.args())?;
     let wish = Wish::read(call, &project)?;
     call.with_engine(|engine| async move {
+        if engine.is_dry() {
+            return super::up::dry_run(&engine, &project, &wish).await;
+        }
         converge(call, &engine, &project, &wish).await?;
         Ok(0)
     })
@@ -124,6 +127,9 @@ pub(crate) fn scale(call: &Call) -> Outcome {
     let mut wish = Wish::read(&call.without_args(), &project)?;
     (wish.services, wish.named, wish.scale) = (services, named, scale);
     call.with_engine(|engine| async move {
+        if engine.is_dry() {
+            return super::up::dry_run(&engine, &project, &wish).await;
+        }
         converge(call, &engine, &project, &wish).await?;
         super::up::start_all(&engine, &project, &wish, None).await?;
         Ok(0)

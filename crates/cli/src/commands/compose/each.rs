@@ -202,7 +202,9 @@ pub(crate) fn rm(call: &Call) -> Outcome {
     call.with_engine(|engine| async move {
         let there = observe::containers(&engine, &name, OneOff::With).await?;
         let mut own = observe::of_services(there, call.args());
-        own.retain(|one| !ALIVE.contains(&one["State"].as_str().unwrap_or_default()));
+        // In a dry run nothing was stopped.
+        let stopped = engine.is_dry() && flags.bool("stop");
+        own.retain(|one| stopped || !ALIVE.contains(&one["State"].as_str().unwrap_or_default()));
         if own.is_empty() {
             ui::err("No stopped containers");
             return Ok(0);

@@ -173,6 +173,10 @@ async fn fetch(
     let pulls = by_image.iter().map(|(image, service)| async move {
         let reference = single::parse(image)?.or_latest();
         report.begins("Image", image, "Pulling");
+        if engine.is_dry() {
+            report.done("Image", image, "Pulled");
+            return Ok(());
+        }
         single::fetch(call, engine, &reference, None).await.map_err(|error| {
             Error::Usage(format!("service {service:?}: cannot pull {image}: {}", diag::chain(&error)))
         })?;

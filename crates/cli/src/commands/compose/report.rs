@@ -25,6 +25,7 @@ pub(super) fn is_plain(call: &Call) -> Result<bool, Error> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Report {
     style: Style,
+    dry: bool,
     begun: Instant,
 }
 
@@ -56,20 +57,26 @@ impl Report {
                 )));
             }
         };
-        Ok(Self { style, begun: Instant::now() })
+        Ok(Self { style, dry: call.is_dry(), begun: Instant::now() })
     }
 
     /// It begins: `Container x  Creating`.
     pub(super) fn begins(&self, kind: &str, name: &str, what: &str) {
         if self.style == Style::Plain {
-            ui::err(&format!(" {kind} {name}  {what}"));
+            self.line(kind, name, what);
         }
+    }
+
+    fn line(&self, kind: &str, name: &str, what: &str) {
+        let mode = if self.dry { " DRY-RUN MODE - " } else { "" };
+        ui::err(&format!("{mode} {kind} {name}  {what}"));
     }
 
     /// It is done: `Container x  Created`.
     pub(super) fn done(&self, kind: &str, name: &str, what: &str) {
         match self.style {
-            Style::Plain => ui::err(&format!(" {kind} {name}  {what}")),
+            Style::Plain => self.line(kind, name, what),
+            Style::Terminal if self.dry => self.line(kind, name, what),
             Style::Terminal => {
                 let seconds = self.begun.elapsed().as_secs_f64();
                 let (green, off) =

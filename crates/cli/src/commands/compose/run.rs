@@ -256,6 +256,9 @@ pub(super) async fn pre_stop(
 
 /// A command in a container that runs; one that fails is an error.
 pub(super) async fn hook(engine: &Engine, service: &str, id: &str, hook: &Value) -> Result<(), Error> {
+    if engine.is_dry() {
+        return Ok(());
+    }
     let variables = hook["environment"].as_object().into_iter().flatten();
     let environment: Vec<String> =
         variables.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();

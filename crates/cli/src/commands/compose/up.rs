@@ -40,7 +40,7 @@ pub(crate) fn up(call: &Call) -> Outcome {
     let project = project::load(call, call.args())?;
     let wish = Wish::read(call, &project)?;
     call.with_engine(|engine| async move {
-        if flags.bool("dry-run") {
+        if engine.is_dry() {
             return dry_run(&engine, &project, &wish).await;
         }
         converge(call, &engine, &project, &wish).await?;
@@ -69,7 +69,7 @@ pub(crate) fn up(call: &Call) -> Outcome {
 }
 
 /// What would be done.
-async fn dry_run(engine: &Engine, project: &Project, wish: &Wish) -> Outcome {
+pub(super) async fn dry_run(engine: &Engine, project: &Project, wish: &Wish) -> Outcome {
     wish.services.iter().try_for_each(|service| create::refuse(project, service))?;
     let there = observe::containers(engine, &project.name, OneOff::Without).await?;
     let mut images = BTreeMap::new();

@@ -36,6 +36,9 @@ pub(super) struct Watch<'a> {
 /// `compose watch`.
 pub(crate) fn watch(call: &Call) -> Outcome {
     let flags = call.flags();
+    if call.is_dry() {
+        return Err(Error::Usage("\"compose watch\" has no dry run".into()));
+    }
     let project = project::load(call, call.args())?;
     let services: Vec<String> = project.with_dependencies(call.args())?.into_iter().collect();
     call.with_engine(|engine| async move {
