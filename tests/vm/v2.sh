@@ -60,3 +60,9 @@ sed -i 's/"linux":{/"linux":{"uidMappings":[{"containerID":0,"hostID":1000,"size
 check "users of its own" "$($R run six 2>&1 | tr -s ' \n' ' ')" " 0 1000 10 0 null "
 
 $R run missing-bundle -b /nowhere >/dev/null 2>&1; check "no bundle" "$?" 1
+
+config '' "cat /proc/self/attr/apparmor/current"
+sed -i 's/"process":{/"process":{"apparmorProfile":"unconfined",/' config.json
+check "a label of AppArmor" "$($R run seven 2>&1)" "unconfined"
+sed -i 's/"unconfined"/"nosuch"/' config.json
+check "a label that nobody loaded" "$($R run seven 2>&1 | grep -c attr/apparmor/exec)$($R list -q)" 1

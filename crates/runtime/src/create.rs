@@ -15,8 +15,9 @@ use crate::hooks::{HookState, run_hooks};
 use crate::init::Init;
 use crate::listener::Listener;
 use crate::namespaces::Plan;
+use crate::net_devices::NetDevices;
 use crate::procfs::check_sysctls;
-use crate::waiting::Waiting;
+use crate::waiting::{Birth, Waiting};
 use crate::{Error, Filter, compile_seccomp, identities, mounts, supported};
 
 /// What a container is made from.
@@ -111,6 +112,7 @@ fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
         _ => None,
     };
     let sets = Sets::of(process.capabilities().as_ref())?;
+    let devices = NetDevices::plan(linux, &namespaces)?;
     let mounts = mounts::plan(spec.mounts().as_deref().unwrap_or_default(), linux)?;
     let state = HookState::of(spec, request.id, request.bundle, "creating", None);
     let listener = Listener::of(linux, &state)?;
@@ -118,12 +120,14 @@ fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
     let (new, unified) = (namespaces.new, entrance.unified_copy()?);
     let do_outside = |pid| {
         cgroup.take_in(pid, linux.resources().as_ref(), spec.annotations().as_ref())?;
+        devices.give(pid, namespaces.network_to_join())?;
         from_outside(linux, spec, new.user, &HookState { pid: Some(pid), ..state.clone() })
     };
-    let outside = new.user || has_outside_hooks(spec) || listener.is_some() || cgroup.is_scope();
+    let outside =
+        new.user || has_outside_hooks(spec) || listener.is_some() || cgroup.is_scope() || !devices.is_empty();
     namespaces.aim(linux)?;
     let waiting = Waiting::clone_into(
-        (new, namespaces.users_to_join()),
+        namespaces.users_to_join().map_or(Birth::Here(new), |users| Birth::Within(users, new)),
         unified.as_ref().map(AsFd::as_fd),
         |channel| Init {
             spec,
@@ -155,6 +159,9 @@ fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
         },
         &do_outside,
     );
+    if waiting.is_err() {
+        devices.take_back();
+    }
     namespaces.aim_back()?;
     waiting
 }
@@ -164,7 +171,21 @@ pub(crate) fn check_process(process: &Process) -> Result<(), Error> {
     if !process.cwd().is_absolute() {
         return Err(Error::Invalid { field: "process.cwd", why: "is not an absolute path".into() });
     }
-    Ok(())
+    let user = process.user();
+    let groups = user.additional_gids().iter().flatten().copied();
+    // The kernel's word for "no change" is no number of anybody's.
+    if groups.chain([user.uid(), user.gid()]).any(|number| number == u32::MAX) {
+        let why = format!("has the number {}, which nobody can have", u32::MAX);
+        return Err(Error::Invalid { field: "process.user", why });
+    }
+    let limits = process.rlimits().as_deref().unwrap_or_default();
+    match (1..limits.len()).find(|at| limits[..*at].iter().any(|other| other.typ() == limits[*at].typ())) {
+        Some(at) => Err(Error::Invalid {
+            field: "process.rlimits",
+            why: format!("has {} more than once", limits[at].typ()),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn has_outside_hooks(spec: &Spec) -> bool {

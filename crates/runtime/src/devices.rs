@@ -72,13 +72,17 @@ fn make_requested(root: &Root<'_>, device: &LinuxDevice, source: Source) -> Resu
         LinuxDeviceType::P => FileType::Fifo,
         LinuxDeviceType::A => return Err(invalid("can't be of type `a`")),
     };
+    let owner = (device.uid().unwrap_or(0), device.gid().unwrap_or(0));
+    if owner.0 == u32::MAX || owner.1 == u32::MAX {
+        return Err(invalid("have an owner that nobody can be"));
+    }
     let folder = root.ensure_directory(parent)?;
     Node {
         name,
         kind,
         device: makedev(number(device.major())?, number(device.minor())?),
         mode: device.file_mode().unwrap_or(0o666) & 0o7777,
-        owner: (device.uid().unwrap_or(0), device.gid().unwrap_or(0)),
+        owner,
     }
     .provide(folder.as_fd(), source, path)
 }

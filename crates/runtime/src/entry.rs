@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use oci_spec::runtime::{Hook, Linux, Process};
 use rustix::fs::{FileType, Mode, Uid, fchown, fstat};
@@ -50,6 +50,26 @@ impl Entry<'_> {
         rustix::process::setsid().doing("make a session")?;
         rustix::process::umask(Mode::empty());
         Ok(())
+    }
+
+    /// Closes every descriptor but its own and those given: a process that is seen in a container must have none of the
+    /// host's. The streams at 0, 1 and 2 are its own from here on.
+    pub(crate) fn close_others(&self, mut all: Vec<i32>) -> Result<(), Error> {
+        let stdio = self.stdio.take();
+        if let Some(stdio) = &stdio {
+            let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
+            redirect(streams.map(AsFd::as_fd))?;
+            all.extend(streams.map(AsRawFd::as_raw_fd));
+        }
+        self.stdio.set(stdio);
+        all.push(self.channel.borrow().as_fd().as_raw_fd());
+        all.extend(self.listener.as_ref().map(|listener| listener.as_fd().as_raw_fd()));
+        if let Gate::Socket(socket) = &self.gate {
+            all.push(socket.as_raw_fd());
+        }
+        let preserved = 0..self.preserved.saturating_add(3);
+        all.extend(preserved.filter_map(|number| i32::try_from(number).ok()));
+        sys::close_all_but(&mut all).doing("close what is the host's")
     }
 
     /// Everything that is left once namespaces, root and cgroup are the container's.

@@ -2,7 +2,7 @@
 //! packet, at most one descriptor with it. The channel closes at `execve`, which is how its success is told.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::de::DeserializeOwned;
@@ -33,6 +33,12 @@ pub(crate) enum FromInit {
 }
 
 pub(crate) struct Channel(OwnedFd);
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Channel {
     /// Over a connection of this kind that was made otherwise.

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use oci_spec::runtime::{Linux, Process};
 use rustix::fs::{Mode, OFlags, open};
@@ -17,7 +17,7 @@ use crate::error::Doing;
 use crate::hooks::HookState;
 use crate::listener::Listener;
 use crate::root::Root;
-use crate::waiting::{Enter, Waiting};
+use crate::waiting::{Birth, Enter, Waiting};
 use crate::{Error, Filter, home, supported, surroundings};
 
 /// What is to run in a container, and in which.
@@ -37,15 +37,13 @@ pub struct Joining<'a> {
 
 /// Makes the process up to the point where only `execve` is left.
 ///
-/// The caller itself is put into the container's process namespace as far as its further children are concerned: so one
-/// `clone3` is enough. It must be a process that serves this container alone.
+/// It is born inside, of a go-between that has entered the container and closed what is the host's: whoever may look into
+/// processes there never sees one that could lead out.
 pub fn join(request: Joining<'_>) -> Result<Waiting, Error> {
     let process = request.process;
     check_process(process)?;
     supported::check_process(process)?;
     let sets = Sets::of(process.capabilities().as_ref())?;
-    move_into_thread_name_spaces(request.init, ThreadNameSpaceType::PROCESS_ID)
-        .doing("join the container's process namespace")?;
     let entrance = request.cgroup.entrance()?;
     let unified = entrance.unified_copy()?;
     let listener = match (request.linux, &request.state) {
@@ -73,8 +71,7 @@ pub fn join(request: Joining<'_>) -> Result<Waiting, Error> {
         },
         different,
     };
-    let namespaces = (sys::Namespaces::default(), None);
-    Waiting::clone_into(namespaces, unified.as_ref().map(AsFd::as_fd), guest, &|_| Ok(()))
+    Waiting::clone_into(Birth::Led, unified.as_ref().map(AsFd::as_fd), guest, &|_| Ok(()))
 }
 
 struct Guest<'a> {
@@ -85,8 +82,20 @@ struct Guest<'a> {
 }
 
 impl Enter for Guest<'_> {
+    /// On v1 what is born of the go-between is in its cgroups, too.
+    fn lead(&self, kept: BorrowedFd<'_>) -> Result<(), Error> {
+        self.entry.hide()?;
+        self.entrance.enter()?;
+        self.oom_score()?;
+        let affinity = self.entry.process.exec_cpu_affinity().as_ref();
+        surroundings::set_affinity(affinity.and_then(|a| a.initial().as_ref()))?;
+        let kinds = self.different.kinds | ThreadNameSpaceType::PROCESS_ID;
+        move_into_thread_name_spaces(self.init, kinds).doing("join the container's namespaces")?;
+        self.entry.close_others(vec![kept.as_raw_fd()])
+    }
+
     fn enter(&self) -> ! {
-        match self.join_and_execute() {
+        match self.become_program() {
             Ok(never) => match never {},
             Err(error) => self.entry.fail(error),
         }
@@ -94,21 +103,23 @@ impl Enter for Guest<'_> {
 }
 
 impl Guest<'_> {
-    fn join_and_execute(&self) -> Result<Infallible, Error> {
-        self.entry.hide()?;
-        self.entrance.enter()?;
-        self.oom_score()?;
-        let affinity = self.entry.process.exec_cpu_affinity().as_ref();
-        surroundings::set_affinity(affinity.and_then(|a| a.initial().as_ref()))?;
+    fn become_program(&self) -> Result<Infallible, Error> {
+        rustix::process::setsid().doing("make a session")?;
         if self.entry.listener.is_some() {
             self.entry.wait_for_outside()?;
         }
-        move_into_thread_name_spaces(self.init, self.different.kinds)
-            .doing("join the container's namespaces")?;
         if self.different.users {
             sys::become_user(0, 0, &[]).doing("become root of the user namespace")?;
         }
-        // With the mount namespace comes its root, which is the container's since its first process pivoted.
+        let (terminal, home) = self.look_around()?;
+        let affinity = self.entry.process.exec_cpu_affinity().as_ref();
+        surroundings::set_affinity(affinity.and_then(|a| a.cpu_affinity_final().as_ref()))?;
+        self.entry.become_program(terminal, &home)
+    }
+
+    /// The terminal, if there is to be one, and the user's home directory.
+    fn look_around(&self) -> Result<(Option<Terminal>, String), Error> {
+        // With the mount namespace came its root, which is the container's since its first process pivoted.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = open("/", flags, Mode::empty()).doing("open the container's root")?;
         let root = Root::entered(root.as_fd());
@@ -117,8 +128,7 @@ impl Guest<'_> {
             Some(true) => Some(Terminal::open(&root, owner)?),
             _ => None,
         };
-        surroundings::set_affinity(affinity.and_then(|a| a.cpu_affinity_final().as_ref()))?;
-        self.entry.become_program(terminal, &home::of(&root, owner))
+        Ok((terminal, home::of(&root, owner)))
     }
 
     /// Through the host's `/proc`, before anything of the container's is in sight: what we are a copy of is protected.

@@ -8,8 +8,8 @@
 //!   │◄──────────────────────────── Console(fd)? Ready | Failed ── waits
 //! start ──────────────────────────────────────────────── Exec ──► execve
 //!   │◄──────────────────────────────── end of channel | Failed
-//! join ──── clone3 ───────────────────────────────────────────► guest: joins process 1's cgroup, namespaces and root,
-//!   │                                                             and goes on as init does from the limits on (`entry`)
+//! join ──── clone3 ──► go-between: joins process 1's cgroup and namespaces, closes what is the host's
+//!   │                      └─ clone3 ─────────────────────────────► guest: goes on as init does from the limits on (`entry`)
 //! ```
 //!
 //! Invariants: no path is resolved inside the container's tree but beneath its root's descriptor; every write to
@@ -35,6 +35,7 @@ mod listener;
 mod masks;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod procfs;
 mod program;
 mod root;

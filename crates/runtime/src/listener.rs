@@ -1,6 +1,6 @@
 //! `linux.seccomp.listenerPath`: whoever listens there is given the descriptor on which the filter's questions arrive.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::Linux;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -15,6 +15,12 @@ pub(crate) struct Listener {
     socket: OwnedFd,
     state: serde_json::Value,
     metadata: Option<String>,
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Listener {

@@ -25,8 +25,13 @@ pub(crate) struct Plan {
 impl Plan {
     /// Opens what is to be joined: before init exists, so that a wrong path is found early.
     pub(crate) fn of(linux: &Linux) -> Result<Self, Error> {
+        let invalid = |why: &str| Error::Invalid { field: "linux.namespaces", why: why.into() };
         let mut plan = Self::default();
-        for namespace in linux.namespaces().iter().flatten() {
+        let all = linux.namespaces().as_deref().unwrap_or_default();
+        for (number, namespace) in all.iter().enumerate() {
+            if all[..number].iter().any(|other| other.typ() == namespace.typ()) {
+                return Err(invalid(&format!("has {} more than once", namespace.typ())));
+            }
             match namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty()) {
                 Some(path) => {
                     let fd = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
@@ -36,7 +41,6 @@ impl Plan {
                 None => plan.add_new(namespace.typ()),
             }
         }
-        let invalid = |why: &str| Error::Invalid { field: "linux.namespaces", why: why.into() };
         if !plan.new.mount {
             return Err(invalid("lacks a mount namespace"));
         }
@@ -125,6 +129,10 @@ impl Plan {
     /// The user namespace that is joined, and that owns all that are made.
     pub(crate) fn users_to_join(&self) -> Option<BorrowedFd<'_>> {
         self.users.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(crate) fn network_to_join(&self) -> Option<BorrowedFd<'_>> {
+        self.joined.iter().find(|(kind, _)| *kind == LinkNameSpaceType::Network).map(|(_, fd)| fd.as_fd())
     }
 
     pub(crate) fn has_own_users(&self) -> bool {

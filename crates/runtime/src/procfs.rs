@@ -53,7 +53,11 @@ pub(crate) fn check_sysctls(sysctls: &BTreeMap<String, String>, plan: &Plan) -> 
         "kernel.shmmni",
         "kernel.shm_rmid_forced",
     ];
-    for name in sysctls.keys() {
+    for (name, value) in sysctls {
+        if value.contains(|c: char| c.is_control() && c != '\t') {
+            let why = format!("has a value for {name:?} that is more than one: {value:?}");
+            return Err(Error::Invalid { field: "linux.sysctl", why });
+        }
         let ipc = IPC.contains(&name.as_str()) || name.starts_with("fs.mqueue.");
         let names = name == "kernel.domainname" && plan.has_own_names();
         let allowed =

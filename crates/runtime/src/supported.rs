@@ -42,7 +42,6 @@ fn has_selinux() -> bool {
 
 fn check_linux(linux: &Linux) -> Result<(), Error> {
     refuse(&[
-        ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|m| !m.is_empty())),
         ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|l| !l.is_empty())),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
     ])?;

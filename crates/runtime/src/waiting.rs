@@ -6,6 +6,30 @@ use std::path::Path;
 
 use sys::{Cloned, Namespaces};
 
+/// Where a new process is born.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Birth<'a> {
+    /// Here, in these new namespaces.
+    Here(Namespaces),
+    /// In a user namespace that exists, which owns the new ones.
+    Within(BorrowedFd<'a>, Namespaces),
+    /// Where [`Enter::lead`] leads.
+    Led,
+}
+
+fn give_birth<C: Enter>(child: &C, birth: Birth<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
+    match birth {
+        Birth::Here(namespaces) => sys::clone3(namespaces, cgroup),
+        Birth::Within(users, namespaces) => sys::clone3_by_go_between(namespaces, cgroup, &|_| {
+            let kind = Some(rustix::thread::LinkNameSpaceType::User);
+            Ok(rustix::thread::move_into_link_name_space(users, kind)?)
+        }),
+        Birth::Led => sys::clone3_by_go_between(Namespaces::default(), cgroup, &|kept| {
+            child.lead(kept).map_err(|error| io::Error::other(diag::chain(&error)))
+        }),
+    }
+}
+
 use crate::Error;
 use crate::error::Doing;
 use crate::gate;
@@ -25,20 +49,20 @@ impl Waiting {
     /// drops its copies of all that, or the closing of the streams would never be seen. `outside` is what has to be done
     /// from here once the child's namespaces exist.
     pub(crate) fn clone_into<C: Enter>(
-        (namespaces, users): (Namespaces, Option<BorrowedFd<'_>>),
+        birth: Birth<'_>,
         cgroup: Option<BorrowedFd<'_>>,
         make: impl FnOnce(Channel) -> C,
         outside: &dyn Fn(i32) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let (ours, theirs) = Channel::pair().doing("make a channel to the new process")?;
         let child = make(theirs);
-        let cloned = match users {
-            None => sys::clone3(namespaces, cgroup),
-            Some(users) => sys::clone3_as_guest(users, namespaces, cgroup),
-        };
-        match cloned.doing("create a process in the container")? {
+        match give_birth(&child, birth, cgroup).doing("create a process in the container")? {
             Cloned::Child => {
-                drop(ours);
+                match birth {
+                    // Where everything else was closed, so was this.
+                    Birth::Led => std::mem::forget(ours),
+                    _ => drop(ours),
+                }
                 child.enter()
             }
             Cloned::Parent { pid, pidfd } => {
@@ -85,6 +109,12 @@ fn start_over(channel: &Channel) -> Result<(), Error> {
 
 /// What a new process does.
 pub(crate) trait Enter {
+    /// For [`Birth::Led`]: a go-between goes where the process is to be born. But for the descriptor that is kept and what
+    /// the process itself has, it may close everything.
+    fn lead(&self, _kept: BorrowedFd<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Never returns: it becomes the program, or says why not and ends.
     fn enter(&self) -> !;
 }

@@ -55,18 +55,22 @@ pub fn clone3(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Res
     clone_with(namespaces.flags(), libc::SIGCHLD, cgroup)
 }
 
-/// The same in a user namespace that exists: the new namespaces are its. The child is this process' own, as ever.
-pub fn clone3_as_guest(
-    users: BorrowedFd<'_>,
+/// The same in a place that can be entered but not left again: a go-between, a copy of this process in `cgroup`, enters it by
+/// `enter` and makes a sibling of itself there. The child is this process' own, as ever, and has what the go-between had
+/// open then; `enter` is told the one descriptor that must stay. Why `enter` failed is the error.
+pub fn clone3_by_go_between(
     namespaces: Namespaces,
     cgroup: Option<BorrowedFd<'_>>,
+    enter: &dyn Fn(BorrowedFd<'_>) -> io::Result<()>,
 ) -> io::Result<Cloned> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    // Whoever has entered the namespace can't return: so somebody else enters it and makes a sibling of itself.
     match clone3(Namespaces::default(), cgroup)? {
         Cloned::Child => {
-            drop(ours);
-            match enter_and_clone(users, namespaces) {
+            // Not dropped: `enter` may have closed it, and this process ends or becomes another without it.
+            std::mem::forget(ours);
+            // A sibling's end is told by the signal that ours is told by, which is what zero stands for.
+            let flags = namespaces.flags() | libc::CLONE_PARENT as u64;
+            match enter(theirs.as_fd()).and_then(|()| clone_with(flags, 0, None)) {
                 Ok(Cloned::Child) => {
                     // Not ours any more: its end is what the parent waits for if the other fails.
                     drop(theirs);
@@ -77,29 +81,38 @@ pub fn clone3_as_guest(
                     crate::exit_now(0)
                 }
                 Err(error) => {
-                    let number = error.raw_os_error().unwrap_or(libc::EIO);
-                    let _ = crate::send_with_fd(&theirs, &number.to_ne_bytes(), None);
+                    let number = error.raw_os_error().unwrap_or(0).to_ne_bytes();
+                    let text = error.to_string();
+                    let message = [&number, text.as_bytes()].concat();
+                    let _ = crate::send_with_fd(&theirs, &message[..message.len().min(MAX_REASON)], None);
                     crate::exit_now(1)
                 }
             }
         }
         Cloned::Parent { pidfd: go_between, .. } => {
             drop(theirs);
-            let mut errno = [0; 4];
-            let heard = crate::receive_with_fd(&ours, &mut errno);
+            let mut reason = [0; MAX_REASON];
+            let heard = crate::receive_with_fd(&ours, &mut reason);
             crate::wait_for(&go_between)?;
             match heard? {
                 (_, Some(pidfd)) => Ok(Cloned::Parent { pid: number_of(pidfd.as_fd())?, pidfd }),
-                (_, None) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
+                (size, None) => Err(reason_of(&reason[..size])),
             }
         }
     }
 }
 
-fn enter_and_clone(users: BorrowedFd<'_>, namespaces: Namespaces) -> io::Result<Cloned> {
-    rustix::thread::move_into_link_name_space(users, Some(rustix::thread::LinkNameSpaceType::User))?;
-    // A sibling's end is told by the signal that ours is told by, which is what zero stands for.
-    clone_with(namespaces.flags() | libc::CLONE_PARENT as u64, 0, None)
+/// How much of a go-between's failure is told.
+const MAX_REASON: usize = 512;
+
+fn reason_of(message: &[u8]) -> io::Error {
+    match message.split_first_chunk() {
+        Some((number, text)) if i32::from_ne_bytes(*number) == 0 => {
+            io::Error::other(String::from_utf8_lossy(text).into_owned())
+        }
+        Some((number, _)) => io::Error::from_raw_os_error(i32::from_ne_bytes(*number)),
+        None => io::Error::other("the process that should have made it has ended"),
+    }
 }
 
 /// The number by which this process knows the one behind a pidfd.

@@ -16,7 +16,7 @@ mod spawn;
 mod writeback;
 
 pub use bpf::attach_device_program;
-pub use clone::{Cloned, Namespaces, clone3, clone3_as_guest, number_of};
+pub use clone::{Cloned, Namespaces, clone3, clone3_by_go_between, number_of};
 pub use fdpass::{receive_with_fd, send_with_fd};
 pub use mount::{
     MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, map_ids,
@@ -24,9 +24,9 @@ pub use mount::{
 };
 pub use network::{enter_new_network, explain_netlink_errors};
 pub use process::{
-    become_user, close_inherited, exec_at, exec_path, exit_now, forget_program_pages, inherited, is_open,
-    join_new_session_keyring, pass_on, set_cloexec_from, unshare_cgroup_namespace, unshare_time_namespace,
-    wait_for,
+    become_user, close_all_but, close_inherited, exec_at, exec_path, exit_now, forget_program_pages,
+    inherited, is_open, join_new_session_keyring, pass_on, set_cloexec_from, unshare_cgroup_namespace,
+    unshare_time_namespace, wait_for,
 };
 pub use sched::{Scheduling, set_io_priority, set_memory_policy, set_personality, set_scheduling};
 pub use seccomp::{

@@ -33,9 +33,12 @@ pub fn set_mount_attributes(mount: BorrowedFd<'_>, change: MountAttributes) -> i
     };
     let attributes = libc::mount_attr {
         attr_set: change.set,
-        // The access-time modes are one field of several values: to set any, the whole field must be cleared.
+        // The access-time modes are one field of several values: to change any, the whole field must be cleared.
         attr_clr: change.clear
-            | if change.set & libc::MOUNT_ATTR__ATIME != 0 { libc::MOUNT_ATTR__ATIME } else { 0 },
+            | match (change.set | change.clear) & libc::MOUNT_ATTR__ATIME {
+                0 => 0,
+                _ => libc::MOUNT_ATTR__ATIME,
+            },
         propagation,
         userns_fd: 0,
     };

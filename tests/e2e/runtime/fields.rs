@@ -107,7 +107,6 @@ fn what_is_not_built_or_missing_in_the_kernel_is_refused_by_name() {
     let with_linux = |value: Value| json!({"linux": value});
     let rows = [
         ("linux.intelRdt", with_linux(json!({"intelRdt": {"closID": "x"}}))),
-        ("linux.netDevices", with_linux(json!({"netDevices": {"eth0": {"name": "eth1"}}}))),
         ("linux.mountLabel", with_linux(json!({"mountLabel": "x"}))),
         ("process.commandLine", json!({"process": {"commandLine": "x"}})),
         (
@@ -266,5 +265,64 @@ fn a_seccomp_listener_is_given_its_descriptor() {
     assert_eq!((&said["fds"], &said["metadata"]), (&json!(["seccompFd"]), &json!("hello")));
     assert_eq!(said["pid"], said["state"]["pid"]);
     assert!(said["pid"].as_i64().unwrap() > 1);
+    bundles.finish();
+}
+
+/// A link of the host's becomes the container's, with its addresses; where the container isn't made after all, it is the
+/// host's again.
+#[test]
+fn links_of_the_host_are_given_with_their_addresses() {
+    let bundles = Bundles::new();
+    let devices = |inside: &str| json!({"linux": {"netDevices": {"kv1": {"name": inside}}}});
+    let inside =
+        "ip -o addr show dev eth5 | tr -s ' ' | cut -d' ' -f2-4; ip -o link show dev eth5 | grep -c ,UP";
+    bundles.bundle("given", inside, &devices("eth5"));
+    bundles.bundle("failing", "true", &with(devices("eth5"), json!({"process": {"args": null, "env": []}})));
+    for (name, wrong) in [("long", "a-name-that-is-too-long"), ("slash", "a/b")] {
+        bundles.bundle(name, "true", &devices(wrong));
+    }
+    let ketch = testkit::command::ketch_binary();
+    let run_of = |name: &str| {
+        let (state, bundle) = (bundles.scratch.join("state"), bundles.scratch.join(name));
+        format!(
+            "{} runtime --root {} run -b {} {}",
+            ketch.display(),
+            state.display(),
+            bundle.display(),
+            bundles.id(name)
+        )
+    };
+    let outside = "busybox ip -o addr show dev kv1 2>&1 | tr -s ' ' | cut -d' ' -f2-4";
+    let script = format!(
+        "busybox ip link add kv1 type veth && busybox ip addr add 10.9.8.7/24 dev kv1 && \
+         busybox ip addr add fd00::7/64 dev kv1 && busybox ip link set kv1 up && busybox ip link set veth0 up || exit 9; \
+         {} 2>/dev/null; {outside} | grep -v fe80; {} 2>&1; {} 2>&1; {}; {outside}",
+        run_of("failing"),
+        run_of("long"),
+        run_of("slash"),
+        run_of("given"),
+    );
+    let output = run(std::process::Command::new("unshare").args(["-n", "sh", "-c", &script])).ok();
+    let lines: Vec<&str> = output.lines().filter(|line| !line.contains("fe80")).collect();
+    assert_eq!(
+        lines,
+        [
+            "kv1 inet 10.9.8.7/24",
+            "kv1 inet6 fd00::7/64",
+            "the specification's linux.netDevices has the name \"a-name-that-is-too-long\"",
+            "the specification's linux.netDevices has the name \"a/b\"",
+            "eth5 inet 10.9.8.7/24",
+            "eth5 inet6 fd00::7/64",
+            "1",
+            "can't find device",
+        ]
+    );
+    let host = json!({"linux": {"netDevices": {"lo": {}}, "namespaces": null}});
+    let bundle = bundles.bundle("host", "true", &host);
+    let mut spec: Value = serde_json::from_slice(&fs::read(bundle.join("config.json")).unwrap()).unwrap();
+    spec["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "pid"}]);
+    fs::write(bundle.join("config.json"), spec.to_string()).unwrap();
+    let refused = bundles.ketch(&["run", "-b", bundle.to_str().unwrap(), &bundles.id("host")]).assert_code(1);
+    assert!(refused.stderr.contains("without a network namespace"), "{}", refused.stderr);
     bundles.finish();
 }

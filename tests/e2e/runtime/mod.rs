@@ -6,7 +6,9 @@ mod bad_input;
 mod broken_steps;
 mod callers;
 mod fields;
+mod hostile;
 mod lifecycle;
+mod validation;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -41,7 +41,7 @@ pub(crate) fn features(_: &Context, _: &Matches) -> Result<i32, Error> {
             "selinux": {"enabled": true},
             "intelRdt": {"enabled": false},
             "mountExtensions": {"idmap": {"enabled": true}},
-            "netDevices": {"enabled": false},
+            "netDevices": {"enabled": true},
         },
         "annotations": {"org.opencontainers.ketch.version": about::VERSION},
     });

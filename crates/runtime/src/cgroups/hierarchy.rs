@@ -52,8 +52,8 @@ impl Hierarchy {
                     Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                     other => other.doing(&format!("create the cgroup {}", folder.display()))?,
                 }
-                self.inherit_cpuset(&folder)?;
             }
+            self.inherit_cpuset(&folder)?;
             self.delegate(&folder);
         }
         Ok(())
