@@ -137,7 +137,7 @@ fn boot(image: &Path, initrd: &Path) -> anyhow::Result<()> {
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(["-machine", "q35,accel=tcg", "-cpu", "max", "-m", "1536", "-nographic", "-no-reboot"]);
     qemu.args(["-nic", "none"]).arg("-kernel").arg(image).arg("-initrd").arg(initrd);
-    let words = "console=ttyS0 quiet panic=-1 rdinit=/init systemd.unit=checks.service systemd.show_status=0 loglevel=1";
+    let words = "console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init systemd.unit=checks.service systemd.show_status=0 loglevel=1";
     qemu.args(["-append", words]);
     let mut child =
         qemu.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(
