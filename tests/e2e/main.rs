@@ -3,6 +3,7 @@
 //! A test says what it covers of docs/compatibility.md by a line `// covers: …` above it; CONTRIBUTING.md has the form.
 
 mod at_a_terminal;
+mod attach;
 mod autostart;
 mod bad_input;
 mod buildkit;
@@ -19,6 +20,7 @@ mod containers;
 mod corpus;
 mod cp;
 mod daemon_config;
+mod device_requests;
 mod devices;
 mod disk_trouble;
 mod dns;
@@ -44,12 +46,15 @@ mod leak_check;
 mod life;
 mod listening;
 mod listings;
+mod log_servers;
 mod login;
+mod logs;
 mod manifests;
 mod networks;
 mod ping_version_info;
 mod platforms;
 mod probe;
+mod ps;
 mod pull;
 mod push;
 mod recorded;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use detach::Keys;
 use engine::containers::Exec;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -10,7 +11,7 @@ use hyper::upgrade::OnUpgrade;
 use serving::HangUp;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::body;
 use crate::error::Error;
@@ -48,13 +49,23 @@ pub(crate) fn frame(stream: u8, bytes: &[u8]) -> Vec<u8> {
 
 /// What a connection that is taken over carries.
 pub(crate) enum Source {
-    /// A container's streams.
-    Streams(UnixStream),
+    /// A container's streams, after what its log has of before.
+    Streams(Before, UnixStream),
     /// The streams of a process that joined one. Who sees their end asks for the exit code next: so they end for the client
     /// when that is known, and not before.
     Process(UnixStream, Arc<Exec>),
+    /// What a container's log has, and no more.
+    Log(Before),
     /// All there is to say, after which it ends.
     Said(Vec<u8>),
+}
+
+/// What comes before a stream; nothing at all where nobody sends.
+pub(crate) type Before = mpsc::Receiver<Bytes>;
+
+/// Nothing comes before.
+pub(crate) fn nothing() -> Before {
+    mpsc::channel(1).1
 }
 
 /// Joins the client's connection, once it is ours, with what it is for. Returns whether the client left by `escape`.
@@ -64,34 +75,51 @@ pub(crate) async fn join(
     escape: Option<Keys>,
     mut closing: watch::Receiver<bool>,
 ) -> bool {
-    let (mut client, hang_up) = match upgrading.await {
+    let (client, hang_up) = match upgrading.await {
         Ok(upgraded) => serving::take(upgraded),
         Err(error) => {
             tracing::debug!(%error, "a client left before its stream began");
             return false;
         }
     };
-    let (shim, process) = match source {
-        Source::Said(text) => {
-            let _ = client.write_all(&text).await;
-            let _ = client.shutdown().await;
-            return false;
-        }
-        Source::Streams(shim) => (shim, None),
-        Source::Process(shim, process) => (shim, Some(process)),
-    };
     tokio::select! {
-        escaped = pump(client, hang_up, shim, escape, process) => escaped,
+        escaped = carry(client, hang_up, source, escape) => escaped,
         // An engine that ends leaves the container's streams to the next one.
         _ = closing.wait_for(|closing| *closing) => false,
     }
+}
+
+/// Carries what a connection is for until its end; whether the client left by `escape`.
+pub(crate) async fn carry(
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
+    hang_up: Option<HangUp>,
+    source: Source,
+    escape: Option<Keys>,
+) -> bool {
+    match source {
+        Source::Said(text) => drop(client.write_all(&text).await),
+        Source::Log(before) => drop(tell(before, &mut client).await),
+        Source::Process(shim, process) => {
+            return pump(client, hang_up, (nothing(), shim), escape, Some(process)).await;
+        }
+        Source::Streams(before, shim) => return pump(client, hang_up, (before, shim), escape, None).await,
+    }
+    let _ = client.shutdown().await;
+    false
+}
+
+async fn tell(mut before: Before, client: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+    while let Some(bytes) = before.recv().await {
+        client.write_all(&bytes).await?;
+    }
+    Ok(())
 }
 
 /// Both ways until the container's side ends. The client may close its half (end of input) and still read on.
 async fn pump(
     client: impl AsyncRead + AsyncWrite,
     hang_up: Option<HangUp>,
-    shim: UnixStream,
+    (before, shim): (Before, UnixStream),
     mut escape: Option<Keys>,
     process: Option<Arc<Exec>>,
 ) -> bool {
@@ -116,6 +144,9 @@ async fn pump(
         escaped
     };
     let output = async {
+        if tell(before, &mut to_client).await.is_err() {
+            return;
+        }
         let _ = tokio::io::copy(&mut from_shim, &mut to_client).await;
         if let Some(process) = process {
             process.ended().await;
@@ -153,15 +184,22 @@ pub(crate) fn output_only(
 ) -> Reply {
     let (sender, body) = body::streamed();
     tokio::spawn(async move {
-        let (mut stream, process) = match source.await {
+        let (mut before, stream, process) = match source.await {
             None => return,
             Some(Source::Said(text)) => return drop(sender.send(text.into()).await),
-            Some(Source::Streams(stream)) => (stream, None),
-            Some(Source::Process(stream, process)) => (stream, Some(process)),
+            Some(Source::Log(before)) => (before, None, None),
+            Some(Source::Streams(before, stream)) => (before, Some(stream), None),
+            Some(Source::Process(stream, process)) => (nothing(), Some(stream), Some(process)),
         };
+        while let Some(bytes) = before.recv().await {
+            if sender.send(bytes).await.is_err() {
+                return;
+            }
+        }
+        let Some(mut stream) = stream else { return };
         let mut buffer = vec![0; 32 * 1024];
         while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-            if sender.send(bytes::Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
+            if sender.send(Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
                 return;
             }
         }

@@ -20,6 +20,7 @@ mod system;
 mod time;
 mod version;
 mod volumes;
+mod websocket;
 
 pub use routes::dump as dump_routes;
 pub use serve::Api;

@@ -19,8 +19,6 @@ pub(crate) enum Fate {
     Done(fn(Call) -> Answer),
     /// Never, for this reason.
     Refused(&'static str),
-    /// Not in this version.
-    NotYet,
 }
 
 /// One route. In `path`, `{name}` stands for one component, `{name*}` for one or more.
@@ -41,9 +39,6 @@ pub(crate) struct Found {
 macro_rules! route {
     ($method:literal $path:literal [$($query:literal)*] $handler:path) => {
         Route { method: $method, path: $path, query: &[$($query),*], fate: Fate::Done(|call| Box::pin($handler(call))) }
-    };
-    ($method:literal $path:literal) => {
-        Route { method: $method, path: $path, query: &[], fate: Fate::NotYet }
     };
     ($method:literal $path:literal refused $reason:literal) => {
         Route { method: $method, path: $path, query: &[], fate: Fate::Refused($reason) }
@@ -83,7 +78,7 @@ static ROUTES: &[Route] = &[
     route!("POST" "/containers/{id}/attach" ["detachKeys" "logs" "stream" "stdin" "stdout" "stderr"] containers::attach::post),
     route!("GET" "/containers/{id}/logs" ["follow" "stdout" "stderr" "since" "until" "timestamps" "tail" "details"] containers::logs::get),
     route!("DELETE" "/containers/{id}" ["v" "force" "link"] containers::remove::delete),
-    route!("GET" "/containers/{id}/attach/ws"),
+    route!("GET" "/containers/{id}/attach/ws" ["detachKeys" "logs" "stream" "stdin" "stdout" "stderr"] containers::attach::websocket),
     route!("GET" "/containers/{id}/archive" ["path"] containers::archive::get),
     route!("HEAD" "/containers/{id}/archive" ["path"] containers::archive::head),
     route!("PUT" "/containers/{id}/archive" ["path" "noOverwriteDirNonDir" "copyUIDGID"] containers::archive::put),
@@ -100,9 +95,9 @@ static ROUTES: &[Route] = &[
     route!("GET" "/exec/{id}/json" [] containers::exec::inspect),
     route!("POST" "/exec/{id}/resize" ["h" "w"] containers::exec::resize),
     route!("POST" "/exec/{id}/start" [] containers::exec::start),
-    route!("GET" "/containers/{id}/checkpoints" refused "checkpoints need CRIU, which Ketch does not use"),
-    route!("POST" "/containers/{id}/checkpoints" refused "checkpoints need CRIU, which Ketch does not use"),
-    route!("DELETE" "/containers/{id}/checkpoints/{checkpoint}" refused "checkpoints need CRIU, which Ketch does not use"),
+    route!("GET" "/containers/{name}/checkpoints" refused "checkpoints need CRIU, which Ketch does not use"),
+    route!("POST" "/containers/{name}/checkpoints" refused "checkpoints need CRIU, which Ketch does not use"),
+    route!("DELETE" "/containers/{name}/checkpoints/{checkpoint}" refused "checkpoints need CRIU, which Ketch does not use"),
     // ── images ──
     route!("GET" "/images/json" ["all" "filters" "shared-size" "digests" "manifests" "identity" "filter"] images::list::get),
     route!("POST" "/images/load" ["quiet" "platform"] images::load::post),
@@ -219,7 +214,6 @@ pub fn dump() -> Value {
         let (state, reason) = match route.fate {
             Fate::Done(_) => ("done", ""),
             Fate::Refused(reason) => ("refused", reason),
-            Fate::NotYet => ("missing", ""),
         };
         let path = route.path.replace("*}", "}");
         json!({ "method": route.method, "path": path, "state": state, "reason": reason, "query": route.query })

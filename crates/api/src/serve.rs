@@ -113,7 +113,6 @@ impl Api {
                 }
             },
             Fate::Refused(reason) => Err(Error::refused(route.path, reason)),
-            Fate::NotYet => Err(Error::refused(route.path, "this version of Ketch does not have it yet")),
         }
     }
 

@@ -321,7 +321,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         r#type: read.text("log-driver", "json-file"),
         config: read.map("log-opts"),
     };
-    engine::containers::logs::configure(&log, Path::new(""))?;
+    engine::containers::logs::check(&log)?;
     let executable = std::env::current_exe()
         .map_err(|source| Error::System { doing: "find my own executable", source })?;
     let proxy = |key: &str, variable: &str| {
@@ -343,6 +343,8 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         layer_limits,
         log_driver: log.r#type,
         log_options: log.config,
+        log_budget: log_budget(read)?,
+        cdi_folders: cdi_folders(read),
         no_new_privileges: read.flag("no-new-privileges", false),
         init: read.flag("init", false),
         seccomp: seccomp_profile(&seccomp_name)?,
@@ -357,6 +359,29 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         open_hosts: Vec::new(),
         bridge: bridge(read)?,
     })
+}
+
+/// What all logs together may take: a size, 0 for no limit, or what the engine thinks right for its disk.
+fn log_budget(read: &Reader<'_>) -> Result<engine::settings::LogBudget, Error> {
+    use engine::settings::LogBudget;
+    if read.find("log-budget").is_none() {
+        return Ok(LogBudget::OfDisk);
+    }
+    Ok(match u64::try_from(read.bytes("log-budget")?) {
+        Ok(0) | Err(_) => LogBudget::None,
+        Ok(bytes) => LogBudget::Bytes(bytes),
+    })
+}
+
+/// Where devices by name are described; nowhere, if that is switched off.
+fn cdi_folders(read: &Reader<'_>) -> Vec<PathBuf> {
+    let given = read.list("cdi-spec-dirs");
+    match read.flag("features.cdi", true) {
+        false => Vec::new(),
+        true if given.is_empty() => engine::containers::cdi::FOLDERS.map(PathBuf::from).to_vec(),
+        // An empty name stands for no folder at all.
+        true => given.into_iter().filter(|folder| !folder.is_empty()).map(PathBuf::from).collect(),
+    }
 }
 
 fn bridge(read: &Reader<'_>) -> Result<BridgeSettings, Error> {

@@ -79,6 +79,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::new("ipv6", Kind::Bool, "Enable IPv6 networking for the default bridge network"),
     Flag::new("label", Kind::List, "Set key=value labels to the daemon"),
     Flag::new("live-restore", Kind::Bool, "Keep containers running when the engine stops").default("true"),
+    Flag::new("log-budget", Kind::Bytes, "Disk space that all container logs may take together"),
     Flag::new("log-driver", Kind::String, "Default driver for container logs").default("json-file"),
     Flag::new("log-format", Kind::String, "Set the logging format (\"text\"|\"json\")").default("text"),
     Flag::new("log-level", Kind::String, "Set the logging level (\"debug\"|\"info\"|\"warn\"|\"error\"|\"fatal\")").short('l').default("info"),

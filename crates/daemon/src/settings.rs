@@ -62,7 +62,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("bridge", "bridge", Shape::Text, Support::NotYet("the default network is always there in this version"), &[]),
     setting("bridge-accept-fwmark", "bridge-accept-fwmark", Shape::Text, Support::NotYet("it can not be set in this version yet"), &[]),
     setting("builder", "", Shape::Other, Support::NotYet("the builder does not exist in this version yet"), &[]),
-    setting("cdi-spec-dirs", "cdi-spec-dir", Shape::List, Support::NotYet("devices do not exist in this version yet"), &[]),
+    setting("cdi-spec-dirs", "cdi-spec-dir", Shape::List, Support::Done, &[]),
     setting("cgroup-parent", "cgroup-parent", Shape::Text, Support::Done, &[]),
     setting("containerd", "containerd", Shape::Text, Support::Refused("Ketch is its own containerd"), &[]),
     setting("containerd-namespace", "containerd-namespace", Shape::Text, Support::Refused("Ketch is its own containerd"), &[]),
@@ -111,6 +111,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("ipv6", "ipv6", Shape::Flag, Support::NotYet("it can not be set in this version yet"), &["false"]),
     setting("labels", "label", Shape::List, Support::Done, &[]),
     setting("live-restore", "live-restore", Shape::Flag, Support::Done, &[]),
+    setting("log-budget", "log-budget", Shape::Text, Support::Done, &[]),
     setting("log-driver", "log-driver", Shape::Text, Support::Done, &[]),
     setting("log-format", "log-format", Shape::Text, Support::Done, &[]),
     setting("log-level", "log-level", Shape::Text, Support::Done, &[]),
@@ -212,7 +213,7 @@ pub(crate) const VARIABLES: &[(&str, Support)] = &[
 #[rustfmt::skip]
 pub(crate) const FEATURES: &[(&str, Support)] = &[
     ("buildkit", Support::Done),
-    ("cdi", Support::NotYet("devices do not exist in this version yet")),
+    ("cdi", Support::Done),
     ("containerd-migration", Support::Refused("Ketch is its own containerd")),
     ("containerd-snapshotter", Support::Refused("Ketch has one image store, its own")),
     ("embedded-containerd", Support::Refused("Ketch is its own containerd")),

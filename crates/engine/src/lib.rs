@@ -84,6 +84,7 @@ impl Engine {
             events: events.clone(),
             filters: Filters::new(&host, settings.seccomp.clone()),
             writers: containers::Writers::default(),
+            logs: Default::default(),
         };
         let shared = Arc::new(shared);
         let containers = Containers::open(shared.clone(), images.clone())?;

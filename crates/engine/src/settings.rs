@@ -25,6 +25,9 @@ pub struct Settings {
     pub layer_limits: LayerLimits,
     pub log_driver: String,
     pub log_options: BTreeMap<String, String>,
+    pub log_budget: LogBudget,
+    /// Where devices by name are described.
+    pub cdi_folders: Vec<PathBuf>,
     pub no_new_privileges: bool,
     /// For containers that don't say whether they want an init.
     pub init: bool,
@@ -82,6 +85,15 @@ impl CgroupDriver {
             _ => Ok(()),
         }
     }
+}
+
+/// What all logs together may take of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogBudget {
+    /// A fiftieth of the file system that they are on, and no less than a gigabyte.
+    OfDisk,
+    Bytes(u64),
+    None,
 }
 
 /// What a reload may change.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use shim::protocol::{FromShim, ToShim, receive, send};
-use shim::{JsonFile, Launch, Launcher, LogConfig, Stdin};
+use shim::{Launch, Launcher, LogConfig, LogFile, LogFormat, Stdin};
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -57,7 +57,7 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
         spec: serde_json::from_str(&spec).unwrap(),
         seccomp: None,
         stdin: Stdin::Closed,
-        log: LogConfig::JsonFile(JsonFile::bounded(folder.join("log"))),
+        log: LogConfig { file: Some(LogFile::bounded(folder.join("log"), LogFormat::Local)), forward: None },
         kept: 0,
     }
 }

@@ -1,5 +1,7 @@
 //! What the engine tells a shim when it starts one.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
@@ -39,27 +41,127 @@ pub enum Stdin {
     Once,
 }
 
-/// Where output is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "driver")]
-pub enum LogConfig {
-    None,
-    JsonFile(JsonFile),
+/// Where output goes. Both may be missing: then it is kept nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogConfig {
+    /// What `logs` reads.
+    pub file: Option<LogFile>,
+    /// Who else gets it.
+    pub forward: Option<Forward>,
 }
 
-/// Docker's `json-file`: one JSON object a line, `<path>`, `<path>.1`, `<path>.2` … from new to old.
+/// Files `<path>`, `<path>.1`, `<path>.2` … from new to old; those that were rotated away end in `.gz` if they are
+/// compressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JsonFile {
+pub struct LogFile {
     pub path: PathBuf,
+    pub format: LogFormat,
     /// A file that would grow beyond this is rotated away.
     pub max_size: u64,
     /// How many files there are at most, the one being written included.
     pub max_files: u32,
+    pub compress: bool,
 }
 
-impl JsonFile {
+/// How a line is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Docker's `json-file`: one JSON object a line, with these attributes in each.
+    Json { attributes: BTreeMap<String, String> },
+    /// Docker's `local`: protocol buffers, each between its length and its length.
+    Local,
+}
+
+impl LogFile {
     /// Logs are bounded unless told otherwise: five files of twenty megabytes.
-    pub fn bounded(path: PathBuf) -> Self {
-        Self { path, max_size: 20_000_000, max_files: 5 }
+    pub fn bounded(path: PathBuf, format: LogFormat) -> Self {
+        Self { path, format, max_size: 20_000_000, max_files: 5, compress: false }
     }
+}
+
+/// A log server, and how it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    pub to: Server,
+    pub language: Language,
+    /// What of a line waits for the server when it takes nothing, in bytes.
+    pub buffer: usize,
+    pub when_full: WhenFull,
+    /// Whether the container is started although the server can't be reached.
+    pub connect_later: bool,
+    /// How long until the next attempt to reach a server that went away, in milliseconds.
+    pub retry_after: u64,
+    /// After so many failed attempts in a row what waits is given up.
+    pub attempts: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Server {
+    Udp(SocketAddr),
+    Tcp(SocketAddr),
+    UnixDatagram(PathBuf),
+    UnixStream(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// The container waits, as long as the server is connected.
+    Wait,
+    /// What comes is lost.
+    Drop,
+}
+
+/// A log server's protocol, with what is the same for all lines of this container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    Syslog {
+        format: SyslogFormat,
+        facility: u8,
+        host: String,
+        tag: String,
+    },
+    /// Fields that are the same in every entry, as journald takes them.
+    Journald {
+        fields: BTreeMap<String, String>,
+    },
+    /// Keys with what they have in every message.
+    Gelf {
+        fields: serde_json::Map<String, serde_json::Value>,
+        packing: Packing,
+    },
+    Fluentd {
+        tag: String,
+        record: BTreeMap<String, String>,
+        nanoseconds: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyslogFormat {
+    /// Without a host, as on a machine's own socket.
+    Unix,
+    Rfc3164,
+    Rfc5424,
+    Rfc5424Micro,
+}
+
+/// How a GELF message travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packing {
+    /// One after the other, each with a zero behind it.
+    Zeros,
+    /// In datagrams, cut into chunks where it is too long for one.
+    Plain,
+    Gzip {
+        level: u32,
+    },
+    Zlib {
+        level: u32,
+    },
 }

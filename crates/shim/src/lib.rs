@@ -6,7 +6,7 @@
 //! ```text
 //! <run dir>/shim.sock           where later engines connect (0600)
 //! <container dir>/exit.json     how process 1 ended: written, synced and renamed before anybody is told
-//! <container dir>/<log file>    Docker's json-file format, rotated
+//! <container dir>/<log file>    in Docker's formats, rotated
 //! ```
 //!
 //! The engine's side is [`launch`], [`connect`] and the frames of [`protocol`]; [`main`] is the shim itself: one
@@ -25,7 +25,9 @@ mod start;
 mod streams;
 mod task;
 
-pub use config::{JsonFile, Launch, LogConfig, Stdin};
+pub use config::{
+    Forward, Language, Launch, LogConfig, LogFile, LogFormat, Packing, Server, Stdin, SyslogFormat, WhenFull,
+};
 pub use error::Error;
 pub use exit::{forget_exit, read_exit};
 pub use launch::{Launched, Launcher, borrow_kept, connect, launch, program};

@@ -19,7 +19,7 @@
 //! Descriptors that came with the launch are kept until process 1 has ended, and lent to whoever asks: what is open in a
 //! container's network has to outlive the engine.
 //!
-//! `Signal`, `Resize` and `Release` have no answer but a `Refused`. `Exited` goes to every connection that is no stream,
+//! `Rotated` comes at any time. `Signal`, `Resize` and `Release` have no answer but a `Refused`. `Exited` goes to every connection that is no stream,
 //! after everything that the container wrote is in the log and in the streams. Then the shim waits for a `Release`, or
 //! until nobody is connected, and ends; a container that could not be created or started has no exit, and its shim ends
 //! after `Failed`.
@@ -108,6 +108,8 @@ pub enum FromShim {
     /// This connection carries streams from here on.
     Attached,
     Exited(Exit),
+    /// The container's log has begun a new file: all logs together may be more than they should.
+    Rotated,
     /// The container could not be made or started; `step` names what was being done. The shim ends itself.
     Failed {
         step: String,

@@ -56,6 +56,7 @@ enum Source {
     Output(Key, Stream),
     Input(Key),
     Connection(usize),
+    LogServer,
 }
 
 impl Shim {
@@ -87,6 +88,7 @@ impl Shim {
             for (source, flags) in self.wait(listener) {
                 self.handle(source, flags, listener);
             }
+            self.work_on_log();
             self.drop_gone();
         }
         self.close_door();
@@ -127,8 +129,17 @@ impl Shim {
 
     /// Over, everything sent, and nobody connected who might still ask.
     fn is_done(&self) -> bool {
-        self.init().is_over()
-            && (self.connections.is_empty() || self.leave_at.is_some_and(|at| Instant::now() >= at))
+        let waits = !self.connections.is_empty() || self.init().log.has_more_to_send();
+        self.init().is_over() && (!waits || self.leave_at.is_some_and(|at| Instant::now() >= at))
+    }
+
+    /// What the log has to do beside taking lines, and who has to know of it.
+    fn work_on_log(&mut self) {
+        self.tasks[0].log.work();
+        if self.tasks[0].log.has_rotated() {
+            let controls = self.connections.iter_mut().filter(|c| c.mode == Mode::Control);
+            controls.filter(|c| c.task == Key::INIT).for_each(|c| c.tell(&FromShim::Rotated));
+        }
     }
 
     fn wait(&self, listener: &UnixListener) -> Vec<(Source, PollFlags)> {
@@ -142,7 +153,7 @@ impl Shim {
         for (task, pidfd) in pidfds.iter().filter(|(task, _)| !task.is_over()) {
             add(Source::Process(task.key), PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN));
             // While a client can't take more, the process waits, as it would for a full pipe.
-            if !self.connections.iter().any(|c| c.task == task.key && c.is_full()) {
+            if !task.log.is_full() && !self.connections.iter().any(|c| c.task == task.key && c.is_full()) {
                 for (stream, fd) in task.streams.outputs() {
                     add(Source::Output(task.key, stream), PollFd::from_borrowed_fd(fd, PollFlags::IN));
                 }
@@ -151,11 +162,16 @@ impl Shim {
                 add(Source::Input(task.key), PollFd::from_borrowed_fd(fd, PollFlags::OUT));
             }
         }
+        if let Some((fd, flags)) = self.init().log.interest() {
+            add(Source::LogServer, PollFd::from_borrowed_fd(fd, flags));
+        }
         for (index, connection) in self.connections.iter().enumerate() {
             add(Source::Connection(index), PollFd::new(connection, self.interest(connection)));
         }
         let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = timeout.and_then(|t| Timespec::try_from(t + Duration::from_millis(1)).ok());
+        // A little later, so that it has come by then; what is to be done now is done now.
+        let later = |t: Duration| if t.is_zero() { t } else { t + Duration::from_millis(1) };
+        let timeout = timeout.and_then(|t| Timespec::try_from(later(t)).ok());
         // An interruption or a time-out: nothing is ready, and the callers look at the clock.
         let _ = poll(&mut fds, timeout.as_ref());
         let flags = fds.iter().map(PollFd::revents);
@@ -176,7 +192,8 @@ impl Shim {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.connections.iter().filter_map(Connection::deadline).chain(self.leave_at).min()
+        let clients = self.connections.iter().filter_map(Connection::deadline);
+        clients.chain(self.leave_at).chain(self.init().log.deadline()).min()
     }
 
     fn handle(&mut self, source: Source, flags: PollFlags, listener: &UnixListener) {
@@ -187,6 +204,8 @@ impl Shim {
             Source::Output(key, stream) => drop(self.pump(key, stream)),
             Source::Input(key) => self.task_mut(key).into_iter().for_each(|t| t.streams.flush_input()),
             Source::Connection(index) => self.connection_ready(index, flags),
+            // It is looked at after everything else.
+            Source::LogServer => {}
         }
     }
 
@@ -370,7 +389,7 @@ impl Shim {
             manner: runtime::Manner::default(),
         });
         let process = joined.map_err(|error| failure(&error))?;
-        Task::new(key, &guest.id, process, (streams, guest.stdin), Log::None)
+        Task::new(key, &guest.id, process, (streams, guest.stdin), Log::default())
             .map_err(|e| failed("take the terminal", e))
     }
 
@@ -411,6 +430,7 @@ impl Shim {
             self.guest_ended(key);
         }
         self.drain(Key::INIT);
+        self.tasks[0].log.close_files();
         // Nothing of the container's is left in there; if the kernel takes its time, the engine removes it later.
         let _ = self.cgroup.delete();
         // A container that never ran has no exit: its failure was told to who asked for the start.

@@ -46,6 +46,9 @@ pub fn main(_args: &[String]) -> i32 {
     }
 }
 
+/// The step whose failure is the log server's, mostly.
+pub(crate) const OPEN_LOG: &str = "initialize logging driver";
+
 enum Failure {
     Io(&'static str, io::Error),
     Runtime(runtime::Error),
@@ -72,12 +75,12 @@ fn keep(count: u32) -> io::Result<Vec<OwnedFd>> {
     (FIRST_KEPT_FD..).take(count.min(MAX_KEPT) as usize).map(sys::inherited).collect()
 }
 
-fn create(launch: Launch, root: &OwnedFd, kept: Vec<OwnedFd>) -> Result<(Shim, UnixListener), Failure> {
+fn create(mut launch: Launch, root: &OwnedFd, kept: Vec<OwnedFd>) -> Result<(Shim, UnixListener), Failure> {
     let failed = |step| move |error| Failure::Io(step, error);
     // Init is a copy of this process: hidden from the container it is in already before it hides itself.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| Failure::Io("hide memory", e.into()))?;
     let listener = listen(&launch).map_err(failed("listen for later engines"))?;
-    let log = Log::open(&launch.log).map_err(failed("open the log"))?;
+    let log = Log::open(std::mem::take(&mut launch.log)).map_err(failed(OPEN_LOG))?;
     let terminal = launch.spec.process().as_ref().and_then(|p| p.terminal()) == Some(true);
     let made = Streams::make(terminal, launch.stdin);
     let (streams, stdio) = made.map_err(failed("make the standard streams"))?;

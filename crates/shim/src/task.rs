@@ -115,7 +115,8 @@ impl Task {
 
     /// Reads once from an output into `buffer`, and logs it: how much came, 0 at its end, nothing for "not now".
     pub(crate) fn read(&mut self, stream: Stream, buffer: &mut [u8]) -> Option<usize> {
-        let count = self.streams.read(stream, buffer);
+        let wanted = buffer.len().min(self.log.appetite());
+        let count = self.streams.read(stream, &mut buffer[..wanted]);
         match count {
             Some(0) => self.log.end(stream),
             Some(count) => self.log.write(stream, &buffer[..count]),

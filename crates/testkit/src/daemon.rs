@@ -23,6 +23,8 @@ pub struct Plan {
     home: PathBuf,
     pub arguments: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
+    /// What starts the engine, in surroundings of its own.
+    under: Vec<OsString>,
 }
 
 impl Plan {
@@ -35,12 +37,20 @@ impl Plan {
             home: scratch.join("home"),
             arguments: Vec::new(),
             variables: Vec::new(),
+            under: Vec::new(),
         }
     }
 
     #[must_use]
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// Has the engine started by this program, which is to `exec` the words that follow its own.
+    #[must_use]
+    pub fn under(mut self, program: &[&str]) -> Self {
+        self.under = program.iter().map(OsString::from).collect();
         self
     }
 
@@ -60,8 +70,15 @@ impl Plan {
 
     /// The command line of this engine, for tests that start it in their own way.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(ketch_binary());
-        command.arg("daemon").arg("--data-root").arg(&self.root).arg("--exec-root").arg(&self.run);
+        let mut words = self.under.iter().cloned().chain([ketch_binary().into()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command
+            .args(words)
+            .arg("daemon")
+            .arg("--data-root")
+            .arg(&self.root)
+            .arg("--exec-root")
+            .arg(&self.run);
         command.arg("--pidfile").arg(&self.pidfile).args(&self.arguments);
         // The whole suite with an optimisation switched off: KETCH_TEST_DAEMON_ARGS="--storage-driver overlay".
         let more = std::env::var("KETCH_TEST_DAEMON_ARGS").unwrap_or_default();

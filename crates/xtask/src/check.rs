@@ -49,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "build",
             "content",
             "diag",
+            "dial",
             "distribution",
             "dns",
             "layers",

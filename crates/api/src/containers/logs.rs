@@ -1,11 +1,10 @@
 //! `GET /containers/{id}/logs`.
 
 use std::io;
-use std::path::PathBuf;
 
 use bytes::Bytes;
-use engine::containers::logs::{self, Growth, Line, Position, Stream, Wanted};
-use engine::containers::{Handle, View};
+use engine::containers::logs::{self, Growth, Kept, Line, Position, Stream, Wanted};
+use engine::containers::{Handle, Streams, View};
 use engine::events::parse_time;
 use http::StatusCode;
 use tokio::sync::{mpsc, watch};
@@ -21,6 +20,7 @@ use crate::reply::{self, Reply};
 struct Shape {
     terminal: bool,
     timestamps: bool,
+    details: bool,
 }
 
 pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
@@ -30,21 +30,46 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     }
     let handle = call.engine.containers.get(call.name())?;
     let view = handle.view();
-    if call.query.flag("details") {
-        return Err(Error::refused("details", "this version of Ketch has no log options that add details"));
-    }
-    if view.container.host.log_config.r#type == "none" {
-        return Err(Error::invalid("configured logging driver does not support reading"));
-    }
+    let kept = kept(&call, &view)?;
     let time = |key| parse_time(call.query.get(key)).map_err(|e| Error::invalid(e.to_string()));
     let wanted = Wanted { stdout, stderr, since: time("since")?, until: time("until")?, tail: tail(&call) };
-    let shape = Shape { terminal: view.container.config.tty, timestamps: call.query.flag("timestamps") };
-    let path = call.engine.containers.places(&view.container.id).log();
+    let shape = Shape {
+        terminal: view.container.config.tty,
+        timestamps: call.query.flag("timestamps"),
+        details: call.query.flag("details"),
+    };
     let content_type = if shape.terminal || call.before(42) { hijack::RAW } else { hijack::MULTIPLEXED };
     let (sender, body) = body::streamed();
     let follow = call.query.flag("follow").then_some(handle);
-    tokio::spawn(send(path, wanted, shape, follow, sender, call.closing));
+    tokio::spawn(send(kept, wanted, shape, follow, sender, call.closing));
     Ok(reply::with_type(StatusCode::OK, content_type, body))
+}
+
+/// What the log has until now, for a client that attaches: from a terminal as it is, otherwise framed.
+pub(super) fn until_now(
+    call: &Call,
+    view: &View,
+    streams: Streams,
+    terminal: bool,
+) -> Result<mpsc::Receiver<Bytes>, Error> {
+    let kept = kept(call, view)?;
+    let wanted = Wanted { stdout: streams.stdout, stderr: streams.stderr, ..Wanted::default() };
+    let shape = Shape { terminal, timestamps: false, details: false };
+    let (sender, lines) = mpsc::channel(16);
+    tokio::task::spawn_blocking(move || {
+        // A client that leaves ends it.
+        if let Err(error) = logs::read(&kept, &wanted, |line| push(&sender, &line, shape)) {
+            tracing::debug!(error = diag::chain(&error), "a log was not read to its end");
+        }
+    });
+    Ok(lines)
+}
+
+/// What is kept of the container's log.
+fn kept(call: &Call, view: &View) -> Result<Kept, Error> {
+    let places = call.engine.containers.places(&view.container.id);
+    let kept = logs::kept(&view.container.host.log_config, &places);
+    kept.ok_or_else(|| Error::invalid("configured logging driver does not support reading"))
 }
 
 /// A number; anything else (`all`, nothing, a negative one) means everything.
@@ -53,7 +78,7 @@ fn tail(call: &Call) -> Option<usize> {
 }
 
 async fn send(
-    path: PathBuf,
+    kept: Kept,
     wanted: Wanted,
     shape: Shape,
     follow: Option<Handle>,
@@ -61,10 +86,10 @@ async fn send(
     mut closing: watch::Receiver<bool>,
 ) {
     // Watched before the first reading, so that nothing falls between the two.
-    let growth = follow.as_ref().map(|_| Growth::watch(&path));
+    let growth = follow.as_ref().map(|_| Growth::watch(&kept.path));
     let first = {
         let (wanted, sender) = (wanted.clone(), sender.clone());
-        tokio::task::spawn_blocking(move || logs::read(&path, &wanted, |line| push(&sender, &line, shape)))
+        tokio::task::spawn_blocking(move || logs::read(&kept, &wanted, |line| push(&sender, &line, shape)))
     };
     let (Ok(Ok(position)), Some(handle), Some(Ok(growth))) = (first.await, follow, growth) else { return };
     tokio::select! {
@@ -114,8 +139,16 @@ fn push(sender: &mpsc::Sender<Bytes>, line: &Line, shape: Shape) -> io::Result<(
 }
 
 fn frame(line: &Line, shape: Shape) -> Bytes {
-    let stamp = if shape.timestamps { format!("{} ", line.time) } else { String::new() };
-    let length = stamp.len() + line.log.len();
+    let mut before = String::new();
+    if shape.timestamps {
+        before = line.time.fixed();
+        before.push(' ');
+    }
+    if shape.details {
+        before.push_str(&details(line));
+        before.push(' ');
+    }
+    let length = before.len() + line.log.len();
     let mut bytes = Vec::with_capacity(length + 8);
     if !shape.terminal {
         let number = match line.stream {
@@ -125,7 +158,52 @@ fn frame(line: &Line, shape: Shape) -> Bytes {
         bytes.extend_from_slice(&[number, 0, 0, 0]);
         bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     }
-    bytes.extend_from_slice(stamp.as_bytes());
-    bytes.extend_from_slice(line.log.as_bytes());
+    bytes.extend_from_slice(before.as_bytes());
+    bytes.extend_from_slice(&line.log);
     bytes.into()
+}
+
+/// What the driver's options tell with each line: `name=value,…`, escaped as in a query.
+fn details(line: &Line) -> String {
+    let pairs = line.attributes.iter().flatten();
+    let pairs = pairs.map(|(name, value)| format!("{}={}", escaped(name), escaped(value)));
+    pairs.collect::<Vec<_>>().join(",")
+}
+
+/// Go's `url.QueryEscape`.
+fn escaped(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte as char),
+            b' ' => out.push('+'),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::containers::logs::Stamp;
+
+    use super::*;
+
+    #[test]
+    fn a_line_comes_with_what_was_asked_for() {
+        let attributes = [("a b".to_owned(), "c,d=é".to_owned()), ("tag".into(), "t".into())];
+        let line = Line {
+            log: b"x\n".to_vec(),
+            stream: Stream::Stderr,
+            time: Stamp::Text("2026-01-01T00:00:00.5Z".into()),
+            attributes: Some(attributes.into()),
+        };
+        let framed = |timestamps, details| {
+            let shape = Shape { terminal: true, timestamps, details };
+            String::from_utf8_lossy(&frame(&line, shape)).into_owned()
+        };
+        assert_eq!(framed(false, false), "x\n");
+        assert_eq!(framed(true, true), "2026-01-01T00:00:00.500000000Z a+b=c%2Cd%3D%C3%A9,tag=t x\n");
+        let mixed = frame(&line, Shape { terminal: false, timestamps: false, details: false });
+        assert_eq!(&mixed[..], b"\x02\0\0\0\0\0\0\x02x\n");
+    }
 }

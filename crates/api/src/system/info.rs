@@ -81,7 +81,7 @@ struct Info<'a> {
     init_commit: Value,
     security_options: Vec<String>,
     #[serde(rename = "CDISpecDirs")]
-    cdi_spec_dirs: [(); 0],
+    cdi_spec_dirs: Vec<String>,
     warnings: Option<Vec<String>>,
 }
 
@@ -200,7 +200,7 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         runc_commit: json!({ "ID": COMMIT }),
         init_commit: json!({ "ID": "" }),
         security_options: security(engine),
-        cdi_spec_dirs: [],
+        cdi_spec_dirs: settings.cdi_folders.iter().map(|folder| folder.display().to_string()).collect(),
         warnings: warnings(engine),
     }
 }

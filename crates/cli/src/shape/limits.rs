@@ -3,7 +3,7 @@
 use flags::{Matches, go};
 use serde_json::{Value, json};
 
-use super::{Object, wrong};
+use super::{Object, requests, wrong};
 use crate::error::Error;
 
 /// Those that can change while a container runs.
@@ -43,12 +43,42 @@ pub(super) fn put(flags: &Matches, host: &mut Object) -> Result<(), Error> {
     if !limits.is_empty() {
         host.put("Ulimits", limits);
     }
-    let devices: Result<Vec<Value>, Error> = flags.list("device").iter().map(|text| device(text)).collect();
+    put_block_io(flags, host)?;
+    let (named, paths): (Vec<_>, Vec<_>) =
+        flags.list("device").into_iter().partition(|text| requests::is_named(text));
+    let mut wanted: Vec<Value> = flags
+        .list("gpus")
+        .iter()
+        .map(|text| requests::gpus(text))
+        .collect::<Result<_, _>>()
+        .map_err(wrong)?;
+    wanted.extend(requests::named(&named));
+    if !wanted.is_empty() {
+        host.put("DeviceRequests", wanted);
+    }
+    let devices: Result<Vec<Value>, Error> = paths.iter().map(|text| device(text)).collect();
     let devices = devices?;
     if !devices.is_empty() {
         host.put("Devices", devices);
     }
     Ok(())
+}
+
+/// Weights and rates of block devices.
+fn put_block_io(flags: &Matches, host: &mut Object) -> Result<(), Error> {
+    let put = |host: &mut Object, flag: &str, key: &str, read: fn(&str) -> Result<Value, String>| {
+        let list = flags.list(flag).iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>();
+        list.map_err(wrong).map(|list| {
+            if !list.is_empty() {
+                host.put(key, list);
+            }
+        })
+    };
+    put(host, "blkio-weight-device", "BlkioWeightDevice", requests::weight)?;
+    put(host, "device-read-bps", "BlkioDeviceReadBps", requests::bytes)?;
+    put(host, "device-write-bps", "BlkioDeviceWriteBps", requests::bytes)?;
+    put(host, "device-read-iops", "BlkioDeviceReadIOps", requests::operations)?;
+    put(host, "device-write-iops", "BlkioDeviceWriteIOps", requests::operations)
 }
 
 /// `--cpus 1.5` in billionths, exactly.

@@ -4,6 +4,7 @@ mod limits;
 mod mounts;
 mod networks;
 mod ports;
+mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use crate::error::Error;
 pub(crate) use limits::{nano_cpus, ulimit};
 pub(crate) use mounts::check as check_mount;
 pub(crate) use networks::{check as check_network, check_link, connection};
+pub(crate) use requests::gpus;
 
 /// What stands in docker's text after the program's name.
 fn wrong(message: impl Into<String>) -> Error {

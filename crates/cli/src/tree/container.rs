@@ -23,9 +23,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
         Kind::Uint(16),
         "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
     ),
-    Flag::new("blkio-weight-device", Kind::List, "Block IO weight (relative device weight)")
-        .default("[]")
-        .missing(),
+    Flag::new("blkio-weight-device", Kind::List, "Block IO weight (relative device weight)").default("[]"),
     Flag::new("cap-add", Kind::List, "Add Linux capabilities"),
     Flag::new("cap-drop", Kind::List, "Drop Linux capabilities"),
     Flag::new("cgroup-parent", Kind::String, "Optional parent cgroup for the container"),
@@ -48,17 +46,11 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
     Flag::new("device", Kind::List, "Add a host device to the container"),
     Flag::new("device-cgroup-rule", kinds::DEVICE_RULE, "Add a rule to the cgroup allowed devices list"),
     Flag::new("device-read-bps", Kind::List, "Limit read rate (bytes per second) from a device")
-        .default("[]")
-        .missing(),
-    Flag::new("device-read-iops", Kind::List, "Limit read rate (IO per second) from a device")
-        .default("[]")
-        .missing(),
+        .default("[]"),
+    Flag::new("device-read-iops", Kind::List, "Limit read rate (IO per second) from a device").default("[]"),
     Flag::new("device-write-bps", Kind::List, "Limit write rate (bytes per second) to a device")
-        .default("[]")
-        .missing(),
-    Flag::new("device-write-iops", Kind::List, "Limit write rate (IO per second) to a device")
-        .default("[]")
-        .missing(),
+        .default("[]"),
+    Flag::new("device-write-iops", Kind::List, "Limit write rate (IO per second) to a device").default("[]"),
     Flag::new("disable-content-trust", Kind::Bool, "Skip image verification").default("true"),
     Flag::new("dns", kinds::DNS, "Set custom DNS servers"),
     Flag::new("dns-opt", Kind::List, "Set DNS options").hidden(),
@@ -69,7 +61,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
     Flag::new("env", Kind::List, "Set environment variables").short('e'),
     Flag::new("env-file", Kind::List, "Read in a file of environment variables"),
     Flag::new("expose", Kind::List, "Expose a port or a range of ports"),
-    Flag::new("gpus", kinds::GPUS, "GPU devices to add to the container ('all' to pass all GPUs)").missing(),
+    Flag::new("gpus", kinds::GPUS, "GPU devices to add to the container ('all' to pass all GPUs)"),
     Flag::new("group-add", Kind::List, "Add additional groups to join"),
     Flag::new("health-cmd", Kind::String, "Command to run to check health"),
     Flag::new("health-interval", Kind::Duration, "Time between running the check (ms|s|m|h) (default 0s)"),

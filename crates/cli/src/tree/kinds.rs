@@ -28,7 +28,7 @@ pub(super) const NETWORK: Kind = Kind::Custom { name: "network", repeats: true, 
 /// `container[:alias]`.
 pub(super) const LINK: Kind = Kind::Custom { name: "list", repeats: true, check: shape::check_link };
 /// `all`, a count, or `device=…,driver=…`.
-pub(super) const GPUS: Kind = Kind::Custom { name: "gpu-request", repeats: true, check: accept };
+pub(super) const GPUS: Kind = Kind::Custom { name: "gpu-request", repeats: true, check: gpus };
 /// `key=value,key=value`.
 pub(super) const STRING_TO_STRING: Kind =
     Kind::Custom { name: "stringToString", repeats: true, check: string_to_string };
@@ -47,6 +47,10 @@ fn filter(value: &str) -> Result<(), String> {
         return Ok(());
     }
     Err("bad format of filter (expected name=value)".into())
+}
+
+fn gpus(value: &str) -> Result<(), String> {
+    shape::gpus(value).map(drop)
 }
 
 fn decimal(value: &str) -> Result<(), String> {

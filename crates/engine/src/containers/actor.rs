@@ -204,10 +204,11 @@ impl Actor {
         let interior = self.join_networks().await?;
         let sockets = self.make_resolver(interior.as_ref()).await?;
         let (shared, container) = (self.shared.clone(), self.container().clone());
+        let log = logs::configure(&container, &shared.places(&container.id)).await?;
         let index = self.index.clone();
         // What is joined stays open until the shim has joined it.
         let (launched, _joined, sockets) = blocking(move || {
-            let (launched, joined) = launch_shim(&shared, &index, &container, interior, &sockets)?;
+            let (launched, joined) = launch_shim(&shared, &index, &container, interior, &sockets, log)?;
             Ok((launched, joined, sockets))
         })
         .await?;
@@ -322,6 +323,7 @@ impl Actor {
     async fn heard(&mut self, message: Option<FromShim>) {
         match message {
             Some(FromShim::Exited(exit)) => self.exited(from_shim(&exit)).await,
+            Some(FromShim::Rotated) => self.shared.logs.may_have_grown(),
             Some(FromShim::Refused { message }) => {
                 tracing::warn!(container = self.container().short_id(), message, "the shim refused");
             }
@@ -334,6 +336,7 @@ impl Actor {
         let started = self.container().state.live().map_or_else(SystemTime::now, |live| live.since);
         let run = exit.at.duration_since(started).unwrap_or_default();
         self.monitor = None;
+        self.shared.logs.may_have_grown();
         self.release().await;
         self.view.last_exit = Some(exit.clone());
         self.view.exits += 1;
@@ -488,6 +491,7 @@ fn launch_shim(
     container: &Container,
     interior: Option<Inside>,
     kept: &[OwnedFd],
+    log: shim::LogConfig,
 ) -> Result<(shim::Launched, Joined), Error> {
     let places = shared.places(&container.id);
     create::make_folder(&places.volatile, 0o700)?;
@@ -513,7 +517,7 @@ fn launch_shim(
             (true, false) => shim::Stdin::Open,
             (true, true) => shim::Stdin::Once,
         },
-        log: logs::configure(&container.host.log_config, &places.log())?,
+        log,
         run_dir: places.volatile,
         container_dir: places.durable,
         kept: kept.len() as u32,

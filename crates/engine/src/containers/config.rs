@@ -9,6 +9,7 @@ use oci::image::Healthcheck;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use super::block_io::{ThrottleDevice, WeightDevice};
 pub use super::mounts::Mount;
 use crate::Error;
 use crate::networks::EndpointConfig;
@@ -112,13 +113,13 @@ pub struct HostConfig {
     pub nano_cpus: i64,
     pub cgroup_parent: String,
     pub blkio_weight: u16,
-    pub blkio_weight_device: Option<Vec<Value>>,
-    pub blkio_device_read_bps: Option<Vec<Value>>,
-    pub blkio_device_write_bps: Option<Vec<Value>>,
+    pub blkio_weight_device: Option<Vec<WeightDevice>>,
+    pub blkio_device_read_bps: Option<Vec<ThrottleDevice>>,
+    pub blkio_device_write_bps: Option<Vec<ThrottleDevice>>,
     #[serde(rename = "BlkioDeviceReadIOps")]
-    pub blkio_device_read_iops: Option<Vec<Value>>,
+    pub blkio_device_read_iops: Option<Vec<ThrottleDevice>>,
     #[serde(rename = "BlkioDeviceWriteIOps")]
-    pub blkio_device_write_iops: Option<Vec<Value>>,
+    pub blkio_device_write_iops: Option<Vec<ThrottleDevice>>,
     pub cpu_period: i64,
     pub cpu_quota: i64,
     pub cpu_realtime_period: i64,
@@ -127,7 +128,7 @@ pub struct HostConfig {
     pub cpuset_mems: String,
     pub devices: Option<Vec<Device>>,
     pub device_cgroup_rules: Option<Vec<String>>,
-    pub device_requests: Option<Vec<Value>>,
+    pub device_requests: Option<Vec<DeviceRequest>>,
     #[serde(skip_serializing_if = "is_zero")]
     pub kernel_memory: i64,
     #[serde(rename = "KernelMemoryTCP", skip_serializing_if = "is_zero")]
@@ -163,6 +164,19 @@ pub struct Device {
     pub path_on_host: String,
     pub path_in_container: String,
     pub cgroup_permissions: String,
+}
+
+/// `DeviceRequest`: devices by what they are, not by their paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DeviceRequest {
+    pub driver: String,
+    /// How many; -1 is all.
+    pub count: i64,
+    #[serde(rename = "DeviceIDs")]
+    pub device_ids: Option<Vec<String>>,
+    pub capabilities: Option<Vec<Vec<String>>>,
+    pub options: Option<Labels>,
 }
 
 /// One of `Resources.Ulimits`.
@@ -303,6 +317,13 @@ const HOST_DONE: &[&str] = &[
     "CgroupParent",
     "Devices",
     "DeviceCgroupRules",
+    "DeviceRequests",
+    "BlkioWeight",
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
     "Dns",
     "DnsOptions",
     "DnsSearch",

@@ -12,7 +12,9 @@ use ::state::{Durability, Tx};
 use super::config::{Config, Create, HostConfig};
 use super::record::{Container, Past, Places};
 use super::state::State;
-use super::{Index, Shared, devices, etc, health, mounts, namespaces, networking, resources, restart, spec};
+use super::{
+    Index, Shared, cdi, devices, etc, health, mounts, namespaces, networking, resources, restart, spec,
+};
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::settings::{BUILT_IN_RUNTIME, Settings};
@@ -246,10 +248,15 @@ pub(super) fn settle(
     };
     let unsupported = |feature: String, instead| Err(Error::Unsupported { feature, instead });
     set(&mut host.log_config.r#type, &settings.log_driver);
-    if host.log_config.config.is_empty() {
-        host.log_config.config.clone_from(&settings.log_options);
+    // The engine's options are its driver's; those of the copy that `logs` reads are for all.
+    let is_default = host.log_config.r#type == settings.log_driver;
+    for (key, value) in settings.log_options.iter().filter(|(key, _)| is_default || key.starts_with("cache-"))
+    {
+        if host.log_config.r#type != "none" && !host.log_config.config.contains_key(key) {
+            host.log_config.config.insert(key.clone(), value.clone());
+        }
     }
-    super::logs::configure(&host.log_config, Path::new(""))?;
+    super::logs::check(&host.log_config)?;
     set(&mut host.restart_policy.name, "no");
     restart::check(&host.restart_policy)?;
     if host.auto_remove && host.restart_policy.name != "no" {
@@ -278,6 +285,7 @@ pub(super) fn settle(
     resources::settle(&mut host)?;
     etc::check(&host)?;
     devices::check(&host)?;
+    cdi::check(&host)?;
     for list in [&mut host.cap_add, &mut host.cap_drop] {
         list.iter_mut().flatten().for_each(|name| *name = spec::capability_name(name));
     }

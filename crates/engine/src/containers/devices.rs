@@ -38,6 +38,22 @@ fn collect(folder: &Path, devices: &mut Vec<rt::LinuxDevice>) {
     }
 }
 
+/// The device at a path of the host.
+pub(super) fn at(path: &Path) -> Option<rt::LinuxDevice> {
+    device(path, &fs::metadata(path).ok()?)
+}
+
+/// The rule by which a device may be used.
+pub(super) fn allow(node: &rt::LinuxDevice, access: &str) -> rt::LinuxDeviceCgroup {
+    let mut rule = rt::LinuxDeviceCgroup::default();
+    rule.set_allow(true)
+        .set_typ(Some(node.typ()))
+        .set_major(Some(node.major()))
+        .set_minor(Some(node.minor()))
+        .set_access(Some(access.to_owned()));
+    rule
+}
+
 fn device(path: &Path, meta: &fs::Metadata) -> Option<rt::LinuxDevice> {
     let kind = match meta.file_type() {
         kind if kind.is_char_device() => rt::LinuxDeviceType::C,
@@ -84,13 +100,7 @@ pub(super) fn requested(
     // A privileged container has them all already.
     for asked in host.devices.iter().flatten().filter(|_| !host.privileged) {
         for node in found(asked)? {
-            let mut rule = rt::LinuxDeviceCgroup::default();
-            rule.set_allow(true)
-                .set_typ(Some(node.typ()))
-                .set_major(Some(node.major()))
-                .set_minor(Some(node.minor()))
-                .set_access(Some(permissions(asked).to_owned()));
-            rules.push(rule);
+            rules.push(allow(&node, permissions(asked)));
             nodes.push(node);
         }
     }

@@ -6,6 +6,8 @@
 
 mod actor;
 mod attach;
+mod block_io;
+pub mod cdi;
 pub mod config;
 mod create;
 mod devices;
@@ -72,6 +74,7 @@ pub struct Shared {
     pub(crate) events: Arc<Events>,
     pub(crate) filters: Filters,
     pub(crate) writers: Writers,
+    pub(crate) logs: logs::budget::Budget,
 }
 
 impl Shared {
@@ -171,6 +174,8 @@ impl Containers {
             }
         }
         containers.sweep(&records);
+        let settings = &containers.shared.settings;
+        containers.shared.logs.keep(settings.data_root.join("containers"), settings.log_budget);
         for record in records {
             containers.index.claim(&record.name, &record.id)?;
             containers.adopt(record);

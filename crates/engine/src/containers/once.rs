@@ -209,7 +209,7 @@ impl Once {
             spec,
             seccomp: spec::filter(&container.host, &self.shared.filters)?.as_deref().cloned(),
             stdin: shim::Stdin::Closed,
-            log: shim::LogConfig::None,
+            log: shim::LogConfig::default(),
             run_dir: self.places.volatile.clone(),
             container_dir: self.places.durable.clone(),
             kept: 0,

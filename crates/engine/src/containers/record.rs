@@ -101,6 +101,16 @@ impl Places {
         self.durable.join(format!("{}-json.log", self.id))
     }
 
+    /// The newest file of the `local` log.
+    pub fn local_log(&self) -> PathBuf {
+        self.durable.join("local-logs/container.log")
+    }
+
+    /// The newest file of what is kept of a log that goes to a log server.
+    pub fn cached_log(&self) -> PathBuf {
+        self.durable.join("container-cached.log")
+    }
+
     pub(crate) fn upper(&self) -> PathBuf {
         self.durable.join("upper")
     }

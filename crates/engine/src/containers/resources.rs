@@ -7,7 +7,7 @@ use oci_spec::runtime as rt;
 use serde_json::Value;
 
 use super::config::{self, HostConfig, Ulimit};
-use super::restart;
+use super::{block_io, restart};
 use crate::Error;
 use crate::system::Cgroups;
 
@@ -20,6 +20,7 @@ pub struct Update(HostConfig);
 
 /// What can be changed. Everything else is refused by name.
 const DONE: &[&str] = &[
+    "BlkioWeight",
     "CpuPeriod",
     "CpuQuota",
     "CpuShares",
@@ -59,6 +60,9 @@ impl Update {
         set(&mut host.memory, new.memory);
         set(&mut host.memory_reservation, new.memory_reservation);
         set(&mut host.memory_swap, new.memory_swap);
+        if new.blkio_weight != 0 {
+            host.blkio_weight = new.blkio_weight;
+        }
         host.pids_limit = new.pids_limit.or(host.pids_limit);
         let text = |field: &mut String, value: &String| {
             if !value.is_empty() {
@@ -126,6 +130,7 @@ fn check(host: &HostConfig, whole: Whole) -> Result<(), Error> {
     check_memory(host, whole)
         .and_then(|()| check_cpu(host))
         .and_then(|()| check_process(host))
+        .and_then(|()| block_io::check(host))
         .map_err(Error::Invalid)
 }
 
@@ -270,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_can_not_be_changed_is_refused_by_name() {
-        let error = Update::from_json(json!({"BlkioWeight": 100})).unwrap_err();
-        assert_eq!(error.to_string(), "BlkioWeight is not supported");
+        let error = Update::from_json(json!({"CpuRealtimePeriod": 100})).unwrap_err();
+        assert_eq!(error.to_string(), "CpuRealtimePeriod is not supported");
     }
 }

@@ -13,7 +13,7 @@ use super::config::HostConfig;
 use super::exec::ExecConfig;
 use super::namespaces::Joined;
 use super::record::{Container, Places};
-use super::{devices, etc, resources, user};
+use super::{block_io, cdi, devices, etc, resources, user};
 use crate::Error;
 use crate::security::{Filters, Seccomp, SecurityOptions};
 use crate::settings::{CgroupDriver, Settings};
@@ -90,6 +90,7 @@ pub(super) fn build(
         .set_mounts(Some(mounts(container, places, joined)))
         .set_annotations(host.annotations.clone().map(HashMap::from_iter))
         .set_linux(Some(linux(container, settings, joined)?));
+    cdi::apply(host, &settings.cdi_folders, &mut spec)?;
     Ok(spec)
 }
 
@@ -360,7 +361,7 @@ fn linux(container: &Container, settings: &Settings, joined: &Joined) -> Result<
         .set_masked_paths(paths(&host.masked_paths))
         .set_readonly_paths(paths(&host.readonly_paths))
         .set_cgroups_path(Some(cgroup_path(container, settings)))
-        .set_resources(Some(resources(host, rules)));
+        .set_resources(Some(resources(host, rules)?));
     Ok(linux)
 }
 
@@ -382,8 +383,9 @@ fn namespaces(host: &HostConfig, joined: &Joined) -> Vec<rt::LinuxNamespace> {
     namespaces.collect()
 }
 
-fn resources(host: &HostConfig, rules: Vec<rt::LinuxDeviceCgroup>) -> rt::LinuxResources {
+fn resources(host: &HostConfig, rules: Vec<rt::LinuxDeviceCgroup>) -> Result<rt::LinuxResources, Error> {
     let mut resources = limits(host);
+    resources.set_block_io(block_io::requested(host)?);
     if !host.privileged {
         // No device; the runtime adds those that every container has in its `/dev`. A container may make nodes, so
         // without this it could open the host's disks.
@@ -391,7 +393,7 @@ fn resources(host: &HostConfig, rules: Vec<rt::LinuxDeviceCgroup>) -> rt::LinuxR
         none.set_allow(false).set_access(Some("rwm".to_owned()));
         resources.set_devices(Some([vec![none], rules].concat()));
     }
-    resources
+    Ok(resources)
 }
 
 /// What can be changed while it runs.
@@ -410,6 +412,11 @@ pub(super) fn limits(host: &HostConfig) -> rt::LinuxResources {
         let mut pids = rt::LinuxPids::default();
         pids.set_limit(limit);
         resources.set_pids(Some(pids));
+    }
+    if host.blkio_weight != 0 {
+        let mut block = rt::LinuxBlockIo::default();
+        block.set_weight(Some(host.blkio_weight));
+        resources.set_block_io(Some(block));
     }
     resources.set_cpu(Some(cpu(host)));
     resources

@@ -1,21 +1,41 @@
 //! One record of Docker's `json-file`, byte for byte: `{"log":"…\n","stream":"stdout","time":"…"}`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use super::lines::{Line, Stream};
 
-pub(super) fn encode(line: &Line<'_>, stream: Stream, out: &mut Vec<u8>) {
+/// `attributes` is what [`attributes`] made.
+pub(super) fn encode(line: &Line<'_>, stream: Stream, attributes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"log\":\"");
     escape(line.text, out);
     if line.complete {
         out.extend_from_slice(b"\\n");
     }
     out.extend_from_slice(match stream {
-        Stream::Stdout => b"\",\"stream\":\"stdout\",\"time\":\"",
-        Stream::Stderr => b"\",\"stream\":\"stderr\",\"time\":\"",
+        Stream::Stdout => b"\",\"stream\":\"stdout\"",
+        Stream::Stderr => b"\",\"stream\":\"stderr\"",
     });
+    out.extend_from_slice(attributes);
+    out.extend_from_slice(b",\"time\":\"");
     time(line.time, out);
     out.extend_from_slice(b"\"}\n");
+}
+
+/// What every record of a container has beside its line, ready to be copied into each.
+pub(super) fn attributes(of: &BTreeMap<String, String>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in of {
+        out.extend_from_slice(if out.is_empty() { b",\"attrs\":{\"" } else { b",\"" });
+        escape(name.as_bytes(), &mut out);
+        out.extend_from_slice(b"\":\"");
+        escape(value.as_bytes(), &mut out);
+        out.push(b'"');
+    }
+    if !out.is_empty() {
+        out.push(b'}');
+    }
+    out
 }
 
 /// Go's rules: the characters of HTML and the two line separators of Unicode are escaped, too; bytes that are no UTF-8
@@ -64,7 +84,7 @@ fn escape_text(text: &str, out: &mut Vec<u8>) {
 }
 
 /// RFC 3339 in UTC with as many digits of the second as are not zero, as Go's `RFC3339Nano`.
-fn time(nanoseconds: u64, out: &mut Vec<u8>) {
+pub(super) fn time(nanoseconds: u64, out: &mut Vec<u8>) {
     let (seconds, fraction) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
     let (day, clock) = (seconds / 86_400, seconds % 86_400);
     let (year, month, date) = civil(day);
@@ -80,7 +100,7 @@ fn time(nanoseconds: u64, out: &mut Vec<u8>) {
 }
 
 /// The date of a day since the epoch: years are counted from March, so that the leap day is the last of its year.
-fn civil(day: u64) -> (u64, u64, u64) {
+pub(super) fn civil(day: u64) -> (u64, u64, u64) {
     let shifted = day + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -97,7 +117,7 @@ mod tests {
 
     fn record(text: &[u8], complete: bool, time: u64) -> String {
         let mut out = Vec::new();
-        encode(&Line { text, complete, time }, Stream::Stderr, &mut out);
+        encode(&Line { text, complete, time, piece: None }, Stream::Stderr, b"", &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -113,6 +133,20 @@ mod tests {
              \"stream\":\"stderr\",\"time\":\"2023-11-14T22:13:20.12Z\"}\n"
         );
         assert!(record(b"", false, 951_782_400_000_000_000).contains("\"log\":\"\","));
+    }
+
+    #[test]
+    fn attributes_stand_between_the_stream_and_the_time() {
+        let attributes = attributes(&BTreeMap::from([("a".into(), "b\"".into()), ("E".into(), "f".into())]));
+        let mut out = Vec::new();
+        let line = Line { text: b"x", complete: true, time: 1_700_000_000_000_000_000, piece: None };
+        encode(&line, Stream::Stdout, &attributes, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"log\":\"x\\n\",\"stream\":\"stdout\",\"attrs\":{\"E\":\"f\",\"a\":\"b\\\"\"},\
+             \"time\":\"2023-11-14T22:13:20Z\"}\n"
+        );
+        assert!(super::attributes(&BTreeMap::new()).is_empty());
     }
 
     #[test]

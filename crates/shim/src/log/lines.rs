@@ -12,6 +12,15 @@ pub(crate) enum Stream {
     Stderr,
 }
 
+impl Stream {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// One record of the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
@@ -20,13 +29,47 @@ pub(crate) struct Line<'a> {
     pub(crate) complete: bool,
     /// Nanoseconds since the epoch.
     pub(crate) time: u64,
+    /// Which piece of a line this is, if it is one.
+    pub(crate) piece: Option<Piece>,
+}
+
+/// One piece of a line that is logged in several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// The same for all pieces of a line.
+    pub(crate) id: [u8; 32],
+    /// From one.
+    pub(crate) ordinal: u32,
+    pub(crate) last: bool,
+    /// The time of the first one.
+    time: u64,
+}
+
+impl Piece {
+    fn first(time: u64) -> Self {
+        let mut id = [0; 32];
+        // Only to tell lines apart: without randomness it is the time that does.
+        if rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty()).is_err() {
+            id[..8].copy_from_slice(&time.to_be_bytes());
+        }
+        Self { id, ordinal: 1, last: false, time }
+    }
+
+    /// The id as text: 64 hexadecimal digits.
+    pub(crate) fn hex(&self) -> String {
+        self.id.iter().fold(String::with_capacity(64), |mut text, byte| {
+            use std::fmt::Write as _;
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Lines {
     held: Vec<u8>,
-    /// The time of the first piece of a line that is being logged in pieces.
-    partial_since: Option<u64>,
+    /// The next piece of a line that is being logged in pieces.
+    next: Option<Piece>,
 }
 
 impl Lines {
@@ -54,22 +97,24 @@ impl Lines {
         if !self.held.is_empty() {
             self.piece(now, record);
         }
-        self.partial_since = None;
+        self.next = None;
     }
 
     fn line(&mut self, rest: &[u8], now: u64, record: &mut dyn FnMut(Line<'_>)) {
-        let time = self.partial_since.take().unwrap_or(now);
+        let piece = self.next.take().map(|piece| Piece { last: true, ..piece });
+        let time = piece.map_or(now, |piece| piece.time);
         if self.held.is_empty() {
-            return record(Line { text: rest, complete: true, time });
+            return record(Line { text: rest, complete: true, time, piece });
         }
         self.held.extend_from_slice(rest);
-        record(Line { text: &self.held, complete: true, time });
+        record(Line { text: &self.held, complete: true, time, piece });
         self.held.clear();
     }
 
     fn piece(&mut self, now: u64, record: &mut dyn FnMut(Line<'_>)) {
-        let time = *self.partial_since.get_or_insert(now);
-        record(Line { text: &self.held, complete: false, time });
+        let piece = self.next.unwrap_or_else(|| Piece::first(now));
+        record(Line { text: &self.held, complete: false, time: piece.time, piece: Some(piece) });
+        self.next = Some(Piece { ordinal: piece.ordinal + 1, ..piece });
         self.held.clear();
     }
 }
@@ -109,6 +154,17 @@ mod tests {
         assert_eq!((got[0].0.len(), got[0].1, got[0].2), (BUFFER, false, 1));
         assert_eq!(got[1], (b"xxxxxy".to_vec(), true, 1));
         assert_eq!(got[2], (b"z".to_vec(), true, 2));
+    }
+
+    #[test]
+    fn pieces_of_a_line_are_counted_and_have_one_id() {
+        let (mut lines, mut pieces) = (Lines::default(), Vec::new());
+        lines.push(&vec![b'x'; 2 * BUFFER], 1, &mut |line| pieces.extend(line.piece));
+        lines.push(b"y\nz\n", 2, &mut |line| pieces.push(line.piece.unwrap_or(Piece::first(9))));
+        assert_eq!(pieces.iter().map(|piece| piece.ordinal).collect::<Vec<_>>(), [1, 2, 3, 1]);
+        assert_eq!(pieces.iter().map(|piece| piece.last).collect::<Vec<_>>(), [false, false, true, false]);
+        assert!(pieces[0].id == pieces[2].id && pieces[0].id != pieces[3].id);
+        assert_eq!(pieces[0].hex().len(), 64);
     }
 
     proptest! {

@@ -1,80 +1,114 @@
-//! The container's log, in the format that Docker keeps on disk.
+//! Where a container's output goes: a file in one of Docker's formats, a log server, both or neither.
 
+mod file;
+mod forward;
 mod json;
 mod lines;
+mod local;
 mod rotate;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::event::PollFlags;
 
 pub(crate) use lines::{Lines, Stream};
 
 use crate::LogConfig;
-use json::encode;
-use rotate::RotatingFile;
+use file::FileLog;
+use forward::Forwarder;
 
-/// Takes what a container writes. A log that can't be written never stops the container.
-pub(crate) enum Log {
-    None,
-    JsonFile(JsonFile),
-}
-
-pub(crate) struct JsonFile {
-    file: RotatingFile,
+/// Takes what a container writes. A log that can't be written never stops the container; a log server that is connected
+/// may hold it up, if that is asked for.
+#[derive(Default)]
+pub(crate) struct Log {
     stdout: Lines,
     stderr: Lines,
-    batch: Vec<u8>,
-    record: Vec<u8>,
+    file: Option<FileLog>,
+    forward: Option<Forwarder>,
 }
 
 impl Log {
-    pub(crate) fn open(config: &LogConfig) -> std::io::Result<Self> {
-        Ok(match config {
-            LogConfig::None => Self::None,
-            LogConfig::JsonFile(config) => Self::JsonFile(JsonFile {
-                file: RotatingFile::open(config)?,
-                stdout: Lines::default(),
-                stderr: Lines::default(),
-                batch: Vec::new(),
-                record: Vec::new(),
-            }),
+    pub(crate) fn open(config: LogConfig) -> io::Result<Self> {
+        Ok(Self {
+            file: config.file.as_ref().map(FileLog::open).transpose()?,
+            forward: config.forward.map(Forwarder::open).transpose()?,
+            ..Self::default()
         })
     }
 
     /// Takes bytes as they came from a stream and writes the lines that are complete.
     pub(crate) fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        if let Self::JsonFile(log) = self {
-            log.take(stream, |lines, record| lines.push(bytes, now(), record));
-        }
+        self.take(stream, |lines, record| lines.push(bytes, now(), record));
     }
 
     /// Writes what a stream ended with, complete or not.
     pub(crate) fn end(&mut self, stream: Stream) {
-        if let Self::JsonFile(log) = self {
-            log.take(stream, |lines, record| lines.end(now(), record));
-        }
+        self.take(stream, |lines, record| lines.end(now(), record));
     }
-}
 
-impl JsonFile {
     fn take(&mut self, stream: Stream, feed: impl FnOnce(&mut Lines, &mut dyn FnMut(lines::Line<'_>))) {
-        let Self { file, stdout, stderr, batch, record } = self;
+        let Self { stdout, stderr, file, forward } = self;
+        if file.is_none() && forward.is_none() {
+            return;
+        }
         let lines = match stream {
             Stream::Stdout => stdout,
             Stream::Stderr => stderr,
         };
         feed(lines, &mut |line| {
-            record.clear();
-            encode(&line, stream, record);
-            // A record is never divided between two files.
-            if file.is_full_for(record.len(), batch.len()) {
-                file.append(batch);
-                batch.clear();
-                file.rotate();
+            if let Some(file) = file {
+                file.take(&line, stream);
             }
-            batch.extend_from_slice(record);
+            if let Some(forward) = forward {
+                forward.take(&line, stream);
+            }
         });
-        file.append(batch);
-        batch.clear();
+        file.iter_mut().for_each(FileLog::flush);
+        forward.iter_mut().for_each(Forwarder::work);
+    }
+
+    /// Nothing should be read from the container now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.forward.as_ref().is_some_and(Forwarder::is_full)
+    }
+
+    /// How much is to be read at once: each line grows by what a log server is told with it.
+    pub(crate) fn appetite(&self) -> usize {
+        if self.forward.is_some() { 4096 } else { usize::MAX }
+    }
+
+    /// The server's socket and what to wait for on it.
+    pub(crate) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        self.forward.as_ref().and_then(Forwarder::interest)
+    }
+
+    /// When there is something to do though nothing has happened.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let compressing = self.file.as_ref().is_some_and(FileLog::is_compressing).then(Instant::now);
+        compressing.into_iter().chain(self.forward.as_ref().and_then(Forwarder::deadline)).min()
+    }
+
+    /// Does a little of what waits.
+    pub(crate) fn work(&mut self) {
+        self.file.iter_mut().for_each(FileLog::compress_some);
+        self.forward.iter_mut().for_each(Forwarder::work);
+    }
+
+    /// Whether the file was rotated since this was last asked.
+    pub(crate) fn has_rotated(&mut self) -> bool {
+        self.file.as_mut().is_some_and(FileLog::has_rotated)
+    }
+
+    /// The files are the next run's from here on.
+    pub(crate) fn close_files(&mut self) {
+        self.file.take().into_iter().for_each(|mut file| file.close());
+    }
+
+    /// Whether a server has yet to be told something.
+    pub(crate) fn has_more_to_send(&self) -> bool {
+        self.forward.as_ref().is_some_and(Forwarder::has_more_to_send)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A container of a static busybox, with everything of it below one temporary folder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use layers::LayerStore;
 use serde_json::{Value, json};
 use shim::protocol::{Exit, FromShim, ToShim, receive, send};
-use shim::{JsonFile, Launch, Launched, Launcher, LogConfig, Stdin};
+use shim::{Launch, Launched, Launcher, LogConfig, LogFile, LogFormat, Stdin};
 
 pub(crate) struct Fixture {
     folder: tempfile::TempDir,
@@ -42,7 +43,7 @@ impl Fixture {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let id = format!("ketch-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let log = LogConfig::JsonFile(JsonFile::bounded(folder.path().join("container/log")));
+        let log = LogConfig { file: Some(json_file(folder.path().join("container/log"))), forward: None };
         let spec = spec(&id, args);
         Self { folder, id, spec, stdin: Stdin::Closed, log, links: Vec::new(), kept: Vec::new() }
     }
@@ -150,9 +151,12 @@ impl Running {
     }
 
     pub(crate) fn wait(&self) -> Exit {
-        match self.hear() {
-            FromShim::Exited(exit) => exit,
-            other => panic!("{other:?}"),
+        loop {
+            match self.hear() {
+                FromShim::Exited(exit) => return exit,
+                FromShim::Rotated => {}
+                other => panic!("{other:?}"),
+            }
         }
     }
 
@@ -350,4 +354,8 @@ fn spec(id: &str, args: &[&str]) -> Value {
             },
         },
     })
+}
+
+fn json_file(path: PathBuf) -> LogFile {
+    LogFile::bounded(path, LogFormat::Json { attributes: BTreeMap::new() })
 }

@@ -20,7 +20,7 @@ fn the_log_is_in_docker_s_format() {
 #[test]
 fn a_log_is_rotated_and_bounded() {
     let mut container = Fixture::new(&["sh", "-c", "seq 1 2000"]);
-    if let LogConfig::JsonFile(config) = &mut container.log {
+    if let Some(config) = &mut container.log.file {
         (config.max_size, config.max_files) = (10_000, 3);
     }
     let (stdout, ..) = container.run();
@@ -35,7 +35,7 @@ fn a_log_is_rotated_and_bounded() {
 #[test]
 fn a_client_that_reads_nothing_does_not_hold_the_container_up_and_loses_nothing() {
     let mut container = Fixture::new(&["dd", "if=/dev/zero", "bs=64k", "count=320"]);
-    container.log = LogConfig::None;
+    container.log = LogConfig::default();
     let running = container.create();
     let mut slow = running.attach(false);
     running.start();
