@@ -96,7 +96,7 @@ fn a_device_by_name_brings_what_its_file_says() {
 // covers: cli docker create --gpus
 // covers: cli docker container create --gpus
 // covers: daemon config-key cdi-spec-dirs
-// covers: daemon config-key features.cdi
+// covers: daemon feature features.cdi
 #[test]
 fn what_no_file_describes_is_refused_and_named() {
     let engine = engine(&json!({"cdiVersion": "0.6.0", "kind": "test.org/card", "devices": []}));

@@ -36,6 +36,7 @@ mod handover;
 mod health;
 mod hostile_images;
 mod hostile_registries;
+mod hung;
 mod image_crashes;
 mod image_limits;
 mod image_words;

@@ -376,7 +376,8 @@ fn log_budget(read: &Reader<'_>) -> Result<engine::settings::LogBudget, Error> {
 /// Where devices by name are described; nowhere, if that is switched off.
 fn cdi_folders(read: &Reader<'_>) -> Vec<PathBuf> {
     let given = read.list("cdi-spec-dirs");
-    match read.flag("features.cdi", true) {
+    let wanted = read.find("features").and_then(|features| features["cdi"].as_bool()).unwrap_or(true);
+    match wanted {
         false => Vec::new(),
         true if given.is_empty() => engine::containers::cdi::FOLDERS.map(PathBuf::from).to_vec(),
         // An empty name stands for no folder at all.
