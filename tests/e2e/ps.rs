@@ -138,7 +138,6 @@ fn each_filter_finds_what_it_says() {
 // covers: value format-method formatter.ContainerContext .Mounts
 // covers: value format-method formatter.ContainerContext .Names
 // covers: value format-method formatter.ContainerContext .Networks
-// covers: value format-method formatter.ContainerContext .Platform
 // covers: value format-method formatter.ContainerContext .Ports
 // covers: value format-method formatter.ContainerContext .RunningFor
 // covers: value format-method formatter.ContainerContext .Size
@@ -180,7 +179,7 @@ fn each_field_is_shown_alike_by_both_clients() {
     }
     assert!(show("{{.Labels}}").contains("b=2"));
     assert!(show("{{.Status}}").starts_with("Exited (3) "), "{}", show("{{.Status}}"));
-    for format in ["{{.CreatedAt}}", "{{.RunningFor}}", "{{.Platform}}"] {
+    for format in ["{{.CreatedAt}}", "{{.RunningFor}}"] {
         show(format);
     }
     let size = said(&engine, &["ps", "-a", "--size", "--filter", &filter, "--format", "{{.Size}}"]);
