@@ -59,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shim",
             "state",
             "sys",
+            "yaml",
         ],
     ),
     ("build", &["diag", "dockerfile", "oci"]),

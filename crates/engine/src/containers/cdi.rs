@@ -213,7 +213,7 @@ fn read_file(path: &Path) -> Result<Option<Spec>, String> {
     read.map_err(|error| error.to_string())?;
     let spec: Spec = match extension {
         "json" => serde_json::from_str(&text).map_err(|error| error.to_string())?,
-        _ => serde_saphyr::from_str(&text).map_err(|error| error.to_string())?,
+        _ => yaml::from_str(&text).map_err(|error| error.to_string())?,
     };
     if !spec.cdi_version.starts_with("0.") && !spec.cdi_version.starts_with("1.") {
         return Err(format!("version {} is unknown", spec.cdi_version));
