@@ -15,6 +15,7 @@ use crate::bundle::Bundle;
 use crate::compose::{self, Step, Whose};
 use crate::dns;
 use crate::images::{self as work, Corpus, Kind, Work, sample};
+use crate::registry::{self, Measure};
 use crate::stats::milliseconds;
 
 /// Who does the same work.
@@ -218,6 +219,42 @@ pub(crate) const CASES: &[Case] = &[
         against: Against::Docker,
         ours: |bench| sample(bench, Bench::ketch, Work::Remove, Kind::Many),
         theirs: Some(|bench| sample(bench, Bench::docker, Work::Remove, Kind::Many)),
+    },
+    Case {
+        name: "registry-push",
+        what: "registry: push of a blob of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        against: Against::Program("docker-registry"),
+        ours: |_| registry::ours(Measure::Push),
+        theirs: Some(|_| registry::docker(Measure::Push)),
+    },
+    Case {
+        name: "registry-pull",
+        what: "registry: pull of it",
+        unit: "ms",
+        rounds: 3,
+        against: Against::Program("docker-registry"),
+        ours: |_| registry::ours(Measure::Pull),
+        theirs: Some(|_| registry::docker(Measure::Pull)),
+    },
+    Case {
+        name: "registry-reads",
+        what: "registry: 20 manifests for each of 1,000 clients at once",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Program("docker-registry"),
+        ours: |_| registry::ours(Measure::Reads),
+        theirs: Some(|_| registry::docker(Measure::Reads)),
+    },
+    Case {
+        name: "registry-memory",
+        what: "registry: its largest resident size in all of that",
+        unit: "MB",
+        rounds: 1,
+        against: Against::Program("docker-registry"),
+        ours: |_| registry::ours(Measure::Memory),
+        theirs: None,
     },
     Case {
         name: "peak",

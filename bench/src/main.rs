@@ -8,6 +8,7 @@ mod cases;
 mod compose;
 mod dns;
 mod images;
+mod registry;
 mod stats;
 
 use std::fmt::Write as _;

@@ -183,6 +183,7 @@ fn guarded(elsewhere: String) -> Web {
     })
 }
 
+// covers: registry client-behaviour pull/push foreign layers
 #[test]
 fn s079_s082_credentials_go_where_they_are_for() {
     let engine = engine();

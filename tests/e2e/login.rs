@@ -162,6 +162,7 @@ esac
 
 // covers: value client-config config.json credsStore
 // covers: value client-config config.json credHelpers
+// covers: registry client-behaviour pull/push credential helpers
 #[test]
 fn a_helper_keeps_what_the_file_must_not() {
     let engine = Engine::isolated();

@@ -2,6 +2,8 @@
 //!
 //! A test says what it covers of docs/compatibility.md by a line `// covers: …` above it; CONTRIBUTING.md has the form.
 
+#![expect(clippy::duplicate_mod, reason = "one suite runs on two stores: registry and registry_in_bucket")]
+
 mod at_a_terminal;
 mod attach;
 mod autostart;
@@ -61,6 +63,8 @@ mod push;
 mod recorded;
 mod registry;
 mod registry_faults;
+mod registry_in_bucket;
+mod registry_in_engine;
 mod registry_ways;
 mod reload;
 mod replayed;

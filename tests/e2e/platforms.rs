@@ -125,6 +125,7 @@ fn a_name_has_an_image_for_each_platform() {
     assert_eq!(call(&engine, "GET", "/images/json?all=1").json(), json!([]));
 }
 
+// covers: registry client-behaviour pull/push platform choice
 #[test]
 fn platforms_go_to_a_registry_and_come_back_side_by_side() {
     let engine = Engine::ours();

@@ -100,6 +100,7 @@ fn an_image_comes_from_a_real_registry() {
 // covers: cli docker image pull --all-tags
 // covers: cli docker image pull --platform
 // covers: cli docker image pull --disable-content-trust
+// covers: registry client-behaviour pull/push digest pinning
 #[test]
 fn both_clients_pull_alike() {
     let engine = Engine::isolated();

@@ -136,6 +136,7 @@ fn what_a_registry_should_not_say_is_refused_and_leaves_nothing() {
     assert!(whole.text().contains("Status: Downloaded newer image"), "{}", whole.text());
 }
 
+// covers: registry client-behaviour pull/push resume and retry
 #[test]
 fn an_interrupted_layer_is_gone_on_with() {
     let engine = Engine::ours();
@@ -255,6 +256,7 @@ fn a_registry_is_asked_what_it_has() {
 // covers: api GET /images/search ?term
 // covers: api GET /images/search ?limit
 // covers: api GET /images/search ?filters
+// covers: registry client-behaviour pull/push search
 #[test]
 fn a_registry_is_searched() {
     let engine = Engine::isolated();

@@ -60,6 +60,7 @@ impl Drop for Apart {
     }
 }
 
+// covers: registry client-behaviour pull/push mirrors
 #[test]
 fn mirrors_stand_in_for_any_registry_with_a_path_and_a_login_of_their_own() {
     let mirror = Registry::with(Door::Login, Wire::Plain);
@@ -122,6 +123,7 @@ fn certificates_of_a_registrys_own_are_believed_and_no_others() {
     engine.ketch(["rmi", &name]).ok();
 }
 
+// covers: registry client-behaviour pull/push insecure registries
 #[test]
 fn s080_s081_without_tls_goes_only_who_was_declared_so() {
     testkit::own_network::enter();

@@ -24,6 +24,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("llb", llb),
     ("manifest", distribution::fuzz_manifest),
     ("reference", reference),
+    ("registry_config", registry::fuzzing::configuration),
+    ("registry_credentials", registry::fuzzing::credentials),
+    ("registry_manifest", registry::fuzzing::manifest),
+    ("registry_request", registry::fuzzing::request),
+    ("registry_store", registry::fuzzing::store),
     ("shim_frames", shim_frames),
 ];
 

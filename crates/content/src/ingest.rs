@@ -195,6 +195,12 @@ impl Ingest {
             self.abandon()?;
             return Ok(Blob { digest, size });
         }
+        if self.store.adopt(&digest, self.size) {
+            sync_folder(&target).map_err(|source| Error::Write { path: target, source })?;
+            let size = self.size;
+            self.abandon()?;
+            return Ok(Blob { digest, size });
+        }
         // The bytes must be down before the name is: after a power cut a name promises its content.
         self.file.sync_all().map_err(|source| self.write_error(source))?;
         let Self { place, size, .. } = self;

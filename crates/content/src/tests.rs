@@ -104,3 +104,24 @@ fn who_follows_what_never_ends_or_begins_anew_or_is_wrong_hears_so() {
         ingest.commit(digest).unwrap();
     });
 }
+
+#[test]
+fn two_stores_have_the_same_bytes_once() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (folder, engine) = store();
+    let registry_root = folder.path().join("registry");
+    let registry = Store::open(&registry_root).unwrap().beside(folder.path());
+    let engine = engine.beside(&registry_root);
+    let names = |store: &Store, digest: &Digest| fs::metadata(store.path(digest)).unwrap().nlink();
+    let first = engine.put(b"pulled").unwrap().digest;
+    assert_eq!(registry.put(b"pulled").unwrap().digest, first);
+    let second = registry.put(b"pushed").unwrap().digest;
+    assert_eq!(engine.put(b"pushed").unwrap().digest, second);
+    assert_eq!((names(&registry, &first), names(&engine, &second)), (2, 2));
+    // Each removes its own name alone, and knowing a digest gives nobody the other's bytes.
+    engine.remove(&first).unwrap();
+    assert_eq!(registry.read(&first, 10).unwrap(), b"pulled");
+    let third = engine.put(b"private").unwrap().digest;
+    assert!(registry.find(&third).unwrap().is_none());
+    assert_eq!(fs::read_dir(folder.path().join("blobs/ingest")).unwrap().count(), 0);
+}

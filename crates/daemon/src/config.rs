@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     pub(crate) oldest_api: ApiVersion,
     pub(crate) idle_timeout: Option<Duration>,
+    /// The private registry that is served as well.
+    pub(crate) registry: Option<registry::Options>,
     pub(crate) settings: Settings,
     pub(crate) live: Live,
     /// What was given, for telling after a reload what would need a restart.
@@ -300,10 +302,26 @@ fn build(given: Given) -> Result<Config, Error> {
         log: log(&read, live.debug)?,
         oldest_api: oldest_api(&read)?,
         idle_timeout: idle_timeout(&read)?,
+        registry: registry(&read, &settings.data_root)?,
         settings,
         live,
         given,
     })
+}
+
+/// The private registry in this engine: at an address, or as a file says.
+fn registry(read: &Reader<'_>, data_root: &Path) -> Result<Option<registry::Options>, Error> {
+    let text = read.find("registry").and_then(Value::as_str).filter(|text| !text.is_empty());
+    let Some(text) = text else { return Ok(None) };
+    let (config, address) = match text.starts_with('/') {
+        true => (Some(text.into()), None),
+        false => (None, Some(text.to_owned())),
+    };
+    let engine = Some(data_root.to_owned());
+    let options = registry::Options { config, address, engine, ..Default::default() };
+    // What is wrong is told before anything is opened; it is read once more when it starts.
+    registry::validate(&registry::Config::load(&options)?)?;
+    Ok(Some(options))
 }
 
 fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<Settings, Error> {

@@ -53,6 +53,8 @@ pub(crate) enum Error {
     Engine(#[from] engine::Error),
     #[error(transparent)]
     State(#[from] state::Error),
+    #[error("cannot serve the registry")]
+    Registry(#[from] registry::Error),
 }
 
 impl Explain for Error {
@@ -60,6 +62,7 @@ impl Explain for Error {
         match self {
             Self::Engine(error) => error.class(),
             Self::State(error) => error.class(),
+            Self::Registry(error) => error.class(),
             _ => Class::Internal,
         }
     }
@@ -68,6 +71,7 @@ impl Explain for Error {
         match self {
             Self::Engine(error) => error.hint(),
             Self::State(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
             Self::UnknownKeys { nearest: Some(nearest), .. } => Some(format!("did you mean {nearest}?")),
             Self::Conflicts { .. } => Some("say it in one of the two places".into()),
             Self::Plaintext { .. } => {

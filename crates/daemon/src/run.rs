@@ -35,6 +35,8 @@ struct Daemon {
     arguments: Vec<OsString>,
     engine: Arc<Engine>,
     listeners: Vec<Listener>,
+    /// The private registry, where one is wished.
+    registry: Option<registry::Running>,
     tls: Option<Arc<Tls>>,
     level: LevelHandle,
 }
@@ -57,13 +59,19 @@ pub(crate) async fn run(config: Config, matches: Matches, arguments: Vec<OsStrin
     let listeners = listen::open(&config, sockets)?;
     let tls = tls::load(&config.tls)?;
     let engine = Engine::open(config.settings.clone(), config.live.clone(), root).await?;
-    let mut daemon = Daemon { config, matches, arguments, engine, listeners, tls, level };
+    let registry = start_registry(&config).await?;
+    let mut daemon = Daemon { config, matches, arguments, engine, listeners, registry, tls, level };
     daemon.serve().await?;
     daemon.stop_containers().await;
     daemon.listeners.iter().for_each(Listener::clean_up);
     drop(pidfile);
     tracing::info!("Daemon shutdown complete");
     Ok(())
+}
+
+async fn start_registry(config: &Config) -> Result<Option<registry::Running>, Error> {
+    let Some(options) = &config.registry else { return Ok(None) };
+    Ok(Some(registry::Running::start(registry::Config::load(options)?).await?))
 }
 
 fn create_run_dir(config: &Config) -> Result<(), Error> {
@@ -118,6 +126,9 @@ impl Daemon {
             while accepting.join_next().await.is_some() {}
             notify::tell(if matches!(wanted, Wanted::End) { "STOPPING=1" } else { "RELOADING=1" });
             drain.drain(DRAIN_TIME).await;
+            if let Some(registry) = self.registry.take() {
+                registry.stop().await;
+            }
             match wanted {
                 Wanted::End => return Ok(()),
                 // Comes back only when it failed; the sockets are still ours and clients wait in their queues.
@@ -127,6 +138,7 @@ impl Daemon {
                     let error =
                         handover::become_successor(executable, &self.arguments, lock, &self.listeners);
                     tracing::error!(error = diag::chain(&error), "the hand-over failed; this engine goes on");
+                    self.registry = start_registry(&self.config).await?;
                 }
             }
         }
@@ -165,7 +177,7 @@ impl Daemon {
                         Err(error) => tracing::error!(error = diag::chain(&error), "no hand-over"),
                     }
                 }
-                () = idle(self.config.idle_timeout, &self.engine, drain) => {
+                () = idle(self.config.idle_timeout.filter(|_| self.registry.is_none()), &self.engine, drain) => {
                     tracing::info!("no client and no running container for a while: ending");
                     return Wanted::End;
                 }

@@ -132,6 +132,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("proxies.https-proxy", "https-proxy", Shape::Text, Support::Done, &[]),
     setting("proxies.no-proxy", "no-proxy", Shape::Text, Support::Done, &[]),
     setting("raw-logs", "raw-logs", Shape::Flag, Support::Done, &[]),
+    setting("registry", "", Shape::Text, Support::Done, &[]),
     setting("registry-mirrors", "registry-mirror", Shape::List, Support::Done, &[]),
     setting("resolv-conf", "", Shape::Text, Support::Done, &[]),
     setting("restart", "restart", Shape::Flag, Support::Refused("dockerd deprecated it: use `--restart` of `run`"), &["true"]),

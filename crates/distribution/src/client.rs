@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+use hyper::body::Incoming;
 use oci::Reference;
 
 use crate::endpoint::{self, Endpoint};
 use crate::repository::Repository;
-use crate::transport::Transport;
+use crate::transport::{RequestBody, Transport};
 use crate::{Access, Config, Credentials, Error, Resolved, Secret, Wanted};
 
 /// What reaches registries. Cheap to make; its connections end with it.
@@ -72,6 +74,22 @@ impl Client {
             .collect(&url.origin.authority(), "the answer", response.into_body(), 64 << 10)
             .await;
         Ok(status)
+    }
+
+    /// Sends one request to an address that the administrator wrote, whoever serves it: no redirect is followed, no
+    /// login is tried. `progress` counts the bytes of a large body: while it grows, there is patience.
+    pub async fn send(
+        &self,
+        url: &str,
+        request: http::Request<RequestBody>,
+        progress: &AtomicU64,
+    ) -> Result<http::Response<Incoming>, Error> {
+        self.transport.send_body(&crate::url::Url::parse(url)?, request, progress).await
+    }
+
+    /// A small answer's body.
+    pub async fn collect(&self, host: &str, body: Incoming, limit: usize) -> Result<bytes::Bytes, Error> {
+        self.transport.collect(host, "the answer", body, limit).await
     }
 
     /// The tags of the reference's repository.

@@ -44,3 +44,4 @@ pub use repository::{Access, Repository};
 pub use retry::Attempts;
 pub use search::Found;
 pub use stream::Make;
+pub use transport::RequestBody;

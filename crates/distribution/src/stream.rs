@@ -16,7 +16,7 @@ use crate::Error;
 use crate::redirect::{self, Answer};
 use crate::repository::Repository;
 use crate::retry::retrying;
-use crate::transport::Sent;
+use crate::transport::RequestBody;
 use crate::upload::{AHEAD, PIECE, body, no_content};
 use crate::url::Url;
 
@@ -30,7 +30,7 @@ pub trait Make: Send + Sync + 'static {
 
 /// What is going out.
 struct Outgoing {
-    body: Sent,
+    body: RequestBody,
     sent: Arc<AtomicU64>,
     making: JoinHandle<io::Result<Blob>>,
 }

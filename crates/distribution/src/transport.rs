@@ -22,10 +22,11 @@ use crate::tls::{self, Trust};
 use crate::url::Url;
 use crate::{Config, Error, endpoint};
 
-pub(crate) type Sent = BoxBody<Bytes, io::Error>;
+/// What a request sends.
+pub type RequestBody = BoxBody<Bytes, io::Error>;
 
-/// Kept connections to one origin; a pull's parallel layers need a few.
-const KEPT: usize = 8;
+/// Kept connections to one origin: a pull's parallel layers need a few, a registry's object store some more.
+const KEPT: usize = 32;
 /// The most that an answer's head may take.
 const HEAD_LIMIT: usize = 128 << 10;
 
@@ -37,15 +38,15 @@ type Io = Box<dyn Duplex>;
 pub(crate) struct Transport {
     pub(crate) config: Config,
     tls: Mutex<HashMap<(String, Trust), Arc<ClientConfig>>>,
-    kept: Mutex<HashMap<Origin, Vec<SendRequest<Sent>>>>,
+    kept: Mutex<HashMap<Origin, Vec<SendRequest<RequestBody>>>>,
 }
 
 /// A body of bytes at hand.
-pub(crate) fn full(bytes: impl Into<Bytes>) -> Sent {
+pub(crate) fn full(bytes: impl Into<Bytes>) -> RequestBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed()
 }
 
-pub(crate) fn empty() -> Sent {
+pub(crate) fn empty() -> RequestBody {
     Empty::new().map_err(|never| match never {}).boxed()
 }
 
@@ -55,7 +56,11 @@ impl Transport {
     }
 
     /// Sends a request whose headers are complete but for `Host` and `User-Agent`, and returns the answer's head.
-    pub(crate) async fn send(&self, url: &Url, request: Request<Sent>) -> Result<Response<Incoming>, Error> {
+    pub(crate) async fn send(
+        &self,
+        url: &Url,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Error> {
         let patience = self.config.patience;
         let silent = || Error::Silent { host: url.origin.authority(), after: patience };
         let sent = tokio::time::timeout(patience, self.send_slowly(url, request));
@@ -66,7 +71,7 @@ impl Transport {
     pub(crate) async fn send_body(
         &self,
         url: &Url,
-        request: Request<Sent>,
+        request: Request<RequestBody>,
         sent: &AtomicU64,
     ) -> Result<Response<Incoming>, Error> {
         let patience = self.config.patience;
@@ -84,7 +89,11 @@ impl Transport {
         }
     }
 
-    async fn send_slowly(&self, url: &Url, mut request: Request<Sent>) -> Result<Response<Incoming>, Error> {
+    async fn send_slowly(
+        &self,
+        url: &Url,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Error> {
         let proxy = self.config.proxies.find(&url.origin).map_err(|_| unreadable_proxy())?;
         let headers = request.headers_mut();
         let text = |value: &str| {
@@ -108,7 +117,7 @@ impl Transport {
         &self,
         origin: &Origin,
         proxy: Option<&Proxy>,
-        request: Request<Sent>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Error> {
         let mut sender = match self.take(origin) {
             Some(sender) => sender,
@@ -121,7 +130,7 @@ impl Transport {
     }
 
     /// A kept connection whose last answer was read to its end.
-    fn take(&self, origin: &Origin) -> Option<SendRequest<Sent>> {
+    fn take(&self, origin: &Origin) -> Option<SendRequest<RequestBody>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let list = kept.get_mut(origin)?;
         list.retain(|sender| !sender.is_closed());
@@ -129,7 +138,7 @@ impl Transport {
         Some(list.swap_remove(ready))
     }
 
-    fn keep(&self, origin: &Origin, sender: SendRequest<Sent>) {
+    fn keep(&self, origin: &Origin, sender: SendRequest<RequestBody>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let list = kept.entry(origin.clone()).or_default();
         if list.len() < KEPT {
@@ -137,7 +146,7 @@ impl Transport {
         }
     }
 
-    async fn open(&self, origin: &Origin, proxy: Option<&Proxy>) -> Result<SendRequest<Sent>, Error> {
+    async fn open(&self, origin: &Origin, proxy: Option<&Proxy>) -> Result<SendRequest<RequestBody>, Error> {
         let io = self.connect(origin, proxy).await?;
         let opened = http1::Builder::new().max_buf_size(HEAD_LIMIT).handshake(TokioIo::new(io)).await;
         let (sender, connection) =

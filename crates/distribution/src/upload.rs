@@ -19,7 +19,7 @@ use crate::auth::Auth;
 use crate::redirect::{self, Answer};
 use crate::repository::Repository;
 use crate::retry::retrying;
-use crate::transport::{Sent, full};
+use crate::transport::{RequestBody, full};
 use crate::url::Url;
 use crate::{Access, Error};
 
@@ -128,7 +128,7 @@ impl Repository {
     pub(crate) async fn exchange(
         &self,
         url: &Url,
-        request: Request<Sent>,
+        request: Request<RequestBody>,
         sent: &AtomicU64,
         show: &(dyn Fn() + Sync),
     ) -> Result<Response<Incoming>, Error> {
@@ -197,7 +197,7 @@ pub(crate) fn no_content() -> HeaderMap {
 }
 
 /// A file as a body, read away from the threads that serve the network.
-fn from_file(mut file: File, size: u64, sent: Arc<AtomicU64>) -> Sent {
+fn from_file(mut file: File, size: u64, sent: Arc<AtomicU64>) -> RequestBody {
     let (sender, pieces) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         loop {
@@ -222,7 +222,7 @@ pub(crate) fn body(
     pieces: mpsc::Receiver<io::Result<Bytes>>,
     left: Option<u64>,
     sent: Arc<AtomicU64>,
-) -> Sent {
+) -> RequestBody {
     Pieces { pieces, left, sent }.boxed()
 }
 

@@ -66,6 +66,8 @@ impl Engine {
         let layers = Arc::new(layers);
         let storage_driver = layers.driver();
         let content = content::Store::open(&settings.data_root)?;
+        // What a registry in this engine has needn't be here twice.
+        let content = content.beside(&settings.data_root.join("registry"));
         let images = Arc::new(Images::open(db.clone(), content, layers.clone(), events.clone())?);
         let host = Host::read();
         let live = Arc::new(ArcSwap::from_pointee(live));

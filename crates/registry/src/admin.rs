@@ -1,22 +1,24 @@
 //! What people do with a registry's content where it is stored; a registry may serve it meanwhile.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use oci::Digest;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, Retention};
 use crate::error::{Error, Problem};
 use crate::gc::{Collected, Plan};
 use crate::repository::Repositories;
 use crate::route::{Name, Tag, Target};
-use crate::storage::{Disk, Hold};
+use crate::storage::{self, Hold};
 
 /// A registry's content.
 pub struct Admin {
     pub(crate) repositories: Repositories,
     retention: Vec<Retention>,
     plan: Plan,
+    /// Where the storage waits for a network.
+    _runtime: Runtime,
 }
 
 /// A repository in a list.
@@ -44,20 +46,19 @@ impl Admin {
     /// Opens what a configuration means. It has to be there.
     pub fn open(config: &Config) -> Result<Self, Error> {
         let root = config.root();
-        if !root.join("repositories").is_dir() {
+        if config.bucket.is_none() && !root.join("repositories").is_dir() {
             return Err(Error::NoRegistry(root.to_owned()));
         }
-        Ok(Self::at(Disk::open(root)?, config))
+        Self::create(config)
     }
 
     /// The same, made where it is missing.
     pub fn create(config: &Config) -> Result<Self, Error> {
-        Ok(Self::at(Disk::open(config.root())?, config))
-    }
-
-    fn at(disk: Disk, config: &Config) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(|source| Error::System { doing: "start the runtime", source })?;
+        let repositories = Repositories::new(storage::open(config, runtime.handle().clone())?);
         let plan = Plan { grace: config.gc.grace, untagged: config.gc.untagged, dry_run: false };
-        Self { repositories: Repositories::new(Arc::new(disk)), retention: config.retention.clone(), plan }
+        Ok(Self { repositories, retention: config.retention.clone(), plan, _runtime: runtime })
     }
 
     /// What a collection does, as configured.
@@ -107,7 +108,7 @@ impl Admin {
     }
 
     fn remove_all(&self, name: &Name) -> Result<Vec<String>, Error> {
-        let _hold = self.repositories.storage.hold(Hold::Alone)?;
+        let _hold = self.repositories.storage.hold(Hold::Alone(name))?;
         let mut lines = Vec::new();
         for (digest, _) in self.repositories.manifests(name)? {
             if self.repositories.delete_manifest(name, &digest)?.is_some() {

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use content::Ingest;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use serving::Body;
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::error::Problem;
 use crate::manifest::MAX_MANIFEST;
+use crate::storage::Upload;
 
 /// What a transfer takes at once while there is room for it.
 const LARGE: usize = 256 << 10;
@@ -60,6 +60,11 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 /// Part of a file.
 pub(crate) fn file(file: File, range: Range<u64>, room: Room) -> Body {
     FileBody { file: Arc::new(file), range, room, reading: None }.boxed_unsync()
+}
+
+/// What another server sends.
+pub(crate) fn remote(body: Incoming) -> Body {
+    body.map_err(io::Error::other).boxed_unsync()
 }
 
 /// One piece is read while the one before is sent.
@@ -187,12 +192,12 @@ fn too_slow() -> Problem {
 
 /// Writes a body to an upload. What came before an interruption stays: the client may ask how much that was.
 pub(crate) async fn receive(
-    ingest: Ingest,
+    upload: Box<dyn Upload>,
     body: Incoming,
     room: &Room,
-) -> (Option<Ingest>, Result<(), Problem>) {
+) -> (Option<Box<dyn Upload>>, Result<(), Problem>) {
     let mut incoming = Incomings::new(body);
-    let mut writer = Writer::Idle(Box::new(ingest));
+    let mut writer = Writer::Idle(upload);
     let mut batch = Batch::new(room);
     loop {
         let next = incoming.next().await;
@@ -209,16 +214,16 @@ pub(crate) async fn receive(
             continue;
         }
         // One batch is written while the next one is received.
-        let ingest = match writer.settle().await {
-            Ok(ingest) => ingest,
-            Err((ingest, problem)) => return (ingest, Err(problem)),
+        let upload = match writer.settle().await {
+            Ok(upload) => upload,
+            Err((upload, problem)) => return (upload, Err(problem)),
         };
         let full = std::mem::replace(&mut batch, Batch::new(room));
-        writer = Writer::Busy(tokio::task::spawn_blocking(move || full.write(ingest)));
+        writer = Writer::Busy(tokio::task::spawn_blocking(move || full.write(upload)));
         if let Some(result) = ended {
             return match writer.settle().await {
-                Ok(ingest) => (Some(ingest), result),
-                Err((ingest, problem)) => (ingest, Err(problem)),
+                Ok(upload) => (Some(upload), result),
+                Err((upload, problem)) => (upload, Err(problem)),
             };
         }
     }
@@ -226,17 +231,17 @@ pub(crate) async fn receive(
 
 /// Who has the upload.
 enum Writer {
-    Idle(Box<Ingest>),
-    Busy(JoinHandle<(Ingest, Result<(), content::Error>)>),
+    Idle(Box<dyn Upload>),
+    Busy(JoinHandle<(Box<dyn Upload>, Result<(), Problem>)>),
 }
 
 impl Writer {
-    async fn settle(self) -> Result<Ingest, (Option<Ingest>, Problem)> {
+    async fn settle(self) -> Result<Box<dyn Upload>, (Option<Box<dyn Upload>>, Problem)> {
         match self {
-            Self::Idle(ingest) => Ok(*ingest),
+            Self::Idle(upload) => Ok(upload),
             Self::Busy(handle) => match handle.await {
-                Ok((ingest, Ok(()))) => Ok(ingest),
-                Ok((ingest, Err(error))) => Err((Some(ingest), error.into())),
+                Ok((upload, Ok(()))) => Ok(upload),
+                Ok((upload, Err(problem))) => Err((Some(upload), problem)),
                 Err(error) => Err((None, Problem::internal(&error.to_string()))),
             },
         }
@@ -266,9 +271,9 @@ impl Batch {
         self.length >= self.size
     }
 
-    fn write(self, mut ingest: Ingest) -> (Ingest, Result<(), content::Error>) {
-        let result = self.pieces.iter().try_for_each(|piece| ingest.push(piece));
-        (ingest, result)
+    fn write(self, mut upload: Box<dyn Upload>) -> (Box<dyn Upload>, Result<(), Problem>) {
+        let result = self.pieces.iter().try_for_each(|piece| upload.push(piece));
+        (upload, result)
     }
 }
 

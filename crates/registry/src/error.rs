@@ -183,6 +183,10 @@ pub enum Error {
     Damaged { path: PathBuf, why: String },
     #[error(transparent)]
     Content(#[from] content::Error),
+    #[error("cannot {doing} {key} in the object store")]
+    Reach { doing: &'static str, key: String, source: Box<distribution::Error> },
+    #[error("cannot {doing} {key} in the object store: {host} answered {said}")]
+    Answered { doing: &'static str, key: String, host: String, said: String },
     #[error("cannot listen on {address}")]
     Listen { address: String, source: io::Error },
     #[error(transparent)]
@@ -219,6 +223,10 @@ impl Explain for Error {
             Self::Store { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("choose a folder that this user may write with --root".into())
             }
+            Self::Answered { said, .. } if said.starts_with("403") => Some(
+                "look at the keys, the region and the bucket's policy: storage.s3 in the configuration"
+                    .into(),
+            ),
             Self::NoRegistry(_) => Some("say where it is with --root or --config".into()),
             Self::Content(error) => error.hint(),
             _ => None,

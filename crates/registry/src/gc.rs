@@ -14,7 +14,7 @@ use crate::error::{Error, Problem};
 use crate::manifest::Manifest;
 use crate::repository::Repositories;
 use crate::route::{Name, Tag, Target};
-use crate::storage::{Freed, Hold, Key};
+use crate::storage::{Freed, Held, Hold, Key};
 
 /// What a collection is to do.
 #[derive(Debug, Clone, Copy)]
@@ -50,18 +50,27 @@ impl Repositories {
     pub(crate) fn collect(&self, plan: Plan) -> Result<Collected, Error> {
         let mut collected = Collected::default();
         for name in self.storage.names()? {
-            let _alone = self.storage.hold(Hold::Alone)?;
-            self.collect_repository(&name, plan, &mut collected)?;
+            let alone = self.storage.hold(Hold::Alone(&name))?;
+            self.collect_repository(&name, &alone, plan, &mut collected)?;
         }
         let Freed { blobs, bytes } = self.storage.collect(plan.grace, !plan.dry_run)?;
         (collected.blobs, collected.bytes) = (blobs, bytes);
         Ok(collected)
     }
 
-    fn collect_repository(&self, name: &Name, plan: Plan, collected: &mut Collected) -> Result<(), Error> {
+    fn collect_repository(
+        &self,
+        name: &Name,
+        alone: &Held,
+        plan: Plan,
+        collected: &mut Collected,
+    ) -> Result<(), Error> {
         let mut gone = HashSet::new();
         if plan.untagged {
             for digest in self.untagged(name, plan.grace)? {
+                if !alone.lasts() {
+                    return Ok(());
+                }
                 collected.manifests += 1;
                 if !plan.dry_run {
                     self.delete_manifest(name, &digest)?;
@@ -71,7 +80,7 @@ impl Repositories {
         }
         let needed = self.needed(name, &gone)?;
         for (digest, _, used) in self.storage.blobs(name)? {
-            if !needed.blobs.contains(&digest) && age(used) >= plan.grace {
+            if !needed.blobs.contains(&digest) && age(used) >= plan.grace && alone.lasts() {
                 collected.links += 1;
                 if !plan.dry_run {
                     self.storage.unlink(name, &digest)?;
@@ -155,8 +164,7 @@ impl Repositories {
         for name in self.storage.names()? {
             for entry in self.storage.list(&Key::uploads(&name))?.unwrap_or_default() {
                 let Some(session) = content::Session::parse(&entry.name) else { continue };
-                let idle = self.storage.idle(&session).unwrap_or_else(|| age(entry.modified));
-                if idle < longest {
+                if self.storage.idle(&name, &session)?.is_none_or(|idle| idle < longest) {
                     continue;
                 }
                 purged += 1;
@@ -164,9 +172,10 @@ impl Repositories {
                     continue;
                 }
                 // One that is being written is not idle, and is locked.
-                if let Ok(ingest) = self.storage.resume(&session, oci::Algorithm::Sha256, u64::MAX) {
-                    self.storage.remove(&Key::upload(&name, &session))?;
-                    ingest.abandon()?;
+                if let Ok(upload) = self.storage.resume(&name, &session, u64::MAX)
+                    && let Err(problem) = upload.abandon()
+                {
+                    tracing::warn!(error = problem.message, repository = %name, "an upload can't be purged");
                 }
             }
         }

@@ -16,7 +16,7 @@ use crate::error::{Error, Problem};
 use crate::manifest::{MAX_MANIFEST, Manifest};
 use crate::repository::Overwrite;
 use crate::route::{Name, Tag, Target};
-use crate::storage::Hold;
+use crate::storage::{Hold, Source};
 
 /// The annotation that holds a tag.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -81,8 +81,11 @@ impl Export<'_> {
             return Ok(());
         }
         let blob = self.admin.repositories.storage.blob(&self.name, digest)?;
-        let mut blob = blob.ok_or_else(|| Error::Unknown(format!("{}@{digest}", self.name)))?;
-        self.write(digest, &mut blob.file)?;
+        let blob = blob.ok_or_else(|| Error::Unknown(format!("{}@{digest}", self.name)))?;
+        match blob.source {
+            Source::File(mut file) => self.write(digest, &mut file)?,
+            Source::Remote(remote) => self.write(digest, &mut remote.reader()?)?,
+        }
         self.moved.blobs += 1;
         Ok(())
     }
@@ -227,18 +230,17 @@ impl Import<'_> {
             crate::random().map_err(|source| Error::System { doing: "get random bytes", source })?,
         );
         let problem = |problem: Problem| refused(digest.as_str(), &problem);
-        let mut ingest = storage.resume(&session, digest.algorithm(), u64::MAX).map_err(problem)?;
+        storage.begin(&self.name, &session, digest.algorithm())?;
+        let mut upload = storage.resume(&self.name, &session, u64::MAX).map_err(problem)?;
         let mut buffer = vec![0; PIECE];
         loop {
             let count = file.read(&mut buffer).map_err(failed("read", &path))?;
             if count == 0 {
                 break;
             }
-            ingest.push(&buffer[..count])?;
+            upload.push(&buffer[..count]).map_err(problem)?;
         }
-        ingest.commit(digest)?;
-        let _hold = storage.hold(Hold::Shared)?;
-        storage.link(&self.name, digest)?;
+        upload.commit(digest).map_err(problem)?;
         self.moved.blobs += 1;
         Ok(())
     }

@@ -12,6 +12,7 @@ mod body;
 mod cache;
 mod config;
 mod error;
+pub mod fuzzing;
 mod gc;
 mod layout;
 mod log;
@@ -34,7 +35,7 @@ pub use config::{Config, DEFAULT_ROOT, Options};
 pub use error::Error;
 pub use gc::{Collected, Plan};
 pub use layout::Moved;
-pub use run::{serve, validate};
+pub use run::{Running, serve, validate};
 
 /// Bytes that nobody can guess.
 fn random<const N: usize>() -> std::io::Result<[u8; N]> {

@@ -19,3 +19,12 @@ pub(crate) fn client(url: &str, patience: Duration) -> Client {
         plain_http: false,
     })
 }
+
+/// A value in an address.
+pub(crate) fn encode(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}

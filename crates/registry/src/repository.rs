@@ -48,7 +48,7 @@ impl Repositories {
     }
 
     pub(crate) fn exists(&self, name: &Name) -> Result<bool, Error> {
-        Ok(self.storage.list(&Key::manifests(name))?.is_some())
+        self.storage.holds(&Key::manifests(name))
     }
 
     /// What a tag means, if it is there.
@@ -110,7 +110,8 @@ impl Repositories {
             return Err(Problem::digest_invalid(&format!("the manifest's digest is {digest}")));
         }
         // Until the last reference is written, no collection takes away what was seen.
-        let hold = if overwrite == Overwrite::No { Hold::Alone } else { Hold::Shared };
+        let alone = overwrite == Overwrite::No && self.storage.is_local();
+        let hold = if alone { Hold::Alone(name) } else { Hold::Shared };
         let _hold = self.storage.hold(hold)?;
         let mut all: Vec<&Tag> = tags.iter().collect();
         if let Target::Tag(tag) = target {
@@ -119,7 +120,7 @@ impl Repositories {
         if overwrite == Overwrite::No {
             for tag in &all {
                 if self.tagged(name, tag)?.is_some_and(|present| present != digest) {
-                    return Err(Problem::denied(&format!("the tag {tag} exists, and may not be changed")));
+                    return Err(exists(tag));
                 }
             }
         }
@@ -129,15 +130,54 @@ impl Repositories {
             let descriptor = manifest.descriptor(&digest, bytes.len()).to_string();
             self.storage.write(&Key::referrer(name, subject, &digest), descriptor.as_bytes())?;
         }
-        if !self.has(name, &digest)? {
+        // Where nobody is kept out, what was there may be about to go: written anew, it is young.
+        if !self.storage.is_local() || !self.has(name, &digest)? {
             let document = [manifest.media_type.as_bytes(), b"\n", bytes].concat();
             self.storage.write(&Key::manifest(name, &digest), &document)?;
         }
-        for tag in all {
-            self.storage.write(&Key::tag(name, tag), digest.as_str().as_bytes())?;
+        self.look_again(name, &digest, &manifest)?;
+        for tag in &all {
+            self.tag(name, tag, &digest, overwrite)?;
+        }
+        if !all.is_empty() {
+            self.look_again(name, &digest, &manifest)?;
         }
         let references = manifest.blobs.into_iter().chain(manifest.manifests).collect();
         Ok(Pushed { digest, subject: manifest.subject, media_type: manifest.media_type, references })
+    }
+
+    fn tag(&self, name: &Name, tag: &Tag, digest: &Digest, overwrite: Overwrite) -> Result<(), Problem> {
+        let (key, bytes) = (Key::tag(name, tag), digest.as_str().as_bytes());
+        match overwrite {
+            Overwrite::Yes => Ok(self.storage.write(&key, bytes)?),
+            Overwrite::No => {
+                match self.storage.create(&key, bytes)? || self.tagged(name, tag)?.as_ref() == Some(digest) {
+                    true => Ok(()),
+                    false => Err(exists(tag)),
+                }
+            }
+        }
+    }
+
+    /// Where a collection may have gone by that hasn't seen what was written: whether all of it is there. If not, what was
+    /// written goes, too, and the client hears what it has to send again.
+    fn look_again(&self, name: &Name, digest: &Digest, manifest: &Manifest) -> Result<(), Problem> {
+        if self.storage.is_local() {
+            return Ok(());
+        }
+        self.storage.settle(name)?;
+        let lost = match self.has(name, digest)? {
+            true => self.check_references(name, manifest).err(),
+            false => Some(Problem::manifest_blob_unknown(digest)),
+        };
+        let Some(lost) = lost else { return Ok(()) };
+        for tag in self.tags(name)? {
+            if self.tagged(name, &tag)?.as_ref() == Some(digest) {
+                self.storage.remove(&Key::tag(name, &tag))?;
+            }
+        }
+        self.delete_manifest(name, digest)?;
+        Err(lost)
     }
 
     fn check_references(&self, name: &Name, manifest: &Manifest) -> Result<(), Problem> {
@@ -228,6 +268,10 @@ impl Repositories {
         }
         Ok(found)
     }
+}
+
+fn exists(tag: &Tag) -> Problem {
+    Problem::denied(&format!("the tag {tag} exists, and may not be changed"))
 }
 
 /// The digest of the same kind.

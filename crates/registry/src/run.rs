@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serving::{Drain, Limits, Tls, Until};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -17,9 +18,8 @@ use crate::metrics::Metrics;
 use crate::notify::{self, Notifier};
 use crate::repository::Repositories;
 use crate::serve::{Debug, Registry, Service};
-use crate::storage::Disk;
 use crate::upstream::Upstreams;
-use crate::{log, upkeep};
+use crate::{log, storage, upkeep};
 
 const LIMITS: Limits = Limits {
     head_time: Duration::from_secs(30),
@@ -36,7 +36,8 @@ pub fn serve(config: Config) -> Result<(), Error> {
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 16)))
-        .max_blocking_threads(32)
+        // A disk has enough with a few; who waits for an object store mostly waits.
+        .max_blocking_threads(if config.bucket.is_some() { 256 } else { 32 })
         .thread_keep_alive(Duration::from_secs(2))
         .enable_all()
         .build()
@@ -65,49 +66,80 @@ fn raise_descriptor_limit() {
 }
 
 async fn run(config: Config) -> Result<(), Error> {
-    let disk = Disk::open(&config.root)?;
-    disk.sweep()?;
-    let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
-    let listener = listen(config.address).await?;
-    let debug_listener = match config.debug_address {
-        Some(address) => Some(listen(address).await?),
-        None => None,
-    };
-    let auth = Auth::new(&config)?;
-    let (drain_time, connections) = (config.drain, config.connections);
-    let (repositories, metrics) = (Repositories::new(Arc::new(disk)), Arc::new(Metrics::default()));
-    let (notifier, notifying) = Notifier::start(config.notifications, &metrics);
-    let registry = Arc::new(Registry {
-        upstreams: Upstreams::new(config.upstreams, &repositories, &metrics),
-        notifier: Mutex::new(Some(notifier)),
-        repositories,
-        auth,
-        cache: Default::default(),
-        uploads: Default::default(),
-        room: Room::new(),
-        metrics,
-        settings: config.settings,
-    });
-    let drain = Drain::new(Limits { connections, ..LIMITS });
-    let mut tasks = JoinSet::new();
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    tracing::info!(address = %listener.local_addr().unwrap_or(config.address), scheme, "the registry listens");
-    tasks.spawn(serving::accept_tcp(listener, drain.server(Service(registry.clone())), tls));
-    let debug = Drain::new(Limits { connections: 64, ..LIMITS });
-    if let Some(listener) = debug_listener {
-        tracing::info!(address = %listener.local_addr().unwrap_or(config.address), "metrics and health are there as well");
-        tasks.spawn(serving::accept_tcp(listener, debug.server(Debug(registry.clone())), None));
-    }
-    upkeep::start(&mut tasks, &registry, config.purge, config.gc, config.retention, config.check_interval);
+    let running = Running::start(config).await?;
     wait().await?;
-    tracing::info!("ending: no new connections; what is under way is finished");
-    tasks.abort_all();
-    while tasks.join_next().await.is_some() {}
-    drain.drain(drain_time).await;
-    // Without their sender, the endpoints' tasks end with the last event.
-    drop(registry.notifier.lock().unwrap_or_else(PoisonError::into_inner).take());
-    notify::finish(notifying).await;
+    running.stop().await;
     Ok(())
+}
+
+/// A registry that serves, until it is stopped.
+pub struct Running {
+    registry: Arc<Registry>,
+    tasks: JoinSet<()>,
+    notifying: JoinSet<()>,
+    drain: Drain,
+    /// The connections of who watches live as long as it.
+    _debug: Drain,
+    drain_time: Duration,
+}
+
+impl Running {
+    /// Opens the storage and listens. What it says goes to the caller's log.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let storage = storage::open(&config, Handle::current())?;
+        let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+        let listener = listen(config.address).await?;
+        let debug_listener = match config.debug_address {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let auth = Auth::new(&config)?;
+        let (drain_time, connections) = (config.drain, config.connections);
+        let (repositories, metrics) = (Repositories::new(storage), Arc::new(Metrics::default()));
+        let (notifier, notifying) = Notifier::start(config.notifications, &metrics);
+        let registry = Arc::new(Registry {
+            upstreams: Upstreams::new(config.upstreams, &repositories, &metrics),
+            notifier: Mutex::new(Some(notifier)),
+            repositories,
+            auth,
+            cache: Default::default(),
+            room: Room::new(),
+            metrics,
+            settings: config.settings,
+        });
+        let drain = Drain::new(Limits { connections, ..LIMITS });
+        let mut tasks = JoinSet::new();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let address = listener.local_addr().unwrap_or(config.address);
+        tracing::info!(%address, scheme, "the registry listens");
+        tasks.spawn(serving::accept_tcp(listener, drain.server(Service(registry.clone())), tls));
+        let debug = Drain::new(Limits { connections: 64, ..LIMITS });
+        if let Some(listener) = debug_listener {
+            let address = listener.local_addr().unwrap_or(config.address);
+            tracing::info!(%address, "metrics and health are there as well");
+            tasks.spawn(serving::accept_tcp(listener, debug.server(Debug(registry.clone())), None));
+        }
+        upkeep::start(
+            &mut tasks,
+            &registry,
+            config.purge,
+            config.gc,
+            config.retention,
+            config.check_interval,
+        );
+        Ok(Self { registry, tasks, notifying, drain, _debug: debug, drain_time })
+    }
+
+    /// Takes no new connections, lets what is under way end, and delivers what is queued.
+    pub async fn stop(mut self) {
+        tracing::info!("ending: no new connections; what is under way is finished");
+        self.tasks.abort_all();
+        while self.tasks.join_next().await.is_some() {}
+        self.drain.drain(self.drain_time).await;
+        // Without their sender, the endpoints' tasks end with the last event.
+        drop(self.registry.notifier.lock().unwrap_or_else(PoisonError::into_inner).take());
+        notify::finish(self.notifying).await;
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {

@@ -23,7 +23,6 @@ pub(crate) fn start(
     if !registry.settings.read_only {
         if let Some(purge) = purge {
             every(tasks, registry, purge.interval, "purging uploads", move |registry| {
-                registry.uploads.forget(purge.age);
                 let purged = registry.repositories.purge(purge.age, purge.dry_run)?;
                 tracing::debug!(purged, dry_run = purge.dry_run, "abandoned uploads");
                 Ok(())

@@ -6,6 +6,7 @@
 //! - Every answer that [`Engine::request`] gets is compared with what dockerd answered on that route in that version:
 //!   see [`recording`] and [`shape`].
 
+mod bucket;
 pub mod cases;
 pub mod command;
 pub mod daemon;
@@ -28,6 +29,7 @@ mod terminal;
 mod waiting;
 pub mod web;
 
+pub use bucket::Bucket;
 pub use engine::Engine;
 pub use faults::Faults;
 pub use lan::{Lan, Neighbour};

@@ -107,7 +107,7 @@ fn rules_say_who_may_what() {
     assert_eq!(seen, json!({"repositories": ["open/a"]}));
 }
 
-/// CVE-2026-31801: what may only be created is judged by what is there.
+/// S145, CVE-2026-31801: what may only be created is judged by what is there.
 #[test]
 fn who_may_create_moves_no_tag() {
     let registry = with_users(RULES);
@@ -122,7 +122,7 @@ fn who_may_create_moves_no_tag() {
     push(&registry, "open/a", "new", &bob(), "theirs").expect(201);
 }
 
-/// Knowing a digest is no right to what has it.
+/// S146: knowing a digest is no right to what has it.
 #[test]
 fn nothing_is_mounted_from_what_may_not_be_read() {
     let registry = with_users(RULES);
@@ -138,7 +138,7 @@ fn nothing_is_mounted_from_what_may_not_be_read() {
         .expect(201);
 }
 
-/// CVE-2026-41888: no way to delete forgets to ask whether it is enabled.
+/// S144, CVE-2026-41888: no way to delete forgets to ask whether it is enabled.
 // covers: registry error-code api UNSUPPORTED
 // covers: registry config-key storage storage.delete
 // covers: registry config-key storage storage.delete.enabled

@@ -8,12 +8,13 @@ use testkit::{DEADLINE, Scratch, eventually};
 
 use super::Private;
 
-fn run(program: &str, words: &[&str]) -> String {
+pub(super) fn run(program: &str, words: &[&str]) -> String {
     let output = Command::new(program).args(words).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn certificate(scratch: &Scratch, name: &str) {
+/// A key and a certificate for it, `cert.pem` and `key.pem`, in the place of those before.
+pub(super) fn certificate(scratch: &Scratch, name: &str) {
     let path = |file: &str| scratch.join(file).display().to_string();
     let said = run(
         "openssl",
@@ -49,6 +50,7 @@ fn subject(registry: &Private) -> String {
     run("sh", &["-c", &script])
 }
 
+// covers: registry docker-registry behaviour TLS and automatic certificates
 // covers: registry config-key http http.tls
 // covers: registry config-key http http.tls.certificate
 // covers: registry config-key http http.tls.key

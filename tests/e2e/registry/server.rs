@@ -10,9 +10,16 @@ use std::thread;
 
 use serde_json::{Value, json};
 use testkit::http::{self, Reply, Request};
-use testkit::{DEADLINE, Scratch, eventually};
+use testkit::{Bucket, DEADLINE, Scratch, eventually};
 
-use super::OCI_MANIFEST;
+use super::{OCI_MANIFEST, STORE};
+
+/// Where a registry keeps its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    Disk,
+    Bucket,
+}
 
 /// Some bytes and their digest.
 #[derive(Debug, Clone)]
@@ -56,6 +63,7 @@ pub(super) struct Private {
     config: String,
     /// The size of its disk; none is the host's.
     room: Option<u64>,
+    pub(super) bucket: Option<Arc<Bucket>>,
 }
 
 impl Private {
@@ -73,32 +81,50 @@ impl Private {
         let scratch = Scratch::create();
         files(&scratch);
         let config = config.replace('@', &scratch.path().display().to_string());
-        let mut registry = Self {
-            child: None,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            debug: None,
-            scratch,
-            log: Arc::default(),
-            config,
-            room: None,
-        };
+        let bucket = (STORE == Store::Bucket).then(|| Arc::new(Bucket::serve()));
+        let mut registry = Self::new(scratch, config, bucket);
         registry.run();
         registry
+    }
+
+    fn new(scratch: Scratch, config: String, bucket: Option<Arc<Bucket>>) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { child: None, address, debug: None, scratch, log: Arc::default(), config, room: None, bucket }
     }
 
     /// On a disk with so much room.
     pub(super) fn with_room(bytes: u64) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (scratch, config, room) = (Scratch::create(), "{}".to_owned(), Some(bytes));
-        let mut registry =
-            Self { child: None, address, debug: None, scratch, log: Arc::default(), config, room };
+        let mut registry = Self::new(Scratch::create(), "{}".to_owned(), None);
+        registry.room = Some(bytes);
         registry.run();
         registry
     }
 
+    /// Another process that serves the same bucket.
+    #[cfg_attr(not(doc), allow(dead_code, reason = "on a disk there is none"))]
+    pub(super) fn beside(&self) -> Self {
+        let bucket = self.bucket.clone().unwrap();
+        // The scratch directory gives its thread a network of its own, which this one has already.
+        let mut registry = Self::new(Scratch::create(), self.config.clone(), Some(bucket));
+        registry.run();
+        registry
+    }
+
+    /// The configuration as it is written down.
+    fn configuration(&self) -> String {
+        let Some(bucket) = &self.bucket else { return self.config.clone() };
+        let redirect = if self.config.contains("redirect:") { "" } else { "redirect: {disable: true}, " };
+        let section = format!("storage: {{s3: {}, {redirect}", bucket.section());
+        match self.config.as_str() {
+            "{}" => format!("{section}}}"),
+            text if text.contains("storage: {") => text.replacen("storage: {", &section, 1),
+            text => format!("{text}\n{section}}}"),
+        }
+    }
+
     /// Starts the process, for the first time or again.
     pub(super) fn run(&mut self) {
-        let config = self.scratch.write("config.yml", &self.config);
+        let config = self.scratch.write("config.yml", self.configuration());
         self.log.lock().unwrap().clear();
         let root = self.scratch.join("root");
         let ketch = testkit::command::ketch_binary();
@@ -234,6 +260,46 @@ impl Private {
         self.get(&format!("/v2/{name}/tags/list")).expect(200).json()["tags"].clone()
     }
 
+    /// The names of what is stored, as far as both stores have the same.
+    pub(super) fn stored(&self) -> Vec<String> {
+        match &self.bucket {
+            Some(bucket) => {
+                bucket.keys().iter().map(|key| key.trim_start_matches("reg/").to_owned()).collect()
+            }
+            None => files(&self.scratch.join("root"), ""),
+        }
+    }
+
+    /// How many uploads have left something that isn't a blob.
+    pub(super) fn uploads(&self) -> usize {
+        let of_upload = |name: &&String| {
+            name.contains("/_uploads/") || name.starts_with("blobs/partial/") || name.starts_with("parts of ")
+        };
+        self.stored().iter().filter(of_upload).count()
+    }
+
+    /// Waits until so many bytes of a blob are in the process' own hands, or on its disk.
+    pub(super) fn await_received(&self, bytes: u64) {
+        let (open, root) = (format!("/proc/{}/fd", self.pid().as_raw_pid()), self.scratch.join("root"));
+        eventually(DEADLINE, || {
+            let here =
+                |link: &std::path::Path| std::fs::read_link(link).is_ok_and(|path| path.starts_with(&root));
+            let all = std::fs::read_dir(&open).unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+            let sizes: Vec<u64> = all
+                .filter(|link| here(link))
+                .filter_map(|link| Some(std::fs::metadata(link).ok()?.len()))
+                .collect();
+            if sizes.contains(&bytes) { Ok(()) } else { Err(sizes) }
+        });
+    }
+
+    /// What the process holds in memory, files it has mapped not counted.
+    pub(super) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     pub(super) fn metrics(&self) -> String {
         let stream = http::connect_tcp(self.debug.unwrap()).unwrap();
         http::open_on(stream, &Request::new("GET", "/metrics")).unwrap().finish().unwrap().expect(200).text()
@@ -263,4 +329,16 @@ pub(super) fn rest(stream: &mut impl Read) -> String {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn files(folder: &std::path::Path, below: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files(&entry.path(), &format!("{name}/"))),
+            _ => found.push(name),
+        }
+    }
+    found
 }

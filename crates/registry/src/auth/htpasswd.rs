@@ -142,6 +142,13 @@ fn parse(text: &str) -> Result<HashMap<String, String>, String> {
     Ok(hashes)
 }
 
+/// For `crate::fuzzing`.
+pub(super) fn fuzz(bytes: &[u8]) {
+    if let Ok(users) = std::str::from_utf8(bytes).map_or(Err(String::new()), parse) {
+        assert!(users.iter().all(|(name, hash)| !name.contains(':') && hash.starts_with("$2")));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -379,6 +379,28 @@ fn own_key(root: &Path) -> Result<Signer, Error> {
     Signer::load(&read(&path)?).map_err(damaged(&path))
 }
 
+/// For `crate::fuzzing`.
+pub(crate) mod fuzz {
+    use super::{Expected, htpasswd, jwt};
+
+    pub(crate) fn scope(text: &str) {
+        let _ = super::scope::parse(text);
+    }
+
+    /// Nobody's bytes are a token that a key of ours signed.
+    pub(crate) fn credentials(bytes: &[u8]) {
+        let keys = jwt::jwks(bytes).unwrap_or_default();
+        let _ = jwt::certificates(bytes);
+        htpasswd::fuzz(bytes);
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        let expected = Expected { issuer: "i", service: "s", now: 0, algorithms: &[] };
+        let first = text.lines().next().unwrap_or_default();
+        if keys.is_empty() {
+            assert!(jwt::verify(first, &keys, &expected).is_err());
+        }
+    }
+}
+
 /// A name and a password from `Authorization: Basic …`.
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let sent = headers.get(header::AUTHORIZATION)?.to_str().ok()?;

@@ -93,6 +93,8 @@ section!(Log {
 section!(AccessLog { disabled: bool });
 section!(Storage {
     filesystem: Filesystem,
+    s3: Option<S3>,
+    redirect: Redirect,
     delete: Delete,
     maintenance: Maintenance,
     cache: StorageCache,
@@ -100,6 +102,37 @@ section!(Storage {
     maxblob: Option<Size>,
 });
 section!(Filesystem { rootdirectory: Option<PathBuf> });
+section!(S3 {
+    accesskey: Option<Hidden>,
+    secretkey: Option<Hidden>,
+    sessiontoken: Option<Hidden>,
+    region: Option<String>,
+    regionendpoint: Option<String>,
+    forcepathstyle: Option<bool>,
+    bucket: String,
+    encrypt: bool,
+    keyid: Option<String>,
+    secure: Option<bool>,
+    v4auth: Option<True>,
+    chunksize: Option<Size>,
+    rootdirectory: Option<String>,
+    storageclass: Option<String>,
+});
+
+/// What can't be switched off.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct True;
+
+impl<'de> Deserialize<'de> for True {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match bool::deserialize(from)? {
+            true => Ok(Self),
+            false => Err(D::Error::custom("requests are signed by version 4 alone")),
+        }
+    }
+}
+
+section!(Redirect { disable: bool });
 section!(Delete { enabled: Option<bool> });
 section!(Maintenance { uploadpurging: Purging, readonly: ReadOnly });
 section!(Purging { enabled: Option<bool>, age: Option<Span>, interval: Option<Span>, dryrun: bool });

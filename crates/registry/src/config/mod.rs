@@ -1,5 +1,6 @@
 //! Settings: flags over the file over what is usual. All of it is checked before anything is opened.
 
+mod bucket;
 mod file;
 mod refused;
 
@@ -14,6 +15,7 @@ use serving::{TlsFiles, Verify};
 use crate::error::Error;
 use crate::pattern::Pattern;
 use crate::route::Name;
+pub(crate) use bucket::Bucket;
 pub(crate) use file::{EventAction, Hidden, Permission};
 
 /// Where everything is kept, unless something else was said.
@@ -36,11 +38,18 @@ pub struct Options {
     pub read_only: bool,
     pub no_delete: bool,
     pub log_level: Option<String>,
+    /// The data root of the engine that serves the registry in itself: the content is below it, unless something else
+    /// was said, and what both have is there once.
+    pub engine: Option<PathBuf>,
 }
 
 /// Everything that was decided.
 pub struct Config {
     pub(crate) root: PathBuf,
+    /// The data root that blobs are shared with.
+    pub(crate) beside: Option<PathBuf>,
+    /// None: the content is below `root`.
+    pub(crate) bucket: Option<Bucket>,
     pub(crate) address: SocketAddr,
     pub(crate) debug_address: Option<SocketAddr>,
     pub(crate) tls: Option<TlsFiles>,
@@ -207,7 +216,12 @@ impl Config {
         let debug = file.http.debug.as_ref();
         let debug_address = debug.map(|debug| self::address("http.debug.addr", &debug.addr)).transpose()?;
         Ok(Self {
-            root: file.storage.filesystem.rootdirectory.clone().unwrap_or_else(|| DEFAULT_ROOT.into()),
+            root: file.storage.filesystem.rootdirectory.clone().unwrap_or_else(|| match &options.engine {
+                Some(data_root) => data_root.join("registry"),
+                None => DEFAULT_ROOT.into(),
+            }),
+            beside: options.engine.clone(),
+            bucket: bucket::read(&file.storage, |name| std::env::var(name).ok())?,
             address,
             debug_address,
             tls: tls(&file)?,
@@ -254,6 +268,15 @@ fn parse(text: &str) -> Result<file::File, Error> {
         return Err(Error::NotSupported { key, why });
     }
     yaml::from_str(text).map_err(wrong)
+}
+
+/// Reads a text as a configuration.
+pub(crate) fn fuzz(text: &str) {
+    if text.len() as u64 <= LONGEST
+        && let Ok(file) = parse(text)
+    {
+        let _ = Config::check(file, &Options::default());
+    }
 }
 
 fn override_with(file: &mut file::File, options: &Options) {
@@ -479,5 +502,7 @@ fn upstreams(file: &file::File) -> Result<Vec<Upstream>, Error> {
     file.proxy.iter().chain(&file.proxies).map(upstream).collect()
 }
 
+#[cfg(test)]
+mod refused_tests;
 #[cfg(test)]
 mod tests;

@@ -41,7 +41,7 @@ fn the_file_that_docker_ships_is_understood() {
 
 #[test]
 fn what_is_not_there_is_refused_by_name() {
-    assert!(refused("storage:\n  s3:\n    bucket: x\n").contains("storage.s3 is not supported"));
+    assert!(refused("storage:\n  azure:\n    container: x\n").contains("storage.azure is not supported"));
     assert!(refused("redis:\n  addr: x\n").contains("redis is not supported"));
     assert!(refused("storage:\n  filesystm: {}\n").contains("filesystm"));
     assert!(refused("http:\n  http2:\n    disabled: true\n").contains("can't be disabled"));

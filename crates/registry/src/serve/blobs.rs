@@ -11,7 +11,7 @@ use crate::error::Problem;
 use crate::notify::Subject;
 use crate::range::{self, Wanted};
 use crate::route::Name;
-use crate::storage::Hold;
+use crate::storage::{Hold, Source};
 
 impl Call {
     pub(crate) async fn blob(self, name: Name, digest: Digest) -> Result<Reply, Problem> {
@@ -67,6 +67,17 @@ impl Call {
             (self.registry.repositories.storage.clone(), name.clone(), digest.clone());
         let blob = blocking(move || Ok(storage.blob(&owner, &asked)?)).await?;
         let blob = blob.ok_or_else(|| Problem::blob_unknown(&digest))?;
+        if let Source::Remote(remote) = &blob.source
+            && let Some(address) = remote.address()
+        {
+            // The store knows ranges by itself.
+            self.registry.tell(EventAction::Pull, &Subject::blob(&name, &digest, blob.size), &self.origin);
+            let mut reply = empty(StatusCode::TEMPORARY_REDIRECT);
+            put(&mut reply, "location", &address);
+            put(&mut reply, "docker-content-digest", digest.as_str());
+            put(&mut reply, "cache-control", "no-store");
+            return Ok(reply);
+        }
         let (status, part) = match self.wanted(&digest, blob.size) {
             Wanted::Whole => (StatusCode::OK, 0..blob.size),
             Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
@@ -78,7 +89,11 @@ impl Call {
         };
         let length = part.end - part.start;
         let range = format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), blob.size);
-        let mut reply = Response::new(body::file(blob.file, part, self.registry.room.clone()));
+        let content = match blob.source {
+            Source::File(file) => body::file(file, part, self.registry.room.clone()),
+            Source::Remote(remote) => body::remote(blocking(move || Ok(remote.body(part)?)).await?),
+        };
+        let mut reply = Response::new(content);
         *reply.status_mut() = status;
         describe(&mut reply, &digest);
         put(&mut reply, "content-length", &length.to_string());

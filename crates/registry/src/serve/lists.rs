@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Call, Reply, blocking, json_reply, put};
 use crate::auth::Action;
 use crate::error::Problem;
+use crate::outgoing::encode;
 use crate::route::Name;
 
 /// Referrers on a page: far below the 4 MiB that clients take, with the annotations that are usual.
@@ -127,15 +128,6 @@ impl Call {
     fn link(&self, reply: &mut Reply, path: &str, query: &str) {
         put(reply, "link", &format!("<{}?{query}>; rel=\"next\"", self.location(path)));
     }
-}
-
-/// A value in a query.
-fn encode(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }
 
 #[cfg(test)]

@@ -80,10 +80,11 @@ impl Call {
         Ok(reply)
     }
 
-    /// From memory if the repository still has it: that costs two small reads, which wait for no disk.
+    /// From memory if the repository still has it. On a local disk that costs two small reads, which wait for nothing.
     async fn stored(&self, name: &Name, target: &Target) -> Result<Option<Stored>, Problem> {
         let repositories = self.registry.repositories.clone();
-        if let Some(digest) = repositories.digest(name, target)?
+        if repositories.storage.is_local()
+            && let Some(digest) = repositories.digest(name, target)?
             && let Some(stored) = self.registry.cache.get(name, &digest)
         {
             return Ok(repositories.has(name, &digest)?.then_some(stored));
@@ -91,6 +92,9 @@ impl Call {
         let (name, target, registry) = (name.clone(), target.clone(), self.registry.clone());
         blocking(move || {
             let Some(digest) = repositories.digest(&name, &target)? else { return Ok(None) };
+            if let Some(stored) = registry.cache.get(&name, &digest) {
+                return Ok(repositories.has(&name, &digest)?.then_some(stored));
+            }
             let stored = repositories.manifest(&name, &digest)?;
             if let Some(stored) = &stored {
                 registry.cache.put(&name, stored);

@@ -24,7 +24,6 @@ use crate::notify::{Notifier, Origin, Subject};
 use crate::repository::Repositories;
 use crate::route::{Name, Route};
 use crate::upstream::Upstreams;
-pub(crate) use uploads::Uploads;
 
 pub(crate) type Reply = Response<Body>;
 
@@ -34,7 +33,6 @@ pub(crate) struct Registry {
     pub(crate) settings: Settings,
     pub(crate) auth: Auth,
     pub(crate) cache: Cache,
-    pub(crate) uploads: Uploads,
     pub(crate) room: Room,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) upstreams: Upstreams,

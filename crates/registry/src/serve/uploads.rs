@@ -1,11 +1,9 @@
 //! Uploads: begun, gone on with in order, closed by their digest. Nothing of one is visible before it is closed.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use content::{Ingest, Session};
+use content::Session;
 use http::{Method, StatusCode};
 use oci::{Algorithm, Digest};
 
@@ -17,84 +15,19 @@ use crate::error::Problem;
 use crate::notify::Subject;
 use crate::range;
 use crate::route::{self, Name};
-use crate::storage::{Hold, Key};
-
-/// Uploads between two requests whose hashes are kept; what is more is hashed again when it goes on.
-const KEPT: usize = 256;
-
-/// The uploads that wait for their next request.
-#[derive(Default)]
-pub(crate) struct Uploads(Mutex<HashMap<Session, (Ingest, Instant)>>);
-
-impl Uploads {
-    fn take(&self, session: &Session) -> Option<Ingest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(session).map(|(ingest, _)| ingest)
-    }
-
-    /// Lets go of those that nobody went on with for so long: what is kept is locked.
-    pub(crate) fn forget(&self, longest: Duration) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, (_, since)| since.elapsed() < longest);
-    }
-
-    fn keep(&self, session: Session, ingest: Ingest) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT
-            && let Some(other) =
-                kept.iter().min_by_key(|(_, (_, since))| *since).map(|(other, _)| other.clone())
-        {
-            kept.remove(&other);
-        }
-        kept.insert(session, (ingest, Instant::now()));
-    }
-}
+use crate::storage::{Hold, Upload};
 
 impl Registry {
     /// The upload of a session of this repository.
-    fn resume(&self, name: &Name, session: &Session) -> Result<Ingest, Problem> {
-        let document = self.repositories.storage.read(&Key::upload(name, session))?;
-        let document = document.ok_or_else(|| Problem::upload_unknown(session.as_str()))?;
-        let algorithm = if document == b"sha512" { Algorithm::Sha512 } else { Algorithm::Sha256 };
-        match self.uploads.take(session) {
-            Some(ingest) => Ok(ingest),
-            None => self.repositories.storage.resume(session, algorithm, self.settings.blob_limit),
-        }
+    fn resume(&self, name: &Name, session: &Session) -> Result<Box<dyn Upload>, Problem> {
+        self.repositories.storage.resume(name, session, self.settings.blob_limit)
     }
 
     fn begin(&self, name: &Name, algorithm: Algorithm) -> Result<Session, Problem> {
         let session = new_session()?;
-        let key = Key::upload(name, &session);
         let _hold = self.repositories.storage.hold(Hold::Shared)?;
-        self.repositories.storage.write(&key, algorithm.name().as_bytes())?;
+        self.repositories.storage.begin(name, &session, algorithm)?;
         Ok(session)
-    }
-
-    /// Makes the blob visible in this repository if it is what was promised.
-    fn close(
-        &self,
-        name: &Name,
-        session: &Session,
-        mut ingest: Ingest,
-        digest: &Digest,
-    ) -> Result<(), Problem> {
-        let storage = &self.repositories.storage;
-        ingest.rehash(digest.algorithm())?;
-        let committed = ingest.commit(digest);
-        if committed.is_ok() {
-            let _hold = storage.hold(Hold::Shared)?;
-            if !storage.link(name, digest)? {
-                return Err(Problem::internal("a blob went while it was given to a repository"));
-            }
-        }
-        // A session ends with the attempt to close it, whether it worked or not.
-        storage.remove(&Key::upload(name, session))?;
-        committed.map(drop).map_err(Problem::from)
-    }
-
-    fn cancel(&self, name: &Name, session: &Session) -> Result<(), Problem> {
-        let ingest = self.resume(name, session)?;
-        self.repositories.storage.remove(&Key::upload(name, session))?;
-        Ok(ingest.abandon()?)
     }
 }
 
@@ -178,84 +111,87 @@ impl Call {
             }
             Method::DELETE => {
                 let registry = self.registry.clone();
-                blocking(move || registry.cancel(&name, &session)).await?;
+                blocking(move || registry.resume(&name, &session)?.abandon()).await?;
                 Ok(empty(StatusCode::NO_CONTENT))
             }
             _ => {
-                let ingest = self.resume(&name, &session).await?;
-                let size = ingest.size();
-                self.registry.uploads.keep(session.clone(), ingest);
+                let upload = self.resume(&name, &session).await?;
+                let size = upload.size();
+                blocking(move || upload.pause()).await?;
                 Ok(self.accepted(&name, &session, size, StatusCode::NO_CONTENT))
             }
         }
     }
 
-    async fn resume(&self, name: &Name, session: &Session) -> Result<Ingest, Problem> {
+    async fn resume(&self, name: &Name, session: &Session) -> Result<Box<dyn Upload>, Problem> {
         let (registry, name, session) = (self.registry.clone(), name.clone(), session.clone());
         blocking(move || registry.resume(&name, &session)).await
     }
 
     async fn chunk(self, name: Name, session: Session) -> Result<Reply, Problem> {
         let head = self.head();
-        let ingest = self.resume(&name, &session).await?;
-        let ingest = self.in_order(&name, &session, ingest)?;
-        let before = ingest.size();
+        let upload = self.resume(&name, &session).await?;
+        let upload = self.in_order(&name, &session, upload).await?;
+        let before = upload.size();
         let registry = self.registry.clone();
-        let (ingest, result) = body::receive(ingest, self.body, &registry.room).await;
-        let Some(ingest) = ingest else { return Err(result.err().unwrap_or_else(Problem::not_found)) };
-        let size = ingest.size();
+        let (upload, result) = body::receive(upload, self.body, &registry.room).await;
+        let Some(upload) = upload else { return Err(result.err().unwrap_or_else(Problem::not_found)) };
+        let size = upload.size();
         registry.metrics.received(size - before);
-        let result = result.and_then(|()| head.check_length(size - before));
-        match result {
+        match result.and_then(|()| head.check_length(size - before)) {
             Ok(()) => {
-                registry.uploads.keep(session.clone(), ingest);
+                blocking(move || upload.pause()).await?;
                 Ok(head.accepted(&name, &session, size, StatusCode::ACCEPTED))
             }
-            Err(problem) => Err(registry.interrupted(&session, ingest, problem)),
+            Err(problem) => Err(interrupted(upload, problem).await),
         }
     }
 
     /// Takes the last bytes, if there are any, and closes the upload.
     async fn finish(self, name: Name, session: Session, digest: Digest) -> Result<Reply, Problem> {
         let head = self.head();
-        let ingest = self.resume(&name, &session).await?;
-        let ingest = self.in_order(&name, &session, ingest)?;
-        let before = ingest.size();
+        let upload = self.resume(&name, &session).await?;
+        let upload = self.in_order(&name, &session, upload).await?;
+        let before = upload.size();
         let registry = self.registry.clone();
-        let (ingest, result) = body::receive(ingest, self.body, &registry.room).await;
-        let Some(ingest) = ingest else { return Err(result.err().unwrap_or_else(Problem::not_found)) };
-        registry.metrics.received(ingest.size() - before);
-        if let Err(problem) = result.and_then(|()| head.check_length(ingest.size() - before)) {
-            return Err(registry.interrupted(&session, ingest, problem));
+        let (upload, result) = body::receive(upload, self.body, &registry.room).await;
+        let Some(upload) = upload else { return Err(result.err().unwrap_or_else(Problem::not_found)) };
+        let size = upload.size();
+        registry.metrics.received(size - before);
+        if let Err(problem) = result.and_then(|()| head.check_length(size - before)) {
+            return Err(interrupted(upload, problem).await);
         }
-        let (owner, expected, size) = (name.clone(), digest.clone(), ingest.size());
-        blocking(move || registry.close(&owner, &session, ingest, &expected)).await?;
+        let expected = digest.clone();
+        blocking(move || upload.commit(&expected)).await?;
         head.registry.tell(EventAction::Push, &Subject::blob(&name, &digest, size), &self.origin);
         Ok(head.created(&name, &digest))
     }
 
     /// Refuses a chunk that doesn't begin where the last one ended.
-    fn in_order(&self, name: &Name, session: &Session, ingest: Ingest) -> Result<Ingest, Problem> {
+    async fn in_order(
+        &self,
+        name: &Name,
+        session: &Session,
+        upload: Box<dyn Upload>,
+    ) -> Result<Box<dyn Upload>, Problem> {
         let text = self.header("content-range");
         if text.is_empty() {
-            return Ok(ingest);
+            return Ok(upload);
         }
-        let size = ingest.size();
-        match range::chunk(text) {
-            Some(range) if range.start == size => Ok(ingest),
+        let size = upload.size();
+        let problem = match range::chunk(text) {
+            Some(range) if range.start == size => return Ok(upload),
             Some(_) => {
                 let location = self.location(&format!("/v2/{name}/blobs/uploads/{}", session.as_str()));
-                self.registry.uploads.keep(session.clone(), ingest);
                 let message = "the chunk does not begin where the upload ended";
                 let status = StatusCode::RANGE_NOT_SATISFIABLE;
                 let problem = Problem::new(status, "BLOB_UPLOAD_INVALID", message);
-                Err(problem.header("range", so_far(size)).header("location", location))
+                problem.header("range", so_far(size)).header("location", location)
             }
-            None => {
-                self.registry.uploads.keep(session.clone(), ingest);
-                Err(Problem::upload_invalid("its Content-Range is not <start>-<end>"))
-            }
-        }
+            None => Problem::upload_invalid("its Content-Range is not <start>-<end>"),
+        };
+        blocking(move || upload.pause()).await?;
+        Err(problem)
     }
 
     fn created(&self, name: &Name, digest: &Digest) -> Reply {
@@ -276,22 +212,14 @@ impl Call {
     }
 }
 
-impl Registry {
-    /// What came stays, unless it fills a disk that is full.
-    fn interrupted(&self, session: &Session, ingest: Ingest, problem: Problem) -> Problem {
-        match problem.status {
-            StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE => {
-                if let Err(error) = ingest.abandon() {
-                    tracing::warn!(
-                        error = diag::chain(&error),
-                        "an upload that has no room can't be removed"
-                    );
-                }
-            }
-            _ => self.uploads.keep(session.clone(), ingest),
-        }
-        problem
+/// What came stays, unless it has no room.
+async fn interrupted(upload: Box<dyn Upload>, problem: Problem) -> Problem {
+    let full = matches!(problem.status, StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE);
+    let kept = blocking(move || if full { upload.abandon() } else { upload.pause() }).await;
+    if let Err(error) = kept {
+        tracing::warn!(error = error.message, "an interrupted upload can't be put aside");
     }
+    problem
 }
 
 struct Head {

@@ -18,32 +18,44 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use content::{Ingest, Session};
+use content::Session;
 use oci::{Algorithm, Digest};
 
-use super::{Blob, Entry, Freed, Hold, Key, Storage, digest_of, file};
+mod upload;
+
+use super::{Blob, Entry, Freed, Held, Hold, Key, Source, Storage, Upload, digest_of, file};
 use crate::error::{Error, Problem};
 use crate::route::Name;
 
 /// Half of the shortest grace: a blob that was asked for so recently needn't be touched again.
 const TOUCH: Duration = Duration::from_secs(15 * 60);
 
-/// A folder of the local disk.
+/// A folder of the local disk. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Disk {
     root: PathBuf,
     content: content::Store,
+    kept: Arc<upload::Kept>,
 }
 
 impl Disk {
-    /// Opens the folder, making what is missing.
-    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+    /// Opens the folder, making what is missing and removing what was left half-written.
+    /// What the data root `beside` has is shared with it.
+    pub(crate) fn open(root: &Path, beside: Option<&Path>) -> Result<Self, Error> {
         for name in ["repositories", "tmp"] {
             let path = root.join(name);
             fs::create_dir_all(&path).map_err(|source| Error::Store { doing: "create", path, source })?;
         }
-        Ok(Self { root: root.to_owned(), content: content::Store::open(root)? })
+        let mut content = content::Store::open(root)?;
+        if let Some(beside) = beside {
+            content = content.beside(beside);
+        }
+        let disk = Self { root: root.to_owned(), content, kept: Arc::default() };
+        disk.sweep()?;
+        Ok(disk)
     }
 
     fn path(&self, key: &Key) -> PathBuf {
@@ -84,8 +96,15 @@ impl Disk {
         Ok(names)
     }
 
+    fn lock(&self, lock: fn(&File) -> io::Result<()>) -> Result<Held, Error> {
+        let path = self.root.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let locked = file.and_then(|file| lock(&file).map(|()| Held::Lock { _file: file }));
+        locked.map_err(failed("lock", &path))
+    }
+
     /// Removes what a process that died was writing. Others may be writing too: only what is old.
-    pub(crate) fn sweep(&self) -> Result<(), Error> {
+    fn sweep(&self) -> Result<(), Error> {
         let folder = self.root.join("tmp");
         for (path, meta) in entries(&folder)?.unwrap_or_default() {
             if age(&meta) > Duration::from_secs(3600) {
@@ -173,6 +192,15 @@ impl Storage for Disk {
         sync(folder)
     }
 
+    /// For who holds it alone.
+    fn create(&self, key: &Key, bytes: &[u8]) -> Result<bool, Error> {
+        let absent = self.stamp(key)?.is_none();
+        if absent {
+            self.write(key, bytes)?;
+        }
+        Ok(absent)
+    }
+
     fn remove(&self, key: &Key) -> Result<bool, Error> {
         let path = self.path(key);
         let removed = absent(fs::remove_file(&path)).map_err(failed("remove", &path))?.is_some();
@@ -191,6 +219,10 @@ impl Storage for Disk {
         let mut list: Vec<Entry> = found.iter().map(entry).collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Some(list))
+    }
+
+    fn holds(&self, folder: &Key) -> Result<bool, Error> {
+        Ok(self.path(folder).is_dir())
     }
 
     fn repositories(&self) -> Result<Vec<Name>, Error> {
@@ -223,7 +255,7 @@ impl Storage for Disk {
         let path = self.blob_path(name, digest);
         let Some(file) = absent(File::open(&path)).map_err(failed("read", &path))? else { return Ok(None) };
         let size = file.metadata().map_err(failed("read", &path))?.len();
-        Ok(Some(Blob { size, file }))
+        Ok(Some(Blob { size, source: Source::File(file) }))
     }
 
     fn size(&self, name: &Name, digest: &Digest) -> Result<Option<u64>, Error> {
@@ -268,36 +300,36 @@ impl Storage for Disk {
         Ok(found.into_iter().filter_map(blob).collect())
     }
 
-    fn resume(&self, session: &Session, algorithm: Algorithm, limit: u64) -> Result<Ingest, Problem> {
-        Ok(self.content.resume_session(session, algorithm, limit)?)
+    fn begin(&self, name: &Name, session: &Session, algorithm: Algorithm) -> Result<(), Error> {
+        self.write(&Key::upload(name, session), algorithm.name().as_bytes())
     }
 
-    fn idle(&self, session: &Session) -> Option<Duration> {
-        self.content.session_age(session)
+    fn resume(&self, name: &Name, session: &Session, limit: u64) -> Result<Box<dyn Upload>, Problem> {
+        upload::resume(self, name, session, limit)
+    }
+
+    fn idle(&self, name: &Name, session: &Session) -> Result<Option<Duration>, Error> {
+        let path = self.path(&Key::upload(name, session));
+        let begun = absent(fs::metadata(&path)).map_err(failed("read", &path))?;
+        Ok(begun.map(|meta| self.content.session_age(session).unwrap_or_else(|| age(&meta))))
     }
 
     fn shared(&self) -> &content::Store {
         &self.content
     }
 
-    fn hold(&self, hold: Hold) -> Result<File, Error> {
-        let path = self.root.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let locked = file.and_then(|file| {
-            match hold {
-                Hold::Shared => file.lock_shared()?,
-                Hold::Alone => file.lock()?,
-            }
-            Ok(file)
-        });
-        locked.map_err(failed("lock", &path))
+    fn hold(&self, hold: Hold<'_>) -> Result<Held, Error> {
+        self.lock(match hold {
+            Hold::Shared => File::lock_shared,
+            Hold::Alone(_) => File::lock,
+        })
     }
 
     fn collect(&self, grace: Duration, really: bool) -> Result<Freed, Error> {
         let mut freed = Freed::default();
         for blob in self.content.list()? {
             // Short holds: who pushes waits for one blob's removal at most.
-            let _alone = self.hold(Hold::Alone)?;
+            let _alone = self.lock(File::lock)?;
             let Some((names, age)) = self.content.names(&blob.digest)? else { continue };
             if names > 1 || age < grace {
                 continue;
