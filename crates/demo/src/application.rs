@@ -1,7 +1,7 @@
 //! An application of two services: one counts its visitors in a volume, the other one visits it by its name.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 
@@ -19,6 +19,7 @@ services:
     image: ketch-demo-web:latest
     ports: [\"127.0.0.1::80\"]
     volumes: [\"visits:/data\"]
+    develop: {watch: [{action: sync, path: ./greeting.txt, target: /greeting.txt}]}
   friend:
     image: BASE
     command: [visit, web]
@@ -55,9 +56,25 @@ pub(crate) fn show(stage: &Stage) -> Result<(), Error> {
     if number(&second) <= number(&first) {
         return Err(Error::Wrong(format!("the count was lost: {first:?}, then {second:?}")));
     }
+    live(stage, &folder, &file)?;
     compose(&["down", "--volumes", "--timeout", "0"])?;
     stage.quietly(&["rmi", IMAGE])?;
     stage.quietly(&["builder", "prune", "--all", "--force"]).map(drop)
+}
+
+/// A file that changes here is in the running container: which has neither a shell nor tar.
+fn live(stage: &Stage, folder: &Path, file: &Path) -> Result<(), Error> {
+    let mut watch = stage.start(&["compose", "-f", &file.to_string_lossy(), "watch", "--no-up"])?;
+    let mut output = BufReader::new(watch.0.stdout.take().ok_or_else(|| Error::Wrong("no pipe".into()))?);
+    let mut enabled = String::new();
+    output.read_line(&mut enabled).map_err(io("read what a command says"))?;
+    expect(&enabled, "Watch enabled")?;
+    say("(the greeting changes again: it is copied into the container, which runs on)");
+    write(folder, "here you are")?;
+    let seen = wait_until(|| page(stage, file).ok().filter(|page| page.contains("here you are")));
+    let seen = seen.ok_or_else(|| Error::Wrong("the changed greeting didn't arrive".into()))?;
+    say(&seen);
+    Ok(())
 }
 
 fn write(folder: &Path, greeting: &str) -> Result<(), Error> {
@@ -73,8 +90,15 @@ fn compose_quietly(stage: &Stage, file: &Path, words: &[&str]) -> Result<String,
     stage.quietly(&[&["compose", "-f", &file.to_string_lossy()], words].concat())
 }
 
-/// A page of the service, from the host, at the port that it was given.
+/// A page of the service, from the host, shown.
 fn visit(stage: &Stage, file: &Path) -> Result<String, Error> {
+    let page = page(stage, file)?;
+    say(&page);
+    Ok(page)
+}
+
+/// The same at the port that the service was given, as soon as it answers.
+fn page(stage: &Stage, file: &Path) -> Result<String, Error> {
     let address = compose_quietly(stage, file, &["port", "web", "80"])?.trim().to_owned();
     let page = || {
         let mut stream = TcpStream::connect(&address).ok()?;
@@ -84,10 +108,9 @@ fn visit(stage: &Stage, file: &Path) -> Result<String, Error> {
         Some(answer.split("\r\n\r\n").nth(1)?.trim().to_owned())
     };
     let page = wait_until(page).ok_or_else(|| Error::Wrong(format!("nothing answers at {address}")))?;
-    say(&format!("$ curl {address}\n{page}"));
-    Ok(page)
+    Ok(format!("$ curl {address}\n{page}"))
 }
 
 fn number(page: &str) -> u32 {
-    page.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
+    page.trim_end().rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }

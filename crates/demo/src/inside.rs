@@ -59,12 +59,13 @@ fn count() -> io::Result<()> {
 
 /// Greets each visitor with the number that it has, which is kept in a volume.
 fn serve() -> io::Result<()> {
-    let greeting = fs::read_to_string("/greeting.txt")?;
     let listener = TcpListener::bind(("0.0.0.0", 80))?;
     for stream in listener.incoming() {
         let mut stream = stream?;
         let mut request = [0; 1024];
         let _ = stream.read(&mut request)?;
+        // Anew for each visitor: somebody may change it meanwhile.
+        let greeting = fs::read_to_string("/greeting.txt")?;
         let before = fs::read_to_string("/data/count").ok().and_then(|text| text.parse::<u32>().ok());
         let visitor = before.unwrap_or(0).saturating_add(1);
         fs::write("/data/count", visitor.to_string())?;

@@ -197,6 +197,16 @@ impl Stage {
         Ok(output)
     }
 
+    /// Starts a command line that goes on until it is dropped.
+    pub(crate) fn start(&self, words: &[&str]) -> Result<Running, Error> {
+        let shown = words.join(" ").replace(&*self.scratch.path().to_string_lossy(), "…");
+        say(&format!("$ ketch {shown} &"));
+        let mut command = Command::new(&self.executable);
+        command.arg0("ketch").args(["--host", &self.host()]).args(words);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().map(Running).map_err(io("run a command"))
+    }
+
     pub(crate) fn quietly(&self, words: &[&str]) -> Result<String, Error> {
         let output = Command::new(&self.executable)
             .arg0("ketch")
@@ -213,6 +223,17 @@ impl Stage {
                 stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
             }),
         }
+    }
+}
+
+/// A command line that ends with this.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
