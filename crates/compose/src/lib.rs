@@ -7,6 +7,7 @@ mod config;
 pub mod container;
 mod env;
 mod error;
+mod explain;
 pub mod labels;
 mod load;
 pub mod plan;
@@ -19,6 +20,7 @@ pub mod watch;
 
 pub use env::{Environment, Origin, Variable, Warnings};
 pub use error::{Error, Mistake};
+pub use explain::Explained;
 pub use load::{Loaded, Options, Switches, load, ports};
 pub use project::{Dependency, Project};
 pub use shape::{bytes, duration};

@@ -91,6 +91,11 @@ impl Project {
         load::check_ports(&self.tree).map_err(|mistake| mistake.in_files(&self.sources))
     }
 
+    /// The canonical form, whose values know their places.
+    pub(crate) fn tree(&self) -> &Node {
+        &self.tree
+    }
+
     fn part(&self, top: &str) -> Option<&Map> {
         self.typed.as_ref().unwrap_or(&self.tree).get(top)?.as_map()
     }

@@ -102,3 +102,31 @@ fn what_is_refused_is_refused_before_anything_is_fetched() {
     let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
     assert!(refused.contains("use_api_socket") && !refused.contains("Pulling"), "{refused}");
 }
+
+#[test]
+fn a_value_is_explained_with_its_line_and_its_variables() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a.b:
+    image: ${NAME:-IMAGE}
+    environment: {HOST: \"${HOST}\", PORT: 80}
+    ports: [\"80\"]
+";
+    let project = Project::new(&engine, "explained", file);
+    project.write("compose.override.yaml", "services:\n  a.b:\n    environment: {PORT: 81}\n");
+    project.write(".env", "HOST=db\n");
+    let said = project.compose(["config", "--explain", "services.a.b.environment"]).ok();
+    let folder = project.folder.display();
+    let wanted = format!(
+        "services.a.b.environment.HOST = db\n  from {folder}/compose.yaml:5:25\n       environment: {{HOST: \"${{HOST}}\", PORT: 80}}\n       HOST is \"db\": {folder}/.env\n\
+         services.a.b.environment.PORT = 81\n  from {folder}/compose.override.yaml:3:25\n       environment: {{PORT: 81}}"
+    );
+    assert_eq!(said, wanted);
+    let said = project.compose(["config", "--explain", "services.a.b.image"]).ok();
+    assert!(said.contains("NAME is") && said.contains("its default in that line"), "{said}");
+    let said = project.compose(["config", "--explain", "services.a.b.ports.0.protocol"]).ok();
+    assert!(said.contains("services.a.b.ports.0.protocol = tcp"), "{said}");
+    let refused = project.compose(["config", "--explain", "services.c"]).assert_code(1).stderr;
+    assert!(refused.contains("the project has no services.c"), "{refused}");
+}

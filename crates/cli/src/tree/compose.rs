@@ -337,6 +337,11 @@ pub(crate) static COMPOSE_COMMIT: Command = Command {
 
 const COMPOSE_CONFIG_FLAGS: &[Flag] = &[
     Flag::new("environment", Kind::Bool, "Print environment used for interpolation."),
+    Flag::new(
+        "explain",
+        Kind::String,
+        "Print which file, line and variable each value below a key came from",
+    ),
     Flag::new("format", Kind::String, "Format the output. Values: [yaml | json]"),
     Flag::new("hash", Kind::String, "Print the service config hash, one per line."),
     Flag::new("images", Kind::Bool, "Print the image names, one per line."),

@@ -15,6 +15,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("docker buildx", "plugins end their page with advice of their own"),
     ("docker buildx build", "docker shows its own build with another text for --builder"),
     ("docker completion", "the shells are arguments here"),
+    ("docker compose config", "has --explain"),
     ("docker compose", "blanks at the end of a line"),
     ("docker trust signer add", "blanks at the end of a line"),
 ];

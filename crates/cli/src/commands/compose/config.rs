@@ -37,6 +37,9 @@ pub(crate) fn config(call: &Call) -> Outcome {
         ui::out(&lines.concat())?;
         return Ok(0);
     }
+    if let Some(key) = flags.find("explain") {
+        return explain(&project, key);
+    }
     if said("quiet") {
         return Ok(0);
     }
@@ -44,6 +47,27 @@ pub(crate) fn config(call: &Call) -> Outcome {
     match flags.find("output") {
         Some(path) => fs::write(path, text).map_err(|e| Error::Usage(format!("cannot write {path}: {e}")))?,
         None => ui::out(&text)?,
+    }
+    Ok(0)
+}
+
+/// `--explain`: which line each value came from, and what its variables are worth.
+fn explain(project: &Project, key: &str) -> Outcome {
+    let found = project.explain(key);
+    if found.is_empty() {
+        return Err(Error::Usage(format!("the project has no {key}")));
+    }
+    for one in found {
+        let place = one.place.as_ref();
+        let from = place.map_or_else(|| "a default: nobody wrote it".to_owned(), |place| place.to_string());
+        let mut text = format!("{} = {}\n  from {from}\n", one.key, one.value);
+        if let Some(place) = place {
+            text.push_str(&format!("       {}\n", place.text.trim()));
+        }
+        for (name, value, who) in &one.variables {
+            text.push_str(&format!("       {name} is {value:?}: {who}\n"));
+        }
+        ui::out(&diag::printable(&text))?;
     }
     Ok(0)
 }
