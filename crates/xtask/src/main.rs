@@ -5,6 +5,7 @@ mod check;
 mod clients;
 mod corpus;
 mod coverage;
+mod examples;
 mod fields;
 mod page;
 mod process;
@@ -30,6 +31,7 @@ const VERBS: &[(&str, &str)] = &[
         "vm",
         "the runtime on cgroup v2 under systemd, in a virtual machine (qemu, no acceleration needed); --all: an older kernel, too",
     ),
+    ("examples", "use the applications in examples/, with images made of Debian's packages"),
     ("size", "build the release binary: static, at most 25 MB"),
     ("demo", "run the main job"),
 ];
@@ -57,6 +59,7 @@ fn run(verb: &str, rest: &[String]) -> anyhow::Result<()> {
         "replies" => record::replies(rest),
         "soak" => soak::run(),
         "vm" => vm::run(rest),
+        "examples" => examples::run(),
         "size" => suite::size(),
         "demo" => suite::demo(),
         _ => {

@@ -1,0 +1,266 @@
+//! `cargo xtask examples`: the applications in `examples/`, used as a person would, with images of our own in the place of
+//! Docker Hub's.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use testkit::eventually;
+
+use crate::process::{self, is_installed, workspace};
+
+/// The names under which the examples ask for each stand-in.
+const IMAGES: &[(&str, &[&str])] = &[
+    ("nginx", &["nginx:latest"]),
+    ("redis", &["redis:alpine"]),
+    ("postgres", &["postgres:latest"]),
+    ("mysql", &["mysql:5.7"]),
+    ("wordpress", &["wordpress:latest"]),
+    ("node", &["node:latest"]),
+    ("python", &["python:3.7-alpine"]),
+];
+/// A database makes its first files, on a machine that has other work.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let registry = Registry::start()?;
+    let engine = Engine::start(&registry)?;
+    stand_ins(&engine, &registry)?;
+    let home = Home { engine: &engine, folder: engine.folder.join("examples") };
+    home.two_nginx()?;
+    home.wordpress()?;
+    home.web_postgres()?;
+    home.flask_redis()
+}
+
+/// `KETCH_BIN`, or the debug build, which takes three times as long.
+fn binary() -> anyhow::Result<PathBuf> {
+    std::env::var_os("KETCH_BIN").map_or_else(|| process::ketch("debug"), |path| Ok(path.into()))
+}
+
+/// `ketch registry serve`, in the place of Docker Hub.
+struct Registry {
+    child: Child,
+    address: String,
+    folder: PathBuf,
+}
+
+impl Registry {
+    fn start() -> anyhow::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let folder = std::env::temp_dir().join(format!("ketch-examples-{}", std::process::id()));
+        let mut command = Command::new(binary()?);
+        command
+            .args(["registry", "serve", "--addr", &address, "--log-level", "error", "--root"])
+            .arg(&folder);
+        let child = command.stdout(Stdio::null()).spawn().context("the registry")?;
+        Ok(Self { child, address, folder })
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// An engine in the machine's own network, which the tests' engines aren't: packages come from a mirror.
+struct Engine {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Engine {
+    fn start(registry: &Registry) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("ketch-examples-engine-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let mut command = Command::new(binary()?);
+        command.arg("daemon").arg("--data-root").arg(folder.join("data"));
+        command.arg("--exec-root").arg(folder.join("run")).arg("--pidfile").arg(folder.join("pid"));
+        command.arg(format!("--host=unix://{}", folder.join("engine.sock").display()));
+        command.arg(format!("--registry-mirror=http://{}", registry.address));
+        command.arg(format!("--insecure-registry={}", registry.address));
+        let child = command.stdout(Stdio::null()).spawn().context("the engine")?;
+        let engine = Self { child, folder };
+        eventually(PATIENCE, || {
+            let mut version = engine.command().map_err(|error| error.to_string())?;
+            process::output(version.arg("version")).map_err(|error| error.to_string())
+        });
+        Ok(engine)
+    }
+
+    fn command(&self) -> anyhow::Result<Command> {
+        let mut command = Command::new(binary()?);
+        command.env("DOCKER_HOST", format!("unix://{}", self.folder.join("engine.sock").display()));
+        command.env("DOCKER_CONFIG", self.folder.join("config"));
+        command.stderr(Stdio::null());
+        Ok(command)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // What a failure left.
+        let run = |arguments: &[&str]| process::output(self.command()?.args(arguments));
+        for id in run(&["ps", "--all", "--quiet"]).unwrap_or_default().lines() {
+            drop(run(&["rm", "--force", "--volumes", id]));
+        }
+        drop(run(&["network", "prune", "--force"]));
+        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        drop(self.child.wait());
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// Builds the stand-ins, pushes them, and forgets them: the examples pull.
+fn stand_ins(engine: &Engine, registry: &Registry) -> anyhow::Result<()> {
+    let base = base(&engine.folder)?;
+    let ketch = |arguments: &[&str]| process::run(engine.command()?.args(arguments).stdout(Stdio::null()));
+    ketch(&["import", &base.display().to_string(), "debian:bookworm"])?;
+    for (name, images) in IMAGES {
+        let folder = workspace().join("examples/stand-ins").join(name);
+        ketch(&["build", "--quiet", "--tag", name, &folder.display().to_string()])?;
+        for image in *images {
+            let target = format!("{}/library/{image}", registry.address);
+            ketch(&["tag", name, &target])?;
+            ketch(&["push", "--quiet", &target])?;
+            ketch(&["rmi", &target])?;
+        }
+    }
+    ketch(&["image", "prune", "--all", "--force"])
+}
+
+/// Debian's smallest root with apt.
+fn base(scratch: &Path) -> anyhow::Result<PathBuf> {
+    if !is_installed("mmdebstrap") {
+        process::run(Command::new("apt-get").args([
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "mmdebstrap",
+        ]))?;
+    }
+    let path = scratch.join("base.tar");
+    let mut command = Command::new("mmdebstrap");
+    process::run(command.args(["--quiet", "--variant=apt", "bookworm"]).arg(&path))?;
+    Ok(path)
+}
+
+/// A person with an engine and a folder.
+struct Home<'e> {
+    engine: &'e Engine,
+    folder: PathBuf,
+}
+
+impl Home<'_> {
+    /// An example's own copy.
+    fn example(&self, name: &str) -> anyhow::Result<Project<'_>> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder)?;
+        let source = workspace().join("examples").join(name);
+        process::run(
+            Command::new("cp").arg("--recursive").arg(format!("{}/.", source.display())).arg(&folder),
+        )?;
+        println!("{name}");
+        Ok(Project { engine: self.engine, folder })
+    }
+
+    fn two_nginx(&self) -> anyhow::Result<()> {
+        let project = self.example("two-nginx")?;
+        project.compose(&["up", "--detach"])?;
+        for port in [8080, 8082] {
+            project.page(port, "Welcome to nginx!");
+        }
+        project.compose(&["down"]).map(drop)
+    }
+
+    fn wordpress(&self) -> anyhow::Result<()> {
+        let project = self.example("wordpress-mysql")?;
+        project.compose(&["up", "--detach"])?;
+        project.page(8089, "WordPress");
+        let sql = |text: &str| project.compose(&["exec", "-T", "mysql", "mariadb", "-pcoffee", "-Ne", text]);
+        sql("create table wordpress.kept (a int); insert into wordpress.kept values (42)")?;
+        project.compose(&["down"])?;
+        project.compose(&["up", "--detach"])?;
+        project.page(8089, "WordPress");
+        ensure!(sql("select a from wordpress.kept")?.trim() == "42", "what the database had is gone");
+        project.compose(&["down", "--volumes"]).map(drop)
+    }
+
+    fn web_postgres(&self) -> anyhow::Result<()> {
+        let project = self.example("web-postgres")?;
+        project.ketch(&["build", "--quiet", "--tag", "dockerexample", "."])?;
+        project.compose(&["up", "--detach"])?;
+        project.page(4000, "hello");
+        let sql = |text: &str| {
+            let password = ["exec", "-T", "-e", "PGPASSWORD=postgres", "db"];
+            let psql = ["psql", "-h", "127.0.0.1", "-U", "postgres", "-tAc", text, "docker-example"];
+            project.compose(&[&password[..], &psql[..]].concat())
+        };
+        let ready = || eventually(PATIENCE, || sql("select 1"));
+        ready();
+        sql("create table kept (a int); insert into kept values (42)")?;
+        project.compose(&["down"])?;
+        project.compose(&["up", "--detach"])?;
+        ready();
+        ensure!(sql("select a from kept")?.trim() == "42", "what the database had is gone");
+        project.compose(&["down", "--volumes"]).map(drop)
+    }
+
+    fn flask_redis(&self) -> anyhow::Result<()> {
+        let project = self.example("flask-redis")?;
+        project.compose(&["up", "--detach", "--quiet-build"])?;
+        project.page(8000, "Seen");
+        let redis = project.compose(&["ps", "--quiet", "redis"])?;
+        let program = project.folder.join("app.py");
+        fs::write(&program, fs::read_to_string(&program)?.replace("Seen", "Noticed"))?;
+        project.compose(&["up", "--detach", "--build", "--quiet-build"])?;
+        project.page(8000, "Noticed");
+        ensure!(redis == project.compose(&["ps", "--quiet", "redis"])?, "redis was made anew without need");
+        project.compose(&["down"]).map(drop)
+    }
+}
+
+/// One example that is used.
+struct Project<'e> {
+    engine: &'e Engine,
+    folder: PathBuf,
+}
+
+impl Project<'_> {
+    fn ketch(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        process::output(self.engine.command()?.current_dir(&self.folder).args(arguments))
+    }
+
+    fn compose(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.ketch(&[&["compose"], arguments].concat())
+    }
+
+    /// Waits until a page has this in it.
+    fn page(&self, port: u16, text: &str) {
+        eventually(PATIENCE, || {
+            let url = format!("http://127.0.0.1:{port}/");
+            let page = process::output(Command::new("curl").args([
+                "--silent",
+                "--location",
+                "--max-time",
+                "10",
+                &url,
+            ]));
+            match page {
+                Ok(page) if page.contains(text) => Ok(()),
+                other => Err(other.map_err(|error| error.to_string())),
+            }
+        });
+    }
+}

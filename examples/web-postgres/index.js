@@ -1,0 +1,1 @@
+require("http").createServer((_, answer) => answer.end("hello\n")).listen(process.env.PORT);
