@@ -112,12 +112,18 @@ impl Drop for Engine {
             drop(run(&["rm", "--force", "--volumes", id]));
         }
         drop(run(&["network", "prune", "--force"]));
+        // The default network's bridge outlives its engine, as docker0 does.
+        let name = "{{index .Options \"com.docker.network.bridge.name\"}}";
+        let bridge = run(&["network", "inspect", "bridge", "--format", name]).unwrap_or_default();
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
             // It may have ended by itself.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         drop(self.child.wait());
+        if !bridge.trim().is_empty() {
+            drop(process::run(Command::new("ip").args(["link", "delete", bridge.trim()])));
+        }
         drop(fs::remove_dir_all(&self.folder));
     }
 }
