@@ -244,6 +244,8 @@ fn a_server_that_is_not_there_fails_the_start_and_says_which() {
     }
 }
 
+// covers: value log-opt (any driver) mode
+// covers: value log-opt (any driver) max-buffer-size
 /// A server that takes nothing holds the container up, unless that is not wanted: then lines are lost.
 #[test]
 fn who_waits_for_a_slow_server_is_a_matter_of_the_mode() {

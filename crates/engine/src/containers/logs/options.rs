@@ -125,6 +125,12 @@ fn unknown(driver: &str, key: &str) -> String {
 
 fn check_mode(options: &Options<'_>) -> Result<(), Error> {
     match options.text("mode") {
+        Some("non-blocking") if matches!(options.driver, "json-file" | "local") => {
+            let instead =
+                "leave it out: lines go to the file at once, and there is no buffer that could drop them";
+            let feature = format!("log option mode=non-blocking of {}", options.driver);
+            Err(Error::Unsupported { feature, instead: Some(instead.into()) })
+        }
         Some("non-blocking") => options.size("max-buffer-size").map(drop),
         None | Some("blocking") if options.text("max-buffer-size").is_some() => {
             let why = "logger: max-buffer-size option is only supported with 'mode=non-blocking'";
@@ -230,6 +236,11 @@ mod tests {
         assert!(one.ends_with("compress cannot be true when max-file is less than 2"), "{one}");
         assert_eq!(refusal("local", &[("max-file", "1")]), None);
         let buffer = [("mode", "non-blocking"), ("max-buffer-size", "4m")];
-        assert_eq!(refusal("json-file", &buffer), None);
+        for driver in ["json-file", "local"] {
+            let wanted = format!("log option mode=non-blocking of {driver} is not supported");
+            assert_eq!(refusal(driver, &buffer), Some(wanted));
+        }
+        let server = [buffer[0], buffer[1], ("syslog-address", "udp://127.0.0.1:514")];
+        assert_eq!(refusal("syslog", &server), None);
     }
 }
