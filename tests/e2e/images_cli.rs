@@ -231,6 +231,26 @@ fn images_are_listed_alike() {
             alike(&engine, &[verb, flags, &[&box_]].concat());
         }
     }
+    // A repository that an image is known in by its digest only has rows of its own.
+    let digest = engine.docker(["inspect", "--format", "{{index .RepoDigests 0}}", &far]).ok();
+    engine.docker(["rmi", &far]).ok();
+    engine.docker(["pull", "--quiet", &digest]).ok();
+    let other = format!("{}:1", engine.name("other"));
+    engine.docker(["tag", &digest, &other]).ok();
+    for flags in [&[][..], &["--digests"], &["--format", "json"], &["--format", "{{.Repository}} {{.Digest}}"]] {
+        let listed = |client: Client| {
+            let text = run(client(&engine).arg("images").args(flags)).ok();
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort_unstable();
+            lines
+        };
+        let [ours, theirs] = CLIENTS.map(listed);
+        assert_eq!(ours, theirs, "{flags:?}");
+        let repository = digest.split('@').next().unwrap_or_default();
+        assert!(ours.iter().any(|line| line.contains(repository)), "{ours:?}");
+    }
+    engine.docker(["rmi", &digest, &other]).ok();
+    engine.docker(["pull", "--quiet", &far]).ok();
     // Of an image with several names only those are listed that were asked for.
     let second = format!("{}:2", engine.name("second"));
     engine.docker(["tag", &box_, &second]).ok();

@@ -1,19 +1,16 @@
-//! Bodies: read in batches that are worth a trip to the disk, sent in pieces that don't fill the memory.
+//! Bodies: read in batches that are worth a trip to the disk; files are sent as [`file`] has it.
 
-use std::fs::File;
+mod file;
+mod room;
+
 use std::io;
-use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Incoming};
 use serving::Body;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -21,12 +18,9 @@ use crate::error::Problem;
 use crate::manifest::MAX_MANIFEST;
 use crate::storage::Upload;
 
-/// What a transfer takes at once while there is room for it.
-const LARGE: usize = 256 << 10;
-/// What it takes otherwise.
-const SMALL: usize = 16 << 10;
-/// How many transfers may take large pieces.
-const ROOM: usize = 24;
+pub(crate) use file::file;
+pub(crate) use room::Room;
+
 /// What came is written after this, even if it is little.
 const IDLE_FLUSH: Duration = Duration::from_secs(1);
 /// A client may be silent for so long in the middle of a body,
@@ -35,110 +29,13 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PACE_AFTER: Duration = Duration::from_secs(300);
 const PACE: u64 = 1024;
 
-/// Memory for transfers, shared by all of them.
-#[derive(Clone)]
-pub(crate) struct Room(Arc<Semaphore>);
-
-impl Room {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(ROOM)))
-    }
-
-    /// The size of the next piece; a large one is counted until the permit goes.
-    fn take(&self) -> (usize, Option<OwnedSemaphorePermit>) {
-        match self.0.clone().try_acquire_owned() {
-            Ok(permit) => (LARGE, Some(permit)),
-            Err(_) => (SMALL, None),
-        }
-    }
-}
-
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// Part of a file.
-pub(crate) fn file(file: File, range: Range<u64>, room: Room) -> Body {
-    FileBody { file: Arc::new(file), range, room, reading: None }.boxed_unsync()
 }
 
 /// What another server sends.
 pub(crate) fn remote(body: Incoming) -> Body {
     body.map_err(io::Error::other).boxed_unsync()
-}
-
-/// One piece is read while the one before is sent.
-struct FileBody {
-    file: Arc<File>,
-    /// What isn't being read yet.
-    range: Range<u64>,
-    room: Room,
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
-}
-
-/// A piece that gives its room back when it is sent.
-struct Piece {
-    bytes: Vec<u8>,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl AsRef<[u8]> for Piece {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl FileBody {
-    fn read_ahead(&mut self) {
-        if self.range.is_empty() {
-            return;
-        }
-        let (size, permit) = self.room.take();
-        let start = self.range.start;
-        let size = size.min(usize::try_from(self.range.end - start).unwrap_or(usize::MAX));
-        self.range.start += size as u64;
-        let file = self.file.clone();
-        self.reading = Some(tokio::task::spawn_blocking(move || {
-            let mut bytes = vec![0; size];
-            file.read_exact_at(&mut bytes, start)?;
-            Ok(Bytes::from_owner(Piece { bytes, _permit: permit }))
-        }));
-    }
-}
-
-impl hyper::body::Body for FileBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.reading.is_none() {
-            self.read_ahead();
-        }
-        let Some(reading) = self.reading.as_mut() else { return Poll::Ready(None) };
-        let read = ready!(Pin::new(reading).poll(cx)).unwrap_or_else(|error| Err(io::Error::other(error)));
-        self.reading = None;
-        if read.is_ok() {
-            self.read_ahead();
-        } else {
-            self.range.start = self.range.end;
-        }
-        Poll::Ready(Some(read.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.reading.is_none() && self.range.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        // Only right before the first read, which is when it is asked for.
-        match self.reading {
-            None => SizeHint::with_exact(self.range.end - self.range.start),
-            Some(_) => SizeHint::default(),
-        }
-    }
 }
 
 /// A request's body, whose sender has to keep going.

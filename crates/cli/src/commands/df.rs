@@ -174,7 +174,7 @@ fn verbose(usage: &Value, format: &str) -> Result<String, Error> {
     let images: Vec<Row> = list(usage, "Images")
         .iter()
         .filter_map(|image| Summary::deserialize(image).ok())
-        .flat_map(|image| images::rows(&image, false, false, images::Look::Whole))
+        .flat_map(|image| images::rows(&image, false, images::Digests::Hidden, images::Look::Whole))
         .collect();
     let containers: Vec<Row> = list(usage, "Containers").iter().map(container_row).collect();
     let volumes: Vec<Row> = list(usage, "Volumes").iter().map(volume_row).collect();

@@ -51,7 +51,12 @@ pub(crate) fn list(call: &Call) -> Outcome {
     let answer =
         call.with_engine(|engine| async move { Ok(engine.call(Method::GET, &path, None).await?) })?;
     let images: Vec<Summary> = answer.parse()?;
-    let (full, digests) = (flags.bool("no-trunc"), flags.bool("digests") || format.contains(".Digest"));
+    let digests = match flags.bool("digests") {
+        true => Digests::Listed,
+        false if format.contains(".Digest") => Digests::Named,
+        false => Digests::Hidden,
+    };
+    let full = flags.bool("no-trunc");
     let look = if matches!(format, "" | "table") { Look::Table } else { Look::Whole };
     let rows: Vec<Row> = images.iter().flat_map(|image| rows(image, full, digests, look)).collect();
     let format = if flags.bool("digests") && matches!(format, "" | "table") { WITH_DIGESTS } else { format };
@@ -99,26 +104,42 @@ pub(crate) enum Look {
     Whole,
 }
 
-/// One row for each name of an image, or one for an image without any.
-pub(crate) fn rows(image: &Summary, full: bool, digests: bool, look: Look) -> Vec<Row> {
-    let tags = image.repo_tags.iter().flatten().map(String::as_str);
-    let tags: Vec<&str> = tags.filter(|tag| *tag != "<none>:<none>").collect();
-    let repo_digests: Vec<&str> = image.repo_digests.iter().flatten().map(String::as_str).collect();
-    let digest_of = |repository: &str| {
-        let found =
-            repo_digests.iter().find_map(|d| d.split_once('@').filter(|(name, _)| *name == repository));
-        found.filter(|_| digests).map_or("<none>", |(_, digest)| digest)
-    };
-    let mut rows: Vec<Row> = Vec::new();
-    for tag in &tags {
-        let (repository, tag) = tag.rsplit_once(':').unwrap_or((tag, "<none>"));
-        rows.push(row(image, (full, look), (repository, tag, digest_of(repository))));
+/// How digests are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Digests {
+    Hidden,
+    /// A format names them: each beside its tag.
+    Named,
+    /// `--digests`: also those without a tag have a row each.
+    Listed,
+}
+
+/// One row for each name of an image: its tags, and the repositories that it is known in by digest only; or one for an
+/// image without any.
+pub(crate) fn rows(image: &Summary, full: bool, digests: Digests, look: Look) -> Vec<Row> {
+    let tags = image.repo_tags.iter().flatten().filter_map(|name| name.rsplit_once(':'));
+    let tags: Vec<_> = tags.filter(|(name, _)| *name != "<none>").collect();
+    let known = image.repo_digests.iter().flatten().filter_map(|name| name.split_once('@'));
+    let known: Vec<_> = known.filter(|(name, _)| *name != "<none>").collect();
+    let mut names = Vec::new();
+    for (name, tag) in &tags {
+        let mut beside: Vec<_> = known.iter().filter(|(other, _)| other == name).map(|(_, d)| *d).collect();
+        if digests == Digests::Hidden || beside.is_empty() {
+            beside = vec!["<none>"];
+        }
+        names.extend(beside.into_iter().map(|digest| (*name, *tag, digest)));
     }
-    if tags.is_empty() {
-        let repository = repo_digests.first().and_then(|digest| digest.split('@').next()).unwrap_or("<none>");
-        rows.push(row(image, (full, look), (repository, "<none>", digest_of(repository))));
+    for (name, digest) in known.iter().filter(|(name, _)| tags.iter().all(|(other, _)| other != name)) {
+        match digests {
+            Digests::Listed => names.push((name, "<none>", digest)),
+            _ if names.last().is_some_and(|(last, ..)| last == name) => {}
+            _ => names.push((name, "<none>", "")),
+        }
     }
-    rows
+    if names.is_empty() {
+        names.push(("<none>", "<none>", "<none>"));
+    }
+    names.into_iter().map(|name| row(image, (full, look), name)).collect()
 }
 
 fn row(image: &Summary, (full, look): (bool, Look), (repository, tag, digest): (&str, &str, &str)) -> Row {
