@@ -171,6 +171,14 @@ fn run_and_create_fetch_what_is_missing() {
     alike(&["run", "--rm", &missing]).assert_code(125);
     alike(&["create", &missing]).assert_code(1);
     alike(&["create", "--pull", "never", &missing]).assert_code(1);
+    // Here it is one for another platform: the registry is asked for that one.
+    engine.docker(["pull", "--quiet", name]).ok();
+    let other = ["create", "--platform", "linux/s390x", name];
+    let [ours, theirs] = [engine.ketch(other), engine.docker(other)];
+    for output in [ours, theirs] {
+        let told = output.assert_code(1).stderr.clone();
+        assert!(told.starts_with(&format!("Unable to find image '{name}' locally\n")), "{told}");
+    }
     remove(&engine, &names);
 }
 

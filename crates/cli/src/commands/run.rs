@@ -145,7 +145,7 @@ async fn create_container(call: &Call, engine: &Engine, body: Value) -> Result<S
     let mut created = engine.call(Method::POST, &path, Some(&body)).await;
     if let Err(error) = &created
         && error.is_status(404)
-        && error.to_string().contains("No such image")
+        && lacks_image(&error.to_string())
         && policy == "missing"
         && let Some(image) = &image
     {
@@ -164,6 +164,11 @@ async fn create_container(call: &Call, engine: &Engine, body: Value) -> Result<S
         cid.write(&id)?;
     }
     Ok(id)
+}
+
+/// Whether what wasn't found is the image, or the image for the platform that was asked for.
+fn lacks_image(message: &str) -> bool {
+    message.contains("No such image") || message.contains("does not match the specified platform")
 }
 
 /// Asks the engine to fetch the image; its progress goes to the error stream.
