@@ -62,7 +62,7 @@ pub fn decompress<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> 
     Ok(Box::new(Proportioned { inner, taken, given: 0 }))
 }
 
-/// The same for archives that people make, which may be xz's or bzip2's, too.
+/// The same for archives that people make and send, which may be xz's or bzip2's, too.
 pub fn decompress_archive<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut packed = BufReader::with_capacity(256 * 1024, packed);
     let head = packed.fill_buf()?;

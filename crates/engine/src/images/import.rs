@@ -39,7 +39,7 @@ impl Images {
     /// Imports a tar, compressed or not. Blocking.
     pub fn import(&self, tar: impl Read, import: Import) -> Result<Digest, Error> {
         let unreadable = |source| Error::ReadLayer { source };
-        let tar = layers::decompress(tar).map_err(unreadable)?;
+        let tar = layers::decompress_archive(tar).map_err(unreadable)?;
         let (blob, pins) = self.take_layer(tar)?;
         let recorded = self.record_import(import, &blob);
         drop(pins);

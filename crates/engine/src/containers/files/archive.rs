@@ -99,7 +99,7 @@ impl Containers {
         let overwrite = if put.same_kind { Overwrite::SameKind } else { Overwrite::Anything };
         let how = Extract { owner, overwrite, rename: None, shown: put.path.clone() };
         let unreadable = |source| Error::Layers(layers::Error::ReadTar { source });
-        let tar = layers::decompress(tar).map_err(unreadable)?;
+        let tar = layers::decompress_archive(tar).map_err(unreadable)?;
         layers::extract(tar, folder.as_fd(), &how, self.shared.layers.limits())?;
         self.shared.emit(container, "extract-to-dir", &[]);
         Ok(())

@@ -30,18 +30,26 @@ pub(super) fn read(archive: &Received<'_>, offers: &mut Vec<Offer>) -> Result<()
         let id = &archive.find_blob(&entry.config)?.digest;
         match offers.iter_mut().find(|offer| offer.image.id == *id) {
             Some(known) => known.names.extend(names),
-            None => offers.push(offer(archive, &entry, names)?),
+            None => offers.push(offer(archive, &entry, &names).map_err(|error| about(&names, error))?),
         }
     }
     Ok(())
 }
 
-fn offer(archive: &Received<'_>, entry: &Entry, names: BTreeSet<String>) -> Result<Offer, Error> {
+/// Which image of the archive it is about, if that has a name.
+fn about(names: &BTreeSet<String>, error: Error) -> Error {
+    match (error, names.first()) {
+        (Error::Archive(what), Some(name)) => Error::Archive(format!("{name}: {what}")),
+        (error, _) => error,
+    }
+}
+
+fn offer(archive: &Received<'_>, entry: &Entry, names: &BTreeSet<String>) -> Result<Offer, Error> {
     let config = archive.config(&entry.config)?;
     let paths: Vec<&str> = entry.layers.iter().flatten().map(String::as_str).collect();
     let (sizes, descriptors) = archive.layers(&config.1, &paths)?;
     let manifest = manifest::make(&archive.images.content, &config.0, descriptors)?;
-    Ok(Offer { image: archive.image(config, sizes, manifest), names })
+    Ok(Offer { image: archive.image(config, sizes, manifest), names: names.clone() })
 }
 
 fn names(entry: &Entry) -> Result<BTreeSet<String>, Error> {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use content::Blob;
+use diag::{Class, Explain as _};
 use distribution::Wanted;
 use oci::image::{Descriptor, ImageConfig};
 use oci::{Algorithm, Digest, Hasher};
@@ -61,7 +62,7 @@ struct Offer {
 impl Images {
     /// Takes in an archive. Blocking. Returns a line for each image, as `docker load` prints.
     pub fn load(&self, archive: impl Read, wanted: Option<&Wanted>) -> Result<Vec<String>, Error> {
-        let archive = layers::decompress(archive).map_err(|error| Error::Archive(diag::chain(&error)))?;
+        let archive = layers::decompress_archive(archive).map_err(|error| Error::Archive(diag::chain(&error)))?;
         let received = Received::receive(self, archive)?;
         let offers = chosen(received.offers()?, wanted)?;
         let mut names: BTreeMap<&str, Vec<Image>> = BTreeMap::new();
@@ -265,6 +266,9 @@ impl<'a> Received<'a> {
             File::Blob(blob) => {
                 let size = self.unpack(path, blob, diff_id).map_err(|error| match error {
                     Error::Layers(layers::Error::Mismatch { found, .. }) => other(&found),
+                    Error::Layers(error) if error.class() == Class::Invalid => {
+                        Error::Archive(format!("layer {path}: {}", diag::chain(&error)))
+                    }
                     error => error,
                 })?;
                 Ok((size, self.descriptor(blob)?))
