@@ -237,7 +237,9 @@ fn images_are_listed_alike() {
     engine.docker(["pull", "--quiet", &digest]).ok();
     let other = format!("{}:1", engine.name("other"));
     engine.docker(["tag", &digest, &other]).ok();
-    for flags in [&[][..], &["--digests"], &["--format", "json"], &["--format", "{{.Repository}} {{.Digest}}"]] {
+    for flags in
+        [&[][..], &["--digests"], &["--format", "json"], &["--format", "{{.Repository}} {{.Digest}}"]]
+    {
         let listed = |client: Client| {
             let text = run(client(&engine).arg("images").args(flags)).ok();
             let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();

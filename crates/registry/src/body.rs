@@ -18,7 +18,7 @@ use crate::error::Problem;
 use crate::manifest::MAX_MANIFEST;
 use crate::storage::Upload;
 
-pub(crate) use file::file;
+pub(crate) use file::{Way, file};
 pub(crate) use room::Room;
 
 /// What came is written after this, even if it is little.

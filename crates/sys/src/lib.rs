@@ -13,6 +13,7 @@ mod sched;
 mod seccomp;
 mod signal;
 mod spawn;
+mod window;
 mod writeback;
 
 pub use bpf::attach_device_program;
@@ -36,4 +37,5 @@ pub use signal::{
     SignalDescriptor, block_signals, restore_default_signals, send_signal, with_default_signals,
 };
 pub use spawn::{Spawn, Spawned, spawn};
+pub use window::Window;
 pub use writeback::Writeback;

@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("compose", &["diag", "dockerfile", "yaml"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "registry", "serving", "state", "sys"]),
     ("api", &["about", "build", "buildkit", "detach", "diag", "engine", "oci", "serving"]),
-    ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving", "yaml"]),
+    ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving", "sys", "yaml"]),
     ("bundle", &["about", "diag", "flags", "runtime", "sys"]),
     // Both ends of one protocol: the words of `build` are what it carries.
     ("buildkit", &["build", "diag", "dockerfile", "grpc", "oci"]),

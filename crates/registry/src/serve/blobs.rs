@@ -90,7 +90,7 @@ impl Call {
         let length = part.end - part.start;
         let range = format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), blob.size);
         let content = match blob.source {
-            Source::File(file) => body::file(file, part, self.registry.room.clone()),
+            Source::File(file) => body::file(file, part, self.registry.room.clone(), self.way),
             Source::Remote(remote) => body::remote(blocking(move || Ok(remote.body(part)?)).await?),
         };
         let mut reply = Response::new(content);

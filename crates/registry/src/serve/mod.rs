@@ -15,7 +15,7 @@ use serving::query::{self, Plus, Query};
 use serving::{Answer, Body, Peer};
 
 use crate::auth::{Action, Auth, Caller};
-use crate::body::{self, Room};
+use crate::body::{self, Room, Way};
 use crate::cache::Cache;
 use crate::config::{EventAction, Settings};
 use crate::error::Problem;
@@ -53,6 +53,8 @@ pub(crate) struct Call {
     pub(crate) body: Incoming,
     pub(crate) caller: Caller,
     pub(crate) origin: Origin,
+    /// How the answer's body gets to the client.
+    pub(crate) way: Way,
     /// The host that a client of a mirror said it means.
     pub(crate) namespace: Option<String>,
 }
@@ -124,7 +126,11 @@ impl Service {
         let origin = origin(&parts, &caller, peer);
         let (route, namespace) = registry.in_namespace(route, &query);
         let (method, headers) = (parts.method, parts.headers);
-        let call = Call { registry, method, query, headers, body, caller, origin, namespace };
+        let way = match parts.version < http::Version::HTTP_2 && !peer.encrypted {
+            true => Way::Plain,
+            false => Way::Through,
+        };
+        let call = Call { registry, method, query, headers, body, caller, origin, way, namespace };
         let said = call.namespace.clone();
         let mut result = Self::answer_call(route, call).await;
         if let (Ok(reply), Some(said)) = (&mut result, said) {

@@ -62,7 +62,8 @@ struct Offer {
 impl Images {
     /// Takes in an archive. Blocking. Returns a line for each image, as `docker load` prints.
     pub fn load(&self, archive: impl Read, wanted: Option<&Wanted>) -> Result<Vec<String>, Error> {
-        let archive = layers::decompress_archive(archive).map_err(|error| Error::Archive(diag::chain(&error)))?;
+        let archive =
+            layers::decompress_archive(archive).map_err(|error| Error::Archive(diag::chain(&error)))?;
         let received = Received::receive(self, archive)?;
         let offers = chosen(received.offers()?, wanted)?;
         let mut names: BTreeMap<&str, Vec<Image>> = BTreeMap::new();
