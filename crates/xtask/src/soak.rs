@@ -7,7 +7,16 @@ use anyhow::ensure;
 use crate::process::{self, cargo, workspace};
 
 /// The end-to-end modules that break things on purpose.
-const LOOPS: &[&str] = &["bad_input::", "handover::", "containers::", "image_crashes::", "registry::"];
+const LOOPS: &[&str] = &[
+    "bad_input::",
+    "corpus::",
+    "exec::",
+    "handover::",
+    "containers::",
+    "hostile",
+    "image_crashes::",
+    "registry",
+];
 
 pub(crate) fn run() -> anyhow::Result<()> {
     process::run(cargo().args(["build", "--quiet", "--package", "ketch"]))?;

@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -61,8 +62,8 @@ pub(super) struct Private {
     pub(super) scratch: Scratch,
     log: Arc<Mutex<String>>,
     config: String,
-    /// The size of its disk; none is the host's.
-    room: Option<u64>,
+    /// What a shell does first, in a mount namespace that the process has to itself; `$0` is its root.
+    first: Option<String>,
     pub(super) bucket: Option<Arc<Bucket>>,
 }
 
@@ -89,13 +90,26 @@ impl Private {
 
     fn new(scratch: Scratch, config: String, bucket: Option<Arc<Bucket>>) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { child: None, address, debug: None, scratch, log: Arc::default(), config, room: None, bucket }
+        Self { child: None, address, debug: None, scratch, log: Arc::default(), config, first: None, bucket }
     }
 
     /// On a disk with so much room.
     pub(super) fn with_room(bytes: u64) -> Self {
         let mut registry = Self::new(Scratch::create(), "{}".to_owned(), None);
-        registry.room = Some(bytes);
+        registry.first = Some(format!("mkdir -p \"$0\" && mount -t tmpfs -o size={bytes} none \"$0\""));
+        registry.run();
+        registry
+    }
+
+    /// Where this authority's certificate is believed of the server at that address.
+    pub(super) fn believing(config: &str, host: &str, certificate: &Path) -> Self {
+        let bucket = (STORE == Store::Bucket).then(|| Arc::new(Bucket::serve()));
+        let mut registry = Self::new(Scratch::create(), config.to_owned(), bucket);
+        let from = certificate.display();
+        registry.first = Some(format!(
+            "mkdir -p /etc/docker && mount -t tmpfs none /etc/docker && mkdir -p /etc/docker/certs.d/{host} && \
+             cp {from} /etc/docker/certs.d/{host}/ca.crt"
+        ));
         registry.run();
         registry
     }
@@ -128,12 +142,11 @@ impl Private {
         self.log.lock().unwrap().clear();
         let root = self.scratch.join("root");
         let ketch = testkit::command::ketch_binary();
-        let mut command = match self.room {
+        let mut command = match &self.first {
             None => Command::new(ketch),
-            // A disk of its own, which nobody else sees and which goes with the process.
-            Some(size) => {
-                let script =
-                    format!("mkdir -p \"$0\" && mount -t tmpfs -o size={size} none \"$0\" && exec \"$@\"");
+            // What it mounts nobody else sees, and it goes with the process.
+            Some(first) => {
+                let script = format!("{first} && exec \"$@\"");
                 let mut command = Command::new("unshare");
                 command
                     .args(["--mount", "--propagation", "private", "sh", "-c", &script])

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::{Value, json};
-use testkit::http;
-use testkit::{DEADLINE, eventually};
+use testkit::registry::{Door, Wire};
+use testkit::{DEADLINE, Registry, eventually, http, images, own_network};
 
 use super::{Blob, OCI_INDEX, OCI_MANIFEST, Private, STORE, Store};
 
@@ -135,7 +135,7 @@ fn endpoint(refusals: usize) -> (String, Received) {
     let got = Arc::new(Mutex::new(Vec::new()));
     let seen = got.clone();
     thread::spawn(move || {
-        testkit::own_network::enter();
+        own_network::enter();
         let mut left = refusals;
         for mut stream in listener.incoming().flatten() {
             let mut bytes = Vec::new();
@@ -291,6 +291,25 @@ fn another_registry_is_kept_and_served_when_it_is_away() {
     assert_eq!(cache.get(&layer).expect(200).text(), "layer");
     cache.get(&format!("/v2/far/team/app/blobs/{}", Blob::new("another").digest)).expect(502);
     upstream.run();
+}
+
+// covers: registry client-behaviour pull/push certs.d
+#[test]
+fn a_kept_registry_is_believed_by_the_certificate_that_its_host_was_given() {
+    // Of a loopback address nobody asks for a certificate.
+    own_network::enter();
+    let upstream = Registry::at(own_network::ADDRESS, Door::Open, Wire::Tls);
+    upstream.receive("a:1", &images::busybox("x:1").unwrap());
+    let host = upstream.address();
+    let config = format!("proxies: [{{prefix: far, remoteurl: 'https://{host}', ttl: 0s}}]");
+    let cache = Private::believing(&config, host, &upstream.certificate());
+    cache.get("/v2/far/a/manifests/1").expect(200);
+    // Another server isn't believed because of it, nor is this one by a registry that wasn't told.
+    let suspicious = Private::with(&config);
+    suspicious.get("/v2/far/a/manifests/1").expect(502);
+    assert!(suspicious.log().contains("certificate"), "{}", suspicious.log());
+    let elsewhere = Private::believing(&config, "127.0.0.1:1", &upstream.certificate());
+    elsewhere.get("/v2/far/a/manifests/1").expect(502);
 }
 
 // covers: registry config-key proxy proxy
