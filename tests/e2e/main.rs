@@ -39,6 +39,7 @@ mod health;
 mod hostile_images;
 mod hostile_registries;
 mod hung;
+mod identities;
 mod image_crashes;
 mod image_limits;
 mod image_words;

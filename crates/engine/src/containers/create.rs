@@ -215,6 +215,8 @@ fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
         let why = "is invalid, it needs to be an absolute path";
         return Err(Error::Invalid(format!("the working directory '{}' {why}", config.working_dir)));
     }
+    etc::check_name("hostname", &config.hostname)?;
+    etc::check_name("domain name", &config.domainname)?;
     if config.hostname.is_empty() {
         config.hostname = id[..12].to_owned();
     }

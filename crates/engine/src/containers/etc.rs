@@ -28,11 +28,21 @@ pub(super) fn check(host: &HostConfig) -> Result<(), Error> {
     }
 }
 
+/// A host or domain name is one word: it is written between others.
+pub(super) fn check_name(kind: &str, name: &str) -> Result<(), Error> {
+    match name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        true => Err(Error::Invalid(format!(
+            "invalid {kind} {name:?}: it has a space, a line break or the like in it"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// `name:address` or `name=address`; nothing for the address stands for the host's, as the container sees it.
 fn extra_host(entry: &str) -> Result<(&str, Option<IpAddr>), Error> {
     let bad = || Error::Invalid(format!("bad format for add-host: {entry:?}"));
     let (name, address) = entry.split_once(['=', ':']).ok_or_else(bad)?;
-    if name.is_empty() || name.contains(char::is_whitespace) {
+    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(bad());
     }
     if address == "host-gateway" {
