@@ -1,7 +1,8 @@
 //! A container as it is found: its record, its first process, and what state that makes.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -143,7 +144,9 @@ impl Container {
 
 /// When a process began, in ticks since the machine did; nothing for one that has ended.
 pub(crate) fn began(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // One call reads it: the kernel says no size, and a growing buffer would be filled 32 bytes first.
+    let mut stat = String::with_capacity(1024);
+    File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read_to_string(&mut stat)).ok()?;
     // The name, in parentheses, may contain anything.
     let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
     if matches!(fields.next()?, "Z" | "X") {

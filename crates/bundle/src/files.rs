@@ -16,6 +16,8 @@ use crate::error::{Doing, Error};
 
 /// A specification is no larger than this.
 const MAX_JSON: u64 = 16 << 20;
+/// Most fit into this: one call reads them, where a growing buffer would be filled 32 bytes first.
+const USUAL: usize = 16 << 10;
 
 /// A document of somebody's.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
@@ -27,7 +29,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     // A FIFO must not hold us up.
     let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
     let file = file.at("open", path)?;
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(USUAL);
     file.take(MAX_JSON + 1).read_to_end(&mut text).at("read", path)?;
     if text.len() as u64 > MAX_JSON {
         return Err(Error::Invalid(format!("{} is larger than {} MB", path.display(), MAX_JSON >> 20)));

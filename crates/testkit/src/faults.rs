@@ -18,7 +18,9 @@ impl Faults {
         let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
         let seed = number("KETCH_SEED").unwrap_or_else(clock);
         let count = (full * percent / 100).max(1);
-        println!("faults: {count} of {full}, KETCH_SEED={seed}");
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or_default();
+        println!("faults: {test}: {count} of {full}, KETCH_SEED={seed}");
         Self { count, state: seed | 1 }
     }
 

@@ -1,6 +1,7 @@
 //! The cgroup hierarchies that are mounted on this host.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -17,7 +18,7 @@ pub(super) struct Hierarchy {
 
 impl Hierarchy {
     pub(super) fn all() -> Result<Vec<Self>, Error> {
-        let table = fs::read_to_string("/proc/self/mountinfo").doing("read the mount table")?;
+        let table = text("/proc/self/mountinfo").doing("read the mount table")?;
         let found = parse(&table);
         if found.is_empty() {
             return Err(Error::Unsupported(format!("a host without cgroups at {ROOT}")));
@@ -65,7 +66,7 @@ impl Hierarchy {
         if !self.unified {
             return;
         }
-        let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
+        let read = |file: &str| text(folder.join(file)).unwrap_or_default();
         let (offered, enabled) = (read("cgroup.controllers"), read("cgroup.subtree_control"));
         for controller in offered.split_whitespace().filter(|c| !enabled.split_whitespace().any(|e| e == *c))
         {
@@ -81,14 +82,21 @@ impl Hierarchy {
         let Some(parent) = folder.parent() else { return Ok(()) };
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let doing = format!("fill {file} of the cgroup {}", folder.display());
-            let own = fs::read_to_string(folder.join(file)).doing(&doing)?;
+            let own = text(folder.join(file)).doing(&doing)?;
             if own.trim().is_empty() {
-                let value = fs::read_to_string(parent.join(file)).doing(&doing)?;
+                let value = text(parent.join(file)).doing(&doing)?;
                 fs::write(folder.join(file), value).doing(&doing)?;
             }
         }
         Ok(())
     }
+}
+
+/// What a file of the kernel's says. These have no size, and a growing buffer would be filled 32 bytes first.
+fn text(path: impl AsRef<Path>) -> io::Result<String> {
+    let mut text = String::with_capacity(4096);
+    File::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Lines are `id parent dev root mountpoint options… - type source superoptions`.
