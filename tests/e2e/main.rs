@@ -16,6 +16,7 @@ mod cli_globals;
 mod cli_plugins;
 mod client_settings;
 mod command_lines;
+mod completion;
 mod compose;
 mod container_files;
 mod containers;

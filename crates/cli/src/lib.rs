@@ -3,13 +3,15 @@
 //! A call goes through `tree` (which command, checked flags), `call` (what every command may ask: configuration,
 //! engine, output), and one file of `commands`. Tables and templates of all listings are `listing`'s; `shape` turns
 //! the flags of `create` and `run` into the API's JSON; `session` carries a container's input and output; `messages`
-//! shows the progress of pulls and pushes; `prompt` asks whoever sits at the input.
+//! shows the progress of pulls and pushes; `prompt` asks whoever sits at the input; `completion` tells a shell what may
+//! come next.
 //!
 //! Invariant: an implemented command reads each of its flags, or its table says `.missing()` or `.refused()`, which
 //! the parser answers by name.
 
 mod call;
 mod commands;
+mod completion;
 mod dump;
 mod error;
 mod headers;
@@ -39,6 +41,10 @@ pub fn main(argv0: &OsStr, args: Vec<OsString>) -> i32 {
     let program = program_name(argv0);
     match args.first().and_then(|word| word.to_str()) {
         Some("__tree") => return ui::finish(program, ui::out(&format!("{}\n", tree_json())).map(|()| 0)),
+        Some(name @ ("__complete" | "__completeNoDesc")) => {
+            let words: Vec<_> = args[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            return ui::finish(program, completion::complete(&words, name == "__complete"));
+        }
         Some("__detach") => return ui::finish(program, commands::detach::exec_engine()),
         _ => {}
     }

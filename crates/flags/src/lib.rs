@@ -13,6 +13,7 @@ mod help;
 mod matches;
 mod nearest;
 mod parse;
+mod place;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -22,5 +23,6 @@ pub use error::{Error, Usage};
 pub use help::Page;
 pub use matches::Matches;
 pub use nearest::nearest;
+pub use place::{Expected, Place, place};
 pub use table::{Args, Command, Flag, FlagSets, Kind, Support};
 pub use walk::{Invocation, Outcome, parse};

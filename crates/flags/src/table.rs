@@ -49,9 +49,14 @@ impl<A> Command<A> {
         self.subcommands.iter().find(|command| command.answers_to(word)).copied()
     }
 
-    /// All flags of the command, sorted by name as help shows them.
+    /// All flags of the command.
+    pub fn all_flags(&self) -> impl Iterator<Item = &'static Flag> + use<A> {
+        self.flags.iter().flat_map(|set| set.iter())
+    }
+
+    /// The same, sorted by name as help shows them.
     pub fn sorted_flags(&self) -> Vec<&'static Flag> {
-        let mut all: Vec<&'static Flag> = self.flags.iter().flat_map(|set| set.iter()).collect();
+        let mut all: Vec<&'static Flag> = self.all_flags().collect();
         all.sort_by_key(|flag| flag.long);
         all
     }

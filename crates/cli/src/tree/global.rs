@@ -1,6 +1,9 @@
 //! `docker global …`, as a table.
 
+use flags::Args;
+
 use crate::commands::help;
+use crate::completion;
 
 use super::{Action, Command, LEAF};
 
@@ -10,7 +13,8 @@ pub(crate) static COMPLETION: Command = Command {
     short: "Generate the autocompletion script for the specified shell (bash, zsh, fish, powershell)",
     long: "Generate the autocompletion script for docker for the specified shell.
 See each sub-command's help for details on how to use the generated script.",
-    action: Action::NotYet,
+    args: Args::Exact(1),
+    action: Action::Run(completion::print),
     ..LEAF
 };
 

@@ -44,6 +44,7 @@ pub(crate) use images::{images, volumes};
 pub(crate) use logs::logs;
 pub(crate) use ls::ls;
 pub(crate) use one::{attach, commit, cp, exec, export, port, stats, top};
+pub(crate) use project::load as load_project;
 pub(crate) use ps::ps;
 pub(crate) use pull::pull;
 pub(crate) use run::run;

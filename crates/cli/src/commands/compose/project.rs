@@ -39,7 +39,7 @@ pub(super) fn profiles(call: &Call) -> Vec<String> {
 }
 
 /// The project, its warnings told. Services that are named need no profile.
-pub(super) fn load(call: &Call, services: &[String]) -> Result<Project, Error> {
+pub(crate) fn load(call: &Call, services: &[String]) -> Result<Project, Error> {
     load_with(call, services, switches(call))
 }
 
