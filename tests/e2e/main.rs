@@ -47,6 +47,7 @@ mod image_words;
 mod images_cli;
 mod import;
 mod init;
+mod install;
 mod leak_check;
 mod life;
 mod listening;

@@ -111,7 +111,7 @@ impl Page<'_> {
 }
 
 /// `  -m, --memory bytes`.
-fn head(flag: &Flag) -> String {
+pub(crate) fn head(flag: &Flag) -> String {
     let mut head = match flag.short {
         Some(letter) => format!("  -{letter}, --{}", flag.long),
         None => format!("      --{}", flag.long),
@@ -129,7 +129,7 @@ fn head(flag: &Flag) -> String {
 }
 
 /// pflag's `UnquoteUsage`: a word in backquotes names the value, else the kind does.
-fn unquote(flag: &Flag) -> (String, String) {
+pub(crate) fn unquote(flag: &Flag) -> (String, String) {
     let mut parts = flag.help.splitn(3, '`');
     if let (Some(before), Some(name), Some(after)) = (parts.next(), parts.next(), parts.next()) {
         return (name.to_owned(), format!("{before}{name}{after}"));

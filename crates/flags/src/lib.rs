@@ -10,6 +10,7 @@
 mod error;
 pub mod go;
 mod help;
+mod manual;
 mod matches;
 mod nearest;
 mod parse;
@@ -21,6 +22,7 @@ mod walk;
 
 pub use error::{Error, Usage};
 pub use help::Page;
+pub use manual::manual;
 pub use matches::Matches;
 pub use nearest::nearest;
 pub use place::{Expected, Place, place};

@@ -21,6 +21,7 @@ pub(crate) mod image_tree;
 pub(crate) mod images;
 pub(crate) mod info;
 pub(crate) mod inspect;
+pub(crate) mod install;
 pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logs;

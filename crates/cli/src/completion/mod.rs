@@ -14,7 +14,7 @@ use crate::error::Outcome;
 use crate::tree::{Action, ROOT};
 use crate::ui;
 
-pub(crate) use scripts::print;
+pub(crate) use scripts::{print, script};
 
 /// Something that may be written.
 struct Candidate {

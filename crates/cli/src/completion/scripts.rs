@@ -15,7 +15,8 @@ pub(crate) fn print(call: &Call) -> Outcome {
     Ok(0)
 }
 
-fn script(shell: &str, program: &str) -> Result<String, Error> {
+/// What this shell reads for a program of this name.
+pub(crate) fn script(shell: &str, program: &str) -> Result<String, Error> {
     let template = match shell {
         "bash" => BASH,
         "zsh" => ZSH,

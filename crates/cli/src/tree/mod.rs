@@ -11,6 +11,7 @@ mod container;
 mod context;
 mod global;
 mod image;
+mod install;
 mod kinds;
 mod manifest;
 mod network;

@@ -3,8 +3,8 @@
 use flags::{Flag, Kind};
 
 use super::{
-    Command, GROUP, builder, buildx, checkpoint, compose, container, context, global, image, manifest,
-    network, plugin, private_registry, registry, swarm, swarm_service, system, trust, volume,
+    Command, GROUP, builder, buildx, checkpoint, compose, container, context, global, image, install,
+    manifest, network, plugin, private_registry, registry, swarm, swarm_service, system, trust, volume,
 };
 
 const FLAGS: &[Flag] = &[
@@ -53,6 +53,7 @@ pub(crate) static ROOT: Command = Command {
         &image::IMAGE_IMPORT,
         &system::SYSTEM_INFO,
         &system::INSPECT,
+        &install::INSTALL,
         &container::CONTAINER_KILL,
         &image::IMAGE_LOAD,
         &registry::LOGIN,
@@ -86,6 +87,7 @@ pub(crate) static ROOT: Command = Command {
         &image::IMAGE_TAG,
         &container::CONTAINER_TOP,
         &trust::TRUST,
+        &install::UNINSTALL,
         &container::CONTAINER_UNPAUSE,
         &container::CONTAINER_UPDATE,
         &system::VERSION,
