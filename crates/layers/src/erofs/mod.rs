@@ -104,7 +104,9 @@ impl Driver for IndexedTars {
                 .map_err(|e| failed(&format!("set {key}"), e))
         };
         set("source", &index)?;
-        for device in [Some(&tar), side.as_ref()].into_iter().flatten() {
+        // What has no byte has no slot in the index either.
+        let size = rustix::fs::fstat(&tar).map_err(|e| failed("look at tar", e))?.st_size;
+        for device in [(size > 0).then_some(&tar), side.as_ref()].into_iter().flatten() {
             set("device", device)?;
         }
         fsconfig_create(&fs).map_err(|e| failed(&complaint(fs.as_fd(), "mount the index"), e))?;

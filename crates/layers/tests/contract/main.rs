@@ -235,6 +235,8 @@ fn what_one_refuses_the_other_refuses_in_the_same_words() {
 #[test]
 fn an_empty_layer_is_an_empty_folder() {
     assert_eq!(same(&[0; 1024], &[]).unwrap().len(), 1);
+    // So is what doesn't even have an end.
+    assert_eq!(same(&[], &[]).unwrap().len(), 1);
 }
 
 fn path() -> impl Strategy<Value = String> {
