@@ -5,6 +5,7 @@ mod check;
 mod clients;
 mod corpus;
 mod coverage;
+mod deb;
 mod examples;
 mod fields;
 mod page;
@@ -33,6 +34,7 @@ const VERBS: &[(&str, &str)] = &[
     ),
     ("examples", "use the applications in examples/, with images made of Debian's packages"),
     ("size", "build the release binary: static, at most 25 MB"),
+    ("deb", "make a Debian package of the release binary"),
     ("demo", "run the main job"),
 ];
 
@@ -61,6 +63,7 @@ fn run(verb: &str, rest: &[String]) -> anyhow::Result<()> {
         "vm" => vm::run(rest),
         "examples" => examples::run(),
         "size" => suite::size(),
+        "deb" => deb::run(),
         "demo" => suite::demo(),
         _ => {
             for (verb, what) in VERBS {

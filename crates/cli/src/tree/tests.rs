@@ -125,3 +125,78 @@ fn names_are_unique_in_their_group_and_flags_in_their_command() {
         }
     });
 }
+
+/// Every line of a document's shell blocks that calls us, without its comment and what it is piped into.
+fn documented(text: &str) -> Vec<Vec<std::ffi::OsString>> {
+    let mut lines = Vec::new();
+    let mut is_shell = false;
+    for line in text.lines().map(str::trim) {
+        match line {
+            "```sh" | "```console" => is_shell = true,
+            "```" => is_shell = false,
+            _ if !is_shell => {}
+            _ => lines.extend(line.split(" | ").filter_map(call_of)),
+        }
+    }
+    lines
+}
+
+/// The words after our name, if it is we who are called.
+fn call_of(line: &str) -> Option<Vec<std::ffi::OsString>> {
+    let line = line.split(" #").next().unwrap_or_default().trim();
+    let line = line.trim_start_matches("$ ").trim_start_matches("sudo ");
+    let words = words(line);
+    let (first, rest) = words.split_first()?;
+    let ours = matches!(first.as_str(), "ketch" | "docker-compose");
+    // The engine and the runtime have tables of their own.
+    let elsewhere = matches!(rest.first().map(String::as_str), Some("daemon" | "runtime" | "demo"));
+    let end =
+        rest.iter().position(|word| matches!(word.as_str(), ">" | "<" | "&&" | ";")).unwrap_or(rest.len());
+    let prefix = (first == "docker-compose").then(|| "compose".to_owned());
+    (ours && !elsewhere).then(|| prefix.iter().chain(&rest[..end]).map(Into::into).collect())
+}
+
+/// Quotes are read as a shell reads them, as far as documents have any.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for letter in line.chars() {
+        match (letter, quote) {
+            (_, Some(open)) if letter == open => quote = None,
+            ('\'' | '"', None) => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (' ', None) => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[test]
+fn what_documents_tell_people_to_write_is_understood() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut pages = vec![root.join("README.md")];
+    pages.extend(std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    pages.extend(
+        std::fs::read_dir(root.join("examples"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path().join("README.md")),
+    );
+    let mut count = 0;
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|ending| ending == "md")) {
+        for line in documented(&std::fs::read_to_string(page).unwrap_or_default()) {
+            count += 1;
+            let place = || format!("{}: {line:?}", page.display());
+            match flags::parse("ketch", &ROOT, &line) {
+                Ok(flags::Outcome::Run(call)) => {
+                    assert!(matches!(call.command.action, Action::Run(_)), "{} is refused", place());
+                }
+                Ok(flags::Outcome::Help(_)) => panic!("{} is half a command", place()),
+                Err(error) => panic!("{}: {}", place(), error.render()),
+            }
+        }
+    }
+    assert!(count > 40, "only {count} lines were found");
+}
