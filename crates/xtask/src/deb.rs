@@ -12,15 +12,15 @@ pub(crate) fn run() -> anyhow::Result<()> {
     process::run(cargo().args(["build", "--release", "--package", "ketch"]))?;
     let ketch = process::ketch("release")?;
     // target/<host>/release/ketch
-    let package = make(&ketch, ketch.ancestors().nth(3).context("a binary without a folder")?)?;
+    let package = make(&ketch, ketch.ancestors().nth(3).context("a binary without a folder")?, &[])?;
     println!("{}", package.display());
     Ok(())
 }
 
-/// Makes the package of this program in `folder`.
-fn make(ketch: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+/// Makes the package of this program in `folder`; `packing` is for dpkg-deb.
+fn make(ketch: &Path, folder: &Path, packing: &[&str]) -> anyhow::Result<PathBuf> {
     let root = folder.join(format!("deb-{}", std::process::id()));
-    let made = fill(&root, ketch).and_then(|name| build(&root, &folder.join(name)));
+    let made = fill(&root, ketch).and_then(|name| build(&root, &folder.join(name), packing));
     fs::remove_dir_all(&root)?;
     made
 }
@@ -47,9 +47,9 @@ fn fill(root: &Path, ketch: &Path) -> anyhow::Result<String> {
     Ok(format!("ketch_{version}_{architecture}.deb"))
 }
 
-fn build(root: &Path, package: &Path) -> anyhow::Result<PathBuf> {
+fn build(root: &Path, package: &Path, packing: &[&str]) -> anyhow::Result<PathBuf> {
     let mut build = Command::new("dpkg-deb");
-    build.args(["--build", "--root-owner-group"]).arg(root).arg(package);
+    build.args(packing).args(["--build", "--root-owner-group"]).arg(root).arg(package);
     // The same bytes on another day.
     let time =
         process::output(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(workspace()))?;
@@ -99,7 +99,7 @@ mod tests {
     fn a_package_has_what_install_puts_and_is_the_same_on_another_day() {
         let scratch = testkit::Scratch::create();
         let ketch = testkit::command::ketch_binary();
-        let package = make(&ketch, scratch.path()).unwrap();
+        let package = make(&ketch, scratch.path(), &["-Znone"]).unwrap();
         let first = fs::read(&package).unwrap();
         let list = process::output(Command::new("dpkg-deb").arg("--contents").arg(&package)).unwrap();
         for file in
@@ -108,7 +108,10 @@ mod tests {
             assert!(list.lines().any(|line| line.ends_with(file)), "{file}: {list}");
         }
         assert!(list.lines().all(|line| line.contains(" root/root ")), "{list}");
-        assert!(make(&ketch, scratch.path()).is_ok_and(|package| fs::read(package).unwrap() == first));
+        assert!(
+            make(&ketch, scratch.path(), &["-Znone"])
+                .is_ok_and(|package| fs::read(package).unwrap() == first)
+        );
         scratch.remove();
     }
 }
