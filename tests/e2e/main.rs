@@ -56,6 +56,7 @@ mod log_servers;
 mod login;
 mod logs;
 mod manifests;
+mod mounts;
 mod networks;
 mod ping_version_info;
 mod platforms;

@@ -77,7 +77,7 @@ static ROUTES: &[Route] = &[
     route!("POST" "/containers/{id}/resize" ["h" "w"] containers::attach::resize),
     route!("POST" "/containers/{id}/attach" ["detachKeys" "logs" "stream" "stdin" "stdout" "stderr"] containers::attach::post),
     route!("GET" "/containers/{id}/logs" ["follow" "stdout" "stderr" "since" "until" "timestamps" "tail" "details"] containers::logs::get),
-    route!("DELETE" "/containers/{id}" ["v" "force" "link"] containers::remove::delete),
+    route!("DELETE" "/containers/{id*}" ["v" "force" "link"] containers::remove::delete),
     route!("GET" "/containers/{id}/attach/ws" ["detachKeys" "logs" "stream" "stdin" "stdout" "stderr"] containers::attach::websocket),
     route!("GET" "/containers/{id}/archive" ["path"] containers::archive::get),
     route!("HEAD" "/containers/{id}/archive" ["path"] containers::archive::head),

@@ -34,7 +34,7 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Error> {
         let mut shown = Vec::new();
         for volume in engine.volumes.list()? {
             let label = |name: &str| volume.labels.as_ref()?.get(name).map(String::as_str);
-            let admitted = filters.admits("driver", &["local"])
+            let admitted = filters.admits("driver", &[volume.driver()])
                 && filters.admits_by("name", |wanted| volume.name.contains(wanted))
                 && filters.admits_labels("label", label);
             let fits = match dangling.filter(|_| admitted) {
@@ -53,9 +53,9 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Error> {
 pub(crate) fn describe(engine: &Engine, volume: &Volume) -> Value {
     json!({
         "CreatedAt": time::rfc3339_seconds(volume.created),
-        "Driver": "local",
+        "Driver": volume.driver(),
         "Labels": volume.labels,
-        "Mountpoint": engine.volumes.mountpoint(&volume.name),
+        "Mountpoint": engine.volumes.mountpoint(volume),
         "Name": volume.name,
         "Options": volume.options,
         "Scope": "local",
@@ -65,8 +65,18 @@ pub(crate) fn describe(engine: &Engine, volume: &Volume) -> Value {
 /// `GET /volumes/{name}`.
 pub(crate) async fn inspect(call: Call) -> Result<Reply, Error> {
     let name = call.name().to_owned();
-    let volume = blocking(&call.engine, move |engine| engine.volumes.get(&name)).await?;
-    Ok(reply::json(&describe(&call.engine, &volume)))
+    let (volume, status, scope) = blocking(&call.engine, move |engine| {
+        let volume = engine.volumes.get(&name)?;
+        let (status, scope) = engine.volumes.told(&volume)?;
+        Ok((volume, status, scope))
+    })
+    .await?;
+    let mut described = describe(&call.engine, &volume);
+    described["Scope"] = json!(scope);
+    if let Some(status) = status {
+        described["Status"] = json!(status);
+    }
+    Ok(reply::json(&described))
 }
 
 /// `POST /volumes/create`.
@@ -89,6 +99,7 @@ pub(crate) async fn remove(call: Call) -> Result<Reply, Error> {
     let removed = blocking(&call.engine, move |engine| match engine.volumes.get(&name) {
         // It isn't there, and that is what was wanted.
         Err(_) if force => Ok(()),
+        _ if force => engine.volumes.remove_by_force(&name),
         _ => engine.volumes.remove(&name),
     });
     removed.await?;
@@ -107,7 +118,5 @@ pub(crate) async fn prune(call: Call) -> Result<Reply, Error> {
     let filters = Filters::parse(call.query.get("filters"), PRUNE_KEYS).map_err(engine::Error::from)?;
     let everything = call.before(42);
     let pruned = blocking(&call.engine, move |engine| engine.volumes.prune(&filters, everything)).await?;
-    // Go's nil slice.
-    let names = if pruned.names.is_empty() { Value::Null } else { json!(pruned.names) };
-    Ok(reply::json(&json!({ "VolumesDeleted": names, "SpaceReclaimed": pruned.reclaimed })))
+    Ok(reply::json(&json!({ "VolumesDeleted": pruned.names, "SpaceReclaimed": pruned.reclaimed })))
 }

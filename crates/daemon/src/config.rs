@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::ApiVersion;
-use engine::networks::BridgeSettings;
+use engine::networks::{BridgeSettings, Chosen, Device};
 use engine::security::Seccomp;
 use engine::settings::{BUILT_IN_RUNTIME, CgroupDriver, LayerLimits, Live, Runtime, Settings};
 use flags::Matches;
@@ -109,6 +110,15 @@ fn add(given: &mut Given, setting: &'static Setting, text: &str) {
                 list.push(Value::Object(pool));
             }
         }
+        Shape::NetworkOptions => {
+            let (driver, option) = text.split_once('=').unwrap_or((text, ""));
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            if let Value::Object(map) = entry.or_insert_with(|| Value::Object(Map::new()))
+                && let Value::Object(options) = map.entry(driver).or_insert_with(|| Value::Object(Map::new()))
+            {
+                options.insert(name.to_owned(), value.into());
+            }
+        }
         Shape::Map | Shape::Runtimes => {
             let (name, value) = text.split_once('=').unwrap_or((text, ""));
             let value = match setting.shape {
@@ -166,6 +176,7 @@ fn check_shape(setting: &Setting, value: &Value) -> Result<(), Error> {
         Shape::Size => (value.is_i64() || value.is_string(), "a number of bytes"),
         Shape::List => (texts(value), "a list of texts"),
         Shape::Map | Shape::Runtimes => (value.is_object(), "an object"),
+        Shape::NetworkOptions => (is_table_of_texts(value), "an object of objects of texts"),
         Shape::Pools => (value.is_array(), "a list of objects with base and size"),
         Shape::Other => (true, ""),
     };
@@ -173,6 +184,11 @@ fn check_shape(setting: &Setting, value: &Value) -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::WrongType { key: setting.key.to_owned(), expected }),
     }
+}
+
+fn is_table_of_texts(value: &Value) -> bool {
+    let texts = |value: &Value| value.as_object().is_some_and(|map| map.values().all(Value::is_string));
+    value.as_object().is_some_and(|map| map.values().all(texts))
 }
 
 fn merge(flags: Given, mut file: Given) -> Result<Given, Error> {
@@ -376,6 +392,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         experimental: read.flag("experimental", false),
         open_hosts: Vec::new(),
         bridge: bridge(read)?,
+        plugin_patience: plugin_patience(read)?,
     })
 }
 
@@ -413,13 +430,65 @@ fn bridge(read: &Reader<'_>) -> Result<BridgeSettings, Error> {
         let made = BridgeSettings::pool(base, size.unwrap_or_default());
         pools.push(made.map_err(|why| wrong("default-address-pools", format!("{pool}: {why}")))?);
     }
+    let device = Device::read(&read.text("bridge", "")).map_err(|why| wrong("bridge", why))?;
+    for key in ["bip", "bip6"] {
+        if device != Device::Own && read.find(key).is_some() {
+            return Err(wrong(
+                key,
+                "it is for the engine's own bridge, and `bridge` says another".to_owned(),
+            ));
+        }
+    }
+    let family = |is_ipv4: bool, [address, part, gateway]: [&str; 3]| {
+        let texts = [address, part, gateway].map(|key| read.text(key, ""));
+        Chosen::read(is_ipv4, &texts[0], &texts[1], &texts[2]).map_err(|why| wrong(address, why))
+    };
     Ok(BridgeSettings {
         mtu: read.number("mtu", 1500)?,
         icc: read.flag("icc", true),
         masquerade: read.flag("ip-masq", true),
         binding,
         pools,
+        device,
+        ipv4: family(true, ["bip", "fixed-cidr", "default-gateway"])?,
+        ipv6: family(false, ["bip6", "fixed-cidr-v6", "default-gateway-v6"])?,
+        both_families: read.flag("ipv6", false),
+        defaults: network_defaults(read)?,
+        host_gateways: host_gateways(read)?,
+        forwarding: read.flag("ip-forward", true),
+        direct_routing: read.flag("allow-direct-routing", false),
     })
+}
+
+fn network_defaults(read: &Reader<'_>) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
+    let mut defaults = BTreeMap::new();
+    for (driver, options) in
+        read.find("default-network-opts").and_then(Value::as_object).into_iter().flatten()
+    {
+        let options = options.as_object().into_iter().flatten();
+        let options = options.map(|(name, value)| (name.clone(), shown(value))).collect();
+        let checked = engine::networks::check_defaults(driver, &options);
+        checked.map_err(|why| Error::Value { key: "default-network-opts".to_owned(), why })?;
+        defaults.insert(driver.clone(), options);
+    }
+    Ok(defaults)
+}
+
+/// At most one of each family.
+fn host_gateways(read: &Reader<'_>) -> Result<Vec<IpAddr>, Error> {
+    let wrong = |why: String| Error::Value { key: "host-gateway-ips".to_owned(), why };
+    let mut texts = read.list("host-gateway-ips");
+    texts.extend(read.find("host-gateway-ip").and_then(Value::as_str).map(str::to_owned));
+    let mut gateways: Vec<IpAddr> = Vec::new();
+    for text in texts {
+        let ip: IpAddr = text.parse().map_err(|_| wrong(format!("{text:?} is no IP address")))?;
+        if gateways.iter().any(|known| known.is_ipv4() == ip.is_ipv4()) {
+            return Err(wrong(format!("only one address of each family is allowed, and {text} is another")));
+        }
+        gateways.push(ip);
+    }
+    gateways.sort_by_key(|ip| !ip.is_ipv4());
+    Ok(gateways)
 }
 
 /// A profile is read and checked once, so that a container doesn't fail for what the administrator wrote.
@@ -672,6 +741,16 @@ fn idle_timeout(read: &Reader<'_>) -> Result<Option<Duration>, Error> {
     Ok(Some(duration).filter(|duration| !duration.is_zero()))
 }
 
+fn plugin_patience(read: &Reader<'_>) -> Result<Duration, Error> {
+    let wrong = |why| Error::Value { key: "volume-plugin-timeout".into(), why };
+    let patience = flags::go::parse_duration(&read.text("volume-plugin-timeout", "2m")).map_err(wrong)?;
+    if patience.is_zero() {
+        Err(wrong("without any time there is no answer".to_owned()))
+    } else {
+        Ok(patience)
+    }
+}
+
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|source| Error::File {
         doing: "resolve",
@@ -737,7 +816,10 @@ mod tests {
     #[test]
     fn what_does_not_work_is_refused_unless_it_asks_for_what_is() {
         let given = |value| file(value).and_then(|given| refuse_unsupported(&given));
-        assert!(message(given(json!({"bip": "10.0.0.1/24"}))).starts_with("bip (--bip) is not supported: "));
+        assert!(
+            message(given(json!({"metrics-addr": "x"})))
+                .starts_with("metrics-addr (--metrics-addr) is not supported: ")
+        );
         given(json!({"userland-proxy": false, "iptables": true, "dns": []})).unwrap();
     }
 

@@ -113,6 +113,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::new("tlsverify", Kind::Bool, "Use TLS and verify the remote"),
     Flag::new("userland-proxy", Kind::Bool, "Use userland proxy for loopback traffic").default("true"),
     Flag::new("userland-proxy-path", Kind::String, "Path to the userland proxy binary"),
+    Flag::new("volume-plugin-timeout", Kind::Duration, "How long a volume plugin may take for an answer"),
     Flag::new("userns-remap", Kind::String, "User/Group setting for user namespaces"),
     Flag::new("validate", Kind::Bool, "Validate daemon configuration and exit"),
     Flag::new("version", Kind::Bool, "Print version information and quit").short('v'),

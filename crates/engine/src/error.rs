@@ -64,6 +64,10 @@ pub enum Error {
     Join(String),
     #[error("{0}")]
     Device(String),
+    #[error("{0}")]
+    NotLinked(String),
+    #[error("Conflict, cannot remove the default link name of the container")]
+    DefaultLink,
     #[error("the shim of container {id} refused: {message}")]
     ShimRefused { id: String, message: String },
     #[error(
@@ -247,6 +251,8 @@ impl Explain for Error {
             // 500, as dockerd.
             Self::Join(_) => Class::Conflict,
             Self::Device(_)
+            | Self::NotLinked(_)
+            | Self::DefaultLink
             | Self::NotPaused(_)
             | Self::Ps(_)
             | Self::UpdateFailed { .. }

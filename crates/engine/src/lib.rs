@@ -73,7 +73,7 @@ impl Engine {
         let live = Arc::new(ArcSwap::from_pointee(live));
         let id = system::engine_id(&settings.data_root)?;
         let networks = Arc::new(Networks::open(db.clone(), events.clone(), &settings, &id)?);
-        let volumes = Arc::new(Volumes::open(db.clone(), events.clone(), &settings.data_root));
+        let volumes = Arc::new(Volumes::open(db.clone(), events.clone(), &settings));
         volumes.sweep()?;
         let shared = containers::Shared {
             settings: settings.clone(),

@@ -46,6 +46,8 @@ pub struct Settings {
     /// TCP addresses at which nobody is asked who they are; `info` warns of them.
     pub open_hosts: Vec<String>,
     pub bridge: crate::networks::BridgeSettings,
+    /// How long a volume plugin may take for an answer.
+    pub plugin_patience: std::time::Duration,
 }
 
 /// Who makes the containers' cgroups.

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::system;
-use crate::links::{PortSwitch, Veth};
+use crate::links::{Child, PortSwitch, Split, Veth};
 use crate::{Address, Error, Links, sysctl};
 
 /// A network namespace. It lives for as long as somebody holds it open or is in it.
@@ -17,13 +17,10 @@ pub struct Interior {
     namespace: OwnedFd,
 }
 
-/// A connection from a bridge into a namespace.
+/// A connection from the host into a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cable {
-    /// The end's name at the host.
-    pub outside: String,
-    /// The bridge's index at the host.
-    pub bridge: u32,
+    pub way: Way,
     /// The end's name in the container.
     pub inside: String,
     pub mac: [u8; 6],
@@ -31,8 +28,23 @@ pub struct Cable {
     pub addresses: Vec<Address>,
     /// Where everything else goes, if by this cable.
     pub gateways: Vec<IpAddr>,
-    /// It reaches no other cable of the bridge that is kept apart too.
-    pub isolated: bool,
+    /// Switches of the container's link, as `ipv4/conf/log_martians`, with their values.
+    pub switches: Vec<(String, String)>,
+}
+
+/// What a cable hangs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    Bridge {
+        /// The end's name at the host.
+        outside: String,
+        /// The bridge's index at the host.
+        bridge: u32,
+        /// It reaches no other cable of the bridge that is kept apart too.
+        isolated: bool,
+    },
+    /// A part of a link of the host's.
+    Parent { index: u32, split: Split },
 }
 
 impl Interior {
@@ -139,25 +151,46 @@ fn plug(
     namespace: BorrowedFd<'_>,
     cable: &Cable,
 ) -> Result<(), Error> {
-    outside.make_veth(&Veth {
-        outside: &cable.outside,
-        bridge: cable.bridge,
-        inside: &cable.inside,
-        namespace: namespace.as_raw_fd().cast_unsigned(),
-        mac: cable.mac,
-        mtu: cable.mtu,
-    })?;
-    if cable.isolated {
-        outside.switch_on(&cable.outside, PortSwitch::Isolated)?;
-    }
-    // There, a container that asks for its own published port is answered by the bridge, not by a route.
-    if sysctl::bridges_are_filtered() {
-        outside.switch_on(&cable.outside, PortSwitch::Hairpin)?;
+    let namespace = namespace.as_raw_fd().cast_unsigned();
+    match &cable.way {
+        Way::Bridge { outside: name, bridge, isolated } => {
+            outside.make_veth(&Veth {
+                outside: name,
+                bridge: *bridge,
+                inside: &cable.inside,
+                namespace,
+                mac: cable.mac,
+                mtu: cable.mtu,
+            })?;
+            if *isolated {
+                outside.switch_on(name, PortSwitch::Isolated)?;
+            }
+            // There, a container that asks for its own published port is answered by the bridge, not by a route.
+            if sysctl::bridges_are_filtered() {
+                outside.switch_on(name, PortSwitch::Hairpin)?;
+            }
+        }
+        Way::Parent { index, split } => {
+            let (name, mac) = (&cable.inside, split.has_addresses().then_some(cable.mac));
+            outside.make_child(&Child {
+                name,
+                parent: *index,
+                namespace,
+                split: *split,
+                mac,
+                mtu: cable.mtu,
+            })?;
+        }
     }
     let index = inside.index(&cable.inside)?.unwrap_or_default();
     if sysctl::has_ipv6() {
         let wanted = cable.addresses.iter().any(|address| address.ip.is_ipv6());
         sysctl::set(&format!("ipv6/conf/{}/disable_ipv6", cable.inside), if wanted { "0" } else { "1" })?;
+    }
+    for (name, value) in &cable.switches {
+        // `ipv4/conf/log_martians` is `ipv4/conf/eth0/log_martians` here.
+        let (kind, last) = name.rsplit_once('/').unwrap_or((name, ""));
+        sysctl::set(&format!("{kind}/{}/{last}", cable.inside), value)?;
     }
     inside.raise(index, &cable.addresses, &cable.gateways)
 }

@@ -13,8 +13,8 @@ mod subnet;
 mod sysctl;
 
 pub use error::Error;
-pub use interior::{Cable, Interior};
-pub use links::{Address, Bridge, Links};
+pub use interior::{Cable, Interior, Way};
+pub use links::{Address, Bridge, Links, Split};
 pub use listeners::{Listener, listeners};
 pub use resolver::{RESOLVER, ResolverSockets};
 pub use subnet::{Subnet, SubnetError};

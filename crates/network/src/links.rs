@@ -26,6 +26,7 @@ mod link {
     pub(super) const ADDRESS: u16 = 1;
     pub(super) const NAME: u16 = 3;
     pub(super) const MTU: u16 = 4;
+    pub(super) const PARENT: u16 = 5;
     pub(super) const MASTER: u16 = 10;
     pub(super) const INFO: u16 = 18;
     pub(super) const NAMESPACE: u16 = 28;
@@ -47,6 +48,8 @@ pub struct Bridge {
     pub name: String,
     pub mtu: Option<u32>,
     pub addresses: Vec<Address>,
+    /// The host is told to forward packets, unless it does.
+    pub forwarding: bool,
 }
 
 /// A pair of connected links: one end in a bridge, the other in a container.
@@ -56,6 +59,39 @@ pub(crate) struct Veth<'a> {
     pub(crate) inside: &'a str,
     pub(crate) namespace: u32,
     pub(crate) mac: [u8; 6],
+    pub(crate) mtu: Option<u32>,
+}
+
+/// How a link of the host's is split into several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// By hardware addresses: `MACVLAN_MODE_*`.
+    Macvlan(u32),
+    /// By IP addresses: `IPVLAN_MODE_*` and flags.
+    Ipvlan(u16, u16),
+}
+
+impl Split {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Macvlan(_) => "macvlan",
+            Self::Ipvlan(..) => "ipvlan",
+        }
+    }
+
+    /// Whether each part has a hardware address of its own.
+    pub(crate) fn has_addresses(self) -> bool {
+        matches!(self, Self::Macvlan(_))
+    }
+}
+
+/// A part of a link, in a container.
+pub(crate) struct Child<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) parent: u32,
+    pub(crate) namespace: u32,
+    pub(crate) split: Split,
+    pub(crate) mac: Option<[u8; 6]>,
     pub(crate) mtu: Option<u32>,
 }
 
@@ -101,12 +137,12 @@ impl Links {
         self.0.apply(messages).map_err(kernel(format!("give the bridge {name} its addresses")))?;
         // The host's own programs reach published ports by 127.0.0.1.
         sysctl::set(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
-        if bridge.addresses.iter().any(|address| address.ip.is_ipv4()) {
+        if bridge.forwarding && bridge.addresses.iter().any(|address| address.ip.is_ipv4()) {
             sysctl::set("ipv4/ip_forward", "1")?;
         }
         if sysctl::has_ipv6() {
             let wanted = bridge.addresses.iter().any(|address| address.ip.is_ipv6());
-            if wanted {
+            if wanted && bridge.forwarding {
                 sysctl::set("ipv6/conf/all/forwarding", "1")?;
             }
             sysctl::set(&format!("ipv6/conf/{name}/accept_ra"), "0")?;
@@ -146,6 +182,29 @@ impl Links {
             });
         });
         self.0.apply(vec![message]).map_err(kernel("connect a container to its network"))
+    }
+
+    /// A part of a link, in the namespace that the descriptor is of.
+    pub(crate) fn make_child(&mut self, child: &Child<'_>) -> Result<(), Error> {
+        let mut message = Message::new(NEW_LINK, CREATE | EXCLUSIVE, &link_header(0, 0));
+        message.text(link::NAME, child.name).u32(link::PARENT, child.parent);
+        message.u32(link::NAMESPACE, child.namespace);
+        if let Some(mac) = child.mac {
+            message.bytes(link::ADDRESS, &mac);
+        }
+        if let Some(mtu) = child.mtu {
+            message.u32(link::MTU, mtu);
+        }
+        let split = child.split;
+        message.nest(link::INFO, |info| {
+            info.text(link::INFO_KIND, split.kind()).nest(link::INFO_DATA, |data| match split {
+                Split::Macvlan(mode) => drop(data.u32(1, mode)),
+                Split::Ipvlan(mode, flags) => {
+                    data.bytes(1, &mode.to_ne_bytes()).bytes(2, &flags.to_ne_bytes());
+                }
+            });
+        });
+        self.0.apply(vec![message]).map_err(kernel(format!("make a {} link for a container", split.kind())))
     }
 
     /// Switches something on for a cable at its bridge.

@@ -45,6 +45,12 @@ impl Addresses {
         Self { subnet, range: range.unwrap_or(subnet), taken, next: 0 }
     }
 
+    /// How many of the subnet nobody can get, and how many of the part to take from anybody can.
+    pub fn counted(&self) -> (u128, u128) {
+        let taken = self.taken.iter().filter(|ip| self.range.contains(**ip)).count() as u128;
+        (self.taken.len() as u128, self.range.size().saturating_sub(taken))
+    }
+
     /// Takes the next free address; nothing if there is none.
     pub fn take(&mut self) -> Option<IpAddr> {
         let size = self.range.size();

@@ -5,8 +5,8 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
-use network::firewall::{Entry, Firewall, Network, Publication, Transport};
-use network::{Address, Bridge, Cable, Interior, Links};
+use network::firewall::{Entry, Firewall, Network, Publication, Reach, Transport};
+use network::{Address, Bridge, Cable, Interior, Links, Way};
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
 const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 2);
@@ -28,22 +28,27 @@ fn network() -> Network {
         masquerade_6: false,
         reachable_4: false,
         reachable_6: false,
+        routed_4: false,
+        routed_6: false,
+        direct: false,
+        trusted: Vec::new(),
         open_within: true,
     }
 }
 
 fn container(links: &mut Links) -> Interior {
     let addresses = vec![Address { ip: IpAddr::V4(GATEWAY), prefix: 24 }];
-    let bridge = links.ensure_bridge(&Bridge { name: "br0".to_owned(), mtu: None, addresses }).unwrap();
+    let bridge = links
+        .ensure_bridge(&Bridge { name: "br0".to_owned(), mtu: None, addresses, forwarding: true })
+        .unwrap();
     let cable = Cable {
-        outside: "veth1".to_owned(),
-        bridge,
+        way: Way::Bridge { outside: "veth1".to_owned(), bridge, isolated: true },
         inside: "eth0".to_owned(),
         mac: [2, 0, 0, 0, 0, 1],
         mtu: None,
         addresses: vec![Address { ip: IpAddr::V4(INSIDE), prefix: 24 }],
         gateways: vec![IpAddr::V4(GATEWAY)],
-        isolated: true,
+        switches: vec![("ipv4/conf/log_martians".to_owned(), "1".to_owned())],
     };
     Interior::connected(links, &[cable]).unwrap()
 }
@@ -61,6 +66,7 @@ fn a_container_is_reached_by_its_address_and_by_a_published_port() {
             count: 1,
             container: IpAddr::V4(INSIDE),
             container_port: 80,
+            reach: Reach::Host,
         };
         let range = Publication { first: 9000, count: 100, container_port: 9000, ..port };
         let mut firewall = Firewall::install("test", &[Entry::Network(network())]).unwrap();

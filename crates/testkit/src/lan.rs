@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use network::{Address, Bridge, Cable, Interior, Links};
+use network::{Address, Bridge, Cable, Interior, Links, Way};
 
 const LINK: &str = "lan0";
 
@@ -40,7 +40,8 @@ impl Lan {
     /// Lays the wire.
     #[track_caller]
     pub fn new() -> Self {
-        let bridge = Bridge { name: LINK.to_owned(), mtu: None, addresses: with_prefixes(addresses(1)) };
+        let addresses = with_prefixes(addresses(1));
+        let bridge = Bridge { name: LINK.to_owned(), mtu: None, addresses, forwarding: true };
         let link = Links::open().and_then(|mut links| links.ensure_bridge(&bridge));
         Self { link: link.unwrap_or_else(|error| panic!("cannot make a LAN: {error:?}")) }
     }
@@ -50,14 +51,13 @@ impl Lan {
     pub fn neighbour(&self, number: u8) -> Neighbour {
         let outside = format!("vethlan{number}");
         let cable = Cable {
-            outside: outside.clone(),
-            bridge: self.link,
+            way: Way::Bridge { outside: outside.clone(), bridge: self.link, isolated: false },
             inside: "eth0".to_owned(),
             mac: [2, 0, 0, 0, 0x2a, number],
             mtu: None,
             addresses: with_prefixes(addresses(number)),
             gateways: vec![Self::HOST, Self::HOST_6],
-            isolated: false,
+            switches: Vec::new(),
         };
         let made = Links::open().and_then(|mut links| Interior::connected(&mut links, &[cable]));
         let interior = made.unwrap_or_else(|error| panic!("cannot make a neighbour: {error:?}"));

@@ -45,6 +45,10 @@ const TEMPLATES: &[&str] = &[
     "/images/{name}/tag",
     "/images/{name}",
     "/distribution/{name}/json",
+    "/networks/{id}/connect",
+    "/networks/{id}/disconnect",
+    "/networks/{id}",
+    "/volumes/{name}",
 ];
 const FIXED: &[&str] = &[
     "/containers/json",
@@ -53,6 +57,10 @@ const FIXED: &[&str] = &[
     "/images/json",
     "/images/load",
     "/images/prune",
+    "/networks/create",
+    "/networks/prune",
+    "/volumes/create",
+    "/volumes/prune",
 ];
 
 /// `GET` and `/v1.44/containers/abc/json?size=1` → `GET /containers/{id}/json`.

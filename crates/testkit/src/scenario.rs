@@ -21,12 +21,15 @@ pub fn run(caller: &mut dyn Caller, version: &str) -> anyhow::Result<()> {
     pass.system()?;
     pass.images()?;
     pass.registry()?;
-    let result = pass.containers();
+    let result = pass.containers().and_then(|()| pass.networks()).and_then(|()| pass.volumes());
     let removed = pass.delete(&format!("/images/{}:1?force=1", pass.name));
     result.and(removed.map(drop))
 }
 
 mod life;
+mod networks;
+mod volumes;
+
 /// What a dockerd answers only where it keeps images in containerd.
 pub fn platforms(caller: &mut dyn Caller, version: &str) -> anyhow::Result<()> {
     let mut pass = Pass::new(caller, version);
@@ -88,7 +91,16 @@ fn two_platforms() -> Web {
 
 /// The versions in which [`platforms`] are answered at all.
 pub fn knows_platforms(version: &str) -> bool {
-    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).is_some_and(|minor: u32| minor >= 48)
+    minor(version) >= 48
+}
+
+/// The versions in which a pruning keeps the volumes that somebody named.
+fn knows_anonymous(version: &str) -> bool {
+    minor(version) >= 42
+}
+
+fn minor(version: &str) -> u32 {
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
 }
 
 struct Pass<'a> {

@@ -18,7 +18,9 @@ use serde_json::{Map, Value};
 const MAPS: &[&str] = &[
     "Annotations",
     "Attributes",
+    "AuxiliaryAddresses",
     "Config",
+    "Containers",
     "Data",
     "DriverOpts",
     "EndpointsConfig",

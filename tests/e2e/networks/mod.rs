@@ -1,10 +1,15 @@
 //! Networks: the commands, who reaches whom, published ports, and what crashes leave of them.
 
 mod commands;
+mod default_network;
 mod isolation;
 mod lasting;
+mod links;
 mod members;
+mod modes;
 mod options;
+mod parents;
+mod places;
 mod ports;
 
 use std::io::{self, Read as _, Write as _};

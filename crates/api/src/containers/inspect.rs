@@ -1,5 +1,6 @@
 //! `GET /containers/{id}/json`.
 
+use engine::Engine;
 use engine::containers::health::Probe;
 use engine::containers::mounts::{Kind, Point};
 use engine::containers::state::State;
@@ -59,7 +60,7 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
         "ExecIDs": Some(execs).filter(|execs| !execs.is_empty()),
         "HostConfig": host_config(call, container),
         "GraphDriver": { "Data": { "ID": container.id }, "Name": call.engine.storage_driver },
-        "Mounts": mounts(container),
+        "Mounts": mounts(&call.engine, container),
         "Config": config(call, container),
         "NetworkSettings": network_settings(call, container),
     });
@@ -71,6 +72,12 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
 
 fn config(call: &Call, container: &Container) -> Value {
     let mut config = json!(container.config);
+    // Of whoever gave it as the network's, dockerd shows it here as well.
+    let own = container.endpoints.get(&container.host.network_mode).map(|own| &own.asked.mac_address);
+    let own = own.filter(|mac| call.since(44) && !mac.is_empty());
+    if let (Some(fields), Some(mac)) = (config.as_object_mut(), own) {
+        fields.insert("MacAddress".into(), json!(mac));
+    }
     if let Some(check) =
         config.get_mut("Healthcheck").and_then(Value::as_object_mut).filter(|_| call.before(44))
     {
@@ -82,6 +89,9 @@ fn config(call: &Call, container: &Container) -> Value {
 fn host_config(call: &Call, container: &Container) -> Value {
     let mut host = json!(container.host);
     let Some(fields) = host.as_object_mut() else { return host };
+    if let Some(links) = call.engine.containers.links_of(container) {
+        fields.insert("Links".into(), json!(links));
+    }
     if call.since(52) {
         fields.remove("KernelMemoryTCP");
     }
@@ -92,16 +102,22 @@ fn host_config(call: &Call, container: &Container) -> Value {
 }
 
 /// What is mounted, as in `inspect` and in the listing.
-pub(super) fn mounts(container: &Container) -> Vec<Value> {
+pub(super) fn mounts(engine: &Engine, container: &Container) -> Vec<Value> {
     let listed = container.mounts.iter().filter(|point| point.listed);
-    listed.map(mount_point).collect()
+    listed.map(|point| mount_point(engine, point)).collect()
 }
 
-fn mount_point(point: &Point) -> Value {
+fn mount_point(engine: &Engine, point: &Point) -> Value {
     let mut fields = json!({ "Type": point.kind });
     let more = match point.kind {
+        Kind::Image => {
+            json!({ "Name": point.name, "Source": point.source, "Destination": point.destination })
+        }
         Kind::Volume => {
-            json!({ "Name": point.name, "Source": point.source, "Destination": point.destination, "Driver": "local" })
+            let driver = if point.make.driver.is_empty() { "local" } else { &point.make.driver };
+            let elsewhere = engine.volumes.mounted_elsewhere(&point.name).filter(|_| point.source.is_empty());
+            let source = elsewhere.map_or_else(|| point.source.clone(), |path| path.display().to_string());
+            json!({ "Name": point.name, "Source": source, "Destination": point.destination, "Driver": driver })
         }
         _ => json!({ "Source": point.source, "Destination": point.destination }),
     };

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use engine::containers::state::State;
-use engine::containers::{Container, View};
+use engine::containers::{Container, LinkNames, View};
 use engine::filters::Filters;
 use serde_json::{Value, json};
 
@@ -53,25 +53,25 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
         .filter(|view| all || view.container.state.is_running())
         .filter(|view| window.admits(view) && admits(&call, &filters, view))
         .take(limit.unwrap_or(usize::MAX));
-    let sized = call.query.flag("size");
+    let (sized, names) = (call.query.flag("size"), call.engine.containers.link_names());
     let list: Vec<Value> = match sized {
-        false => admitted.map(|view| summary(&call, view)).collect(),
+        false => admitted.map(|view| summary(&call, view, &names)).collect(),
         true => {
             let engine = call.engine.clone();
             let usage = tokio::task::spawn_blocking(move || engine::disk::measure(&engine)).await;
             let usage = usage.unwrap_or_default();
-            admitted.map(|view| with_sizes(&call, view, &usage)).collect()
+            admitted.map(|view| with_sizes(&call, view, &names, &usage)).collect()
         }
     };
     Ok(reply::json(&list))
 }
 
 /// One container's entry, as in the listing and in `system df`.
-pub(crate) fn summary(call: &Call, view: &View) -> Value {
+pub(crate) fn summary(call: &Call, view: &View, names: &LinkNames) -> Value {
     let container = &view.container;
     let mut entry = json!({
         "Id": container.id,
-        "Names": [format!("/{}", container.name)],
+        "Names": names.of_container(container),
         "Image": container.config.image,
         "ImageID": container.image.as_str(),
         "Command": command_line(&container.command()),
@@ -81,8 +81,8 @@ pub(crate) fn summary(call: &Call, view: &View) -> Value {
         "State": container.state.word(),
         "Status": status(view, SystemTime::now()),
         "HostConfig": host_config(call, container),
-        "NetworkSettings": { "Networks": network::endpoints(&call.engine, container) },
-        "Mounts": mounts(container),
+        "NetworkSettings": { "Networks": network::listed_endpoints(&call.engine, container) },
+        "Mounts": mounts(&call.engine, container),
     });
     // 1.52 lists the state of health for each container.
     if call.since(52)
@@ -104,8 +104,8 @@ fn host_config(call: &Call, container: &Container) -> Value {
     host
 }
 
-fn with_sizes(call: &Call, view: &View, usage: &engine::disk::Usage) -> Value {
-    let mut entry = summary(call, view);
+fn with_sizes(call: &Call, view: &View, names: &LinkNames, usage: &engine::disk::Usage) -> Value {
+    let mut entry = summary(call, view, names);
     let written = usage.written_by(&view.container.id);
     let image =
         call.engine.images.catalogue().images.get(&view.container.image).map_or(0, |image| image.size());

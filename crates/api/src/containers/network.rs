@@ -15,6 +15,17 @@ pub(super) fn endpoints(engine: &Engine, container: &Container) -> Value {
     Value::Object(container.endpoints.iter().map(described).collect())
 }
 
+/// The same in the listing, where dockerd leaves out what a client asked for.
+pub(super) fn listed_endpoints(engine: &Engine, container: &Container) -> Value {
+    let mut endpoints = endpoints(engine, container);
+    for endpoint in endpoints.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for key in ["Links", "Aliases", "DriverOpts", "DNSNames"] {
+            endpoint[key] = Value::Null;
+        }
+    }
+    endpoints
+}
+
 fn describe(engine: &Engine, container: &Container, name: &str, endpoint: &Endpoint) -> Value {
     let asked = &endpoint.asked;
     let lease = endpoint.lease.as_ref();
@@ -59,10 +70,15 @@ pub(super) fn ports(container: &Container) -> Value {
     }
     for (port, places) in port_map(&container.ports) {
         let places =
-            places.into_iter().map(|(host, port)| json!({ "HostIp": host, "HostPort": port.to_string() }));
+            places.into_iter().map(|(host, port)| json!({ "HostIp": host, "HostPort": shown(port) }));
         ports.insert(port, places.collect());
     }
     Value::Object(ports)
+}
+
+/// A port that is reached at the container's own address is none of the host's.
+fn shown(port: u16) -> String {
+    if port == 0 { String::new() } else { port.to_string() }
 }
 
 /// `Ports` of the listing: flat.

@@ -10,7 +10,9 @@ use crate::reply::{self, Reply};
 
 pub(crate) async fn delete(call: Call) -> Result<Reply, Error> {
     if call.query.flag("link") {
-        return Err(Error::refused("link", "links come with networks"));
+        let (handle, alias) = call.engine.containers.link_at(call.name())?;
+        handle.unlink(&alias).await?;
+        return Ok(reply::empty(StatusCode::NO_CONTENT));
     }
     let force = if call.query.flag("force") { Force::Yes } else { Force::No };
     let volumes = if call.query.flag("v") { Volumes::Remove } else { Volumes::Keep };

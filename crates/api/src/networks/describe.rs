@@ -30,7 +30,22 @@ pub(super) fn whole(call: &Call, network: &Network) -> Value {
             Some((member.container, described))
         })
         .collect();
-    describe(network, &Value::Object(containers))
+    let mut described = describe(network, &Value::Object(containers));
+    // 1.52 tells how many addresses are left.
+    if call.since(52)
+        && let Some(fields) = described.as_object_mut()
+    {
+        fields.insert("Status".to_owned(), json!({ "IPAM": { "Subnets": subnets(call, network) } }));
+    }
+    described
+}
+
+fn subnets(call: &Call, network: &Network) -> Map<String, Value> {
+    let number = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
+    let counted = call.engine.networks.usage(network).into_iter().map(|(subnet, taken, free)| {
+        (subnet.to_string(), json!({ "IPsInUse": number(taken), "DynamicIPsAvailable": number(free) }))
+    });
+    counted.collect()
 }
 
 fn describe(network: &Network, containers: &Value) -> Value {

@@ -82,11 +82,11 @@ fn images(call: &Call, usage: &disk::Usage) -> Vec<Value> {
 }
 
 fn containers(call: &Call, usage: &disk::Usage) -> Vec<Value> {
-    let views = call.engine.containers.list();
+    let (views, names) = (call.engine.containers.list(), call.engine.containers.link_names());
     views
         .iter()
         .map(|view| {
-            let mut entry = summary(call, view);
+            let mut entry = summary(call, view, &names);
             let image = call.engine.images.catalogue().images.get(&view.container.image).map(|i| i.size());
             let written = usage.written_by(&view.container.id);
             if let Some(fields) = entry.as_object_mut() {

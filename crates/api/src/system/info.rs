@@ -83,6 +83,9 @@ struct Info<'a> {
     #[serde(rename = "CDISpecDirs")]
     cdi_spec_dirs: Vec<String>,
     warnings: Option<Vec<String>>,
+    /// Where networks that say nothing get their addresses from; nothing if that is what is built in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    default_address_pools: Vec<Value>,
 }
 
 #[derive(Serialize)]
@@ -125,6 +128,9 @@ fn shape(fields: &mut serde_json::Map<String, Value>, call: &Call) {
             into("RegistryConfig", "AllowNondistributableArtifactsHostnames", Value::Null);
         }
     }
+    if call.since(49) {
+        fields.insert("FirewallBackend".into(), json!({ "Driver": "nftables" }));
+    }
     if call.before(50) {
         fields.insert("BridgeNfIptables".into(), json!(false));
         fields.insert("BridgeNfIp6tables".into(), json!(false));
@@ -146,8 +152,8 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         driver: engine.storage_driver,
         driver_status: vec![["Layers".into(), layers(engine.storage_driver).into()]],
         plugins: Plugins {
-            volume: Vec::new(),
-            network: vec!["host", "null"],
+            volume: vec!["local"],
+            network: vec!["bridge", "host", "ipvlan", "macvlan", "null"],
             authorization: None,
             log: vec!["json-file", "none"],
         },
@@ -202,7 +208,12 @@ fn describe<'a>(engine: &'a Engine, live: &'a Live) -> Info<'a> {
         security_options: security(engine),
         cdi_spec_dirs: settings.cdi_folders.iter().map(|folder| folder.display().to_string()).collect(),
         warnings: warnings(engine),
+        default_address_pools: settings.bridge.pools.iter().map(pool).collect(),
     }
+}
+
+fn pool(pool: &engine::networks::Pool) -> Value {
+    json!({ "Base": pool.base, "Size": pool.size })
 }
 
 fn layers(driver: &str) -> &'static str {

@@ -49,8 +49,12 @@ fn parse(value: &str) -> Result<Attachment, String> {
         return Ok(network);
     }
     for field in go::split_csv(value)? {
-        // As docker does: everything in small letters.
-        let field = field.to_lowercase();
+        // As docker does: everything in small letters, but for what a driver is told.
+        let small = field.to_lowercase();
+        let field = match small.strip_prefix("driver-opt=") {
+            Some(rest) => format!("driver-opt={}", &field[field.len() - rest.len()..]),
+            None => small,
+        };
         let (key, value) = field.split_once('=').unwrap_or((&field, ""));
         if key.is_empty() || !field.contains('=') {
             return Err(format!("invalid field {field}"));

@@ -28,9 +28,9 @@ use tokio::time::Instant;
 use super::attach::{self, Streams};
 use super::handle::{self, Command, Handle, Removal, Reply, View, Volumes};
 use super::health::Monitor;
-use super::mounts::{Point, volume_of};
+use super::mounts::{self, Point, volume_of};
 use super::namespaces::Joined;
-use super::record::Container;
+use super::record::{Container, Places};
 use super::restart::{self, Backoff};
 use super::state::{Event, Exit, Live, Next, State};
 use super::{Index, Shared, create, link, logs, spec};
@@ -135,6 +135,7 @@ impl Actor {
             Command::DisconnectNetwork(name, reply) => {
                 drop(reply.send(self.disconnect_network(name).await));
             }
+            Command::Unlink(alias, reply) => drop(reply.send(self.unlink(&alias))),
             Command::Rename(asked, reply) => drop(reply.send(self.rename(&asked))),
             Command::Update(update, reply) => drop(reply.send(self.update(&update).await)),
             Command::Restarted(reply) => {
@@ -407,7 +408,8 @@ impl Actor {
             if volumes == Volumes::Remove {
                 shared.volumes.remove_unheld(container.mounts.iter().filter_map(volume_of))?;
             }
-            shared.images.container_gone(&container.layers)
+            let layers: Vec<_> = container.all_layers().cloned().collect();
+            shared.images.container_gone(&layers)
         })
         .await?;
         self.index.forget(&self.view.container.id, &self.view.container.name);
@@ -504,9 +506,13 @@ fn launch_shim(
     }
     for point in container.mounts.iter().filter(|point| volume_of(point).is_some()) {
         shared.volumes.take(&container.id, point, root.as_fd(), shared.layers.limits())?;
-        if !point.subpath.is_empty() {
+        // Where a plugin has it mounted, only that one knows.
+        if !point.subpath.is_empty() || point.source.is_empty() {
             joined.add_source(&point.destination, shared.volumes.open_below(point)?);
         }
+    }
+    for point in container.mounts.iter().filter(|point| point.kind == mounts::Kind::Image) {
+        joined.add_source(&point.destination, open_image(shared, point, &places)?);
     }
     let launch = shim::Launch {
         id: container.id.clone(),
@@ -524,6 +530,19 @@ fn launch_shim(
     };
     let kept: Vec<_> = kept.iter().map(AsFd::as_fd).collect();
     Ok((shim::launch(&launch, root.as_fd(), &kept)?, joined))
+}
+
+/// An image's files, or a part of them, as a mount of its own.
+fn open_image(shared: &Shared, point: &Point, places: &Places) -> Result<OwnedFd, Error> {
+    let tree = shared.layers.mount_read_only(&point.layers)?;
+    if point.subpath.is_empty() {
+        return Ok(tree);
+    }
+    let part = sys::part_of_mount(tree.as_fd(), &places.volatile, std::ffi::OsStr::new(&point.subpath));
+    part.map_err(|source| {
+        let path = std::path::Path::new(&point.name).join(&point.subpath);
+        Error::File { doing: "find in the image", path, source }
+    })
 }
 
 /// Waits for a shim of ours to end, so that it doesn't stay as a zombie.

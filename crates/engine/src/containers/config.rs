@@ -307,6 +307,7 @@ const HOST_DONE: &[&str] = &[
     "Mounts",
     "Tmpfs",
     "VolumesFrom",
+    "VolumeDriver",
     "PidMode",
     "UTSMode",
     "UsernsMode",

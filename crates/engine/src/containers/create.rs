@@ -10,6 +10,8 @@ use std::time::SystemTime;
 use ::state::{Durability, Tx};
 
 use super::config::{Config, Create, HostConfig};
+use super::mounts::Point;
+use super::networking::Networked;
 use super::record::{Container, Past, Places};
 use super::state::State;
 use super::{
@@ -18,7 +20,7 @@ use super::{
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::settings::{BUILT_IN_RUNTIME, Settings};
-use crate::volumes;
+use crate::volumes::{self, Volume};
 
 /// What `POST /containers/create` answers.
 #[derive(Debug, Clone)]
@@ -42,13 +44,14 @@ pub(super) fn create(
     let id = crate::id::container_id();
     let mut host = request.host;
     namespaces::settle(&mut host, &request.config, index)?;
-    let (endpoints, more) =
-        networking::settle(request.endpoints, &mut host, &request.config, &shared.networks)?;
+    let Networked { endpoints, links, warnings: more } =
+        networking::settle(request.endpoints, &mut host, &request.config, &shared.networks, index)?;
     warnings.extend(more);
     let mut config = merge(request.config, &image, &id)?;
     let host = settle(host, &shared.settings, &shared.live.load().default_runtime)?;
     let from_image = image.config.config.volumes.keys().cloned();
-    let mounts = mounts::settle(&mut config, &host, from_image, index, &shared.settings)?;
+    let mut mounts = mounts::settle(&mut config, &host, from_image, index, images, &shared.settings)?;
+    know_drivers(&mut mounts, shared)?;
     // A profile that is wrong is told now, and one that isn't needn't be compiled at the start.
     spec::filter(&host, &shared.filters)?;
     let name = claim_name(request.name.as_deref(), &id, index)?;
@@ -62,6 +65,7 @@ pub(super) fn create(
         host,
         mounts,
         endpoints,
+        links,
         ports: Vec::new(),
         state: State::Created,
         past: Past::default(),
@@ -98,30 +102,66 @@ fn establish(container: &Container, shared: &Shared) -> Result<(), Error> {
         make_folder(&folder, 0o755)?;
     }
     etc::write(container, &places, &shared.networks)?;
+    let asked = make_at_plugins(container, shared)?;
     let mut made = Vec::new();
-    shared.db.write(Durability::Process, |tx| {
+    let recorded = shared.db.write(Durability::Process, |tx| {
         tx.put(container)?;
         made = record_volumes(tx, container)?;
         tx.put(&images::Use::now(&container.image))?;
         tx.hold::<Container>(&container.id, images::IMAGE, container.image.as_str())?;
-        for layer in &container.layers {
+        for layer in container.all_layers() {
             tx.hold::<Container>(&container.id, images::LAYER, layer.as_str())?;
         }
         Ok::<_, Error>(())
-    })?;
-    made.iter().for_each(|name| shared.volumes.tell(name, "create", &[]));
+    });
+    if let Err(error) = recorded {
+        asked.iter().for_each(|volume| shared.volumes.forget_at_plugin(volume));
+        return Err(error);
+    }
+    made.iter().for_each(|volume| shared.volumes.tell(volume, "create", &[]));
     Ok(())
 }
 
+/// Who names no driver takes a volume as it is; a plugin's is nowhere until it is mounted.
+fn know_drivers(points: &mut [Point], shared: &Shared) -> Result<(), Error> {
+    for point in points.iter_mut().filter(|point| mounts::volume_of(point).is_some()) {
+        if point.make.driver.is_empty()
+            && let Some(known) = shared.volumes.find(&point.name)?
+        {
+            point.make.driver = known.plugin.unwrap_or_default();
+        }
+        if !matches!(point.make.driver.as_str(), "" | "local") {
+            point.source.clear();
+        }
+    }
+    Ok(())
+}
+
+/// Volumes that are plugins' are there before they are recorded; which ones were made.
+fn make_at_plugins(container: &Container, shared: &Shared) -> Result<Vec<Volume>, Error> {
+    let mut asked: Vec<Volume> = Vec::new();
+    for point in container.mounts.iter().filter(|point| mounts::volume_of(point).is_some()) {
+        let volume = volumes::settle(point.name.clone(), point.make.clone())?;
+        match shared.volumes.make_at_plugin(&volume) {
+            Ok(false) => {}
+            Ok(true) => asked.push(volume),
+            Err(error) => {
+                asked.iter().for_each(|volume| shared.volumes.forget_at_plugin(volume));
+                return Err(error);
+            }
+        }
+    }
+    Ok(asked)
+}
+
 /// Records a new container's volumes with it; which are new.
-fn record_volumes(tx: &Tx<'_>, container: &Container) -> Result<Vec<String>, Error> {
+fn record_volumes(tx: &Tx<'_>, container: &Container) -> Result<Vec<Volume>, Error> {
     let mut made = Vec::new();
     for point in container.mounts.iter().filter(|point| mounts::volume_of(point).is_some()) {
-        let make = point.make.clone();
-        let volume = volumes::settle(point.name.clone(), make.anonymous, make.options, make.labels)?;
+        let volume = volumes::settle(point.name.clone(), point.make.clone())?;
         let (volume, is_new) = volumes::enter(tx, volume)?;
-        made.extend(is_new.then(|| volume.name.clone()));
         tx.hold::<Container>(&container.id, volumes::VOLUME, &volume.name)?;
+        made.extend(is_new.then_some(volume));
     }
     Ok(made)
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::config::HostConfig;
+use super::links::Link;
 use super::namespaces;
 use super::record::{Container, Places};
 use crate::Error;
@@ -107,12 +108,13 @@ fn hosts(container: &Container, networks: &Networks) -> Result<String, Error> {
     };
     for entry in container.host.extra_hosts.iter().flatten() {
         let (name, address) = extra_host(entry)?;
-        let address = match address {
-            Some(address) => address,
-            None => networks.host_gateway(&container.endpoints)?,
+        let addresses = match address {
+            Some(address) => vec![address],
+            None => networks.host_gateways(&container.endpoints)?,
         };
-        text.push_str(&format!("{address}\t{name}\n"));
+        text.extend(addresses.iter().map(|address| format!("{address}\t{name}\n")));
     }
+    text.extend(container.links.iter().filter_map(Link::line));
     let name = match container.config.domainname.as_str() {
         "" => container.config.hostname.clone(),
         domain => format!("{0}.{domain} {0}", container.config.hostname),

@@ -83,6 +83,7 @@ pub(super) enum Command {
     Pause(Reply<()>),
     Unpause(Reply<()>),
     Rename(String, Reply<()>),
+    Unlink(String, Reply<()>),
     ConnectNetwork(String, Box<EndpointConfig>, Reply<()>),
     DisconnectNetwork(String, Reply<()>),
     Update(Box<Update>, Reply<()>),
@@ -168,6 +169,11 @@ impl Handle {
     /// Gives it another name.
     pub async fn rename(&self, name: &str) -> Result<(), Error> {
         self.ask(|reply| Command::Rename(name.to_owned(), reply)).await
+    }
+
+    /// Takes one of its links away.
+    pub async fn unlink(&self, alias: &str) -> Result<(), Error> {
+        self.ask(|reply| Command::Unlink(alias.to_owned(), reply)).await
     }
 
     /// Changes its limits and its restart policy.

@@ -18,6 +18,7 @@ mod files;
 mod handle;
 pub mod health;
 mod link;
+mod links;
 pub mod logs;
 pub mod mounts;
 mod namespaces;
@@ -48,6 +49,7 @@ pub(crate) use files::Writers;
 pub use files::{Archive, Commit, Export, PathStat, Put, Writing};
 pub use handle::{Handle, Purpose, Removal, View, Volumes, WaitFor};
 pub use layers::Change;
+pub use links::{Link, LinkNames};
 pub use networking::check as check_endpoint;
 pub(crate) use once::{Once, Output};
 pub use prune::{PRUNE_KEYS, Pruned};
@@ -145,6 +147,12 @@ impl Index {
         })
     }
 
+    /// Every container's last published view.
+    fn views(&self) -> Vec<Arc<View>> {
+        let handles: Vec<Handle> = self.with(|tables| tables.by_id.values().cloned().collect());
+        handles.iter().map(Handle::view).collect()
+    }
+
     fn release(&self, name: &str) {
         self.with(|tables| tables.by_name.remove(name));
     }
@@ -198,8 +206,7 @@ impl Containers {
 
     /// Every container's last published view, newest first.
     pub fn list(&self) -> Vec<Arc<View>> {
-        let handles: Vec<Handle> = self.index.with(|tables| tables.by_id.values().cloned().collect());
-        let mut views: Vec<_> = handles.iter().map(Handle::view).collect();
+        let mut views = self.index.views();
         views.sort_by_key(|view| std::cmp::Reverse(view.container.created));
         views
     }

@@ -10,6 +10,7 @@ mod tmpfs;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use oci::Digest;
 use oci_spec::runtime as rt;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ use super::Index;
 use super::config::{Config, HostConfig, Labels};
 use super::namespaces::Joined;
 use crate::Error;
+use crate::images::Images;
 use crate::settings::Settings;
 
 /// What kind of thing is mounted; the API's words.
@@ -29,16 +31,17 @@ pub enum Kind {
     Bind,
     Volume,
     Tmpfs,
+    Image,
 }
 
 /// One place in a container and what is mounted there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
     pub kind: Kind,
-    /// The volume's.
+    /// The volume's, or the image's as it was asked for.
     #[serde(default)]
     pub name: String,
-    /// On the host; empty for memory.
+    /// On the host; empty for memory, and an image's id.
     pub source: String,
     pub destination: String,
     /// As it was asked for: `ro,z`.
@@ -47,6 +50,9 @@ pub struct Point {
     pub propagation: String,
     /// Mounts below the source come with it.
     pub recursive: bool,
+    /// If it is read-only, that is not so with mounts below the source.
+    #[serde(default)]
+    pub shallow: bool,
     /// A source that isn't there is made.
     pub ensure_source: bool,
     /// What the image has at the destination is copied into an empty volume.
@@ -56,17 +62,23 @@ pub struct Point {
     /// The file system's own, for memory.
     #[serde(default)]
     pub options: Vec<String>,
-    /// Only this part of the volume.
+    /// Only this part of the volume or image.
     #[serde(default)]
     pub subpath: String,
     /// What the volume is made with if it isn't there.
     #[serde(default)]
     pub make: Making,
+    /// The layers of the image that is mounted, lowest first.
+    #[serde(default)]
+    pub layers: Vec<Digest>,
 }
 
 /// What a volume is made with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Making {
+    /// Empty for the engine's own.
+    #[serde(default)]
+    pub driver: String,
     pub options: Option<Labels>,
     pub labels: Option<Labels>,
     /// Nobody named it.
@@ -79,6 +91,7 @@ pub(super) fn settle(
     host: &HostConfig,
     image_volumes: impl Iterator<Item = String>,
     index: &Index,
+    images: &Images,
     settings: &Settings,
 ) -> Result<Vec<Point>, Error> {
     let mut points: Vec<Point> = Vec::new();
@@ -91,11 +104,16 @@ pub(super) fn settle(
     }
     let inherited = points.len();
     for text in host.binds.iter().flatten() {
-        let spec = bind(text)?;
+        let mut spec = bind(text)?;
+        spec.make.driver.clone_from(&host.volume_driver);
         add(&mut points, inherited, spec.point(settings)?)?;
     }
     for mount in host.mounts.iter().flatten() {
-        add(&mut points, inherited, requested(mount)?.point(settings)?)?;
+        let mut point = requested(mount)?.point(settings)?;
+        if point.kind == Kind::Image {
+            point.choose_image(images)?;
+        }
+        add(&mut points, inherited, point)?;
     }
     for (destination, options) in host.tmpfs.iter().flatten() {
         let point = tmpfs::point(destination, options)?;
@@ -108,7 +126,8 @@ pub(super) fn settle(
         if points.iter().any(|point| point.destination == destination) {
             continue;
         }
-        let spec = Spec { volume: true, destination, copy_up: true, ..Spec::default() };
+        let mut spec = Spec { volume: true, destination, copy_up: true, ..Spec::default() };
+        spec.make.driver.clone_from(&host.volume_driver);
         points.push(spec.point(settings)?);
     }
     points.sort_by_key(|point| Path::new(&point.destination).components().count());
@@ -154,6 +173,15 @@ fn clean(path: &str) -> String {
 }
 
 impl Point {
+    /// The image that its name means now: another one may get the name later.
+    fn choose_image(&mut self, images: &Images) -> Result<(), Error> {
+        // Not "not found": of a create, clients take that for the absence of the container's own image.
+        let image = images.get_on(&self.name, None).map_err(|error| Error::Invalid(error.to_string()))?;
+        self.source = image.id.as_str().to_owned();
+        self.layers.clone_from(&image.config.rootfs.diff_ids);
+        Ok(())
+    }
+
     /// Makes what has to be there. Blocking.
     pub(super) fn prepare(&self) -> Result<(), Error> {
         if self.kind == Kind::Tmpfs {
@@ -189,6 +217,8 @@ impl Point {
         }
         let how = if self.recursive { "rbind" } else { "bind" };
         let propagation = if self.propagation.is_empty() { "rprivate" } else { &self.propagation };
+        // What can't be written to can't be written to by what is mounted below it either.
+        let access = if self.writable || self.shallow { access } else { "rro" };
         let options = [how, access, propagation].map(str::to_owned).into();
         mount
             .set_typ(Some("bind".to_owned()))

@@ -4,12 +4,22 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::config::{Config, HostConfig};
-use super::namespaces;
+use super::links::{self, Link};
 use super::record::Container;
+use super::{Index, namespaces};
 use crate::Error;
 use crate::networks::{
     Attached, Driver, Endpoint, EndpointConfig, Guest, Lease, Network, NetworkError, Networks, PREDEFINED,
+    check_endpoint_options,
 };
+
+/// How a new container is connected.
+#[derive(Debug, Default)]
+pub(super) struct Networked {
+    pub(super) endpoints: BTreeMap<String, Endpoint>,
+    pub(super) links: Vec<Link>,
+    pub(super) warnings: Vec<String>,
+}
 
 /// Which networks a new container belongs to, and warnings about what has no meaning there. `host` gets the mode's own
 /// name: the default has one, and an id may be written for it.
@@ -18,13 +28,14 @@ pub(super) fn settle(
     host: &mut HostConfig,
     config: &Config,
     networks: &Networks,
-) -> Result<(BTreeMap<String, Endpoint>, Vec<String>), Error> {
+    index: &Index,
+) -> Result<Networked, Error> {
     if matches!(host.network_mode.as_str(), "" | "default") {
         "bridge".clone_into(&mut host.network_mode);
     }
     let mode = host.network_mode.clone();
     if namespaces::other(&mode).is_some() {
-        return Ok((BTreeMap::new(), Vec::new()));
+        return Ok(Networked::default());
     }
     let known = networks.get(&mode).ok();
     if let Some(known) = &known {
@@ -42,17 +53,15 @@ pub(super) fn settle(
         let name = network.map_or(name, |network| network.name);
         endpoints.insert(name, Endpoint { asked: config, ..Endpoint::default() });
     }
-    let links = host.links.take().filter(|links| !links.is_empty());
+    let links = match PREDEFINED.contains(&first.as_str()) {
+        true => links::settle(host, index, known.as_ref().is_some_and(|network| !network.is_open_within()))?,
+        false => Vec::new(),
+    };
     // Clients write them here and at the networks that they are for; dockerd reads these alone of a network that people made.
-    if links.is_some() && PREDEFINED.contains(&first.as_str()) {
-        return Err(Error::Unsupported {
-            feature: "a link on the default network".to_owned(),
-            instead: Some("a network of your own, where containers find each other by name".to_owned()),
-        });
-    }
+    let of_made = host.links.take().filter(|links| !links.is_empty());
     let own = endpoints.entry(first.clone()).or_default();
     if own.asked.links.as_ref().is_none_or(Vec::is_empty) {
-        own.asked.links = links;
+        own.asked.links = of_made;
     }
     if own.asked.mac_address.is_empty() {
         own.asked.mac_address.clone_from(&config.mac_address);
@@ -63,9 +72,18 @@ pub(super) fn settle(
         return Err(Error::Invalid(why));
     }
     let wanted = crate::networks::wanted_ports(config, host)?;
-    let discarded = !wanted.is_empty() && first == "host";
-    let warning = "Published ports are discarded when using host network mode".to_owned();
-    Ok((endpoints, discarded.then_some(warning).into_iter().collect()))
+    let driver =
+        if first == "host" { Driver::Host } else { known.map_or(Driver::Bridge, |network| network.driver) };
+    let warning = match driver {
+        _ if wanted.is_empty() => None,
+        Driver::Host => Some("Published ports are discarded when using host network mode".to_owned()),
+        Driver::Macvlan | Driver::Ipvlan => Some(format!(
+            "Published ports are discarded in a network of the driver {}: its containers have addresses of their own",
+            driver.name()
+        )),
+        Driver::Bridge | Driver::Null => None,
+    };
+    Ok(Networked { endpoints, links, warnings: warning.into_iter().collect() })
 }
 
 /// Refuses what a network can't give, in dockerd's words.
@@ -82,13 +100,18 @@ pub fn check(network: &Network, asked: &EndpointConfig) -> Result<(), NetworkErr
         return Err(NetworkError::Forbidden(why));
     }
     let ipam = asked.ipam_config.clone().unwrap_or_default();
-    if let Some(option) = asked.driver_opts.iter().flatten().map(|(name, _)| name).next() {
-        let feature = format!("the endpoint option {option}");
-        return Err(NetworkError::Unsupported { feature, instead: "" });
+    match check_endpoint_options(asked) {
+        Err(NetworkError::Settings(why)) => return refuse(why),
+        checked => checked?,
     }
-    if !ipam.link_local_ips.is_empty() {
-        let feature = "--link-local-ip".to_owned();
-        return Err(NetworkError::Unsupported { feature, instead: "" });
+    for text in &ipam.link_local_ips {
+        let local = text.parse().is_ok_and(|ip: IpAddr| match ip {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        });
+        if !local {
+            return refuse(format!("invalid link-local IP address: {text}"));
+        }
     }
     for (text, is_ipv4) in [(&ipam.ipv4_address, true), (&ipam.ipv6_address, false)] {
         if text.is_empty() {
@@ -112,12 +135,15 @@ pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Optio
     if namespaces::other(&container.host.network_mode).is_some() {
         return Ok(None);
     }
+    if !networks.has_default() && container.endpoints.keys().any(|name| name == "bridge") {
+        return Ok(None);
+    }
     for name in container.endpoints.keys() {
         let failed = |error| match error {
             Error::Network(error) => Error::Networking(error),
             other => other,
         };
-        if networks.get(name).map_err(failed)?.driver != Driver::Bridge {
+        if !networks.get(name).map_err(failed)?.driver.has_links() {
             return Ok(None);
         }
     }

@@ -72,6 +72,7 @@ impl Once {
             host,
             mounts: points,
             endpoints,
+            links: Vec::new(),
             ports: Vec::new(),
             state: State::Created,
             past: Past::default(),

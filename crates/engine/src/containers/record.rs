@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use state::Record;
 
 use super::config::{Config, HostConfig};
+use super::links::Link;
 use super::mounts::Point;
 use super::state::State;
 use crate::networks::Endpoint;
@@ -29,6 +30,9 @@ pub struct Container {
     /// Its networks, by name.
     #[serde(default)]
     pub endpoints: BTreeMap<String, Endpoint>,
+    /// Others that it knows by another name, in the default network.
+    #[serde(default)]
+    pub links: Vec<Link>,
     /// The host's ports that lead to it while it runs.
     #[serde(default)]
     pub ports: Vec<Publication>,
@@ -63,6 +67,11 @@ impl Container {
         let mut command = words(&self.config.entrypoint);
         command.extend(words(&self.config.cmd));
         command
+    }
+
+    /// Those of its root, and of the images that it mounts.
+    pub(crate) fn all_layers(&self) -> impl Iterator<Item = &Digest> {
+        self.layers.iter().chain(self.mounts.iter().flat_map(|point| &point.layers))
     }
 
     /// The first twelve digits, for people.

@@ -200,6 +200,9 @@ fn environment(container: &Container, home: &str) -> Vec<String> {
         env.push("TERM=xterm".to_owned());
     }
     let home = (!has("HOME")).then(|| format!("HOME={home}"));
+    let linked =
+        container.link_environment().filter(|entry| !has(entry.split('=').next().unwrap_or_default()));
+    env.extend(linked.cloned());
     // A name without `=` only unsets, and there is nothing to unset.
     env.extend(given.into_iter().filter(|entry| entry.contains('=')));
     env.extend(home);

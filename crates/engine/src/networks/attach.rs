@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use network::firewall::Publication;
-use network::{Cable, Interior};
+use network::firewall::{Publication, Reach};
+use network::{Address, Cable, Interior, Way};
 
+use super::options::{self, Mode};
 use super::ports::{self, Taken, Target, Wanted};
-use super::record::{Driver, Endpoint, Held, Lease, Network};
-use super::{Family, NetworkError, Networks, Tables, options};
+use super::record::{Driver, Endpoint, Held, Lease, Network, Range};
+use super::{Family, NetworkError, Networks, Tables};
 use crate::Error;
 
 /// Who wants in.
@@ -67,7 +68,10 @@ impl Networks {
         let mut links = HashMap::new();
         for network in &networks {
             let Some(endpoint) = endpoints.get_mut(&network.name) else { continue };
-            let inside = next_link(&mut links, network);
+            let inside = match options::link_name(&endpoint.asked) {
+                Some(name) => name.to_owned(),
+                None => next_link(&mut links, network),
+            };
             match tables.lease(guest, network, endpoint, inside) {
                 Ok(lease) => {
                     endpoint.network_id.clone_from(&network.id);
@@ -79,8 +83,12 @@ impl Networks {
                 }
             }
         }
+        if let Err(error) = names_differ(endpoints) {
+            tables.forget(endpoints, &[]);
+            return Err(error.into());
+        }
         choose_gateway(&networks, endpoints);
-        let target = target(&networks, endpoints);
+        let target = self.target(&networks, endpoints);
         match tables.publish(guest, wanted, target) {
             Ok(ports) => Ok((networks, ports)),
             Err(error) => {
@@ -97,7 +105,7 @@ impl Networks {
         ports: &[Publication],
     ) -> Result<Interior, NetworkError> {
         let cabled: Vec<Network> =
-            networks.iter().filter(|network| network.driver == Driver::Bridge).cloned().collect();
+            networks.iter().filter(|network| network.driver.has_links()).cloned().collect();
         let others = || self.tables().published.iter().map(|(port, _)| port.clone()).collect();
         let mut is_new = false;
         let all = || {
@@ -137,11 +145,40 @@ impl Networks {
         self.tell(guest, endpoints, "disconnect");
     }
 
+    /// Published ports lead to the addresses of the network that is the way out. A part of a link of the host's has an
+    /// address that others reach anyway.
+    fn target(&self, networks: &[Network], endpoints: &BTreeMap<String, Endpoint>) -> Target {
+        let leading = networks.iter().find_map(|network| {
+            let lease = endpoints.get(&network.name)?.lease.as_ref().filter(|lease| lease.is_gateway)?;
+            Some((network, lease))
+        });
+        let Some((network, lease)) = leading.filter(|(network, _)| network.driver == Driver::Bridge) else {
+            return Target::default();
+        };
+        let direct = if self.kernel.is_direct(network) { Reach::Both } else { Reach::Host };
+        let reach = |is_ipv4| if network.mode(is_ipv4) == Mode::Routed { Reach::Container } else { direct };
+        Target {
+            ipv4: lease.ipv4.map(|held| held.ip),
+            ipv6: lease.ipv6.map(|held| held.ip),
+            binding: network.options.get(options::HOST_BINDING).and_then(|text| text.parse().ok()),
+            reach_4: reach(true),
+            reach_6: reach(false),
+        }
+    }
+
     fn tell(&self, guest: Guest<'_>, endpoints: &BTreeMap<String, Endpoint>, action: &str) {
         for name in endpoints.keys() {
             if let Ok(network) = self.get(name) {
                 self.emit(&network, action, &[("container", guest.id)]);
             }
+        }
+    }
+
+    /// What `host-gateway` stands for: what the administrator says, or else the host's address.
+    pub(crate) fn host_gateways(&self, endpoints: &BTreeMap<String, Endpoint>) -> Result<Vec<IpAddr>, Error> {
+        match self.settings.host_gateways.is_empty() {
+            true => Ok(vec![self.host_gateway(endpoints)?]),
+            false => Ok(self.settings.host_gateways.clone()),
         }
     }
 
@@ -172,7 +209,8 @@ impl Networks {
             let used = |network: &&Network| {
                 network.subnets.iter().any(|range| tables.holders.keys().any(|ip| range.subnet.contains(*ip)))
             };
-            tables.networks.values().filter(used).cloned().collect()
+            let networks = tables.networks.values().filter(|network| network.driver == Driver::Bridge);
+            networks.filter(used).cloned().collect()
         };
         let published = || self.tables().published.iter().map(|(port, _)| port.clone()).collect();
         if !self.tables().inherited {
@@ -194,9 +232,13 @@ impl Networks {
         let mut links: HashMap<String, usize> = HashMap::new();
         let used: Vec<&str> =
             endpoints.values().filter_map(|e| Some(e.lease.as_ref()?.inside.as_str())).collect();
-        let inside = std::iter::repeat_with(|| next_link(&mut links, &network))
-            .find(|link| !used.contains(&link.as_str()))
-            .unwrap_or_default();
+        let inside = match options::link_name(&endpoint.asked) {
+            Some(name) if used.contains(&name) => return Err(taken_name(name).into()),
+            Some(name) => name.to_owned(),
+            None => std::iter::repeat_with(|| next_link(&mut links, &network))
+                .find(|link| !used.contains(&link.as_str()))
+                .unwrap_or_default(),
+        };
         let lease = self.tables().lease(guest, &network, endpoint, inside)?;
         endpoint.network_id.clone_from(&network.id);
         endpoint.lease = Some(lease);
@@ -262,7 +304,10 @@ impl Tables {
             ipv4,
             ipv6,
             inside,
-            outside: format!("veth{a:02x}{b:02x}{c:02x}{:x}", d & 15),
+            outside: match network.driver {
+                Driver::Bridge => format!("veth{a:02x}{b:02x}{c:02x}{:x}", d & 15),
+                _ => String::new(),
+            },
             is_gateway: false,
         })
     }
@@ -296,8 +341,7 @@ impl Tables {
         };
         let prefix = addresses.subnet().prefix();
         self.holders.insert(ip, guest.name.to_owned());
-        let gateway =
-            network.range(ip.is_ipv4()).and_then(|range| range.gateway).filter(|_| !network.internal);
+        let gateway = network.range(ip.is_ipv4()).and_then(Range::way_out).filter(|_| !network.internal);
         Ok(Some(Held { ip, prefix, gateway }))
     }
 
@@ -334,6 +378,21 @@ impl Tables {
     }
 }
 
+fn taken_name(name: &str) -> NetworkError {
+    NetworkError::Endpoint(format!("another link of the container is called {name}"))
+}
+
+fn names_differ(endpoints: &BTreeMap<String, Endpoint>) -> Result<(), NetworkError> {
+    let mut seen: Vec<&str> = Vec::new();
+    for name in endpoints.values().filter_map(|endpoint| Some(endpoint.lease.as_ref()?.inside.as_str())) {
+        if seen.contains(&name) {
+            return Err(taken_name(name));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
 /// `eth0`, `eth1` …, each prefix counted for itself.
 fn next_link(links: &mut HashMap<String, usize>, network: &Network) -> String {
     let prefix = network.link_prefix();
@@ -357,37 +416,33 @@ fn choose_gateway(networks: &[Network], endpoints: &mut BTreeMap<String, Endpoin
     }
 }
 
-/// Published ports lead to the addresses of the network that is the way out.
-fn target(networks: &[Network], endpoints: &BTreeMap<String, Endpoint>) -> Target {
-    let leading = networks.iter().find_map(|network| {
-        let lease = endpoints.get(&network.name)?.lease.as_ref().filter(|lease| lease.is_gateway)?;
-        Some((network, lease))
-    });
-    let Some((network, lease)) = leading else { return Target::default() };
-    Target {
-        ipv4: lease.ipv4.map(|held| held.ip),
-        ipv6: lease.ipv6.map(|held| held.ip),
-        binding: network.options.get(options::HOST_BINDING).and_then(|text| text.parse().ok()),
-    }
-}
-
-fn cable(network: &Network, endpoint: &Endpoint, bridge: u32) -> Option<Cable> {
+/// `index` is the bridge's, or the parent's.
+fn cable(network: &Network, endpoint: &Endpoint, index: u32) -> Option<Cable> {
     let lease = endpoint.lease.as_ref()?;
     let gateways = lease.addresses().filter_map(|held| held.gateway);
+    let way = match network.split() {
+        Some(split) => Way::Parent { index, split },
+        None => {
+            Way::Bridge { outside: lease.outside.clone(), bridge: index, isolated: !network.is_open_within() }
+        }
+    };
+    let local = endpoint.asked.ipam_config.iter().flat_map(|config| &config.link_local_ips);
+    let local = local
+        .filter_map(|text| text.parse().ok())
+        .map(|ip: IpAddr| Address { ip, prefix: if ip.is_ipv4() { 16 } else { 64 } });
     Some(Cable {
-        outside: lease.outside.clone(),
-        bridge,
+        way,
         inside: lease.inside.clone(),
         mac: lease.mac,
         mtu: network.mtu(),
-        addresses: lease.addresses().map(Into::into).collect(),
+        addresses: lease.addresses().map(Into::into).chain(local).collect(),
         gateways: if lease.is_gateway { gateways.collect() } else { Vec::new() },
-        isolated: !network.switch(options::ICC, true),
+        switches: options::switches(&endpoint.asked).unwrap_or_default(),
     })
 }
 
 /// The address that was asked for, or one that nobody else has.
-fn mac(asked: &str) -> Result<[u8; 6], NetworkError> {
+pub(super) fn mac(asked: &str) -> Result<[u8; 6], NetworkError> {
     if asked.is_empty() {
         let mut mac = crate::id::random::<6>();
         // Local, and one station's.

@@ -8,8 +8,9 @@ use network::Subnet;
 use network::pools::{self, Pool};
 use serde::Deserialize;
 
+use super::NetworkError;
+use super::options::{self, Mode};
 use super::record::{Driver, Network, PREDEFINED, Range};
-use super::{NetworkError, options};
 use crate::containers::config::Labels;
 
 /// The body of `POST /networks/create`.
@@ -71,7 +72,11 @@ pub(super) struct Present<'a> {
 
 impl CreateNetwork {
     /// Checks all that was asked for and chooses the rest.
-    pub(super) fn settle(mut self, present: &Present<'_>) -> Result<Network, NetworkError> {
+    pub(super) fn settle(
+        mut self,
+        present: &Present<'_>,
+        defaults: &BTreeMap<String, Labels>,
+    ) -> Result<Network, NetworkError> {
         self.check_name(present.networks)?;
         self.take_configuration(present.networks)?;
         let driver = self.choose_driver()?;
@@ -82,8 +87,11 @@ impl CreateNetwork {
                 instead: "for several machines there is Kubernetes",
             });
         }
-        let options = self.options.take().unwrap_or_default();
-        options::check(&options)?;
+        let mut options = self.options.take().unwrap_or_default();
+        for (name, value) in defaults.get(driver.name()).into_iter().flatten().filter(|_| !self.config_only) {
+            options.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        options::check(driver, &options)?;
         let by_option = |name: &str| options.get(name).and_then(|text| options::truth(text));
         let ipv4 = self.enable_ipv4.or_else(|| by_option(options::ENABLE_IPV4)).unwrap_or(true);
         let ipv6 = self.enable_ipv6.or_else(|| by_option(options::ENABLE_IPV6)).unwrap_or(false);
@@ -101,7 +109,9 @@ impl CreateNetwork {
         if !self.config_only {
             // One of a family that is off is kept and shown, as dockerd does: nobody gets an address of it.
             for range in &subnets {
-                present.refuse_overlap(range.subnet)?;
+                // Parts of a link of the host's are in the network that the link is in.
+                let routes = if driver == Driver::Bridge { present.routes } else { &[] };
+                present.refuse_overlap(range.subnet, routes)?;
             }
             for (wanted, is_ipv4) in [(ipv4, true), (ipv6, false)] {
                 let has = subnets.iter().any(|range| range.subnet.is_ipv4() == is_ipv4);
@@ -111,7 +121,7 @@ impl CreateNetwork {
             }
             subnets.sort_by_key(|range| !range.subnet.is_ipv4());
         }
-        Ok(Network {
+        let network = Network {
             id: crate::id::container_id(),
             name: self.name,
             created: SystemTime::now(),
@@ -126,7 +136,8 @@ impl CreateNetwork {
             config_only: self.config_only,
             options,
             labels: self.labels.unwrap_or_default(),
-        })
+        };
+        if network.config_only { Ok(network) } else { by_driver(network, present.networks) }
     }
 
     fn check_name(&self, networks: &[Network]) -> Result<(), NetworkError> {
@@ -187,9 +198,50 @@ impl CreateNetwork {
             "host" => Err(NetworkError::OnlyOne("host")),
             "null" => Err(NetworkError::OnlyOne("null")),
             "overlay" => unsupported("for several machines there is Kubernetes"),
-            "macvlan" | "ipvlan" => unsupported("not in this version yet"),
+            "macvlan" => Ok(Driver::Macvlan),
+            "ipvlan" => Ok(Driver::Ipvlan),
             other => Err(NetworkError::NoSuchDriver(other.to_owned())),
         }
+    }
+}
+
+/// What a network's driver makes of it, or refuses.
+fn by_driver(mut network: Network, others: &[Network]) -> Result<Network, NetworkError> {
+    if network.driver == Driver::Bridge {
+        let modes = [true, false].map(|is_ipv4| (is_ipv4, network.mode(is_ipv4)));
+        for (is_ipv4, _) in modes.into_iter().filter(|(_, mode)| *mode == Mode::Isolated) {
+            if !network.internal {
+                let why = "gateway mode 'isolated' can only be used for an internal network";
+                return Err(NetworkError::Invalid(why.to_owned()));
+            }
+            let ranges = network.subnets.iter_mut().filter(|range| range.subnet.is_ipv4() == is_ipv4);
+            ranges.for_each(|range| range.gateway = None);
+        }
+        return Ok(network);
+    }
+    let driver = network.driver.name();
+    let unsupported = |feature: String, instead| Err(NetworkError::Unsupported { feature, instead });
+    let Some(parent) = network.options.get(options::PARENT) else {
+        return unsupported(
+            format!("a network of the driver {driver} without a parent"),
+            "say `-o parent=eth0`",
+        );
+    };
+    if network.internal {
+        return unsupported(
+            format!("an internal network of the driver {driver}"),
+            "a bridge can be internal",
+        );
+    }
+    let on_it = |other: &&Network| {
+        other.driver.name() == driver && other.options.get(options::PARENT) == Some(parent)
+    };
+    match others.iter().find(on_it).filter(|other| network.is_passthru() || other.is_passthru()) {
+        Some(other) => Err(NetworkError::Forbidden(format!(
+            "cannot use mode passthru, {driver} network {} is already using parent interface {parent}",
+            other.id
+        ))),
+        None => Ok(network),
     }
 }
 
@@ -267,13 +319,13 @@ impl Range {
 }
 
 impl Present<'_> {
-    fn refuse_overlap(&self, subnet: Subnet) -> Result<(), NetworkError> {
+    fn refuse_overlap(&self, subnet: Subnet, routes: &[(Subnet, String)]) -> Result<(), NetworkError> {
         let network = self.networks.iter().filter(|network| !network.config_only).find_map(|network| {
             let other = network.subnets.iter().find(|range| range.subnet.overlaps(&subnet))?;
             Some(format!("{} of the network {}", other.subnet, network.name))
         });
         let route = || {
-            let (other, link) = self.routes.iter().find(|(other, _)| other.overlaps(&subnet))?;
+            let (other, link) = routes.iter().find(|(other, _)| other.overlaps(&subnet))?;
             Some(format!("the host's route to {other} by {link}"))
         };
         match network.or_else(route) {
@@ -303,14 +355,14 @@ mod tests {
             subnets: vec![Range::of("172.17.0.0/16".parse().unwrap())],
             ..serde_json::from_value::<CreateNetwork>(json!({"Name": "bridge2"}))
                 .unwrap()
-                .settle(&none())
+                .settle(&none(), &BTreeMap::new())
                 .unwrap()
         };
         let routes = [("192.168.7.0/24".parse().unwrap(), "lan0".to_owned())];
         let pools = pools();
         let present = Present { networks: &[other], routes: &routes, pools: &pools };
         let request: CreateNetwork = serde_json::from_value(body).unwrap();
-        request.settle(&present).map_err(|error| error.to_string())
+        request.settle(&present, &BTreeMap::new()).map_err(|error| error.to_string())
     }
 
     fn pools() -> [Pool; 2] {

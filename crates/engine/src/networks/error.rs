@@ -27,6 +27,10 @@ pub enum NetworkError {
     NoSuchDriver(String),
     #[error("configuration network \"{0}\" does not exist")]
     NoSuchConfig(String),
+    #[error("the parent {0} is no link of this host")]
+    NoSuchParent(String),
+    #[error("bridge device with non default name {0} must be created manually")]
+    NoSuchBridge(String),
     #[error("invalid network config:\n{0}")]
     Config(String),
     #[error("{0}")]
@@ -43,6 +47,11 @@ pub enum NetworkError {
     AddressTaken { ip: IpAddr, by: String },
     #[error("invalid endpoint settings:\n{0}")]
     Endpoint(String),
+    /// The same before it is said which network is meant.
+    #[error("{0}")]
+    Settings(String),
+    #[error("this kernel has no {kind} links")]
+    NoSuchLinks { kind: &'static str },
     #[error("Bind for {address}:{port} failed: port is already allocated")]
     PortAllocated { address: IpAddr, port: u16, by: String },
     #[error(
@@ -67,11 +76,17 @@ pub enum NetworkError {
 impl Explain for NetworkError {
     fn class(&self) -> Class {
         match self {
-            Self::Unknown(_) | Self::NoSuchDriver(_) | Self::NoSuchConfig(_) => Class::NotFound,
-            Self::Exists(_) => Class::Conflict,
-            Self::NoName | Self::Ambiguous(..) | Self::Config(_) | Self::Invalid(_) | Self::Endpoint(_) => {
-                Class::Invalid
+            Self::Unknown(_) | Self::NoSuchDriver(_) | Self::NoSuchConfig(_) | Self::NoSuchBridge(_) => {
+                Class::NotFound
             }
+            Self::Exists(_) => Class::Conflict,
+            Self::NoName
+            | Self::Ambiguous(..)
+            | Self::Config(_)
+            | Self::Invalid(_)
+            | Self::Endpoint(_)
+            | Self::Settings(_)
+            | Self::NoSuchParent(_) => Class::Invalid,
             Self::Predefined(_)
             | Self::RemovePredefined(_)
             | Self::OnlyOne(_)
@@ -80,7 +95,7 @@ impl Explain for NetworkError {
             | Self::Forbidden(_)
             | Self::AddressTaken { .. }
             | Self::AlreadyConnected { .. } => Class::Forbidden,
-            Self::Unsupported { .. } => Class::NotImplemented,
+            Self::Unsupported { .. } | Self::NoSuchLinks { .. } => Class::NotImplemented,
             Self::Exhausted
             | Self::Full { .. }
             | Self::PortAllocated { .. }
@@ -99,6 +114,12 @@ impl Explain for NetworkError {
             Self::PortAllocated { by, .. } | Self::PortTaken { by, .. } => {
                 Some(format!("it is taken by {by}: stop that, or publish another port"))
             }
+            Self::NoSuchLinks { kind } => {
+                Some(format!("it was built without CONFIG_{}", kind.to_uppercase()))
+            }
+            Self::NoSuchParent(name) => name.split_once('.').map(|(link, id)| {
+                format!("make it first: ip link add link {link} name {name} type vlan id {id}")
+            }),
             Self::AddressTaken { ip, by } => Some(format!("{by} has {ip}")),
             Self::Unsupported { instead, .. } => Some((*instead).to_owned()).filter(|text| !text.is_empty()),
             Self::Exhausted => {

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use network::firewall::{Entry, Firewall, Publication};
-use network::{Bridge, Links};
+use network::{Bridge, Cable, Interior, Links, Way};
 
 use super::NetworkError;
-use super::options;
-use super::record::Network;
+use super::options::{self, Mode};
+use super::record::{Driver, Network};
+use super::settings::BridgeSettings;
 
 /// Names that no other engine of this host has.
 #[derive(Debug, Clone)]
@@ -21,6 +22,10 @@ pub(super) struct Names {
 #[derive(Debug)]
 pub(super) struct Kernel {
     names: Names,
+    /// Whether the host may be told to forward packets.
+    forwarding: bool,
+    /// Whether all networks' published ports are reached at containers' own addresses, too.
+    direct: bool,
     open: Mutex<Option<Open>>,
 }
 
@@ -33,8 +38,32 @@ struct Open {
 }
 
 impl Kernel {
-    pub(super) fn new(names: Names) -> Self {
-        Self { names, open: Mutex::new(None) }
+    pub(super) fn new(names: Names, settings: &BridgeSettings) -> Self {
+        let BridgeSettings { forwarding, direct_routing: direct, .. } = *settings;
+        Self { names, forwarding, direct, open: Mutex::new(None) }
+    }
+
+    /// How the default network's bridge is called, where the administrator has none of his own.
+    pub(super) fn default_bridge(&self) -> String {
+        self.names.default_bridge.clone()
+    }
+
+    /// The first address of a link of the host's.
+    pub(super) fn address_of(
+        &self,
+        link: &str,
+        is_ipv4: bool,
+    ) -> Result<Option<network::Address>, NetworkError> {
+        let mut links = Links::open()?;
+        let Some(index) = links.index(link)? else {
+            return Err(NetworkError::NoSuchBridge(link.to_owned()));
+        };
+        let link_local =
+            |ip: std::net::IpAddr| matches!(ip, std::net::IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let mut addresses = links.addresses()?.into_iter();
+        Ok(addresses
+            .find(|(at, address)| *at == index && address.ip.is_ipv4() == is_ipv4 && !link_local(address.ip))
+            .map(|(_, address)| address))
     }
 
     /// How a network's bridge is called.
@@ -72,13 +101,19 @@ impl Kernel {
             empty => {
                 // And with their networks at once: there is no moment without isolation.
                 let ports = published().into_iter().map(Entry::Port);
-                let entries: Vec<Entry> = networks.iter().map(|n| self.entry(n)).chain(ports).collect();
+                let bridges = networks.iter().filter(|network| network.driver == Driver::Bridge);
+                let entries: Vec<Entry> = bridges.map(|n| self.entry(n)).chain(ports).collect();
                 let firewall = Firewall::install(&self.names.table, &entries)?;
                 empty.insert(Open { links: Links::open()?, firewall, bridges: HashMap::new() })
             }
         };
         for network in networks {
-            if !open.bridges.contains_key(&network.id) {
+            if let Some(parent) = network.options.get(options::PARENT) {
+                // It may be another one by now.
+                let index =
+                    open.links.index(parent)?.ok_or_else(|| NetworkError::NoSuchParent(parent.clone()))?;
+                open.bridges.insert(network.id.clone(), index);
+            } else if !open.bridges.contains_key(&network.id) {
                 self.raise(open, network)?;
             }
         }
@@ -87,11 +122,13 @@ impl Kernel {
 
     fn raise(&self, open: &mut Open, network: &Network) -> Result<(), NetworkError> {
         let name = self.bridge_name(network);
-        let silent = network.switch(options::INHIBIT_IPV4, false);
-        let gateways = network.live_subnets().filter(|range| !(silent && range.subnet.is_ipv4()));
+        let inhibited = network.switch(options::INHIBIT_IPV4, false);
+        let silent = |is_ipv4: bool| (inhibited && is_ipv4) || network.mode(is_ipv4) == Mode::Isolated;
+        let gateways = network.live_subnets().filter(|range| !silent(range.subnet.is_ipv4()));
         let addresses = gateways
             .filter_map(|range| Some(network::Address { ip: range.gateway?, prefix: range.subnet.prefix() }));
-        let bridge = Bridge { name, mtu: network.mtu(), addresses: addresses.collect() };
+        let bridge =
+            Bridge { name, mtu: network.mtu(), addresses: addresses.collect(), forwarding: self.forwarding };
         let index = open.links.ensure_bridge(&bridge)?;
         open.firewall.add(&[self.entry(network)])?;
         open.bridges.insert(network.id.clone(), index);
@@ -103,12 +140,51 @@ impl Kernel {
         Entry::Network(network::firewall::Network {
             bridge: self.bridge_name(network),
             internal: network.internal,
-            masquerade_4: masquerade && network.ipv4,
-            masquerade_6: masquerade && network.ipv6,
-            reachable_4: network.is_reachable(options::GATEWAY_MODE_4),
-            reachable_6: network.is_reachable(options::GATEWAY_MODE_6),
+            masquerade_4: masquerade && network.ipv4 && network.mode(true) != Mode::Routed,
+            masquerade_6: masquerade && network.ipv6 && network.mode(false) != Mode::Routed,
+            reachable_4: network.mode(true) == Mode::Unprotected,
+            reachable_6: network.mode(false) == Mode::Unprotected,
+            routed_4: network.mode(true) == Mode::Routed,
+            routed_6: network.mode(false) == Mode::Routed,
+            direct: self.direct,
+            trusted: network.trusted(),
             open_within: network.switch(options::ICC, true),
         })
+    }
+
+    /// Whether a network's published ports are reached at its containers' own addresses, too, by some or by all.
+    pub(super) fn is_direct(&self, network: &Network) -> bool {
+        self.direct || network.options.contains_key(options::TRUSTED)
+    }
+
+    /// Makes a part of a network's parent and takes it away: what this kernel doesn't have, or the parent can't, is known
+    /// when the network is made.
+    pub(super) fn try_out(&self, network: &Network) -> Result<(), NetworkError> {
+        let (Some(split), Some(parent)) = (network.split(), network.options.get(options::PARENT)) else {
+            return Ok(());
+        };
+        let mut links = Links::open()?;
+        let index = links.index(parent)?.ok_or_else(|| NetworkError::NoSuchParent(parent.clone()))?;
+        if network.is_passthru() {
+            // One that goes would be in the way of the next for a moment.
+            return Ok(());
+        }
+        let cable = Cable {
+            way: Way::Parent { index, split },
+            inside: "eth0".to_owned(),
+            mac: super::attach::mac("")?,
+            mtu: None,
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            switches: Vec::new(),
+        };
+        match Interior::connected(&mut links, &[cable]) {
+            Ok(_) => Ok(()),
+            Err(error) if error.errno() == Some(rustix::io::Errno::OPNOTSUPP) => {
+                Err(NetworkError::NoSuchLinks { kind: network.driver.name() })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Opens or closes ports. The table is there: a container that has ports has a network.
@@ -123,8 +199,10 @@ impl Kernel {
     /// Removes cables, without anybody waiting for it: the kernel takes its time over each.
     pub(super) fn cut(&self, cables: Vec<String>) {
         let work = move || {
-            let removed = Links::open()
-                .and_then(|mut links| cables.iter().try_for_each(|cable| links.remove(cable).map(drop)));
+            let at_host = cables.iter().filter(|cable| !cable.is_empty());
+            let removed = Links::open().and_then(|mut links| {
+                at_host.into_iter().try_for_each(|cable| links.remove(cable).map(drop))
+            });
             if let Err(error) = removed {
                 tracing::warn!(error = diag::chain(&error), "a container's cable stays for now");
             }
@@ -139,8 +217,16 @@ impl Kernel {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = open.as_mut()
             && open.bridges.remove(&network.id).is_some()
+            && network.driver == Driver::Bridge
         {
             open.firewall.remove(&[self.entry(network)])?;
+        }
+        if network.driver != Driver::Bridge {
+            return Ok(());
+        }
+        // The default network's may be the administrator's own.
+        if network.is_default_bridge() && self.bridge_name(network) != self.names.default_bridge {
+            return Ok(());
         }
         // A bridge that somebody else made under a name that was asked for goes too, as with dockerd.
         Links::open()?.remove(&self.bridge_name(network))?;

@@ -10,6 +10,7 @@ mod kernel;
 mod names;
 mod options;
 mod ports;
+mod predefined;
 mod record;
 mod remove;
 mod resolvers;
@@ -18,10 +19,10 @@ mod settings;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use network::firewall::Publication;
-use network::pools::{Addresses, Pool};
+use network::pools::Addresses;
+pub use network::pools::Pool;
 use network::{Interior, Subnet};
 use state::{Db, Durability};
 
@@ -30,12 +31,14 @@ pub(crate) use attach::{Attached, Guest};
 pub use create::{ConfigFrom, CreateNetwork, Ipam, IpamConfig};
 pub use error::NetworkError;
 pub(crate) use names::KnownTo;
+pub use options::check_defaults;
+pub(crate) use options::check_endpoint as check_endpoint_options;
 pub use ports::port_map;
 pub(crate) use ports::wanted as wanted_ports;
 pub use record::{Driver, Endpoint, EndpointConfig, EndpointIpam, Held, Lease, Network, PREDEFINED, Range};
 pub use remove::{PRUNE_KEYS, Pruned};
 pub(crate) use resolvers::{Resolvers, servers};
-pub use settings::BridgeSettings;
+pub use settings::{BridgeSettings, Chosen, Device};
 
 use crate::Error;
 use crate::containers::Container;
@@ -51,6 +54,7 @@ pub struct Networks {
     events: Arc<Events>,
     kernel: Kernel,
     pools: Vec<Pool>,
+    settings: BridgeSettings,
     tables: Mutex<Tables>,
     names: names::Names,
     pub(crate) resolvers: Resolvers,
@@ -86,12 +90,13 @@ impl Networks {
         engine_id: &str,
     ) -> Result<Self, Error> {
         let networks: Vec<Network> = db.read(|tx| tx.list())?;
-        let kernel = Kernel::new(names(&settings.data_root, engine_id));
+        let kernel = Kernel::new(names(&settings.data_root, engine_id), &settings.bridge);
         let this = Self {
             db,
             events,
             kernel,
             pools: chosen_pools(&settings.bridge, engine_id),
+            settings: settings.bridge.clone(),
             tables: Mutex::default(),
             names: names::Names::default(),
             resolvers: Resolvers::new(settings.resolv_conf.clone()),
@@ -101,7 +106,7 @@ impl Networks {
             let mut tables = this.tables();
             networks.into_iter().for_each(|network| tables.insert(network));
         }
-        this.make_predefined(&settings.bridge)?;
+        this.make_predefined()?;
         Ok(this)
     }
 
@@ -116,40 +121,6 @@ impl Networks {
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn make_predefined(&self, settings: &BridgeSettings) -> Result<(), Error> {
-        let present: Vec<Network> = self.list();
-        for name in PREDEFINED {
-            let known = present.iter().find(|network| network.name == name).cloned();
-            let mut network = known.clone().unwrap_or_else(|| predefined(name));
-            if network.driver == Driver::Bridge {
-                let bridge = network.options.get(options::BRIDGE_NAME).cloned();
-                network.options =
-                    settings.options(bridge.unwrap_or_else(|| self.kernel.bridge_name(&network)));
-                if network.subnets.is_empty() {
-                    network.subnets.push(Range::of(self.default_subnet(settings)?));
-                }
-            }
-            // The settings may be others than the last engine's.
-            if known.as_ref() != Some(&network) {
-                self.record(&network)?;
-                self.tables().insert(network);
-            }
-        }
-        Ok(())
-    }
-
-    /// Docker's own subnet, or another where the host has something there.
-    fn default_subnet(&self, settings: &BridgeSettings) -> Result<Subnet, Error> {
-        let routes = self.kernel.routes()?;
-        let usual = match settings.pools.is_empty() {
-            true => vec![Pool { base: constant("172.17.0.0/16"), size: 16 }],
-            false => self.pools.clone(),
-        };
-        let present = |pools| Present { networks: &[], routes: &routes, pools };
-        let subnet = present(&usual).free(true).or_else(|_| present(&self.pools).free(true));
-        Ok(subnet?)
     }
 
     fn record(&self, network: &Network) -> Result<(), Error> {
@@ -186,13 +157,27 @@ impl Networks {
         let routes = self.kernel.routes()?;
         let mut tables = self.tables();
         let networks: Vec<Network> = tables.networks.values().cloned().collect();
-        let network =
-            request.settle(&Present { networks: &networks, routes: &routes, pools: &self.pools })?;
+        let network = request.settle(
+            &Present { networks: &networks, routes: &routes, pools: &self.pools },
+            &self.settings.defaults,
+        )?;
+        self.kernel.try_out(&network)?;
         self.record(&network)?;
         tables.insert(network.clone());
         drop(tables);
         self.emit(&network, "create", &[]);
         Ok(network)
+    }
+
+    /// For each subnet how many addresses are taken, and how many are to be had.
+    pub fn usage(&self, network: &Network) -> Vec<(Subnet, u128, u128)> {
+        let tables = self.tables();
+        let counted = |family| {
+            let addresses: &Addresses = tables.addresses.get(&(network.id.clone(), family))?;
+            let (taken, free) = addresses.counted();
+            Some((addresses.subnet(), taken, free))
+        };
+        [Family::Ipv4, Family::Ipv6].into_iter().filter_map(counted).collect()
     }
 
     pub(crate) fn emit(&self, network: &Network, action: &str, more: &[(&str, &str)]) {
@@ -267,30 +252,6 @@ fn names(data_root: &Path, engine_id: &str) -> Names {
     }
     let part: String = engine_id.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     Names { table: format!("ketch-{part}"), default_bridge: format!("ketch-{part}") }
-}
-
-fn predefined(name: &str) -> Network {
-    let driver = match name {
-        "bridge" => Driver::Bridge,
-        "host" => Driver::Host,
-        _ => Driver::Null,
-    };
-    Network {
-        id: crate::id::container_id(),
-        name: name.to_owned(),
-        created: SystemTime::now(),
-        driver,
-        ipv4: true,
-        ipv6: false,
-        ipam_options: None,
-        subnets: Vec::new(),
-        internal: false,
-        attachable: false,
-        config_from: String::new(),
-        config_only: false,
-        options: BTreeMap::new(),
-        labels: BTreeMap::new(),
-    }
 }
 
 /// A container's own network, held open until its first process is in it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use network::Listener;
-use network::firewall::{Publication, Transport};
+use network::firewall::{Publication, Reach, Transport};
 use serde_json::Value;
 
 use super::NetworkError;
@@ -96,7 +96,8 @@ impl<'a> Taken<'a> {
 
     fn by_container(&self, transport: Transport, host: IpAddr, port: u16) -> Option<&str> {
         let clash = |other: &Publication| {
-            other.transport == transport
+            other.reach != Reach::Container
+                && other.transport == transport
                 && other.host.is_ipv4() == host.is_ipv4()
                 && (other.host == host || other.host.is_unspecified() || host.is_unspecified())
                 && (other.first..=other.last()).contains(&port)
@@ -141,6 +142,14 @@ pub(super) struct Target {
     pub(super) ipv6: Option<IpAddr>,
     /// What an unspecified host address stands for.
     pub(super) binding: Option<IpAddr>,
+    pub(super) reach_4: Reach,
+    pub(super) reach_6: Reach,
+}
+
+impl Target {
+    fn reach(self, host: IpAddr) -> Reach {
+        if host.is_ipv4() { self.reach_4 } else { self.reach_6 }
+    }
 }
 
 /// Chooses the host's ports. All or nothing.
@@ -152,8 +161,18 @@ pub(super) fn choose(
     let mut chosen: Vec<Publication> = Vec::new();
     for port in wanted {
         let hosts = hosts(port.host, target);
+        let at_container = |host: &IpAddr| target.reach(*host) == Reach::Container;
+        let (routed, hosts): (Vec<IpAddr>, Vec<IpAddr>) = hosts.into_iter().partition(at_container);
+        routed.into_iter().filter_map(|host| at_its_own(port, host, target)).for_each(|one| {
+            if !chosen.iter().any(|known| known.covers(&one)) {
+                join(&mut chosen, one);
+            }
+        });
+        if hosts.is_empty() {
+            continue;
+        }
         let own = |number: u16| {
-            chosen.iter().any(|other| {
+            chosen.iter().filter(|other| other.reach != Reach::Container).any(|other| {
                 other.transport == port.transport
                     && hosts.contains(&other.host)
                     && (other.first..=other.last()).contains(&number)
@@ -184,11 +203,26 @@ pub(super) fn choose(
                 count: 1,
                 container,
                 container_port: port.inside,
+                reach: target.reach(host),
             };
             join(&mut chosen, one);
         }
     }
     Ok(chosen)
+}
+
+/// A port that nothing is translated for: whatever was asked of the host means nothing.
+fn at_its_own(port: &Wanted, host: IpAddr, target: Target) -> Option<Publication> {
+    let any = if host.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    Some(Publication {
+        host: any,
+        transport: port.transport,
+        first: port.inside,
+        count: 1,
+        container: if host.is_ipv4() { target.ipv4? } else { target.ipv6? },
+        container_port: port.inside,
+        reach: Reach::Container,
+    })
 }
 
 /// The host's addresses that are meant.
@@ -210,6 +244,7 @@ fn hosts(asked: Option<IpAddr>, target: Target) -> Vec<IpAddr> {
 fn join(chosen: &mut Vec<Publication>, next: Publication) {
     let fits = |known: &&mut Publication| {
         known.host == next.host
+            && known.reach == next.reach
             && known.transport == next.transport
             && known.container == next.container
             && known.first == known.container_port
@@ -228,7 +263,9 @@ pub fn port_map(publications: &[Publication]) -> BTreeMap<String, Vec<(IpAddr, u
     for publication in publications {
         for (host, inside) in publication.pairs() {
             let key = format!("{inside}/{}", publication.transport.name());
-            map.entry(key).or_default().push((publication.host, host));
+            // Of a port that is no port of the host's, dockerd says none.
+            let shown = if publication.reach == Reach::Container { 0 } else { host };
+            map.entry(key).or_default().push((publication.host, shown));
         }
     }
     map

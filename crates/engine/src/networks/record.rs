@@ -36,18 +36,39 @@ pub struct Network {
 #[serde(rename_all = "lowercase")]
 pub enum Driver {
     Bridge,
+    Macvlan,
+    Ipvlan,
     Host,
     Null,
 }
 
 impl Driver {
+    /// Whether containers get a link of their own by it.
+    pub(crate) fn has_links(self) -> bool {
+        matches!(self, Self::Bridge | Self::Macvlan | Self::Ipvlan)
+    }
+
     /// As the API spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bridge => "bridge",
+            Self::Macvlan => "macvlan",
+            Self::Ipvlan => "ipvlan",
             Self::Host => "host",
             Self::Null => "null",
         }
+    }
+}
+
+/// Docker's names for an auxiliary address that containers have as their gateway.
+pub(super) const DEFAULT_GATEWAY_4: &str = "DefaultGatewayIPv4";
+pub(super) const DEFAULT_GATEWAY_6: &str = "DefaultGatewayIPv6";
+
+impl Range {
+    /// Where its containers send what is for elsewhere.
+    pub(super) fn way_out(&self) -> Option<IpAddr> {
+        let name = if self.subnet.is_ipv4() { DEFAULT_GATEWAY_4 } else { DEFAULT_GATEWAY_6 };
+        self.auxiliary.get(name).copied().or(self.gateway)
     }
 }
 
@@ -89,6 +110,11 @@ impl Network {
 
     pub(super) fn range(&self, is_ipv4: bool) -> Option<&Range> {
         self.subnets.iter().find(|range| range.subnet.is_ipv4() == is_ipv4)
+    }
+
+    /// Whether those who are in it reach each other.
+    pub(crate) fn is_open_within(&self) -> bool {
+        self.switch(super::options::ICC, true)
     }
 
     pub(super) fn switch(&self, option: &str, otherwise: bool) -> bool {
@@ -138,7 +164,7 @@ pub struct Lease {
     pub mac: [u8; 6],
     pub ipv4: Option<Held>,
     pub ipv6: Option<Held>,
-    /// The link's name in the container, and at the host.
+    /// The link's name in the container, and at the host, if it has an end there.
     pub inside: String,
     pub outside: String,
     /// Everything that nothing else is said about goes by this network.

@@ -9,7 +9,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 
-use super::{VolumeError, Volumes, local};
+use super::{Volume, VolumeError, Volumes, folder, local};
 use crate::Error;
 use crate::containers::mounts::Point;
 
@@ -25,20 +25,17 @@ impl Volumes {
         let volume = self.get(&point.name)?;
         let place = self.place(&point.name);
         let mut users = lock(&place);
-        let target = self.mountpoint(&point.name);
         self.make_folder(&point.name)?;
-        if let Some(options) = &volume.options {
-            local::attach(&target, options)?;
-        }
+        let target = self.attach(&volume, container)?;
         let filled = self.fill(point, &target, root, limits);
-        if filled.is_err() && users.is_empty() {
-            local::detach(&target);
+        if filled.is_err() {
+            self.detach(&volume, container, users.is_empty());
         }
         filled?;
         if users.insert(container.to_owned()) {
             let writable = point.writable.to_string();
             self.tell(
-                &point.name,
+                &volume,
                 "mount",
                 &[
                     ("container", container),
@@ -63,10 +60,50 @@ impl Volumes {
         if !users.remove(container) {
             return;
         }
-        if users.is_empty() && self.get(name).is_ok_and(|volume| volume.options.is_some()) {
-            local::detach(&self.mountpoint(name));
+        let Ok(volume) = self.get(name) else { return };
+        self.detach(&volume, container, users.is_empty());
+        self.tell(&volume, "unmount", &[("container", container)]);
+    }
+
+    /// Has what the volume is in its place; where that is.
+    fn attach(&self, volume: &Volume, container: &str) -> Result<PathBuf, Error> {
+        let name = &volume.name;
+        if let Some(driver) = &volume.plugin {
+            let mounted = self.plugin("mount", name, driver)?.mount(name, container);
+            let path = mounted.map_err(|source| VolumeError::Asked {
+                doing: "error while mounting volume",
+                name: name.clone(),
+                source: Box::new(source),
+            })?;
+            self.elsewhere().insert(name.clone(), path.clone());
+            return Ok(path);
         }
-        self.tell(name, "unmount", &[("container", container)]);
+        let target = self.mountpoint(volume);
+        if let Some(options) = &volume.options {
+            local::attach(&target, options)?;
+        }
+        Ok(target)
+    }
+
+    /// One container has it no more; perhaps the last one.
+    fn detach(&self, volume: &Volume, container: &str, last: bool) {
+        let name = &volume.name;
+        if let Some(driver) = &volume.plugin {
+            let asked = self.plugins.get(driver).and_then(|plugin| plugin.unmount(name, container));
+            if let Err(error) = asked {
+                tracing::warn!(
+                    volume = name,
+                    driver,
+                    error = diag::chain(&error),
+                    "a plugin keeps a volume mounted"
+                );
+            }
+            if last {
+                self.elsewhere().remove(name);
+            }
+        } else if last && volume.options.is_some() {
+            local::detach(&self.mountpoint(volume));
+        }
     }
 
     /// What is copied counts only when all of it is there: until then a mark stands beside it, and whoever finds that begins
@@ -78,7 +115,7 @@ impl Volumes {
         root: BorrowedFd<'_>,
         limits: &layers::Limits,
     ) -> Result<(), Error> {
-        let mark = target.with_file_name("filling");
+        let mark = folder(&self.root, &point.name).with_file_name("filling");
         let failed = |doing, path: &Path| {
             let path = path.to_owned();
             move |source: io::Error| Error::File { doing, path, source }
@@ -94,14 +131,17 @@ impl Volumes {
         fs::remove_file(&mark).map_err(failed("remove", &mark))
     }
 
-    /// A folder of a volume, wherever links in it lead: never out of it.
+    /// A volume that has been taken, or a folder of it, wherever links in it lead: never out of it.
     pub(crate) fn open_below(&self, point: &Point) -> Result<OwnedFd, Error> {
-        let target = self.mountpoint(&point.name);
+        let target = self.mountpoint(&self.get(&point.name)?);
         let shown = target.join(&point.subpath);
         let failed = |source: io::Error| VolumeError::Subpath { path: shown.clone(), source };
         let base = open(&target, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let base = base.map_err(|errno| failed(errno.into()))?;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        if point.subpath.is_empty() {
+            return Ok(base);
+        }
         let found = openat2(&base, &point.subpath, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
         Ok(found.map_err(|errno| failed(errno.into()))?)
     }

@@ -5,28 +5,35 @@
 //! <data root>/volumes/<name>/filling    it is being filled from an image; begun anew after a crash
 //! ```
 //!
+//! What a plugin keeps is mounted where the plugin says ([`plugin`]); here is only what is remembered of it.
+//!
 //! A volume is recorded before it is used, and held by the containers that are made for it, in the transaction that records
 //! the container.
 
 mod fill;
 mod local;
+mod plugin;
 mod remove;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use diag::{Class, Explain};
 use serde::{Deserialize, Serialize};
 use state::{Db, Durability, Record, Tx};
 
+pub use plugin::PluginError;
+use plugin::{Plugin, Plugins};
 pub use remove::{PRUNE_KEYS, Pruned};
 
 use crate::Error;
 use crate::containers::config::Labels;
+use crate::containers::mounts::Making;
 use crate::events::{Events, Kind};
+use crate::settings::Settings;
 
 /// The kind of record, and of what containers hold.
 pub(crate) const VOLUME: &str = "volume";
@@ -46,7 +53,20 @@ pub struct Volume {
     pub options: Option<Labels>,
     #[serde(default)]
     pub labels: Option<Labels>,
+    /// The plugin that keeps it; nothing if that is this engine.
+    #[serde(default)]
+    pub plugin: Option<String>,
 }
+
+impl Volume {
+    /// As the API spells it.
+    pub fn driver(&self) -> &str {
+        self.plugin.as_deref().unwrap_or(LOCAL)
+    }
+}
+
+/// The driver whose volumes are this engine's own.
+const LOCAL: &str = "local";
 
 impl Record for Volume {
     const KIND: &'static str = VOLUME;
@@ -78,8 +98,12 @@ pub enum VolumeError {
     Name(String),
     #[error("create {0}: volume name is too short, names should be at least two alphanumeric characters")]
     ShortName(String),
-    #[error("create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found")]
-    NoSuchDriver { name: String, driver: String },
+    #[error("{doing} {name}: error looking up volume plugin {driver}")]
+    Plugin { doing: &'static str, name: String, driver: String, source: Box<PluginError> },
+    #[error("{doing} {name}")]
+    Asked { doing: &'static str, name: String, source: Box<PluginError> },
+    #[error("create {name}: conflict: volume name must be unique: it is the driver {driver}'s already")]
+    OtherDriver { name: String, driver: String },
     #[error("create {name}: {why}")]
     Option { name: String, why: String },
     #[error("remove {name}: volume is in use - [{}]", users.join(", "))]
@@ -93,10 +117,13 @@ pub enum VolumeError {
 impl Explain for VolumeError {
     fn class(&self) -> Class {
         match self {
-            Self::Unknown(_) | Self::NoSuchDriver { .. } => Class::NotFound,
+            Self::Unknown(_) => Class::NotFound,
+            Self::Plugin { source, .. } if matches!(**source, PluginError::NotFound(_)) => Class::NotFound,
             Self::Name(_) | Self::ShortName(_) | Self::Option { .. } => Class::Invalid,
-            Self::InUse { .. } => Class::Conflict,
-            Self::Mount { .. } | Self::Subpath { .. } => Class::Internal,
+            Self::InUse { .. } | Self::OtherDriver { .. } => Class::Conflict,
+            Self::Plugin { .. } | Self::Asked { .. } | Self::Mount { .. } | Self::Subpath { .. } => {
+                Class::Internal
+            }
         }
     }
 
@@ -116,16 +143,38 @@ pub struct Volumes {
     root: PathBuf,
     /// What uses each volume now, one lock for each: who fills one is waited for by those who want the same.
     places: Mutex<HashMap<String, Arc<Mutex<BTreeSet<String>>>>>,
+    plugins: Plugins,
+    /// Where plugins have mounted volumes.
+    elsewhere: Mutex<HashMap<String, PathBuf>>,
 }
 
 impl Volumes {
-    pub(crate) fn open(db: Arc<Db>, events: Arc<Events>, data_root: &Path) -> Self {
-        Self { db, events, root: data_root.join("volumes"), places: Mutex::default() }
+    pub(crate) fn open(db: Arc<Db>, events: Arc<Events>, settings: &Settings) -> Self {
+        Self {
+            db,
+            events,
+            root: settings.data_root.join("volumes"),
+            places: Mutex::default(),
+            plugins: Plugins::new(&settings.run_dir, settings.plugin_patience),
+            elsewhere: Mutex::default(),
+        }
     }
 
-    /// What is mounted.
-    pub fn mountpoint(&self, name: &str) -> PathBuf {
-        folder(&self.root, name)
+    /// What is mounted; nothing for a plugin's volume that no container has.
+    pub fn mountpoint(&self, volume: &Volume) -> PathBuf {
+        match volume.plugin {
+            None => folder(&self.root, &volume.name),
+            Some(_) => self.elsewhere().get(&volume.name).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Where a plugin has a volume mounted now, if it has.
+    pub fn mounted_elsewhere(&self, name: &str) -> Option<PathBuf> {
+        self.elsewhere().get(name).cloned()
+    }
+
+    fn elsewhere(&self) -> MutexGuard<'_, HashMap<String, PathBuf>> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every volume, by name.
@@ -134,8 +183,11 @@ impl Volumes {
     }
 
     pub fn get(&self, name: &str) -> Result<Volume, Error> {
-        let found: Option<Volume> = self.db.read(|tx| tx.find(name))?;
-        Ok(found.ok_or_else(|| VolumeError::Unknown(name.to_owned()))?)
+        Ok(self.find(name)?.ok_or_else(|| VolumeError::Unknown(name.to_owned()))?)
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Result<Option<Volume>, Error> {
+        Ok(self.db.read(|tx| tx.find(name))?)
     }
 
     /// Makes a volume; one that is there already is returned as it is.
@@ -146,29 +198,88 @@ impl Volumes {
             let feature = "cluster volumes".to_owned();
             return Err(Error::Unsupported { feature, instead: None });
         }
-        check_driver(&name, &request.driver)?;
         let mut labels = request.labels;
         if anonymous {
             labels.get_or_insert_default().insert(ANONYMOUS.to_owned(), String::new());
         }
-        let volume = settle(name, anonymous, request.driver_opts, labels)?;
-        let (volume, is_new) = self.db.write(Durability::Power, |tx| enter(tx, volume))?;
+        let make = Making { driver: request.driver, options: request.driver_opts, labels, anonymous };
+        let volume = settle(name, make)?;
+        let asked = self.make_at_plugin(&volume)?;
+        let entered = self.db.write(Durability::Power, |tx| enter(tx, volume.clone()));
+        if asked && entered.is_err() {
+            self.forget_at_plugin(&volume);
+        }
+        let (volume, is_new) = entered?;
         if is_new {
             self.make_folder(&volume.name)?;
-            self.tell(&volume.name, "create", &[]);
+            self.tell(&volume, "create", &[]);
         }
         Ok(volume)
     }
 
+    /// A plugin makes its volume before it is recorded; whether it was asked.
+    pub(crate) fn make_at_plugin(&self, volume: &Volume) -> Result<bool, Error> {
+        let Some(driver) = &volume.plugin else { return Ok(false) };
+        if self.find(&volume.name)?.is_some() {
+            return Ok(false);
+        }
+        let plugin = self.plugin("create", &volume.name, driver)?;
+        let made = plugin.create(&volume.name, volume.options.as_ref().unwrap_or(&Labels::new()));
+        made.map_err(|source| VolumeError::Asked {
+            doing: "create",
+            name: volume.name.clone(),
+            source: Box::new(source),
+        })?;
+        Ok(true)
+    }
+
+    pub(crate) fn forget_at_plugin(&self, volume: &Volume) {
+        let Some(driver) = &volume.plugin else { return };
+        let asked = self.plugins.get(driver).and_then(|plugin| plugin.remove(&volume.name));
+        if let Err(error) = asked {
+            tracing::warn!(
+                volume = volume.name,
+                driver,
+                error = diag::chain(&error),
+                "a plugin keeps a volume"
+            );
+        }
+    }
+
+    fn plugin(&self, doing: &'static str, name: &str, driver: &str) -> Result<Plugin, VolumeError> {
+        self.plugins.get(driver).map_err(|source| VolumeError::Plugin {
+            doing,
+            name: name.to_owned(),
+            driver: driver.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// What its plugin says of a volume: its status, if it has one to tell, and how far it is known.
+    pub fn told(
+        &self,
+        volume: &Volume,
+    ) -> Result<(Option<serde_json::Map<String, serde_json::Value>>, String), Error> {
+        let Some(driver) = &volume.plugin else { return Ok((None, LOCAL.to_owned())) };
+        let plugin = self.plugin("get", &volume.name, driver)?;
+        let told = plugin.tell(&volume.name);
+        let told = told.map_err(|source| VolumeError::Asked {
+            doing: "get",
+            name: volume.name.clone(),
+            source: Box::new(source),
+        })?;
+        Ok((told.status, plugin.scope()))
+    }
+
     fn make_folder(&self, name: &str) -> Result<(), Error> {
-        let path = self.mountpoint(name);
+        let path = folder(&self.root, name);
         fs::create_dir_all(&path).map_err(|source| Error::File { doing: "create", path, source })
     }
 
-    pub(crate) fn tell(&self, name: &str, action: &str, more: &[(&str, &str)]) {
-        let mut attributes = BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
+    pub(crate) fn tell(&self, volume: &Volume, action: &str, more: &[(&str, &str)]) {
+        let mut attributes = BTreeMap::from([("driver".to_owned(), volume.driver().to_owned())]);
         attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        self.events.emit(Kind::Volume, action, name, attributes);
+        self.events.emit(Kind::Volume, action, &volume.name, attributes);
     }
 
     /// The containers that are made for a volume.
@@ -180,8 +291,9 @@ impl Volumes {
     /// The bytes that each volume takes.
     pub fn measure(&self) -> Result<Vec<(Volume, u64, usize)>, Error> {
         let mut measured = Vec::new();
-        for volume in self.list()? {
-            let size = crate::disk::written_below(&self.mountpoint(&volume.name));
+        // What a plugin keeps takes room elsewhere.
+        for volume in self.list()?.into_iter().filter(|volume| volume.plugin.is_none()) {
+            let size = crate::disk::written_below(&self.mountpoint(&volume));
             let users = self.users(&volume.name)?.len();
             measured.push((volume, size, users));
         }
@@ -199,13 +311,6 @@ fn folder(root: &Path, name: &str) -> PathBuf {
     root.join(name).join("_data")
 }
 
-fn check_driver(name: &str, driver: &str) -> Result<(), VolumeError> {
-    match driver {
-        "" | "local" => Ok(()),
-        other => Err(VolumeError::NoSuchDriver { name: name.to_owned(), driver: other.to_owned() }),
-    }
-}
-
 /// Refuses what can't be a volume's name.
 pub(crate) fn check_name(name: &str) -> Result<(), VolumeError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
@@ -217,25 +322,27 @@ pub(crate) fn check_name(name: &str) -> Result<(), VolumeError> {
     }
 }
 
-/// Checks all that was asked for.
-pub(crate) fn settle(
-    name: String,
-    anonymous: bool,
-    options: Option<Labels>,
-    labels: Option<Labels>,
-) -> Result<Volume, VolumeError> {
+/// Checks all that was asked for. What a plugin's options mean is the plugin's business.
+pub(crate) fn settle(name: String, make: Making) -> Result<Volume, VolumeError> {
     check_name(&name)?;
+    let Making { driver, options, labels, anonymous } = make;
+    let plugin = Some(driver).filter(|driver| !matches!(driver.as_str(), "" | LOCAL));
     let options = options.filter(|options| !options.is_empty());
-    if let Some(options) = &options {
+    if let Some(options) = options.as_ref().filter(|_| plugin.is_none()) {
         local::check(options).map_err(|why| VolumeError::Option { name: name.clone(), why })?;
     }
     let labels = labels.filter(|labels| !labels.is_empty());
-    Ok(Volume { name, created: SystemTime::now(), anonymous, options, labels })
+    Ok(Volume { name, created: SystemTime::now(), anonymous, options, labels, plugin })
 }
 
 /// Records a volume unless there is one of that name; whether it is new.
 pub(crate) fn enter(tx: &Tx<'_>, volume: Volume) -> Result<(Volume, bool), Error> {
     if let Some(known) = tx.find::<Volume>(&volume.name)? {
+        // Who names no driver takes what is there.
+        if volume.plugin.is_some() && volume.plugin != known.plugin {
+            let (name, driver) = (known.name.clone(), known.driver().to_owned());
+            return Err(VolumeError::OtherDriver { name, driver }.into());
+        }
         return Ok((known, false));
     }
     tx.put(&volume)?;

@@ -23,7 +23,7 @@ pub struct Pruned {
 impl Volumes {
     /// Removes a volume with all that is in it, unless a container is made for it.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
-        self.get(name)?;
+        let volume = self.get(name)?;
         self.db.write(Durability::Power, |tx| {
             let holders = tx.holders(VOLUME, name)?;
             if !holders.is_empty() {
@@ -32,14 +32,46 @@ impl Volumes {
             }
             Ok(tx.delete::<Volume>(name)?)
         })?;
+        if let Some(driver) = &volume.plugin {
+            let asked = self.plugin("remove", name, driver).and_then(|plugin| {
+                let removed = plugin.remove(name);
+                removed.map_err(|source| VolumeError::Asked {
+                    doing: "remove",
+                    name: name.to_owned(),
+                    source: Box::new(source),
+                })
+            });
+            // It is still there: so is what is known of it.
+            if let Err(error) = asked {
+                self.db.write(Durability::Power, |tx| tx.put(&volume))?;
+                return Err(error.into());
+            }
+        }
         self.discard(name);
-        self.tell(name, "destroy", &[]);
+        self.tell(&volume, "destroy", &[]);
         Ok(())
+    }
+
+    /// The same; of a volume whose plugin doesn't remove it nothing is known any more.
+    pub fn remove_by_force(&self, name: &str) -> Result<(), Error> {
+        match self.remove(name) {
+            Err(Error::Volume(error @ (VolumeError::Plugin { .. } | VolumeError::Asked { .. }))) => {
+                tracing::warn!(
+                    volume = name,
+                    error = diag::chain(&error),
+                    "a plugin keeps a volume that was removed"
+                );
+                self.db.write(Durability::Power, |tx| tx.delete::<Volume>(name))?;
+                self.discard(name);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Removes a volume's files. What can't be removed now is swept at the next start.
     fn discard(&self, name: &str) {
-        local::detach(&self.mountpoint(name));
+        local::detach(&super::folder(&self.root, name));
         let path = self.root.join(name);
         if local::has_mounts(&path) {
             tracing::error!(path = %path.display(), "something is mounted in a volume that goes: its folder stays");
@@ -86,13 +118,15 @@ impl Volumes {
         let mut pruned = Pruned::default();
         for volume in self.list()? {
             let label = |name: &str| volume.labels.as_ref()?.get(name).map(String::as_str);
-            let wanted = (all || volume.anonymous || label(ANONYMOUS).is_some())
+            // What a plugin keeps is nobody's to prune, as with dockerd.
+            let wanted = volume.plugin.is_none()
+                && (all || volume.anonymous || label(ANONYMOUS).is_some())
                 && filters.admits_labels("label", label)
                 && (!filters.has("label!") || !filters.admits_labels("label!", label));
             if !wanted || !self.users(&volume.name)?.is_empty() {
                 continue;
             }
-            let size = crate::disk::written_below(&self.mountpoint(&volume.name));
+            let size = crate::disk::written_below(&self.mountpoint(&volume));
             if self.remove(&volume.name).is_ok() {
                 pruned.names.push(volume.name);
                 pruned.reclaimed += size;

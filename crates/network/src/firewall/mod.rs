@@ -7,6 +7,7 @@ mod message;
 mod resolver;
 mod rules;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use netlink::{Message, Socket};
@@ -36,8 +37,28 @@ pub struct Network {
     /// Whoever has a route to its addresses reaches all of its ports.
     pub reachable_4: bool,
     pub reachable_6: bool,
+    /// Nothing is translated for it: its published ports are open at its containers' own addresses.
+    pub routed_4: bool,
+    pub routed_6: bool,
+    /// Whoever has a route reaches at its containers' own addresses what is published.
+    pub direct: bool,
+    /// The same for what comes by these links of the host.
+    pub trusted: Vec<String>,
     /// Those who are in it reach each other.
     pub open_within: bool,
+}
+
+/// At which addresses a published port is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reach {
+    /// The host's.
+    #[default]
+    Host,
+    /// The host's, and for those whom the network lets in the container's own.
+    Both,
+    /// The container's own.
+    Container,
 }
 
 /// Which transport a port belongs to.
@@ -83,12 +104,22 @@ pub struct Publication {
     pub count: u16,
     pub container: IpAddr,
     pub container_port: u16,
+    #[serde(default)]
+    pub reach: Reach,
 }
 
 impl Publication {
     /// The last port of the host.
     pub fn last(&self) -> u16 {
         self.first.saturating_add(self.count.saturating_sub(1))
+    }
+
+    /// Whether another one leads nowhere else than this one does.
+    pub fn covers(&self, other: &Self) -> bool {
+        (self.host, self.transport, self.container, self.reach)
+            == (other.host, other.transport, other.container, other.reach)
+            && (self.first..=self.last()).contains(&other.first)
+            && (self.first..=self.last()).contains(&other.last())
     }
 
     /// Each port of the host with the container's.
@@ -145,7 +176,10 @@ impl Firewall {
 
     /// One message for each set that is concerned.
     fn elements(&self, entries: &[Entry], write: fn(&str, &str, &[Element]) -> Message) -> Vec<Message> {
-        let placed: Vec<(&str, Element)> = entries.iter().flat_map(places).collect();
+        let mut placed: Vec<(&str, Element)> = entries.iter().flat_map(places).collect();
+        // One port of a container may be published at several of the host's.
+        let mut seen = HashSet::new();
+        placed.retain(|(set, element)| seen.insert((*set, element.key.clone())));
         let of = |set: &message::Set| {
             let elements: Vec<_> =
                 placed.iter().filter(|(name, _)| *name == set.name).map(|(_, e)| e.clone()).collect();
@@ -160,17 +194,20 @@ impl Firewall {
 fn places(entry: &Entry) -> Vec<(&'static str, Element)> {
     match entry {
         Entry::Network(network) => {
-            let mut key = vec![0; 16];
-            let name = network.bridge.as_bytes();
-            let length = name.len().min(15);
-            key[..length].copy_from_slice(&name[..length]);
-            let pair = Element { key: [&key[..], &key].concat(), until: None, data: Vec::new() };
-            let element = Element { key, until: None, data: Vec::new() };
+            let key = link_key(&network.bridge);
+            let plain = |key: Vec<u8>| Element { key, until: None, data: Vec::new() };
+            let pair = plain([&key[..], &key].concat());
+            let trusted: Vec<_> =
+                network.trusted.iter().map(|link| plain([&link_key(link)[..], &key].concat())).collect();
+            let element = plain(key);
             [
                 (rules::BRIDGES, true),
                 (rules::INTERNAL, network.internal),
                 (rules::REACHABLE_4, network.reachable_4),
                 (rules::REACHABLE_6, network.reachable_6),
+                (rules::ROUTED_4, network.routed_4),
+                (rules::ROUTED_6, network.routed_6),
+                (rules::DIRECT, network.direct),
                 (rules::MASQUERADED_4, network.masquerade_4 && !network.internal),
                 (rules::MASQUERADED_6, network.masquerade_6 && !network.internal),
             ]
@@ -178,20 +215,55 @@ fn places(entry: &Entry) -> Vec<(&'static str, Element)> {
             .filter(|(_, concerned)| *concerned)
             .map(|(set, _)| (set, element.clone()))
             .chain(network.open_within.then_some((rules::WITHIN, pair)))
+            .chain(trusted.into_iter().map(|element| (rules::TRUSTED, element)))
             .collect()
         }
-        Entry::Port(port) => vec![place_of_port(port)],
+        Entry::Port(port) => places_of_port(port),
     }
 }
 
-fn place_of_port(port: &Publication) -> (&'static str, Element) {
-    let octets = |address: IpAddr| match address {
+fn link_key(name: &str) -> Vec<u8> {
+    let mut key = vec![0; 16];
+    let length = name.len().min(15);
+    key[..length].copy_from_slice(&name.as_bytes()[..length]);
+    key
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
-    };
-    let service = |transport: Transport, number: u16| {
-        [&[transport.number(), 0, 0, 0][..], &number.to_be_bytes(), &[0, 0]].concat()
-    };
+    }
+}
+
+fn service(transport: Transport, number: u16) -> Vec<u8> {
+    [&[transport.number(), 0, 0, 0][..], &number.to_be_bytes(), &[0, 0]].concat()
+}
+
+fn places_of_port(port: &Publication) -> Vec<(&'static str, Element)> {
+    let is_4 = port.container.is_ipv4();
+    match port.reach {
+        Reach::Host => vec![translated(port)],
+        Reach::Both if is_4 => {
+            vec![translated(port), at_container(port, rules::INNER_4, rules::INNER_RANGES_4)]
+        }
+        Reach::Both => vec![translated(port), at_container(port, rules::INNER_6, rules::INNER_RANGES_6)],
+        Reach::Container if is_4 => vec![at_container(port, rules::OPEN_4, rules::OPEN_RANGES_4)],
+        Reach::Container => vec![at_container(port, rules::OPEN_6, rules::OPEN_RANGES_6)],
+    }
+}
+
+/// The container's own address and ports.
+fn at_container(port: &Publication, single: &'static str, ranges: &'static str) -> (&'static str, Element) {
+    let key = |number| [octets(port.container), service(port.transport, number)].concat();
+    let last = port.container_port.saturating_add(port.count.saturating_sub(1));
+    let until = (port.count > 1).then(|| key(last));
+    let set = if until.is_some() { ranges } else { single };
+    (set, Element { key: key(port.container_port), until, data: Vec::new() })
+}
+
+/// From the host's address to the container's.
+fn translated(port: &Publication) -> (&'static str, Element) {
     let is_4 = port.host.is_ipv4();
     let data = |with_port: bool| {
         let mut data = octets(port.container);

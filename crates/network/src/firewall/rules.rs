@@ -1,7 +1,8 @@
 //! The rules: few, and the same however many containers there are. What differs is in sets and maps.
 //!
 //! ```text
-//! forward      admin's rules │ known connections │ within a network │ internal networks │ published ports │ between networks │ from outside
+//! forward      admin's rules │ known connections │ within a network │ internal networks │ published ports │ inward │ between networks │ from outside
+//! inward       networks without translation │ ports at the container's own address
 //! input        internal networks don't reach the host
 //! raw          127.0.0.0/8 comes by no wire
 //! prerouting   to an address of this host: published ports
@@ -23,6 +24,18 @@ pub(super) const REACHABLE_4: &str = "reachable4";
 pub(super) const REACHABLE_6: &str = "reachable6";
 pub(super) const MASQUERADED_4: &str = "masqueraded4";
 pub(super) const MASQUERADED_6: &str = "masqueraded6";
+pub(super) const ROUTED_4: &str = "routed4";
+pub(super) const ROUTED_6: &str = "routed6";
+pub(super) const DIRECT: &str = "direct";
+pub(super) const TRUSTED: &str = "trusted";
+pub(super) const OPEN_4: &str = "open4";
+pub(super) const OPEN_RANGES_4: &str = "open_ranges4";
+pub(super) const OPEN_6: &str = "open6";
+pub(super) const OPEN_RANGES_6: &str = "open_ranges6";
+pub(super) const INNER_4: &str = "inner4";
+pub(super) const INNER_RANGES_4: &str = "inner_ranges4";
+pub(super) const INNER_6: &str = "inner6";
+pub(super) const INNER_RANGES_6: &str = "inner_ranges6";
 pub(super) const PORTS_4: &str = "ports4";
 pub(super) const PORTS_4_AT: &str = "ports4_at";
 pub(super) const RANGES_4: &str = "ranges4";
@@ -34,6 +47,13 @@ use Type::{Ipv4, Ipv6, Link, Protocol, Service};
 
 const fn links(name: &'static str) -> Set {
     Set { name, key: &[Link], data: &[], interval: false }
+}
+
+const OF_PORT_4: &[Type] = &[Ipv4, Protocol, Service];
+const OF_PORT_6: &[Type] = &[Ipv6, Protocol, Service];
+
+const fn ports(name: &'static str, key: &'static [Type], interval: bool) -> Set {
+    Set { name, key, data: &[], interval }
 }
 
 const fn map(name: &'static str, key: &'static [Type], data: &'static [Type], interval: bool) -> Set {
@@ -48,6 +68,18 @@ pub(super) const SETS: &[Set] = &[
     links(REACHABLE_6),
     links(MASQUERADED_4),
     links(MASQUERADED_6),
+    links(ROUTED_4),
+    links(ROUTED_6),
+    links(DIRECT),
+    Set { name: TRUSTED, key: &[Link, Link], data: &[], interval: false },
+    ports(OPEN_4, OF_PORT_4, false),
+    ports(OPEN_RANGES_4, OF_PORT_4, true),
+    ports(OPEN_6, OF_PORT_6, false),
+    ports(OPEN_RANGES_6, OF_PORT_6, true),
+    ports(INNER_4, OF_PORT_4, false),
+    ports(INNER_RANGES_4, OF_PORT_4, true),
+    ports(INNER_6, OF_PORT_6, false),
+    ports(INNER_RANGES_6, OF_PORT_6, true),
     map(PORTS_4, &[Protocol, Service], &[Ipv4, Service], false),
     map(PORTS_4_AT, &[Ipv4, Protocol, Service], &[Ipv4, Service], false),
     map(RANGES_4, &[Ipv4, Protocol, Service], &[Ipv4], true),
@@ -59,9 +91,12 @@ pub(super) const SETS: &[Set] = &[
 /// The administrator's: made empty, and never touched again.
 const ADMIN: &str = "admin";
 const PUBLISHED: &str = "published";
+/// What reaches containers without having been translated.
+const INWARD: &str = "inward";
 
 const CHAINS: &[(&str, Option<Hook>)] = &[
     (PUBLISHED, None),
+    (INWARD, None),
     ("raw", Some(Hook { number: 0, priority: -300, nat: false })),
     ("prerouting", Some(Hook { number: 0, priority: -100, nat: true })),
     ("input", Some(Hook { number: 1, priority: 0, nat: false })),
@@ -73,6 +108,7 @@ const CHAINS: &[(&str, Option<Hook>)] = &[
 const IPV4: u8 = 2;
 const IPV6: u8 = 10;
 const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
+const ICMP_4: u8 = 1;
 const ICMP_6: u8 = 58;
 
 /// Makes the table as it is without any network, whatever was there before.
@@ -88,6 +124,7 @@ pub(super) fn base(table: &str) -> Vec<Message> {
     raw(&mut rule);
     input(&mut rule);
     forward(&mut rule);
+    inward(&mut rule);
     for chain in ["prerouting", "output"] {
         rule(chain, &|e| {
             e.is_for_this_host().verdict(Verdict::Jump(PUBLISHED));
@@ -154,6 +191,9 @@ fn forward(rule: Add<'_>) {
         e.link_is_in(Meta::OutLink, BRIDGES).is_forwarded_port().verdict(Accept);
     });
     rule("forward", &|e| {
+        e.link_is_in(Meta::OutLink, BRIDGES).verdict(Jump(INWARD));
+    });
+    rule("forward", &|e| {
         e.link_is_in(Meta::InLink, BRIDGES).link_is_in(Meta::OutLink, BRIDGES).verdict(Drop);
     });
     for (family, set) in [(IPV4, REACHABLE_4), (IPV6, REACHABLE_6)] {
@@ -166,38 +206,80 @@ fn forward(rule: Add<'_>) {
     });
 }
 
+/// Where a family's packets say whom they are for.
+struct Destination {
+    family: u8,
+    address_at: u32,
+    address_length: u32,
+}
+
+const TO_4: Destination = Destination { family: IPV4, address_at: 16, address_length: 4 };
+const TO_6: Destination = Destination { family: IPV6, address_at: 24, address_length: 16 };
+
+impl Destination {
+    /// Address, protocol and port, from the first register on.
+    fn load<'e, 'm>(&self, e: &'e mut Expressions<'m>) -> &'e mut Expressions<'m> {
+        let protocol = Register::FIRST.plus(self.address_length / 4);
+        e.family(self.family);
+        e.payload(NETWORK_HEADER, self.address_at, self.address_length, Register::FIRST);
+        e.meta(Meta::Protocol, protocol);
+        e.payload(TRANSPORT_HEADER, 2, 2, protocol.plus(1))
+    }
+}
+
+/// Only what goes to a bridge comes here.
+fn inward(rule: Add<'_>) {
+    use Verdict::Accept;
+    for (family, set, icmp) in [(IPV4, ROUTED_4, ICMP_4), (IPV6, ROUTED_6, ICMP_6)] {
+        rule(INWARD, &|e| {
+            e.family(family).link_is_in(Meta::OutLink, set).meta(Meta::Protocol, Register::FIRST);
+            e.equals(Register::FIRST, &[icmp]).verdict(Accept);
+        });
+    }
+    for (to, sets) in [(&TO_4, [OPEN_4, OPEN_RANGES_4]), (&TO_6, [OPEN_6, OPEN_RANGES_6])] {
+        for set in sets {
+            rule(INWARD, &|e| {
+                to.load(e).is_in(set, Register::FIRST).verdict(Accept);
+            });
+        }
+    }
+    for (to, sets) in [(&TO_4, [INNER_4, INNER_RANGES_4]), (&TO_6, [INNER_6, INNER_RANGES_6])] {
+        for set in sets {
+            rule(INWARD, &|e| {
+                e.meta(Meta::InLink, Register::FIRST).meta(Meta::OutLink, Register::FIRST.plus(4));
+                e.is_in(TRUSTED, Register::FIRST);
+                to.load(e).is_in(set, Register::FIRST).verdict(Accept);
+            });
+            // Networks don't reach each other so.
+            rule(INWARD, &|e| {
+                e.meta(Meta::InLink, Register::FIRST).is_not_in(BRIDGES, Register::FIRST);
+                e.link_is_in(Meta::OutLink, DIRECT);
+                to.load(e).is_in(set, Register::FIRST).verdict(Accept);
+            });
+        }
+    }
+}
+
 /// From address, protocol and port to a container: by an address that was asked for, by any, or within a range.
 fn published(rule: Add<'_>) {
-    // Where things are in registers: key first, then what is found.
-    struct Layout {
-        family: u8,
-        address_at: u32,
-        address_length: u32,
-        maps: [&'static str; 3],
-    }
-    for Layout { family, address_at, address_length, maps: [at, any, ranges] } in [
-        Layout { family: IPV4, address_at: 16, address_length: 4, maps: [PORTS_4_AT, PORTS_4, RANGES_4] },
-        Layout { family: IPV6, address_at: 24, address_length: 16, maps: [PORTS_6_AT, PORTS_6, RANGES_6] },
-    ] {
-        let protocol = Register::FIRST.plus(address_length / 4);
+    // In registers: key first, then what is found.
+    for (to, [at, any, ranges]) in
+        [(TO_4, [PORTS_4_AT, PORTS_4, RANGES_4]), (TO_6, [PORTS_6_AT, PORTS_6, RANGES_6])]
+    {
+        let family = to.family;
+        let protocol = Register::FIRST.plus(to.address_length / 4);
         let found = Register::FIRST.plus(8);
-        let port_found = found.plus(address_length / 4);
-        let load = |e: &mut Expressions<'_>| {
-            e.family(family);
-            e.payload(NETWORK_HEADER, address_at, address_length, Register::FIRST);
-            e.meta(Meta::Protocol, protocol);
-            e.payload(TRANSPORT_HEADER, 2, 2, protocol.plus(1));
-        };
+        let port_found = found.plus(to.address_length / 4);
         rule(PUBLISHED, &|e| {
-            load(e);
+            to.load(e);
             e.find(at, Register::FIRST, found).redirect(family, found, Some(port_found));
         });
         rule(PUBLISHED, &|e| {
-            load(e);
+            to.load(e);
             e.find(any, protocol, found).redirect(family, found, Some(port_found));
         });
         rule(PUBLISHED, &|e| {
-            load(e);
+            to.load(e);
             e.find(ranges, Register::FIRST, found).redirect(family, found, None);
         });
     }

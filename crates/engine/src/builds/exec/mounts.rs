@@ -161,12 +161,14 @@ fn point(mount: &Mount, destination: String) -> Point {
         writable: !mount.read_only,
         propagation: "rprivate".into(),
         recursive: false,
+        shallow: false,
         ensure_source: false,
         copy_up: false,
         listed: false,
         options,
         subpath: String::new(),
         make: Making::default(),
+        layers: Vec::new(),
     }
 }
 

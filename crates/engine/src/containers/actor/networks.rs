@@ -2,7 +2,7 @@
 
 use super::{Actor, blocking};
 use crate::Error;
-use crate::containers::{etc, networking};
+use crate::containers::{etc, links, networking};
 use crate::networks::{Endpoint, EndpointConfig, Guest, Inside, NetworkError};
 
 impl Actor {
@@ -14,6 +14,13 @@ impl Actor {
         let Some(attached) = attached else { return Ok(None) };
         self.view.container.endpoints = attached.endpoints;
         self.view.container.ports = attached.ports;
+        match links::resolve(self.container(), &self.index) {
+            Ok(links) => self.view.container.links = links,
+            Err(error) => {
+                self.leave_networks().await;
+                return Err(error);
+            }
+        }
         let (shared, container) = (self.shared.clone(), self.container().clone());
         let recorded = self.record();
         let written =
@@ -22,7 +29,14 @@ impl Actor {
             self.leave_networks().await;
             return Err(error);
         }
+        links::tell_others(&container, &self.index, &shared.places(&container.id));
         Ok(Some(attached.interior))
+    }
+
+    /// The other container of this link is known by its own name again, from the next start on.
+    pub(super) fn unlink(&mut self, alias: &str) -> Result<(), Error> {
+        self.view.container.links.retain(|link| link.alias != alias);
+        self.record()
     }
 
     /// Gives everything back. The record says so with the next step of the life.

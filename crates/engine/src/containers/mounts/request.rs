@@ -29,7 +29,7 @@ pub struct Mount {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_options: Option<VolumeOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_options: Option<serde_json::Value>,
+    pub image_options: Option<ImageOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tmpfs_options: Option<TmpfsOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,6 +76,14 @@ pub struct DriverConfig {
     pub options: Option<Labels>,
 }
 
+/// `Mount.ImageOptions`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageOptions {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub subpath: String,
+}
+
 /// `Mount.TmpfsOptions`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -107,9 +115,11 @@ pub(super) struct Spec {
     pub(super) read_only: bool,
     pub(super) propagation: String,
     pub(super) flat: bool,
+    pub(super) shallow: bool,
     pub(super) ensure_source: bool,
     pub(super) copy_up: bool,
     pub(super) tmpfs: Option<Vec<String>>,
+    pub(super) image: bool,
     pub(super) subpath: String,
     pub(super) make: Making,
 }
@@ -118,10 +128,11 @@ impl Spec {
     pub(super) fn point(mut self, settings: &Settings) -> Result<Point, Error> {
         let (kind, source) = match (&self.tmpfs, self.volume) {
             (Some(_), _) => (Kind::Tmpfs, String::new()),
+            (None, _) if self.image => (Kind::Image, String::new()),
             (None, true) => (Kind::Volume, place(&mut self, settings)),
             (None, false) => (Kind::Bind, self.source),
         };
-        if kind == Kind::Bind && self.propagation.is_empty() {
+        if matches!(kind, Kind::Bind | Kind::Image) && self.propagation.is_empty() {
             "rprivate".clone_into(&mut self.propagation);
         }
         Ok(Point {
@@ -133,12 +144,14 @@ impl Spec {
             writable: !self.read_only,
             propagation: self.propagation,
             recursive: !self.flat,
+            shallow: self.shallow,
             ensure_source: self.ensure_source,
             copy_up: self.copy_up,
             listed: true,
             options: self.tmpfs.unwrap_or_default(),
             subpath: self.subpath,
             make: self.make,
+            layers: Vec::new(),
         })
     }
 }
@@ -198,10 +211,10 @@ pub(super) fn requested(mount: &Mount) -> Result<Spec, Error> {
     if mount.r#type.is_empty() {
         return Err(invalid("mount type unknown".into()));
     }
-    let known = ["bind", "volume", "tmpfs"].contains(&mount.r#type.as_str());
+    let known = ["bind", "volume", "tmpfs", "image"].contains(&mount.r#type.as_str());
     match mount.r#type.as_str() {
         _ if known => {}
-        "image" | "npipe" | "cluster" => {
+        "npipe" | "cluster" => {
             return Err(unsupported(format!("a mount of type {}", mount.r#type)));
         }
         _ => return Err(invalid("mount type unknown".into())),
@@ -222,58 +235,56 @@ pub(super) fn requested(mount: &Mount) -> Result<Spec, Error> {
     }
     let spec = Spec { destination, read_only: mount.read_only, ..Spec::default() };
     match mount.r#type.as_str() {
-        "bind" => requested_bind(mount, spec).map_err(|refusal| refusal.told(&invalid)),
+        "bind" => requested_bind(mount, spec).map_err(invalid),
         "volume" => requested_volume(mount, spec),
+        "image" => requested_image(mount, spec),
         _ if !mount.source.is_empty() => Err(invalid("field Source must not be specified".into())),
         _ => Ok(Spec { tmpfs: Some(tmpfs::requested(mount.tmpfs_options.as_ref())?), ..spec }),
     }
 }
 
-/// A sentence for which its mount is at fault, or one that stands by itself.
-enum Refusal {
-    Config(String),
-    Whole(Error),
-}
-
-impl Refusal {
-    fn told(self, invalid: &dyn Fn(String) -> Error) -> Error {
-        match self {
-            Self::Config(why) => invalid(why),
-            Self::Whole(error) => error,
-        }
-    }
-}
-
-fn requested_bind(mount: &Mount, mut spec: Spec) -> Result<Spec, Refusal> {
+/// What its mount is at fault for is a sentence.
+fn requested_bind(mount: &Mount, mut spec: Spec) -> Result<Spec, String> {
     let options = mount.bind_options.clone().unwrap_or_default();
     if mount.source.is_empty() {
-        return Err(Refusal::Config("field Source must not be empty".into()));
+        return Err("field Source must not be empty".into());
     }
     if !mount.source.starts_with('/') {
-        return Err(Refusal::Config(format!(
-            "invalid mount path: '{}' mount path must be absolute",
-            mount.source
-        )));
+        return Err(format!("invalid mount path: '{}' mount path must be absolute", mount.source));
     }
     if !options.propagation.is_empty() && !is_propagation(&options.propagation) {
-        return Err(Refusal::Config(format!("invalid propagation mode: {}", options.propagation)));
+        return Err(format!("invalid propagation mode: {}", options.propagation));
     }
     if options.read_only_non_recursive && options.read_only_force_recursive {
-        return Err(Refusal::Config(
-            "mutually exclusive options: ReadOnlyNonRecursive and ReadOnlyForceRecursive".into(),
-        ));
-    }
-    if options.read_only_non_recursive {
-        return Err(Refusal::Whole(unsupported("BindOptions.ReadOnlyNonRecursive".into())));
+        return Err("mutually exclusive options: ReadOnlyNonRecursive and ReadOnlyForceRecursive".into());
     }
     if !options.create_mountpoint && std::fs::symlink_metadata(&mount.source).is_err() {
-        return Err(Refusal::Config(format!("bind source path does not exist: {}", mount.source)));
+        return Err(format!("bind source path does not exist: {}", mount.source));
     }
     spec.source = clean(&mount.source);
     spec.propagation = options.propagation;
     spec.flat = options.non_recursive;
+    spec.shallow = options.read_only_non_recursive;
     spec.ensure_source = options.create_mountpoint;
     Ok(spec)
+}
+
+/// Nothing is ever written to an image.
+fn requested_image(mount: &Mount, spec: Spec) -> Result<Spec, Error> {
+    let invalid = |why: &str| Error::Invalid(format!("invalid mount config for type \"image\": {why}"));
+    if mount.source.is_empty() {
+        return Err(invalid("field Source must not be empty"));
+    }
+    let subpath = mount.image_options.clone().unwrap_or_default().subpath;
+    if !is_beneath(&subpath) {
+        return Err(invalid("subpath must be a relative path within the volume"));
+    }
+    Ok(Spec { image: true, name: mount.source.clone(), read_only: true, flat: true, subpath, ..spec })
+}
+
+fn is_beneath(subpath: &str) -> bool {
+    let mut parts = std::path::Path::new(subpath).components();
+    parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 fn requested_volume(mount: &Mount, spec: Spec) -> Result<Spec, Error> {
@@ -285,25 +296,25 @@ fn requested_volume(mount: &Mount, spec: Spec) -> Result<Spec, Error> {
         crate::volumes::check_name(&mount.source)?;
     }
     let options = mount.volume_options.clone().unwrap_or_default();
-    let beneath = std::path::Path::new(&options.subpath);
-    if !beneath.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+    if !is_beneath(&options.subpath) {
         return Err(invalid("subpath must be a relative path within the volume"));
     }
     if !options.subpath.is_empty() && mount.source.is_empty() {
         return Err(invalid("must not set Subpath when using anonymous volumes"));
     }
     let config = options.driver_config.unwrap_or_default();
-    if !matches!(config.name.as_str(), "" | "local") {
-        let (name, driver) = (mount.source.clone(), config.name);
-        return Err(crate::volumes::VolumeError::NoSuchDriver { name, driver }.into());
-    }
     Ok(Spec {
         volume: true,
         name: mount.source.clone(),
         copy_up: !options.no_copy,
         mode: "z".into(),
         subpath: options.subpath,
-        make: Making { options: config.options, labels: options.labels, anonymous: false },
+        make: Making {
+            driver: config.name,
+            options: config.options,
+            labels: options.labels,
+            anonymous: false,
+        },
         ..spec
     })
 }

@@ -45,12 +45,14 @@ pub(super) fn point(destination: &str, options: &str) -> Result<Point, Error> {
         writable: true,
         propagation: String::new(),
         recursive: false,
+        shallow: false,
         ensure_source: false,
         copy_up: false,
         listed: false,
         options: words,
         subpath: String::new(),
         make: Making::default(),
+        layers: Vec::new(),
     })
 }
 
