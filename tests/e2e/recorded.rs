@@ -42,6 +42,24 @@ impl Caller for Checked<'_> {
 // covers: api GET /images/{name}/json
 // covers: api POST /images/load
 // covers: api DELETE /images/{name}
+// covers: api GET /networks
+// covers: api GET /networks ?filters
+// covers: api POST /networks/create
+// covers: api POST /networks/prune
+// covers: api POST /networks/prune ?filters
+// covers: api DELETE /networks/{id}
+// covers: api GET /networks/{id}
+// covers: api GET /networks/{id} ?verbose
+// covers: api GET /networks/{id} ?scope
+// covers: api POST /networks/{id}/connect
+// covers: api POST /networks/{id}/disconnect
+// covers: field NetworkingConfig EndpointsConfig
+// covers: field NetworkingConfig EndpointsConfig.*
+// covers: field NetworkSummary (all of)
+// covers: field NetworkInspect (all of)
+// covers: field NetworkConnectRequest Container
+// covers: field NetworkConnectRequest EndpointConfig
+// covers: field NetworkDisconnectRequest Container
 // covers: api GET /distribution/{name}/json
 // covers: api POST /images/{name}/push
 // refuses: field ImageInspect Identity because signatures are not verified, and an image does not remember what it came by

@@ -92,6 +92,7 @@ impl Engine {
         let containers = Containers::open(shared.clone(), images.clone())?;
         containers.settled().await;
         networks.restore()?;
+        networks.guard_firewall();
         let builds = Arc::new(Builds::open(shared)?);
         Ok(Arc::new(Self {
             id,

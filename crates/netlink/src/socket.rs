@@ -41,10 +41,12 @@ fn socket(source: impl Into<io::Error>) -> Error {
     Error::Socket { source: source.into() }
 }
 
-/// One message of an answer: its kind, and what follows its header.
+/// One message of an answer: its kind, who caused it, and what follows its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     pub kind: u16,
+    /// The number of the socket whose doing it is, of what the kernel tells of its own accord.
+    pub port: u32,
     pub body: Vec<u8>,
 }
 
@@ -152,7 +154,7 @@ impl Socket {
                         done = true;
                         refused = refusal(header.flags, body);
                     }
-                    kind => found.push(Received { kind, body: body.to_vec() }),
+                    kind => found.push(Received { kind, port: header.port, body: body.to_vec() }),
                 }
             })?;
         }
@@ -165,8 +167,16 @@ impl Socket {
     /// What the kernel tells of its own accord, once there is something.
     pub fn listen(&mut self) -> Result<Vec<Received>, Error> {
         let mut found = Vec::new();
-        self.receive(|header, body| found.push(Received { kind: header.kind, body: body.to_vec() }))?;
+        self.receive(|header, body| {
+            found.push(Received { kind: header.kind, port: header.port, body: body.to_vec() });
+        })?;
         Ok(found)
+    }
+
+    /// The number by which the kernel knows this socket.
+    pub fn port(&self) -> Result<u32, Error> {
+        let address = net::getsockname(&self.fd).map_err(socket)?;
+        Ok(SocketAddrNetlink::try_from(address).map_err(socket)?.pid())
     }
 
     fn readable(&self) -> bool {
@@ -199,13 +209,15 @@ struct Header {
     kind: u16,
     flags: u16,
     sequence: u32,
+    port: u32,
 }
 
 impl Header {
     fn read(bytes: &[u8]) -> Option<Self> {
         let length = u32_of(bytes)? as usize;
         let (kind, flags) = (u16_of(bytes.get(4..)?)?, u16_of(bytes.get(6..)?)?);
-        (length >= HEADER).then_some(Self { length, kind, flags, sequence: u32_of(bytes.get(8..)?)? })
+        let (sequence, port) = (u32_of(bytes.get(8..)?)?, u32_of(bytes.get(12..)?)?);
+        (length >= HEADER).then_some(Self { length, kind, flags, sequence, port })
     }
 }
 

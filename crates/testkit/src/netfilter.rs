@@ -33,6 +33,25 @@ pub(crate) fn look() -> BTreeSet<String> {
     found
 }
 
+/// Takes away every table of the calling thread's network, as `nft flush ruleset` does.
+pub fn flush_firewall() {
+    use ::netlink::{Message, Socket, attributes};
+    const NAME: u16 = 1;
+    let flushed = Socket::netfilter().and_then(|mut socket| {
+        let tables = socket.list(GET_TABLES, &[0; 4], |_| {})?;
+        let mut batch = vec![Message::silent(0x10, &[0, 0, 0, 10])];
+        for table in &tables {
+            let name = attributes(table.body.get(4..).unwrap_or_default()).find(|found| found.kind == NAME);
+            let mut message = Message::new(10 << 8 | 2, 0, &[table.body[0], 0, 0, 0]);
+            message.text(NAME, name.map_or("", |name| name.text()));
+            batch.push(message);
+        }
+        batch.push(Message::silent(0x11, &[0, 0, 0, 10]));
+        socket.apply(batch)
+    });
+    flushed.unwrap_or_else(|error| panic!("cannot flush the rules: {error}"));
+}
+
 /// What is left of an engine's network, once the kernel has done what it does behind a process's end. Bridges and the
 /// firewall's table stay, as dockerd's do: containers may outlive engines.
 pub(crate) fn left_since(before: &BTreeSet<String>) -> BTreeSet<String> {

@@ -57,6 +57,37 @@ fn a_published_port_and_its_connections_outlive_kills_of_the_engine() {
     assert!(outside.at(|| fetch((Lan::HOST, 18112), "/")).is_err());
 }
 
+// security: who flushes the rules opens nothing
+#[test]
+fn rules_that_somebody_flushed_come_back() {
+    let site = Site::of(Engine::ours());
+    let lan = Lan::new();
+    let outside = lan.neighbour(2);
+    let (first, second) = (site.network("a", &[]), site.network("b", &[]));
+    let server = site.serves("server", &["--network", &first, "-p", "18170:80"]);
+    let gone = site.serves("gone", &["--network", &first, "-p", "18171:80"]);
+    site.serves("private", &["--network", &first, "-p", "127.0.0.1:18172:80"]);
+    let stranger = site.stays("stranger", &["--network", &second]);
+    let own = ip(&site.address(&server, &first));
+    for _ in 0..3 {
+        testkit::flush_firewall();
+        assert_eq!(outside.at(|| fetched((Lan::HOST, 18170), "/index.html")), "here");
+        // What stands behind the rule that came back stands again, too.
+        assert!(outside.at(|| fetch((own, 80), "/")).is_err());
+        assert!(outside.at(|| fetch((Lan::HOST, 18172), "/")).is_err());
+        assert_ne!(site.fetch_in(&stranger, &format!("{own}/index.html")).0, 0);
+        assert_eq!(fetched((ip("127.0.0.1"), 18172), "/index.html"), "here");
+    }
+    // What was given back meanwhile doesn't come back with them.
+    site.docker(&["rm", "-f", &gone]);
+    testkit::flush_firewall();
+    assert_eq!(outside.at(|| fetched((Lan::HOST, 18170), "/index.html")), "here");
+    assert!(outside.at(|| fetch((Lan::HOST, 18171), "/")).is_err());
+    let other = site.serves("other", &["--network", &second, "-p", "18171:80"]);
+    assert_eq!(outside.at(|| fetched((Lan::HOST, 18171), "/index.html")), "here");
+    site.docker(&["rm", "-f", &other]);
+}
+
 fn says(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(b"x")?;
     stream.read_exact(&mut [0])

@@ -9,6 +9,7 @@ use super::Site;
 // covers: cli docker network connect --alias
 // covers: cli docker network connect --gw-priority
 // covers: cli docker network disconnect --force
+// covers: field NetworkDisconnectRequest Force
 // covers: value event-type events network
 // covers: value event-action events connect
 // covers: value event-action events disconnect

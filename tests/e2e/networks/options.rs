@@ -118,6 +118,10 @@ fn the_gateway_mode_decides_who_reaches_unpublished_ports() {
 // covers: daemon flag --ip
 // covers: daemon flag --ip-masq
 // covers: daemon flag --default-address-pool
+// covers: field SystemInfo DefaultAddressPools
+// covers: field SystemInfo DefaultAddressPools[]
+// covers: field SystemInfo DefaultAddressPools[].Base
+// covers: field SystemInfo DefaultAddressPools[].Size
 #[test]
 fn the_default_network_is_as_the_administrator_says() {
     let site = Site::of(Engine::planned(|plan, _| {
@@ -150,6 +154,11 @@ fn the_default_network_is_as_the_administrator_says() {
     assert!(site.exec(&server, "busybox ip -o link").1.contains("mtu 1300"));
     let other = site.network("a", &[]);
     assert!(site.docker(&["network", "inspect", "-f", template, &other]).starts_with("10.228.16.0/20"));
+    let info = testkit::http::Request::new("GET", "/info");
+    let pools = &site.engine.request_unchecked(&info).expect(200).json()["DefaultAddressPools"];
+    let expected =
+        serde_json::json!([{"Base": "10.228.0.0/16", "Size": 20}, {"Base": "10.229.0.0/24", "Size": 28}]);
+    assert_eq!(*pools, expected);
 }
 
 // covers: daemon config-key mtu

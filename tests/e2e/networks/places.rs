@@ -279,3 +279,58 @@ fn commands_by_their_other_words_do_the_same() {
         assert!(run(&["network", "prune", "--force"]).contains(&unused));
     }
 }
+
+// covers: field NetworkInspect Status
+// covers: field NetworkStatus IPAM
+// covers: field IPAMStatus Subnets
+// covers: field IPAMStatus Subnets.*
+// covers: field SubnetStatus IPsInUse
+// covers: field SubnetStatus DynamicIPsAvailable
+// refuses: field Network Peers because networks of several hosts are not part of Ketch
+// refuses: field Network Peers[] because networks of several hosts are not part of Ketch
+// refuses: field NetworkInspect Services because services of a swarm are not part of Ketch
+// refuses: field NetworkInspect Services.* because services of a swarm are not part of Ketch
+// refuses: field ServiceInfo VIP because services of a swarm are not part of Ketch
+// refuses: field ServiceInfo Ports because services of a swarm are not part of Ketch
+// refuses: field ServiceInfo Ports[] because services of a swarm are not part of Ketch
+// refuses: field ServiceInfo LocalLBIndex because services of a swarm are not part of Ketch
+// refuses: field ServiceInfo Tasks because services of a swarm are not part of Ketch
+// refuses: field ServiceInfo Tasks[] because services of a swarm are not part of Ketch
+// refuses: field NetworkTaskInfo Name because services of a swarm are not part of Ketch
+// refuses: field NetworkTaskInfo EndpointID because services of a swarm are not part of Ketch
+// refuses: field NetworkTaskInfo EndpointIP because services of a swarm are not part of Ketch
+// refuses: field NetworkTaskInfo Info because services of a swarm are not part of Ketch
+// refuses: field NetworkTaskInfo Info.* because services of a swarm are not part of Ketch
+// refuses: field NetworkAttachment Network because tasks of a swarm are not part of Ketch
+// refuses: field NetworkAttachment Addresses because tasks of a swarm are not part of Ketch
+// refuses: field NetworkAttachment Addresses[] because tasks of a swarm are not part of Ketch
+#[test]
+fn how_many_addresses_are_left_is_told() {
+    use testkit::http::Request;
+    let site = Site::of(testkit::Engine::ours());
+    let flags = [
+        "--ipv6",
+        "--subnet",
+        "10.226.40.0/24",
+        "--ip-range",
+        "10.226.40.64/27",
+        "--subnet",
+        "fd00:226:40::/64",
+    ];
+    let network = site.network("a", &flags);
+    let counted = || {
+        let path = format!("/v1.52/networks/{network}");
+        let told = site.engine.request_unchecked(&Request::new("GET", &path)).expect(200).json();
+        told["Status"]["IPAM"]["Subnets"].clone()
+    };
+    let empty = counted();
+    // The network's own address, the last one and the gateway are nobody's.
+    assert_eq!(empty["10.226.40.0/24"], serde_json::json!({"IPsInUse": 3, "DynamicIPsAvailable": 32}));
+    assert_eq!(empty["fd00:226:40::/64"]["DynamicIPsAvailable"], u64::MAX - 1);
+    let member = site.stays("c", &["--network", &network]);
+    assert_eq!(counted()["10.226.40.0/24"], serde_json::json!({"IPsInUse": 4, "DynamicIPsAvailable": 31}));
+    site.docker(&["rm", "-f", &member]);
+    assert_eq!(counted(), empty);
+    let older = site.engine.get(&format!("/networks/{network}")).json();
+    assert!(older.get("Status").is_none(), "{older}");
+}

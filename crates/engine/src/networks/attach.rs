@@ -123,7 +123,7 @@ impl Networks {
         })?;
         // A table that was made just now has these ports already.
         if !is_new {
-            self.kernel.publish(ports, true)?;
+            self.kernel.publish(ports)?;
         }
         Ok(interior)
     }
@@ -136,12 +136,12 @@ impl Networks {
         endpoints: &BTreeMap<String, Endpoint>,
         ports: &[Publication],
     ) {
-        if let Err(error) = self.kernel.publish(ports, false) {
+        let forget = || self.tables().forget(endpoints, ports);
+        if let Err(error) = self.kernel.close(ports, forget) {
             tracing::warn!(container = guest.name, error = diag::chain(&error), "its ports stay open");
         }
         let leases = endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref());
         self.kernel.cut(leases.map(|lease| lease.outside.clone()).collect());
-        self.tables().forget(endpoints, ports);
         self.tell(guest, endpoints, "disconnect");
     }
 

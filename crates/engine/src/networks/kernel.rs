@@ -187,13 +187,50 @@ impl Kernel {
         }
     }
 
-    /// Opens or closes ports. The table is there: a container that has ports has a network.
-    pub(super) fn publish(&self, ports: &[Publication], on: bool) -> Result<(), NetworkError> {
+    pub(super) fn table(&self) -> &str {
+        &self.names.table
+    }
+
+    /// Whether a change to the table is this engine's own.
+    pub(super) fn is_own(&self, port: u32) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().is_some_and(|open| open.firewall.is_at(port))
+    }
+
+    /// Makes the table anew with what is in use; false if there has been none yet.
+    pub(super) fn restore(
+        &self,
+        state: impl FnOnce() -> (Vec<Network>, Vec<Publication>),
+    ) -> Result<bool, NetworkError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = open.as_mut() else { return Ok(false) };
+        let (networks, ports) = state();
+        let raised =
+            |network: &&Network| network.driver == Driver::Bridge && open.bridges.contains_key(&network.id);
+        let entries = networks.iter().filter(raised).map(|network| self.entry(network));
+        let entries: Vec<Entry> = entries.chain(ports.into_iter().map(Entry::Port)).collect();
+        open.firewall.restore(&entries)?;
+        Ok(true)
+    }
+
+    /// Closes ports, and forgets them in the same breath: whoever puts the table back knows them until then, or not at all.
+    pub(super) fn close(&self, ports: &[Publication], forget: impl FnOnce()) -> Result<(), NetworkError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries: Vec<Entry> = ports.iter().cloned().map(Entry::Port).collect();
+        let closed = match open.as_mut() {
+            Some(open) => open.firewall.remove(&entries),
+            None => Ok(()),
+        };
+        forget();
+        Ok(closed?)
+    }
+
+    /// Opens ports. The table is there: a container that has ports has a network.
+    pub(super) fn publish(&self, ports: &[Publication]) -> Result<(), NetworkError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = open.as_mut().filter(|_| !ports.is_empty()) else { return Ok(()) };
         let entries: Vec<Entry> = ports.iter().cloned().map(Entry::Port).collect();
-        let done = if on { open.firewall.add(&entries) } else { open.firewall.remove(&entries) };
-        Ok(done?)
+        Ok(open.firewall.add(&entries)?)
     }
 
     /// Removes cables, without anybody waiting for it: the kernel takes its time over each.

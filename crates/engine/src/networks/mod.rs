@@ -6,6 +6,7 @@
 mod attach;
 mod create;
 mod error;
+mod guard;
 mod kernel;
 mod names;
 mod options;

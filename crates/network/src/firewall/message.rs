@@ -9,7 +9,7 @@ const LIST_ELEMENT: u16 = 1;
 const VALUE: u16 = 1;
 
 /// Which packets a table sees: those of IPv4 and IPv6.
-const FAMILY: u8 = 1;
+pub(super) const FAMILY: u8 = 1;
 
 fn message(kind: u16, flags: u16) -> Message {
     Message::new(SUBSYSTEM | kind, flags, &[FAMILY, 0, 0, 0])

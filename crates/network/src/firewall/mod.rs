@@ -6,6 +6,7 @@
 mod message;
 mod resolver;
 mod rules;
+mod watch;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use message::Element;
 pub(crate) use resolver::redirect_resolver;
+pub use watch::Watch;
 
 /// Something that the rules know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +160,11 @@ impl Firewall {
     pub fn remove(&mut self, entries: &[Entry]) -> Result<(), Error> {
         let messages = self.elements(entries, message::remove_elements);
         self.commit(messages, "let the firewall forget a network or port")
+    }
+
+    /// Whether it is this one that changed something, by the number that the kernel tells.
+    pub fn is_at(&self, port: u32) -> bool {
+        self.socket.port().is_ok_and(|own| own == port)
     }
 
     /// Takes the table away.

@@ -89,7 +89,7 @@ pub(super) const SETS: &[Set] = &[
 ];
 
 /// The administrator's: made empty, and never touched again.
-const ADMIN: &str = "admin";
+pub(super) const ADMIN: &str = "admin";
 const PUBLISHED: &str = "published";
 /// What reaches containers without having been translated.
 const INWARD: &str = "inward";
