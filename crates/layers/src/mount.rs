@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_string,
-    fsmount, fsopen,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
 };
 
 use crate::Error;
@@ -45,6 +45,17 @@ pub(crate) struct Overlay<'a> {
     pub(crate) lowers: &'a [Arc<OwnedFd>],
     /// Upper and work directory.
     pub(crate) writable: Option<(BorrowedFd<'a>, BorrowedFd<'a>)>,
+    pub(crate) keeping: Keeping,
+}
+
+/// How long what is written is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// Until somebody removes it, also through a power cut.
+    Lasting,
+    /// Until it is read once more. Nothing is synced: not what a program syncs, and not the whole file system below,
+    /// which overlayfs otherwise does when it is unmounted.
+    Passing,
 }
 
 impl Overlay<'_> {
@@ -74,6 +85,9 @@ impl Overlay<'_> {
         if let Some((upper, work)) = self.writable {
             set("upperdir", upper)?;
             set("workdir", work)?;
+            if self.keeping == Keeping::Passing {
+                fsconfig_set_flag(fs, "volatile").map_err(|e| failed("set volatile", e))?;
+            }
         }
         // Stated, because kernels are built with different defaults: a layer must not depend on others for a
         // directory's or a file's content, since layers are shared between images and exported one by one.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oci::{Algorithm, Digest, Hasher};
 use rustix::fs::{Mode, OFlags, open, openat};
 
-use crate::mount::{Overlay, Strategy};
+use crate::mount::{Keeping, Overlay, Strategy};
 use crate::{Choice, Directories, Driver, Error, IndexedTars, Limits};
 
 const TEMPORARY: &str = "tmp";
@@ -202,7 +202,8 @@ impl LayerStore {
     pub fn mount_root(&self, layers: &[Digest], upper: &Path, work: &Path) -> Result<OwnedFd, Error> {
         let lowers = self.lowers(layers)?;
         let (upper, work) = (open_folder(upper)?, open_folder(work)?);
-        Overlay { lowers: &lowers, writable: Some((upper.as_fd(), work.as_fd())) }.mount(self.strategy)
+        Overlay { lowers: &lowers, writable: Some((upper.as_fd(), work.as_fd())), keeping: Keeping::Lasting }
+            .mount(self.strategy)
     }
 
     /// The same without anything to write to: what an image is, for looking at it.
@@ -210,7 +211,7 @@ impl LayerStore {
         // Without an upper directory overlayfs wants two lower ones; nothing is below everything.
         let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
         lowers.extend(self.lowers(layers)?);
-        Overlay { lowers: &lowers, writable: None }.mount(self.strategy)
+        Overlay { lowers: &lowers, writable: None, keeping: Keeping::Lasting }.mount(self.strategy)
     }
 
     /// What a container's root is at this moment, for reading: the layers with the changes on top, which may go on.
@@ -218,11 +219,11 @@ impl LayerStore {
         let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
         lowers.extend(self.lowers(layers)?);
         lowers.push(Arc::new(open_folder(upper)?));
-        Overlay { lowers: &lowers, writable: None }.mount(self.strategy)
+        Overlay { lowers: &lowers, writable: None, keeping: Keeping::Lasting }.mount(self.strategy)
     }
 
     /// The same of layers with a directory of the caller's on top of them, which nobody changes meanwhile; with `writable`
-    /// given, an upper and a work directory, what is written goes there.
+    /// given, an upper and a work directory, what is written goes there, to be read once: no power cut may come in between.
     pub fn mount_over(
         &self,
         layers: &[Digest],
@@ -239,7 +240,7 @@ impl LayerStore {
             None => None,
         };
         let writable = writable.as_ref().map(|(upper, work)| (upper.as_fd(), work.as_fd()));
-        Overlay { lowers: &lowers, writable }.mount(self.strategy)
+        Overlay { lowers: &lowers, writable, keeping: Keeping::Passing }.mount(self.strategy)
     }
 
     fn lowers(&self, layers: &[Digest]) -> Result<Vec<Arc<OwnedFd>>, Error> {

@@ -99,13 +99,16 @@ impl Running {
         if !fine {
             return Err(Error::Exit { command: exec.args.join(" "), code });
         }
-        let shared = self.shared.clone();
-        blocking(move || {
-            let made = pack(&shared, &once, kept, &name)?;
+        let (shared, packed) = (self.shared.clone(), once.clone());
+        let made = blocking(move || {
+            let made = pack(&shared, &packed, kept, &name)?;
             remember(&made)?;
             Ok(made)
-        })
-        .await
+        });
+        let made = made.await;
+        // Removing thousands of files takes a while; no step waits for that.
+        drop(tokio::task::spawn_blocking(move || drop(once)));
+        made
     }
 
     fn check(&self, exec: &Exec) -> Result<(), Error> {

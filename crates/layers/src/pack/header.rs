@@ -138,6 +138,9 @@ impl<'a> Writer<'a> {
     fn content(&mut self, entry: &Entry, node: &Node) -> Result<(), Error> {
         let (fd, size) = (node.fd().as_fd(), entry.size);
         let mut at = 0;
+        if !node.may_have_holes() {
+            at = self.copy(node, 0, size, &entry.name)?;
+        }
         while at < size {
             let data = match rustix::fs::seek(fd, SeekFrom::Data(at)) {
                 Ok(data) => data.min(size),

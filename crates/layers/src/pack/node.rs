@@ -38,18 +38,25 @@ impl Node {
             other => other.map_err(|e| Error::pack("open", shown, e))?,
         };
         let node = Self::of(fd, shown)?;
-        let copy = node.fd.try_clone().map_err(|e| Error::pack("open", shown, e))?;
-        match node.ready(shown) {
-            Err(_) if Self::of(copy, shown)?.is_kernels() => Ok(None),
-            other => other.map(Some),
+        if !node.is_read() {
+            return Ok(Some(node));
         }
+        match node.reopened(shown) {
+            Ok(fd) => Ok(Some(Self { fd, ..node })),
+            Err(_) if node.is_kernels() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        matches!(self.kind(), FileType::RegularFile | FileType::Directory)
     }
 
     /// Opened for reading, if it is something to be read.
     pub(super) fn ready(self, shown: &[u8]) -> Result<Self, Error> {
-        match self.kind() {
-            FileType::RegularFile | FileType::Directory => self.readable(shown),
-            _ => Ok(self),
+        match self.is_read() {
+            true => self.reopened(shown).map(|fd| Self { fd, ..self }),
+            false => Ok(self),
         }
     }
 
@@ -71,10 +78,9 @@ impl Node {
     }
 
     /// The same inode, whatever the name stands for by now.
-    fn readable(self, shown: &[u8]) -> Result<Self, Error> {
+    fn reopened(&self, shown: &[u8]) -> Result<OwnedFd, Error> {
         let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
-        let fd = rustix::fs::open(path, READ, Mode::empty()).map_err(|e| Error::pack("open", shown, e))?;
-        Ok(Self { fd, ..self })
+        rustix::fs::open(path, READ, Mode::empty()).map_err(|e| Error::pack("open", shown, e))
     }
 
     pub(super) fn fd(&self) -> &OwnedFd {
@@ -114,14 +120,22 @@ impl Node {
         if !matches!(self.kind(), FileType::RegularFile | FileType::Directory) {
             return Ok(Vec::new());
         }
-        let mut names = vec![0_u8; MAX_XATTR];
-        let length = match rustix::fs::flistxattr(&self.fd, &mut names) {
-            Ok(length) => length,
+        let failed = |e| Error::pack("list the extended attributes of", shown, e);
+        // Nearly all files have none or few: only for others a buffer of the kernel's limit is worth its zeros.
+        let mut few = [0_u8; 1024];
+        let names = match rustix::fs::flistxattr(&self.fd, &mut few) {
+            Ok(length) => few[..length].to_vec(),
             Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-            Err(e) => return Err(Error::pack("list the extended attributes of", shown, e)),
+            Err(Errno::RANGE) => {
+                let mut many = vec![0_u8; MAX_XATTR];
+                let length = rustix::fs::flistxattr(&self.fd, &mut many).map_err(failed)?;
+                many.truncate(length);
+                many
+            }
+            Err(e) => return Err(failed(e)),
         };
         let mut found = Vec::new();
-        for name in names[..length].split(|byte| *byte == 0).filter(|name| travels(name)) {
+        for name in names.split(|byte| *byte == 0).filter(|name| travels(name)) {
             let mut value = vec![0_u8; MAX_XATTR];
             match rustix::fs::fgetxattr(&self.fd, OsStr::from_bytes(name), &mut value) {
                 Ok(length) => found.push((name.to_vec(), value[..length].to_vec())),
@@ -139,8 +153,16 @@ impl Node {
         self.lenient(self.listed(shown))
     }
 
+    /// Whether some of its content may be a hole: it takes less of the disk than it is long.
+    pub(super) fn may_have_holes(&self) -> bool {
+        self.stat.st_blocks.saturating_mul(512) < self.stat.st_size
+    }
+
     /// How many bytes of it are content.
     pub(super) fn size(&self) -> u64 {
+        if self.stat.st_size == 0 {
+            return 0;
+        }
         let guessed = rustix::fs::fstatfs(&self.fd).is_ok_and(|found| found.f_type == PROC);
         if guessed { 0 } else { u64::try_from(self.stat.st_size).unwrap_or_default() }
     }
