@@ -14,6 +14,8 @@ pub struct Request {
     /// BuildKit's `ref`, chosen by the client; two that live can't have the same.
     pub id: String,
     pub what: What,
+    /// What the frontend is told, whoever calls it: attestations say it (`attest:*` asks for them).
+    pub asked: BTreeMap<String, String>,
     pub exports: Vec<Export>,
     pub cache: Cache,
     pub allowed: Allowed,

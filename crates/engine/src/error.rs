@@ -134,6 +134,8 @@ pub enum Error {
     ArchivePlatform { wanted: String, offered: String },
     #[error("{0} was removed meanwhile; try again")]
     RemovedMeanwhile(oci::Digest),
+    #[error("docker's media types have none for layers packed with zstd: leave oci-mediatypes=false out")]
+    NoDockerWord,
     #[error("{image} is {kind}, not an image that can be run")]
     NotAnImage { image: String, kind: String },
     #[error(
@@ -243,6 +245,7 @@ impl Explain for Error {
             | Self::NotAnImage { .. }
             | Self::ImageConfig { .. }
             | Self::Credentials(_)
+            | Self::NoDockerWord
             | Self::ReadLayer { .. } => Class::Invalid,
             Self::RemovedMeanwhile(_) => Class::Conflict,
             Self::OtherPlatform { .. } | Self::ArchivePlatform { .. } => Class::NotFound,

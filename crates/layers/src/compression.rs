@@ -36,6 +36,41 @@ impl Compression {
     }
 }
 
+/// How a layer is to be packed: with what, and at which of its levels if somebody chose one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packing {
+    pub with: Compression,
+    level: Option<u32>,
+}
+
+impl Packing {
+    /// Refuses a level that there isn't: gzip's are 0 to 9, zstd's 0 to 22.
+    pub fn new(with: Compression, level: Option<u32>) -> Option<Self> {
+        let highest = match with {
+            Compression::None => None,
+            Compression::Gzip => Some(9),
+            Compression::Zstd => Some(22),
+        };
+        level
+            .is_none_or(|level| highest.is_some_and(|highest| level <= highest))
+            .then_some(Self { with, level })
+    }
+
+    /// Packs a layer, the same bytes each time.
+    pub fn pack(self, mut tar: impl Read, mut packed: impl io::Write) -> io::Result<()> {
+        match (self.with, self.level) {
+            (Compression::None, _) => io::copy(&mut tar, &mut packed).map(drop),
+            (Compression::Gzip, None) => crate::gzip::compress(tar, packed),
+            (Compression::Gzip, Some(level)) => crate::gzip::compress_at(level, tar, packed),
+            (Compression::Zstd, level) => {
+                let level = level.and_then(|level| i32::try_from(level).ok()).unwrap_or(0);
+                // A level of 0 is zstd's own choice.
+                zstd::stream::copy_encode(tar, packed, level)
+            }
+        }
+    }
+}
+
 /// A layer's uncompressed bytes. Reading fails where they are out of all proportion to the compressed ones.
 pub fn decompress<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut packed = BufReader::with_capacity(256 * 1024, packed);
@@ -141,6 +176,31 @@ mod tests {
         assert_eq!(read(&gzip(&text)).unwrap(), text);
         assert_eq!(read(&zstd::encode_all(&text[..], 1).unwrap()).unwrap(), text);
         assert_eq!(read(b"").unwrap(), b"");
+    }
+
+    #[test]
+    fn a_layer_is_packed_as_it_is_asked_for() {
+        let text = b"a layer, and again a layer".repeat(5000);
+        let mut sizes = Vec::new();
+        for (with, level) in [
+            (Compression::None, None),
+            (Compression::Gzip, None),
+            (Compression::Gzip, Some(0)),
+            (Compression::Gzip, Some(9)),
+            (Compression::Zstd, None),
+            (Compression::Zstd, Some(19)),
+        ] {
+            let (mut packed, mut again) = (Vec::new(), Vec::new());
+            let packing = Packing::new(with, level).unwrap();
+            packing.pack(&text[..], &mut packed).unwrap();
+            packing.pack(&text[..], &mut again).unwrap();
+            assert_eq!((Compression::of(&packed), &packed), (with, &again));
+            assert_eq!(read(&packed).unwrap(), text);
+            sizes.push(packed.len());
+        }
+        assert!(sizes[2] > sizes[1] && sizes[3] <= sizes[1] && sizes[5] <= sizes[4], "{sizes:?}");
+        assert!(Packing::new(Compression::Gzip, Some(10)).is_none());
+        assert!(Packing::new(Compression::None, Some(1)).is_none());
     }
 
     #[test]

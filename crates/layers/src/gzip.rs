@@ -32,14 +32,19 @@ struct Packed {
 }
 
 /// Packs a layer with gzip, the same bytes each time: nothing of when and where is in them.
-pub fn compress(mut tar: impl Read, mut packed: impl Write) -> io::Result<()> {
+pub fn compress(tar: impl Read, packed: impl Write) -> io::Result<()> {
+    compress_at(LEVEL, tar, packed)
+}
+
+/// The same at one of gzip's levels, 0 to 9.
+pub(crate) fn compress_at(level: u32, mut tar: impl Read, mut packed: impl Write) -> io::Result<()> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let (jobs, taken) = sync_channel(threads);
     let taken = Mutex::new(taken);
     packed.write_all(&HEAD)?;
     let crc = thread::scope(|scope| {
         for _ in 0..threads {
-            thread::Builder::new().name("deflate".into()).spawn_scoped(scope, || work(&taken))?;
+            thread::Builder::new().name("deflate".into()).spawn_scoped(scope, || work(level, &taken))?;
         }
         // It goes with whatever ends this, and the workers with it.
         let handing_out = jobs;
@@ -82,8 +87,8 @@ fn gone() -> io::Error {
     io::Error::other("packing stopped")
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
-    let mut deflate = Compress::new(flate2::Compression::new(LEVEL), false);
+fn work(level: u32, jobs: &Mutex<Receiver<Job>>) {
+    let mut deflate = Compress::new(flate2::Compression::new(level), false);
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { block, done }) = job else { return };

@@ -28,7 +28,7 @@ mod store;
 mod unpack;
 
 pub use ahead::{Ahead, decompress_ahead};
-pub use compression::{Compression, decompress, decompress_archive};
+pub use compression::{Compression, Packing, decompress, decompress_archive};
 pub use driver::{Choice, Driver, Limits};
 pub use erofs::IndexedTars;
 pub use error::Error;

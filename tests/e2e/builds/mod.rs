@@ -1,9 +1,11 @@
 //! Builds: what steps make, what the cache answers, what is left.
 
 mod cache;
+mod caches;
 mod classic;
 mod copies;
 mod endings;
+mod exports;
 mod mounts;
 mod outputs;
 

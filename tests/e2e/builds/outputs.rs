@@ -56,8 +56,6 @@ fn results_go_where_they_are_wanted() {
         assert_eq!(loaded, format!("Loaded image: {name}:latest"));
         engine.docker(["rmi", &name]).ok();
     }
-    let refused = build(&engine, &context, &["-o", "type=oci,dest=x.tar,compression=zstd"]).assert_code(1);
-    assert!(refused.stderr.contains("compression=zstd"), "{}", refused.stderr);
 }
 
 #[test]

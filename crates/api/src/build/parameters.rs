@@ -42,6 +42,7 @@ impl Parameters {
                 attributes: attributes(call, remote.as_deref())?,
                 inputs: BTreeMap::new(),
             },
+            asked: BTreeMap::new(),
             exports: vec![Export { kind: ExportKind::Image, attributes: export }],
             cache: Cache::default(),
             // Whoever may use the socket may run a privileged container: a network of the host's is no more.

@@ -22,5 +22,5 @@ pub(crate) async fn post(mut call: Call) -> Result<Reply, Error> {
     let uploads = engine.live.load().max_concurrent_uploads;
     let push = Push { client: engine.registries(), reference, wanted, credentials, uploads };
     engine.images.check_push(&push)?;
-    progress::stream(|progress| async move { engine.images.push(&push, &progress).await }).await
+    progress::stream(|progress| async move { engine.images.push(&push, &progress).await.map(drop) }).await
 }

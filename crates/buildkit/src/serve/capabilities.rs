@@ -66,6 +66,8 @@ const LLB: &[&str] = &[
     "meta.description",
     "mergeop",
     "diffop",
+    "exporter.image.attestations",
+    "exporter.image.annotations",
     "exporter.sourcedateepoch",
     "exporter.multiple",
 ];

@@ -106,8 +106,9 @@ impl Builder {
         let cache = question.cache.as_ref().map(cache).transpose()?.unwrap_or_default();
         let allowed = allowed(&question.entitlements)?;
         let id = question.r#ref.clone();
+        let asked = question.frontend_attrs.clone().into_iter().collect();
         let what = self.what(question, live)?;
-        Ok(Request { id, what, exports, cache, allowed, limits: Limits::default() })
+        Ok(Request { id, what, asked, exports, cache, allowed, limits: Limits::default() })
     }
 
     fn what(&self, question: SolveRequest, live: Arc<Live>) -> Result<What, Error> {

@@ -64,23 +64,6 @@ pub(crate) fn push(call: &Call) -> Outcome {
     })
 }
 
-/// Pushes what was just built.
-pub(crate) async fn send(
-    call: &Call,
-    engine: &client::Engine,
-    reference: &oci::Reference,
-    sink: Option<Sink>,
-) -> Result<(), Error> {
-    let tag = reference.tag().map(|tag| format!("tag={}", encode(tag)));
-    let path = filters::with_query(&format!("/images/{}/push", reference.repository()), &[tag]);
-    let engine = call.known_to(engine, reference.domain());
-    let body = engine.stream(Method::POST, &path, None).await?;
-    match sink {
-        Some(sink) => messages::show(body, sink).await,
-        None => messages::each(body, |_| Ok(())).await,
-    }
-}
-
 fn invalid(typed: &str, error: &Error) -> Error {
     Error::Usage(format!("Invalid platform {typed}: {error}"))
 }

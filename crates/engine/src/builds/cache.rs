@@ -67,6 +67,11 @@ impl Cache {
 
     /// What a step with this key made, held for as long as it is used. Blocking, for microseconds.
     pub(crate) fn find(&self, key: &Digest) -> Result<Option<Vec<Tree>>, Error> {
+        Ok(self.find_by_any(key)?.map(|(_, trees)| trees))
+    }
+
+    /// The same with the key by which it was made.
+    pub(crate) fn find_by_any(&self, key: &Digest) -> Result<Option<(Digest, Vec<Tree>)>, Error> {
         let found = self.db.read(|tx| match tx.find::<Cached>(key.as_str())? {
             Some(found) => Ok(Some(found)),
             None => match tx.find::<Alias>(key.as_str())? {
@@ -79,8 +84,9 @@ impl Cache {
             tracing::warn!(key = found.key, "what a step made is gone: it is made again");
             return Ok(None);
         };
+        let own = found.key.parse().unwrap_or_else(|_| key.clone());
         self.touch(found)?;
-        Ok(Some(trees))
+        Ok(Some((own, trees)))
     }
 
     /// Trees of these layers; nothing if one of them isn't there.
@@ -138,6 +144,22 @@ impl Cache {
             }
         })?;
         Ok(())
+    }
+
+    /// A layer's length, if a step made it.
+    pub(crate) fn layer_size(&self, layer: &Digest) -> Result<Option<u64>, Error> {
+        let holders = self.db.read(|tx| {
+            let mut records = Vec::new();
+            for (kind, key) in tx.holders(LAYER, layer.as_str())? {
+                if kind == Cached::KIND {
+                    records.extend(tx.find::<Cached>(&key)?);
+                    break;
+                }
+            }
+            Ok::<_, state::Error>(records)
+        })?;
+        let mut layers = holders.iter().flat_map(|record| record.outputs.iter().flatten());
+        Ok(layers.find(|known| known.diff_id == *layer).map(|known| known.size))
     }
 
     /// Everything that is remembered.

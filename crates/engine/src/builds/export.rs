@@ -1,7 +1,9 @@
 //! What becomes of a result: an image here or in a registry, an archive, files.
 
+mod annotations;
 mod archive;
 mod config;
+pub(super) mod form;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -14,27 +16,29 @@ use build::frontend::Built;
 use build::progress::{Event, Progress, Status, VertexState};
 use build::request::{Export, ExportKind, Request};
 use build::session::Session;
+use build::solver::Solver;
 use oci::Reference;
+use oci::image::Descriptor;
 use serde_json::json;
 
 use super::Parts;
+use super::attest;
 use super::error::{blocking, engine};
 use super::gateway::{begun, ended};
+use super::remote::Remote;
 use super::tree::Tree;
 use super::worker::Works;
-use crate::images::Recorded;
+use crate::images::{IndexForm, Kept, Words, Written, WrittenImage};
+use annotations::Annotations;
 
 type Response = BTreeMap<String, String>;
 
-/// What an image's exporter is told.
+/// What an image's exporter is told, besides its form.
 const IMAGE: &[&str] = &[
     "name",
     "push",
     "unpack",
     "store",
-    "oci-mediatypes",
-    "compression",
-    "force-compression",
     "registry.insecure",
     "dangling-name-prefix",
     "buildinfo",
@@ -44,22 +48,14 @@ const IMAGE: &[&str] = &[
 ];
 
 /// What an archive's is told.
-const ARCHIVE: &[&str] =
-    &["name", "tar", "oci-mediatypes", "compression", "force-compression", "buildinfo", "dest"];
+const ARCHIVE: &[&str] = &["name", "tar", "buildinfo", "dest"];
 
 /// What those of files are told.
 const FILES: &[&str] = &["platform-split", "dest"];
 
 /// Refuses what can't be exported before anything is built.
 pub(super) fn check(request: &Request) -> Result<(), Error> {
-    for entry in request.cache.from.iter().chain(&request.cache.to) {
-        if entry.kind != "inline" || request.cache.from.contains(entry) {
-            return Err(Error::Unsupported { what: format!("the cache {:?}", entry.kind) });
-        }
-    }
-    if let Some(entry) = request.cache.to.first() {
-        return Err(Error::Unsupported { what: format!("the cache {:?}", entry.kind) });
-    }
+    super::remote::check(&request.cache)?;
     request.exports.iter().try_for_each(check_export)
 }
 
@@ -69,22 +65,29 @@ fn check_export(export: &Export) -> Result<(), Error> {
         ExportKind::Oci | ExportKind::Docker => ARCHIVE,
         ExportKind::Local | ExportKind::Tar => FILES,
     };
+    let images = !matches!(export.kind, ExportKind::Local | ExportKind::Tar);
+    if images {
+        Annotations::read(export)?;
+        form::read(export)?;
+    }
     for (key, value) in &export.attributes {
-        let annotation = key.starts_with("annotation.") || key.starts_with("annotation-manifest.");
         let fits = match (key.as_str(), value.as_str()) {
-            ("compression", "gzip" | "uncompressed" | "") if export.kind == ExportKind::Image => true,
-            ("compression", "uncompressed" | "") | ("tar", "true") => true,
-            ("tar", _) => false,
-            ("compression", _) => false,
-            ("force-compression" | "rewrite-timestamp" | "push", "true") if key != "push" => false,
-            ("store" | "unpack", "false") if key == "store" => false,
-            _ => annotation || known.contains(&key.as_str()),
+            ("tar", "true") => true,
+            ("tar", _) | ("rewrite-timestamp", "true") | ("store", "false") => false,
+            _ => images && (Annotations::has(key) || form::has(key)) || known.contains(&key.as_str()),
         };
         if !fits {
             return Err(Error::Unsupported { what: format!("the exporter's attribute {key}={value}") });
         }
     }
+    if pushes(export) && names(export)?.is_empty() {
+        return Err(Error::Invalid("tag is needed when pushing to registry".into()));
+    }
     names(export).map(drop)
+}
+
+fn pushes(export: &Export) -> bool {
+    export.attributes.get("push").is_some_and(|push| push == "true")
 }
 
 /// The familiar names, with their tags.
@@ -102,8 +105,22 @@ fn names(export: &Export) -> Result<Vec<String>, Error> {
 pub(super) struct Exporting<'a> {
     pub(super) parts: &'a Arc<Parts>,
     pub(super) works: &'a Works,
+    pub(super) solver: &'a Arc<Solver<Works>>,
     pub(super) session: &'a Arc<dyn Session>,
     pub(super) progress: &'a Progress,
+    pub(super) attest: &'a attest::Wanted,
+    pub(super) about: &'a attest::About,
+    /// What goes into images' configs, if the cache does.
+    pub(super) inline: Option<&'a Remote>,
+}
+
+/// Images that were written down, and what holds them.
+struct Drawn {
+    images: Vec<WrittenImage>,
+    written: Option<Written>,
+    kept: Option<Kept>,
+    /// Until they are recorded or sent, nobody removes what they are made of.
+    trees: Vec<Tree>,
 }
 
 impl Exporting<'_> {
@@ -150,36 +167,86 @@ impl Exporting<'_> {
     ) -> Result<(), Error> {
         let names = names(export)?;
         let step = Named { progress: self.progress, shown };
-        let done = step.begin("exporting layers");
-        // Until it is recorded, nobody removes what it is made of.
-        let (mut images, mut held) = (Vec::new(), Vec::new());
-        for (key, tree) in trees {
-            let tree = self.works.layered(tree).await?;
-            let mut image = config::image(built, key, &tree)?;
-            held.push(tree);
-            image.annotations = annotations(export);
-            images.push(image);
-        }
-        done();
-        let (store, all) = (self.parts.shared.images.clone(), names.clone());
-        let recorded =
-            blocking(move || store.record_built(&images, &all).map_err(|e| engine("record the image", e)));
-        let recorded = recorded.await?;
-        drop(held);
-        let Some(first) = recorded.first() else { return Ok(()) };
-        step.begin(&format!("writing image {}", first.id))();
+        // What is only kept here says nothing about itself unless somebody asked for it.
+        let said = self.attest.for_image(pushes(export));
+        let drawn = self.draw(export, built, trees, &said, &step).await?;
+        let store = self.parts.shared.images.clone();
+        let (all, images) = (names.clone(), drawn.images);
+        let written = drawn.written;
+        let recorded = blocking(move || {
+            store.record_built(&images, &all, written.as_ref()).map_err(|e| engine("record the image", e))?;
+            Ok((images, written))
+        });
+        let (images, written) = recorded.await?;
+        drop((drawn.trees, drawn.kept));
+        let Some(first) = images.first() else { return Ok(()) };
+        step.begin(&format!("writing image {}", first.image.id))();
         for name in &names {
             let full = Reference::parse(name).map(|name| full(&name)).unwrap_or_else(|_| name.clone());
             step.begin(&format!("naming to {full}"))();
         }
-        describe(first, &names, response);
-        if export.attributes.get("push").is_some_and(|push| push == "true") {
-            self.push(&names, &step).await?;
+        describe(first, written.as_ref(), &names, response);
+        if pushes(export) {
+            let pushed = self.push(&names, &step).await?;
+            response.extend(pushed.map(|digest| ("containerimage.digest".to_owned(), digest.to_string())));
         }
         Ok(())
     }
 
-    async fn push(&self, names: &[String], step: &Named<'_>) -> Result<(), Error> {
+    /// Writes down images, and what names all of them where that is needed.
+    async fn draw(
+        &self,
+        export: &Export,
+        built: &Built,
+        trees: &[(String, Tree)],
+        said: &attest::Wanted,
+        step: &Named<'_>,
+    ) -> Result<Drawn, Error> {
+        let done = step.begin("exporting layers");
+        let annotations = Annotations::read(export)?;
+        let form = form::choose(export, said.is_asked() || !annotations.is_empty())?;
+        let (mut images, mut held) = (Vec::new(), Vec::new());
+        for (key, tree) in trees {
+            let tree = self.works.layered(tree).await?;
+            let carried = self.inline.map(|remote| remote.inline(&tree)).transpose()?.flatten();
+            let mut image = config::image(built, key, &tree, carried)?;
+            held.push(tree);
+            image.annotations = annotations.of_manifest(key);
+            let store = self.parts.shared.images.clone();
+            let write = move || store.write_built(&image, form).map_err(|e| engine("write the image", e));
+            images.push(blocking(write).await?);
+        }
+        done();
+        let several = images.len() > 1 || built.metadata.contains_key("refs.platforms");
+        let whole = said.is_asked() || form.is_some() && several;
+        if !whole {
+            annotations.refuse_index()?;
+            return Ok(Drawn { images, written: None, kept: None, trees: held });
+        }
+        let mut statements = Vec::new();
+        for ((key, tree), image) in trees.iter().zip(&images) {
+            let subject = attest::Subject { key, names: names(export)?, image };
+            statements.push(self.statements(said, built, tree, &subject).await?);
+        }
+        let index = IndexForm {
+            words: form.map_or(Words::Oci, |form| form.words),
+            annotations: annotations.index.clone(),
+            of_manifests: trees.iter().map(|(key, _)| annotations.of_descriptor(key)).collect(),
+            of_itself: annotations.of_index.clone(),
+            statements,
+        };
+        let store = self.parts.shared.images.clone();
+        let written = blocking(move || {
+            let written = store.write_index(&images, &index).map_err(|e| engine("write the index", e))?;
+            Ok((images, written))
+        });
+        let (images, (written, kept)) = written.await?;
+        Ok(Drawn { images, written: Some(written), kept: Some(kept), trees: held })
+    }
+
+    /// What the last one is called in its registry.
+    async fn push(&self, names: &[String], step: &Named<'_>) -> Result<Option<oci::Digest>, Error> {
+        let mut last = None;
         for name in names {
             let reference = Reference::parse(name)
                 .map_err(|e| Error::Invalid(format!("failed to parse {name:?}: {e}")))?;
@@ -198,10 +265,10 @@ impl Exporting<'_> {
             let pushed = self.parts.shared.images.push(&push, &telling).await;
             drop(telling);
             let _ = drained.await;
-            pushed.map_err(|e| engine(format!("push {name}"), e))?;
+            last = pushed.map_err(|e| engine(format!("push {name}"), e))?.or(last);
             done();
         }
-        Ok(())
+        Ok(last)
     }
 }
 
@@ -240,29 +307,29 @@ fn full(reference: &Reference) -> String {
     format!("{}{tag}", reference.repository())
 }
 
-fn annotations(export: &Export) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    for (key, value) in &export.attributes {
-        let name = key.strip_prefix("annotation.").or_else(|| key.strip_prefix("annotation-manifest."));
-        found.extend(name.map(|name| (name.to_owned(), value.clone())));
+/// BuildKit's answer. Here an image's digest is its config's, as in dockerd's own store: by it, it is found.
+fn describe(first: &WrittenImage, written: Option<&Written>, names: &[String], response: &mut Response) {
+    let id = &first.image.id;
+    response.insert("containerimage.config.digest".into(), id.to_string());
+    response.insert("containerimage.digest".into(), id.to_string());
+    let descriptor = written.map(|written| written.index.clone()).or_else(|| first.descriptor());
+    if let Some(top) = descriptor {
+        response.insert("containerimage.descriptor".into(), described(&top));
     }
-    found
+    if !names.is_empty() {
+        response.insert("image.name".into(), full_names(names));
+    }
 }
 
-/// BuildKit's answer. Here an image's digest is its config's, as in dockerd's own store: by it, it is found.
-fn describe(recorded: &Recorded, names: &[String], response: &mut Response) {
-    let manifest = &recorded.manifest;
-    response.insert("containerimage.config.digest".into(), recorded.id.to_string());
-    response.insert("containerimage.digest".into(), recorded.id.to_string());
-    let descriptor = json!({
-        "mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.size,
-    });
-    response.insert("containerimage.descriptor".into(), STANDARD.encode(descriptor.to_string()));
-    if !names.is_empty() {
-        let full: Vec<String> = names
-            .iter()
-            .map(|name| Reference::parse(name).map(|name| full(&name)).unwrap_or_else(|_| name.clone()))
-            .collect();
-        response.insert("image.name".into(), full.join(","));
+fn described(top: &Descriptor) -> String {
+    let mut said = json!({ "mediaType": top.media_type, "digest": top.digest, "size": top.size });
+    if !top.annotations.is_empty() {
+        said["annotations"] = json!(top.annotations);
     }
+    STANDARD.encode(said.to_string())
+}
+
+fn full_names(names: &[String]) -> String {
+    let full = |name: &String| Reference::parse(name).map_or_else(|_| name.clone(), |name| full(&name));
+    names.iter().map(full).collect::<Vec<_>>().join(",")
 }

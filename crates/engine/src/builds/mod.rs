@@ -9,6 +9,7 @@
 //! What steps made lies among the layers, and in records that hold them (cache).
 
 mod archives;
+mod attest;
 mod cache;
 mod cachemounts;
 mod classic;
@@ -18,6 +19,7 @@ mod exec;
 mod export;
 mod files;
 mod gateway;
+mod remote;
 mod sources;
 mod tree;
 mod usage;
@@ -43,6 +45,8 @@ use context::Contexts;
 use error::work;
 use exec::Running;
 use gateway::Bridge;
+use remote::Remote;
+use sources::Sources;
 use tree::Tree;
 pub use usage::{Entry as UsageEntry, Kind as UsageKind, PRUNE_KEYS, Pruned, What as PruneWhat};
 use worker::Works;
@@ -148,9 +152,11 @@ impl Builds {
     ) -> Result<Outcome, Error> {
         let _told = Told(progress.clone());
         export::check(&request)?;
+        let attest = attest::Wanted::read(&request.asked)?;
+        attest.check(&request.exports)?;
         let (_known, end) = self.enter(&request.id)?;
         tokio::select! {
-            outcome = Box::pin(self.build(request, session, progress)) => outcome,
+            outcome = Box::pin(self.build(request, attest, session, progress)) => outcome,
             () = end.notified() => Err(Error::Cancelled),
         }
     }
@@ -176,9 +182,11 @@ impl Builds {
     async fn build(
         &self,
         request: Request,
+        attest: attest::Wanted,
         session: Arc<dyn Session>,
         progress: Progress,
     ) -> Result<Outcome, Error> {
+        let about = attest::About::new(&request);
         let running = Running {
             shared: self.parts.shared.clone(),
             caches: self.parts.caches.clone(),
@@ -187,7 +195,9 @@ impl Builds {
             allowed: request.allowed,
             limits: request.limits.clone(),
         };
-        let works = Works::new(self.parts.clone(), running);
+        let sources = Sources::new(self.parts.clone(), session.clone(), progress.clone());
+        let remote = Arc::new(Remote::open(&request.cache.from, &sources, &progress).await?);
+        let works = Works::new(self.parts.clone(), running, sources, remote.clone());
         let solver =
             Solver::new(Arc::new(works.clone()), self.flights.clone(), progress.clone(), self.places);
         let solver = Arc::new(solver);
@@ -214,9 +224,18 @@ impl Builds {
                 }
             });
         let trees = futures_util::future::try_join_all(solving).await?;
-        let exporting =
-            export::Exporting { parts: &self.parts, works: &works, session: &session, progress: &progress };
+        let exporting = export::Exporting {
+            parts: &self.parts,
+            works: &works,
+            solver: &solver,
+            session: &session,
+            progress: &progress,
+            attest: &attest,
+            about: &about,
+            inline: request.cache.to.iter().any(|entry| entry.kind == "inline").then_some(&*remote),
+        };
         let response = exporting.export(&request.exports, &built, &trees).await?;
+        exporting.give_caches(&remote, &request.cache.to, &trees).await?;
         let counts = solver.counts();
         if counts.ran > 0 {
             self.make_room();

@@ -36,6 +36,10 @@ impl Sources {
         Self { parts, session, progress }
     }
 
+    pub(super) fn parts(&self) -> &Arc<Parts> {
+        &self.parts
+    }
+
     pub(super) async fn look(
         &self,
         works: &Works,

@@ -17,6 +17,7 @@ use super::Parts;
 use super::error::{blocking, engine, work};
 use super::exec::{Running, on_top};
 use super::files::{Last, Performed, Planned, Root, perform, resolve};
+use super::remote::Remote;
 use super::sources::Sources;
 use super::tree::{Layers, Tree};
 
@@ -34,13 +35,14 @@ struct Shared {
     planned: Mutex<HashMap<Digest, Performed>>,
     /// Trees that are mounted to be read, by their ids.
     roots: Mutex<HashMap<Digest, Arc<Root>>>,
+    /// What others have of the cache, and what they are to get.
+    remote: Arc<Remote>,
 }
 
 impl Works {
-    pub(super) fn new(parts: Arc<Parts>, running: Running) -> Self {
-        let sources = Sources::new(parts.clone(), running.session.clone(), running.progress.clone());
+    pub(super) fn new(parts: Arc<Parts>, running: Running, sources: Sources, remote: Arc<Remote>) -> Self {
         let (planned, roots) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { parts, running, sources, planned, roots }))
+        Self(Arc::new(Shared { parts, running, sources, planned, roots, remote }))
     }
 
     pub(super) fn sources(&self) -> &Sources {
@@ -68,11 +70,17 @@ impl Works {
             Op::Source(source) => self.0.sources.look(&self, source, &vertex).await,
             Op::Exec(exec) => {
                 let key = self.exec_key(exec, &vertex, &step.inputs)?;
-                Ok(self.found(&vertex, &key)?.map_or(Looked::Miss(key), Looked::Hit))
+                match self.found(&vertex, &key)? {
+                    Some(found) => Ok(Looked::Hit(found)),
+                    None => self.brought(&vertex, key).await,
+                }
             }
             Op::File(file) => {
-                let (works, file) = (self.clone(), file.clone());
-                blocking(move || works.look_for_files(&file, &vertex, &step.inputs)).await
+                let (works, file, asked) = (self.clone(), file.clone(), vertex.clone());
+                match blocking(move || works.look_for_files(&file, &asked, &step.inputs)).await? {
+                    Looked::Miss(key) => self.brought(&vertex, key).await,
+                    hit => Ok(hit),
+                }
             }
             Op::Merge(inputs) => {
                 let inputs: Vec<Tree> =
@@ -93,7 +101,23 @@ impl Works {
         if vertex.shown.ignore_cache {
             return Ok(None);
         }
-        self.0.parts.cache.find(key).map_err(|e| engine("look into the build cache", e))
+        let found =
+            self.0.parts.cache.find_by_any(key).map_err(|e| engine("look into the build cache", e))?;
+        Ok(found.map(|(own, trees)| {
+            self.0.remote.note(&own, &trees);
+            trees
+        }))
+    }
+
+    /// What somebody else has, where the cache may answer.
+    async fn brought(&self, vertex: &Vertex, key: Digest) -> Result<Looked<Tree>, Error> {
+        if vertex.shown.ignore_cache {
+            return Ok(Looked::Miss(key));
+        }
+        let Some(trees) = self.0.remote.find(&self.0.parts, &key).await else { return Ok(Looked::Miss(key)) };
+        self.0.planned.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.remember(&key, &vertex.shown.name)(&trees)?;
+        Ok(Looked::Hit(trees))
     }
 
     async fn run_step(self, step: Step<Tree>, key: Digest) -> Result<Vec<Tree>, Error> {
@@ -127,7 +151,11 @@ impl Works {
     /// Writes down what a step made.
     fn remember(&self, key: &Digest, name: &str) -> impl FnOnce(&[Tree]) -> Result<(), Error> + Send + use<> {
         let (parts, key, name) = (self.0.parts.clone(), key.clone(), name.to_owned());
-        move |made| parts.cache.put(&key, &name, made).map_err(|e| engine("remember what a step made", e))
+        let remote = self.0.remote.clone();
+        move |made| {
+            remote.note(&key, made);
+            parts.cache.put(&key, &name, made).map_err(|e| engine("remember what a step made", e))
+        }
     }
 
     // ── programs ──
@@ -230,7 +258,7 @@ impl Works {
         for planned in performed.outputs {
             made.push(self.write(planned, name)?);
         }
-        self.0.parts.cache.put(key, name, &made).map_err(|e| engine("remember what a step made", e))?;
+        self.remember(key, name)(&made)?;
         let fast = self.files_key(file, &step.inputs)?;
         self.0.parts.cache.alias(&fast, key).map_err(|e| engine("remember a key", e))?;
         Ok(made)

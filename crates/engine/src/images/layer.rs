@@ -19,7 +19,7 @@ use super::{Image, Images};
 use crate::Error;
 
 /// No layer that we compress is larger.
-const MAX_PACKED: u64 = 1 << 40;
+pub(super) const MAX_PACKED: u64 = 1 << 40;
 
 /// What a layer's tar becomes when it is compressed by us.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,10 +37,11 @@ impl Record for Packed {
 }
 
 impl Image {
-    /// The layer as it was received, if it came compressed.
+    /// The layer as it was received, if it came compressed, or as it has to be sent.
     pub(super) fn received(&self, index: usize) -> Option<&Descriptor> {
-        let layer = self.manifest.as_ref()?.layers.get(index)?;
-        (layer.digest != *self.diff_id(index)).then_some(layer)
+        let manifest = self.manifest.as_ref()?;
+        let layer = manifest.layers.get(index)?;
+        (manifest.exact || layer.digest != *self.diff_id(index)).then_some(layer)
     }
 
     pub(super) fn diff_id(&self, index: usize) -> &Digest {

@@ -33,18 +33,19 @@ use oci::{Digest, Reference};
 use state::{Db, Durability, Tx};
 use tokio::sync::Semaphore;
 
-pub(crate) use built::{BuiltImage, Kept, Recorded};
+pub(crate) use built::{BuiltImage, Form, IndexForm, Kept, Lending, Statement, WrittenImage};
 pub use catalogue::{Catalogue, Found};
 pub(crate) use changes::duration;
 pub use commit::NewImage;
 pub use distribution::{Credentials, Wanted};
 use flight::Flights;
 pub use import::Import;
+pub(crate) use manifest::Words;
 use pins::Pins;
 pub use prune::{PRUNE_KEYS, Pruned};
 pub use pull::Pull;
 pub use push::Push;
-pub use record::{Image, Source, Tag};
+pub use record::{Image, Source, Tag, Written};
 pub(crate) use registry::registry_config;
 pub use registry::{credentials, from_json};
 pub use remove::{Force, Removed, Users};
@@ -134,6 +135,17 @@ impl Images {
 
     /// Makes images known that are whole, all under the same names.
     fn record(&self, images: &[Image], names: &[String], naming: Naming) -> Result<(), Error> {
+        self.record_with(images, names, naming, None)
+    }
+
+    /// The same with what was written down for all of them together.
+    fn record_with(
+        &self,
+        images: &[Image],
+        names: &[String],
+        naming: Naming,
+        written: Option<&Written>,
+    ) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.catalogue();
         let mut whole = Vec::new();
@@ -151,14 +163,17 @@ impl Images {
                 let earlier = known.tags.get(name).filter(|_| naming == Naming::Beside);
                 let earlier = earlier.into_iter().flat_map(Tag::images).filter_map(|id| known.images.get(id));
                 if let Some((image, others)) = platforms(&whole, earlier.map(|image| &**image)) {
-                    Tag { name: name.clone(), image, others, at: now }.write(tx)?;
+                    let written = written.cloned().map(Box::new);
+                    Tag { name: name.clone(), image, others, at: now, written }.write(tx)?;
                 }
             }
             Ok::<_, Error>(())
         })?;
         self.publish()?;
         let blobs = before.iter().flat_map(|image| &image.manifest).flat_map(Source::blobs);
-        self.release_blobs(blobs)
+        self.release_blobs(blobs)?;
+        let tags = names.iter().filter_map(|name| known.tags.get(name));
+        self.release_blobs(tags.flat_map(|tag| &tag.written).flat_map(|written| written.blobs()))
     }
 
     /// An image whose layers and blobs are all here. It may have lost some to somebody who removed others.

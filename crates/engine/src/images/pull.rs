@@ -184,6 +184,7 @@ impl Images {
                 media_type: single.media_type.clone(),
                 size: single.bytes.len() as u64,
                 layers: single.manifest.layers.clone(),
+                exact: false,
             }),
         }
     }

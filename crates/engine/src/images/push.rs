@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::layer::Packing;
 use super::progress::Progress;
-use super::{Image, Images, Tag, blocking, manifest};
+use super::{Image, Images, Tag, Written, blocking, manifest};
 use crate::Error;
 
 /// How many other repositories are asked for a layer before it is sent.
@@ -54,8 +54,8 @@ impl Images {
         }
     }
 
-    /// Pushes one tag, or all of a repository.
-    pub async fn push(self: &Arc<Self>, push: &Push, progress: &Progress) -> Result<(), Error> {
+    /// Pushes one tag, or all of a repository. What the last of them is called by its digest.
+    pub async fn push(self: &Arc<Self>, push: &Push, progress: &Progress) -> Result<Option<Digest>, Error> {
         let reference = &push.reference;
         progress.say("", format!("The push refers to repository [{}]", reference.repository())).await;
         if reference.digest().is_some() {
@@ -69,11 +69,12 @@ impl Images {
         let (repository, uploads) = (opened.await?, Semaphore::new(push.uploads.max(1) as usize));
         let (reference, given) = (reference.clone(), tokio::sync::Mutex::default());
         let outgoing = Arc::new(Outgoing { reference, repository, uploads, given });
+        let mut last = None;
         for tag in tags {
-            self.push_tag(&outgoing, &tag, push.wanted.as_ref(), progress).await?;
+            last = Some(self.push_tag(&outgoing, &tag, push.wanted.as_ref(), progress).await?);
         }
         self.emit("push", &push.reference.familiar(), &push.reference.familiar_name());
-        Ok(())
+        Ok(last)
     }
 
     /// The tag that is meant, or all of the repository.
@@ -103,7 +104,7 @@ impl Images {
         tag: &Tag,
         wanted: Option<&Wanted>,
         progress: &Progress,
-    ) -> Result<(), Error> {
+    ) -> Result<Digest, Error> {
         let found = self.catalogue().named(tag);
         let found = found.ok_or_else(|| Error::NoSuchImage(tag.name.clone()))?;
         let short = tag.name.rsplit(':').next().unwrap_or_default();
@@ -111,14 +112,16 @@ impl Images {
             Some(_) => vec![found.on(&tag.name, wanted)?],
             None => found.all,
         };
+        let written = tag.written.as_deref().filter(|_| wanted.is_none());
         let mut pushed = Vec::new();
         for image in &images {
-            let name = if images.len() == 1 { Some(short) } else { None };
+            let name = if images.len() == 1 && written.is_none() { Some(short) } else { None };
             pushed.push(self.push_image(outgoing, image, name, progress).await?);
         }
-        let (digest, size) = match &pushed[..] {
-            [single] => (single.digest.clone(), single.size),
-            several => {
+        let (digest, size) = match (written, &pushed[..]) {
+            (Some(written), _) => self.push_written(outgoing, written, short).await?,
+            (None, [single]) => (single.digest.clone(), single.size),
+            (None, several) => {
                 let bytes = Bytes::from(manifest::index(several.to_vec())?);
                 outgoing.repository.put_manifest(short, media_type::OCI_INDEX, &bytes).await?;
                 (Digest::sha256(&bytes), bytes.len() as u64)
@@ -130,7 +133,33 @@ impl Images {
         blocking(move || this.name(ids, &named)).await?;
         progress.say("", format!("{short}: digest: {digest} size: {size}")).await;
         progress.pushed(short, digest.as_str(), size).await;
-        Ok(())
+        Ok(digest)
+    }
+
+    /// Pushes what isn't an image of those that are there by now: what is said about them, and the index of all.
+    async fn push_written(
+        self: &Arc<Self>,
+        outgoing: &Outgoing,
+        written: &Written,
+        tag: &str,
+    ) -> Result<(Digest, u64), Error> {
+        let repository = &outgoing.repository;
+        let read = |digest: &Digest, size: u64| {
+            let (this, digest) = (self.clone(), digest.clone());
+            blocking(move || Ok(Bytes::from(this.content.read(&digest, size)?)))
+        };
+        for attestation in &written.attestations {
+            for part in &attestation.layers {
+                if !repository.has_blob(&part.digest).await? {
+                    repository.send_blob(&self.content, &part.digest, &|_| {}).await?;
+                }
+            }
+            let bytes = read(&attestation.digest, attestation.size).await?;
+            repository.put_manifest(attestation.digest.as_str(), &attestation.media_type, &bytes).await?;
+        }
+        let Descriptor { digest, size, media_type, .. } = &written.index;
+        repository.put_manifest(tag, media_type, &read(digest, *size).await?).await?;
+        Ok((digest.clone(), *size))
     }
 
     /// Pushes an image's layers, config and manifest, the last under `tag` or under its digest.

@@ -26,6 +26,24 @@ pub struct Source {
     pub size: u64,
     /// The layers as they were received, lowest first.
     pub layers: Vec<Descriptor>,
+    /// It is pushed as it stands, layers that are not compressed included.
+    #[serde(default)]
+    pub exact: bool,
+}
+
+/// What a build wrote down for all of a name's images together: it is pushed byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    pub index: Descriptor,
+    /// Manifests in it that are no image's. What their configs are is the first of their layers.
+    pub attestations: Vec<Source>,
+}
+
+impl Written {
+    /// Everything that must stay in the content store for it.
+    pub fn blobs(&self) -> impl Iterator<Item = &Digest> {
+        std::iter::once(&self.index.digest).chain(self.attestations.iter().flat_map(Source::blobs))
+    }
 }
 
 impl Source {
@@ -81,6 +99,8 @@ pub struct Tag {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Digest>,
     pub at: SystemTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Box<Written>>,
 }
 
 impl Tag {
@@ -97,14 +117,17 @@ impl Tag {
     /// The same name without one of its images; nothing if it has no other.
     pub(super) fn without(&self, id: &Digest) -> Option<Self> {
         let mut rest = self.images().filter(|image| *image != id).cloned();
-        Some(Self { image: rest.next()?, others: rest.collect(), ..self.clone() })
+        // What was written down was about all of them.
+        Some(Self { image: rest.next()?, others: rest.collect(), written: None, ..self.clone() })
     }
 
     /// Records it, and lets go of what the name meant before.
     pub(super) fn write(&self, tx: &state::Tx<'_>) -> Result<(), state::Error> {
         tx.delete::<Self>(&self.name)?;
         tx.put(self)?;
-        self.images().try_for_each(|image| tx.hold::<Self>(&self.name, super::IMAGE, image.as_str()))
+        self.images().try_for_each(|image| tx.hold::<Self>(&self.name, super::IMAGE, image.as_str()))?;
+        let mut blobs = self.written.iter().flat_map(|written| written.blobs());
+        blobs.try_for_each(|blob| tx.hold::<Self>(&self.name, super::BLOB, blob.as_str()))
     }
 }
 

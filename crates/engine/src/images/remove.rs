@@ -142,10 +142,13 @@ impl Images {
     }
 
     pub(super) fn untag(&self, id: &Digest, names: Vec<String>) -> Result<Vec<Removed>, Error> {
+        let before = self.catalogue();
         self.db.write(Durability::Power, |tx| {
             names.iter().try_for_each(|name| tx.delete::<Tag>(name)).map_err(Error::from)
         })?;
         self.publish()?;
+        let tags = names.iter().filter_map(|name| before.tags.get(name));
+        self.release_blobs(tags.flat_map(|tag| &tag.written).flat_map(|written| written.blobs()))?;
         // dockerd tells once of a tag and of the digests that go with it.
         let tags = names.iter().filter(|name| !name.contains('@')).count();
         for _ in 0..tags.max(1).min(names.len()) {

@@ -14,7 +14,7 @@ use oci::{Digest, Reference};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Image, Images, manifest};
+use super::{Image, Images, Written, manifest};
 use crate::Error;
 
 const LAYOUT: &str = r#"{"imageLayoutVersion": "1.0.0"}"#;
@@ -24,6 +24,9 @@ const LAYOUT: &str = r#"{"imageLayoutVersion": "1.0.0"}"#;
 pub struct Archive {
     blobs: BTreeMap<Digest, Content>,
     images: Vec<Saved>,
+    /// What names all of the images, where there is such a thing.
+    index: Option<Descriptor>,
+    without_docker_s_lists: bool,
 }
 
 #[derive(Debug)]
@@ -31,6 +34,8 @@ struct Saved {
     image: Arc<Image>,
     manifest: Descriptor,
     names: Vec<Reference>,
+    /// The layers as the archive has them, if that isn't uncompressed.
+    layers: Option<Vec<Descriptor>>,
 }
 
 /// An image and the name that it was asked for by.
@@ -40,7 +45,12 @@ type Meant = (Arc<Image>, Option<Reference>);
 #[derive(Debug)]
 enum Content {
     Bytes(Vec<u8>),
-    Layer { image: Arc<Image>, index: usize },
+    Layer {
+        image: Arc<Image>,
+        index: usize,
+    },
+    /// In the content store.
+    Blob(u64),
 }
 
 #[derive(Serialize)]
@@ -127,7 +137,47 @@ impl Images {
         archive.blobs.insert(image.id.clone(), Content::Bytes(config));
         archive.blobs.insert(digest, Content::Bytes(bytes));
         let names = name.into_iter().collect();
-        archive.images.push(Saved { image: image.clone(), manifest: descriptor, names });
+        archive.images.push(Saved { image: image.clone(), manifest: descriptor, names, layers: None });
+        Ok(())
+    }
+
+    /// Adds an image as its manifest has it, whose blobs are all in the content store.
+    pub(super) fn add_exact(
+        &self,
+        archive: &mut Archive,
+        image: &Arc<Image>,
+        names: Vec<Reference>,
+    ) -> Result<(), Error> {
+        let gone = || Error::RemovedMeanwhile(image.id.clone());
+        let source = image.manifest.as_ref().ok_or_else(gone)?;
+        let config = self.content.read(&image.id, super::MAX_CONFIG)?;
+        let bytes = self.content.read(&source.digest, source.size)?;
+        for layer in &source.layers {
+            archive.blobs.entry(layer.digest.clone()).or_insert(Content::Blob(layer.size));
+        }
+        archive.blobs.insert(image.id.clone(), Content::Bytes(config));
+        archive.blobs.insert(source.digest.clone(), Content::Bytes(bytes));
+        let manifest = Descriptor {
+            platform: Some(image.config.platform.clone()),
+            ..manifest::descriptor(&source.media_type, &source.digest, source.size)
+        };
+        let layers = Some(source.layers.clone());
+        archive.images.push(Saved { image: image.clone(), manifest, names, layers });
+        Ok(())
+    }
+
+    /// Adds what names all of the images, and what is said about them.
+    pub(super) fn add_written(&self, archive: &mut Archive, written: Written) -> Result<(), Error> {
+        let read = |digest: &Digest, size| Ok::<_, Error>(Content::Bytes(self.content.read(digest, size)?));
+        for attestation in &written.attestations {
+            archive.blobs.insert(attestation.digest.clone(), read(&attestation.digest, attestation.size)?);
+            for part in &attestation.layers {
+                archive.blobs.insert(part.digest.clone(), read(&part.digest, part.size)?);
+            }
+        }
+        let Written { index, .. } = written;
+        archive.blobs.insert(index.digest.clone(), read(&index.digest, index.size)?);
+        archive.index = Some(index);
         Ok(())
     }
 
@@ -145,6 +195,7 @@ impl Images {
                     let (tar, size) = self.tar_of(image, *index)?;
                     append(&mut out, &path, size, tar)?;
                 }
+                Content::Blob(size) => append(&mut out, &path, *size, self.content.get(digest)?)?,
             }
         }
         for (path, document) in archive.documents()? {
@@ -159,9 +210,14 @@ impl Images {
 }
 
 impl Archive {
-    /// The first image's manifest.
-    pub(super) fn first_manifest(&self) -> Option<Descriptor> {
-        self.images.first().map(|saved| saved.manifest.clone())
+    /// What the archive is: the index of all, or the first image's manifest.
+    pub(super) fn top(&self) -> Option<Descriptor> {
+        self.index.clone().or_else(|| self.images.first().map(|saved| saved.manifest.clone()))
+    }
+
+    /// Leaves out what only docker reads.
+    pub(super) fn without_docker_s_lists(&mut self) {
+        self.without_docker_s_lists = true;
     }
 
     /// What says which blob is what.
@@ -170,7 +226,9 @@ impl Archive {
         let mut entries = Vec::new();
         let mut repositories: BTreeMap<String, BTreeMap<&str, &str>> = BTreeMap::new();
         for saved in &self.images {
-            index.extend(saved.in_index());
+            if self.index.is_none() {
+                index.extend(named(&saved.manifest, &saved.names));
+            }
             entries.push(saved.entry());
             for name in &saved.names {
                 if let (Some(tag), Some(top)) = (name.tag(), saved.image.config.rootfs.diff_ids.last()) {
@@ -178,8 +236,15 @@ impl Archive {
                 }
             }
         }
+        if let (Some(whole), Some(first)) = (&self.index, self.images.first()) {
+            index = named(whole, &first.names);
+        }
+        let index = manifest::index(index)?;
+        if self.without_docker_s_lists {
+            return Ok(vec![("index.json", index), ("oci-layout", LAYOUT.into())]);
+        }
         let mut documents = vec![
-            ("index.json", manifest::index(index)?),
+            ("index.json", index),
             ("manifest.json", manifest::json(&entries)?),
             ("oci-layout", LAYOUT.into()),
         ];
@@ -190,31 +255,33 @@ impl Archive {
     }
 }
 
-impl Saved {
-    fn in_index(&self) -> Vec<Descriptor> {
-        let named = self.names.iter().map(|name| {
-            let annotations = [
-                ("io.containerd.image.name", name.to_string()),
-                ("org.opencontainers.image.ref.name", name.tag().unwrap_or_default().to_owned()),
-            ];
-            let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
-            Descriptor { annotations, ..self.manifest.clone() }
-        });
-        let named: Vec<Descriptor> = named.collect();
-        if named.is_empty() { vec![self.manifest.clone()] } else { named }
-    }
+/// A descriptor under all of its names.
+fn named(what: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
+    let named = names.iter().map(|name| {
+        let mut annotations = what.annotations.clone();
+        annotations.insert("io.containerd.image.name".to_owned(), name.to_string());
+        let tag = name.tag().unwrap_or_default().to_owned();
+        annotations.insert("org.opencontainers.image.ref.name".to_owned(), tag);
+        Descriptor { annotations, ..what.clone() }
+    });
+    let named: Vec<Descriptor> = named.collect();
+    if named.is_empty() { vec![what.clone()] } else { named }
+}
 
+impl Saved {
     fn entry(&self) -> Entry {
-        let layers = self.image.config.rootfs.diff_ids.iter();
-        let sources = layers.clone().zip(&self.image.layer_sizes);
-        let source = |(digest, size): (&Digest, &u64)| {
-            (digest.clone(), manifest::descriptor(media_type::OCI_LAYER, digest, *size))
+        let diff_ids = &self.image.config.rootfs.diff_ids;
+        let plain =
+            |(digest, size): (&Digest, &u64)| manifest::descriptor(media_type::OCI_LAYER, digest, *size);
+        let layers = match &self.layers {
+            Some(layers) => layers.clone(),
+            None => diff_ids.iter().zip(&self.image.layer_sizes).map(plain).collect(),
         };
         Entry {
             config: path_of(&self.image.id),
             repo_tags: (!self.names.is_empty()).then(|| self.names.iter().map(Reference::familiar).collect()),
-            layers: layers.map(path_of).collect(),
-            layer_sources: sources.map(source).collect(),
+            layers: layers.iter().map(|layer| path_of(&layer.digest)).collect(),
+            layer_sources: diff_ids.iter().cloned().zip(layers).collect(),
         }
     }
 }

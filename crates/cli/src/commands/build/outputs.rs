@@ -15,8 +15,6 @@ use crate::ui;
 #[derive(Default)]
 pub(super) struct Outputs {
     pub(super) exporters: Vec<Exporter>,
-    /// The images that are pushed when they are built.
-    pub(super) push: Vec<String>,
 }
 
 /// One `--output`.
@@ -41,10 +39,6 @@ impl Output {
         let kind = attributes.remove("type").filter(|kind| !kind.is_empty());
         let kind = kind.ok_or_else(|| usage("type is required for output"))?;
         Ok(Self { kind, attributes })
-    }
-
-    fn wants_push(&self) -> bool {
-        self.attributes.get("push").is_some_and(|value| flags::go::parse_bool(value).unwrap_or(false))
     }
 }
 
@@ -128,30 +122,14 @@ impl Outputs {
             }
             (kind, _) => return Err(usage(&format!("exporter {kind:?} could not be found"))),
         };
-        if !tags.is_empty() && matches!(kind, "moby" | "oci" | "docker") {
-            output.attributes.insert("name".into(), tags.join(","));
-        }
-        if kind == "moby" && output.wants_push() {
-            self.push(&mut output)?;
-        }
-        let attrs: HashMap<String, String> = output.attributes.into_iter().collect();
-        self.exporters.push(Exporter { r#type: kind.to_owned(), attrs });
-        Ok(())
-    }
-
-    /// Images go to a registry the way of `push`: with whom the user is there, and the engine's own upload.
-    fn push(&mut self, output: &mut Output) -> Result<(), Error> {
-        output.attributes.remove("push");
         if output.attributes.contains_key("push-by-digest") {
             return Err(usage("push-by-digest is not supported"));
         }
-        let names = output.attributes.get("name").map_or("", String::as_str);
-        let names: Vec<String> =
-            names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        if names.is_empty() {
-            return Err(usage("tag is needed when pushing to registry"));
+        if !tags.is_empty() && matches!(kind, "moby" | "oci" | "docker") {
+            output.attributes.insert("name".into(), tags.join(","));
         }
-        self.push.extend(names);
+        let attrs: HashMap<String, String> = output.attributes.into_iter().collect();
+        self.exporters.push(Exporter { r#type: kind.to_owned(), attrs });
         Ok(())
     }
 }

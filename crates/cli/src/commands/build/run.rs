@@ -18,7 +18,7 @@ use super::progress::{Display, Mode};
 use super::request::{self, Request};
 use super::{answer, context, excerpt, metadata};
 use crate::call::Call;
-use crate::commands::{builder, pull, push};
+use crate::commands::{builder, pull};
 use crate::error::{Error, Outcome};
 use crate::ui::{self, Sink};
 
@@ -37,10 +37,6 @@ pub(super) fn run(call: &Call) -> Outcome {
         let mut display = Display::new(mode, &builder)?;
         let built = Build::open(&engine, request).await?.run(&mut display).await?;
         Sink::Errors.write(&display.warnings(call.debug() || call.flags().bool("debug")))?;
-        for name in &built.push {
-            let reference = pull::parse(name)?.or_latest();
-            push::send(call, &engine, &reference, (!quiet).then_some(Sink::Errors)).await?;
-        }
         metadata::write(call, &built.id, &built.response)?;
         let id = metadata::image_id(&built.response);
         if quiet && !id.is_empty() {
@@ -99,7 +95,6 @@ struct Build {
     question: Option<(Question, gateway::SolveRequest)>,
     session: Session,
     session_io: client::Io,
-    push: Vec<String>,
     /// Held until the end: its folders are sent.
     _context: context::Context,
 }
@@ -109,7 +104,6 @@ struct Built {
     id: String,
     response: HashMap<String, String>,
     answer: Option<(Question, HashMap<String, Vec<u8>>)>,
-    push: Vec<String>,
 }
 
 impl Build {
@@ -155,7 +149,6 @@ impl Build {
             question,
             session,
             session_io: Box::new(session_io.io),
-            push: request.outputs.push,
             _context: request.context,
         })
     }
@@ -194,7 +187,7 @@ impl Build {
         session.abort();
         shown?;
         let (response, answer) = solved.map_err(|status| failure(&status))?;
-        Ok(Built { id: self.solve.r#ref, response, answer, push: self.push })
+        Ok(Built { id: self.solve.r#ref, response, answer })
     }
 }
 

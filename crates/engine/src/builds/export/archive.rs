@@ -10,7 +10,7 @@ use build::session::Session;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use super::{Exporting, Named, Response, annotations, config, names};
+use super::{Exporting, Named, Response, names};
 use crate::builds::error::{blocking, engine, work};
 use crate::builds::gateway::{begun, ended};
 use crate::builds::tree::Tree;
@@ -48,28 +48,27 @@ impl Exporting<'_> {
         (step, response): (&Named<'_>, &mut Response),
     ) -> Result<(), Error> {
         let names = names(export)?;
-        let done = step.begin("exporting layers");
-        let (mut images, mut held) = (Vec::new(), Vec::new());
-        for (key, tree) in trees {
-            let tree = self.works.layered(tree).await?;
-            let mut image = config::image(built, key, &tree)?;
-            held.push(tree);
-            image.annotations = annotations(export);
-            images.push(image);
-        }
+        let said = self.attest.for_image(true);
+        let drawn = self.draw(export, built, trees, &said, step).await?;
+        let config = drawn.images.first().map(|first| first.image.id.clone());
         let (store, all) = (self.parts.shared.images.clone(), names.clone());
+        let (images, whole) = (drawn.images, (drawn.written, drawn.kept));
         let archive = blocking(move || {
-            store.archive_built(&images, &all).map_err(|e| engine("gather the image's archive", e))
+            store.archive_built(images, &all, whole).map_err(|e| engine("gather the image's archive", e))
         });
-        let archive = archive.await?;
-        done();
-        if let (Some(manifest), Some(config)) = (&archive.first, &archive.config) {
-            response.insert("containerimage.digest".into(), manifest.digest.to_string());
+        let mut archive = archive.await?;
+        if export.kind == ExportKind::Oci {
+            archive.without_docker_s_lists();
+        }
+        if let (Some(top), Some(config)) = (archive.top(), config) {
+            response.insert("containerimage.digest".into(), top.digest.to_string());
             response.insert("containerimage.config.digest".into(), config.to_string());
+            response.insert("containerimage.descriptor".into(), super::described(&top));
         }
         if !names.is_empty() {
             response.insert("image.name".into(), names.join(","));
         }
+        let held = drawn.trees;
         let done = step.begin("sending tarball");
         let write = move |out: &mut dyn Write| archive.write(out).map_err(|e| engine("write the archive", e));
         send(&**self.session, number, write).await?;

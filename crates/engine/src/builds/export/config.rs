@@ -11,7 +11,12 @@ use crate::builds::tree::{Layer, Tree};
 use crate::images::{BuiltImage, Wanted};
 
 /// The image that a tree becomes.
-pub(super) fn image(built: &Built, key: &str, tree: &Tree) -> Result<BuiltImage, Error> {
+pub(super) fn image(
+    built: &Built,
+    key: &str,
+    tree: &Tree,
+    cache: Option<String>,
+) -> Result<BuiltImage, Error> {
     if let Tree::Folder(_) = tree {
         return Err(Error::Unsupported { what: "an image of a client's directory".into() });
     }
@@ -29,6 +34,9 @@ pub(super) fn image(built: &Built, key: &str, tree: &Tree) -> Result<BuiltImage,
         config.insert("created".into(), last.clone());
     }
     config.insert("history".into(), Value::Array(history));
+    if let Some(cache) = cache {
+        config.insert(crate::builds::remote::INLINE.into(), cache.into());
+    }
     config.insert("rootfs".into(), json!({ "type": "layers", "diff_ids": diff_ids }));
     // Sorted, as BuildKit writes them: the same config is the same bytes.
     let sorted: BTreeMap<String, Value> = config.into_iter().collect();

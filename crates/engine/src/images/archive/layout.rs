@@ -123,7 +123,7 @@ impl Reader<'_> {
         }
         let (sizes, _) = self.archive.layers(&config.1, &paths)?;
         let (digest, media_type) = (entry.digest.clone(), entry.media_type.clone());
-        let source = Source { digest, media_type, size: entry.size, layers: manifest.layers };
+        let source = Source { digest, media_type, size: entry.size, layers: manifest.layers, exact: false };
         Ok(Offer { image: self.archive.image(config, sizes, source), names: names.clone() })
     }
 }

@@ -1,0 +1,168 @@
+//! Taking from others.
+
+use std::sync::Arc;
+
+use build::Error;
+use build::request::CacheEntry;
+use distribution::Parsed;
+use oci::Digest;
+use oci::image::{Descriptor, ImageConfig, Manifest};
+use serde::Deserialize;
+
+use super::document::{self, CONFIG};
+use super::{INLINE, Part, Remote, Source, reference};
+use crate::builds::Parts;
+use crate::builds::error::{blocking, engine};
+use crate::builds::gateway::{begun, ended};
+use crate::builds::sources::Sources;
+use crate::builds::tree::{Layer, Layers, Tree};
+use crate::images::Wanted;
+
+/// What of an image's config matters here.
+#[derive(Deserialize)]
+struct Carrying {
+    #[serde(default, rename = "moby.buildkit.cache.v0")]
+    cache: Option<String>,
+}
+
+impl Remote {
+    /// Learns what others have. One that can't be reached is told of, and is no failure.
+    pub(in crate::builds) async fn open(
+        entries: &[CacheEntry],
+        sources: &Sources,
+        progress: &build::progress::Progress,
+    ) -> Result<Self, Error> {
+        let mut remote = Self::default();
+        for entry in entries {
+            let name = reference(entry)?;
+            let mut shown = begun(progress, &format!("importing cache manifest from {}", name.familiar()));
+            let learned = learn(sources, &name).await;
+            ended(progress, &mut shown, learned.as_ref().err());
+            match learned {
+                Ok(source) => remote.sources.push(source),
+                Err(error) => {
+                    tracing::warn!(error = diag::chain(&error), cache = %name, "a build goes on without a cache");
+                }
+            }
+        }
+        Ok(remote)
+    }
+
+    /// What a step with this key made somewhere else, brought here and held.
+    pub(in crate::builds) async fn find(&self, parts: &Arc<Parts>, key: &Digest) -> Option<Vec<Tree>> {
+        for source in &self.sources {
+            let Some(chain) = source.chains.get(key.as_str()) else { continue };
+            match bring(parts, source, chain).await {
+                Ok(tree) => return Some(vec![tree]),
+                Err(error) => {
+                    tracing::warn!(error = diag::chain(&error), %key, "a step's result can't be brought: it is made");
+                }
+            }
+        }
+        None
+    }
+}
+
+async fn learn(sources: &Sources, name: &oci::Reference) -> Result<Source, Error> {
+    if let Some(here) = carried_here(sources, name).await? {
+        return Ok(here);
+    }
+    let failed = |e: distribution::Error| engine(format!("read the cache {}", name.familiar()), e.into());
+    let credentials = sources.credentials_for(name).await?;
+    let client = sources.parts().registries();
+    let (repository, document) = client.document(name, credentials.as_ref()).await.map_err(failed)?;
+    let manifest = match document.parsed {
+        Parsed::Manifest(manifest) => manifest,
+        Parsed::Index(index) => {
+            if let Some(config) = index.manifests.iter().find(|entry| entry.media_type == CONFIG) {
+                return from_config(repository, config, name).await;
+            }
+            client
+                .resolve(name, &Wanted::host(), credentials.as_ref())
+                .await
+                .map_err(failed)?
+                .1
+                .single
+                .manifest
+        }
+    };
+    if manifest.config.media_type == CONFIG {
+        return from_config(repository, &manifest.config.clone(), name).await;
+    }
+    from_image(repository, &manifest, name).await
+}
+
+/// What an image that is here carries.
+async fn carried_here(sources: &Sources, name: &oci::Reference) -> Result<Option<Source>, Error> {
+    let images = sources.parts().shared.images.clone();
+    let typed = name.familiar();
+    blocking(move || {
+        let found = images.catalogue().look_up(&typed).map_err(|e| engine("look for a cache", e))?;
+        let Some(found) = found else { return Ok(None) };
+        let config = images.config_bytes(&found.image).map_err(|e| engine("read a config", e))?;
+        let Some(text) = carried(&config) else { return Ok(None) };
+        let diff_ids = found.image.config.rootfs.diff_ids.iter().zip(&found.image.layer_sizes);
+        let part = |(diff_id, size): (&Digest, &u64)| {
+            let blob = Descriptor {
+                media_type: oci::image::media_type::OCI_LAYER.into(),
+                digest: diff_id.clone(),
+                size: *size,
+                platform: None,
+                annotations: Default::default(),
+            };
+            Part { blob, diff_id: diff_id.clone() }
+        };
+        let parts: Vec<Part> = diff_ids.map(part).collect();
+        Ok(Some(Source { chains: document::read_inline(&text, &parts)?, repository: None }))
+    })
+    .await
+}
+
+fn carried(config: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Carrying>(config).ok()?.cache.filter(|text| !text.is_empty())
+}
+
+async fn from_config(
+    repository: distribution::Repository,
+    config: &Descriptor,
+    name: &oci::Reference,
+) -> Result<Source, Error> {
+    let failed = |e: distribution::Error| engine(format!("read the cache {}", name.familiar()), e.into());
+    let bytes = repository.config(config).await.map_err(failed)?;
+    let config = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::Invalid(format!("the config of the cache {name} can't be read: {e}")))?;
+    Ok(Source { chains: document::chains(&config)?, repository: Some(repository) })
+}
+
+async fn from_image(
+    repository: distribution::Repository,
+    manifest: &Manifest,
+    name: &oci::Reference,
+) -> Result<Source, Error> {
+    let failed = |e: distribution::Error| engine(format!("read the cache {}", name.familiar()), e.into());
+    let bytes = repository.config(&manifest.config).await.map_err(failed)?;
+    let none = || Error::NotFound(format!("{} carries no cache ({INLINE})", name.familiar()));
+    let text = carried(&bytes).ok_or_else(none)?;
+    let config: ImageConfig = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::Invalid(format!("the config of {name} can't be read: {e}")))?;
+    if config.rootfs.diff_ids.len() != manifest.layers.len() {
+        return Err(Error::Invalid(format!("{name} has not as many layers as its config says")));
+    }
+    let pairs = manifest.layers.iter().cloned().zip(config.rootfs.diff_ids);
+    let parts: Vec<Part> = pairs.map(|(blob, diff_id)| Part { blob, diff_id }).collect();
+    Ok(Source { chains: document::read_inline(&text, &parts)?, repository: Some(repository) })
+}
+
+async fn bring(parts: &Arc<Parts>, source: &Source, chain: &[Part]) -> Result<Tree, Error> {
+    let mut layers = Layers::default();
+    for part in chain {
+        let images = parts.shared.images.clone();
+        let known =
+            parts.cache.layer_size(&part.diff_id).map_err(|e| engine("look into the build cache", e))?;
+        let brought = images.bring_layer(source.repository.as_ref(), &part.blob, &part.diff_id, known).await;
+        let (size, kept) = brought.map_err(|e| engine("bring a layer of a cache", e))?;
+        layers.kept.push(kept);
+        layers.list.push(Layer { diff_id: part.diff_id.clone(), size, made: None, by: String::new() });
+    }
+    Ok(Tree::Layers(Arc::new(layers)))
+}
