@@ -470,6 +470,17 @@ fn configuration() {
 // covers: dockerfile platform-arg ARG BUILDOS
 // covers: dockerfile platform-arg ARG BUILDARCH
 // covers: dockerfile builtin-arg ARG BUILDKIT_SANDBOX_HOSTNAME String
+// covers: dockerfile predefined-arg ARG HTTPS_PROXY
+// covers: dockerfile predefined-arg ARG https_proxy
+// covers: dockerfile predefined-arg ARG FTP_PROXY
+// covers: dockerfile predefined-arg ARG ftp_proxy
+// covers: dockerfile predefined-arg ARG NO_PROXY
+// covers: dockerfile predefined-arg ARG ALL_PROXY
+// covers: dockerfile predefined-arg ARG all_proxy
+// covers: dockerfile platform-arg ARG BUILDVARIANT
+// covers: dockerfile expansion ENV over ARG an ENV of the same name always wins
+// covers: dockerfile expands ADD variables expanded by the builder
+// covers: dockerfile expands ONBUILD variables expanded by the builder
 #[test]
 fn arguments() {
     folder("args");
@@ -504,6 +515,16 @@ fn arguments() {
 // covers: dockerfile heredoc RUN RUN <<EOT command here-document as standard input of command
 // covers: dockerfile heredoc RUN shebang first line #! picks the interpreter
 // covers: dockerfile heredoc RUN several on one line RUN <<FILE1 cat > file1 && <<FILE2 cat > file2
+// covers: dockerfile mount-option RUN type=bind,destination=
+// covers: dockerfile mount-option RUN type=cache,dst=
+// covers: dockerfile mount-option RUN type=cache,destination=
+// covers: dockerfile mount-option RUN type=cache,ro=
+// covers: dockerfile mount-option RUN type=cache,readonly=
+// covers: dockerfile mount-option RUN type=cache,sharing=
+// covers: dockerfile mount-option RUN type=tmpfs,dst=
+// covers: dockerfile mount-option RUN type=tmpfs,destination=
+// covers: dockerfile mount-option RUN type=secret,dst=
+// covers: dockerfile mount-option RUN type=secret,destination=
 #[test]
 fn steps() {
     folder("run");
@@ -533,6 +554,7 @@ fn steps() {
 // covers: dockerfile dockerignore * matches any run of characters other than /
 // covers: dockerfile dockerignore ** matches any number of directories, also none
 // covers: dockerfile dockerignore parent match a pattern that matches a directory excludes all beneath it, unless an exception re-includes
+// covers: dockerfile dockerignore self Dockerfile and .dockerignore are still sent to the builder when excluded, but not copied by ADD/COPY
 #[test]
 fn copies() {
     folder("copy");
@@ -568,6 +590,7 @@ fn stages() {
 // covers: dockerfile syntax line continuation escape character at line end; empty continuation lines warn
 // covers: dockerfile syntax instruction case instructions are not case-sensitive
 // covers: dockerfile syntax BOM leading UTF-8 byte order mark skipped
+// covers: dockerfile directive-rule escape values backslash (default) or backquote
 #[test]
 fn syntax() {
     folder("syntax");

@@ -18,6 +18,8 @@ const ERROR_LIMIT: usize = 1 << 10;
 /// A body that is read by code that blocks, away from the threads that serve the network.
 pub struct Download {
     body: Incoming,
+    /// When the server says that it was changed, in HTTP's words.
+    modified: Option<String>,
     rest: Bytes,
     patience: Duration,
     runtime: tokio::runtime::Handle,
@@ -29,6 +31,8 @@ impl Client {
         let url = Url::parse(address)?;
         let answer = redirect::follow(&self.transport, &Method::GET, &url, &HeaderMap::new(), None).await?;
         let status = answer.response.status();
+        let modified = answer.response.headers().get(http::header::LAST_MODIFIED);
+        let modified = modified.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = answer.response.into_body();
         if status != StatusCode::OK {
             let host = answer.url.origin.authority();
@@ -38,11 +42,16 @@ impl Client {
             return Err(Error::Download { url, status: status.as_u16(), said });
         }
         let (patience, runtime) = (self.transport.config.patience, tokio::runtime::Handle::current());
-        Ok(Download { body, rest: Bytes::new(), patience, runtime })
+        Ok(Download { body, modified, rest: Bytes::new(), patience, runtime })
     }
 }
 
 impl Download {
+    /// When it was changed last, as the server wrote it.
+    pub fn modified(&self) -> Option<&str> {
+        self.modified.as_deref()
+    }
+
     /// Its length, if the server said so.
     pub fn length(&self) -> Option<u64> {
         self.body.size_hint().exact()

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use std::time::{Duration, Instant};
+
 use rustix::fs::{FlockOperation, flock};
 
 use crate::Error;
@@ -43,7 +45,10 @@ impl DataRoot {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(Error::Locked { root: path.to_owned(), pid: holder(&mut lock) });
+                let pid = holder(&mut lock);
+                if !outlived(&lock, &pid) {
+                    return Err(Error::Locked { root: path.to_owned(), pid });
+                }
             }
             Err(errno) => {
                 return Err(Error::File { doing: "lock", path: lock_path.to_owned(), source: errno.into() });
@@ -66,6 +71,27 @@ impl DataRoot {
     pub fn lock_fd(&self) -> BorrowedFd<'_> {
         self.lock.as_fd()
     }
+}
+
+/// How long a process that was just being made may hold what its maker held.
+const BETWEEN_FORK_AND_EXEC: Duration = Duration::from_secs(5);
+
+/// Takes the lock of an engine that is gone: a process that it was making when it was killed has it until its own program
+/// begins, or it ends.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nobody tells when a lock is free that others may take as well"
+)]
+fn outlived(lock: &File, pid: &str) -> bool {
+    let is_there = || Path::new("/proc").join(pid).exists();
+    let until = Instant::now() + BETWEEN_FORK_AND_EXEC;
+    while !is_there() && Instant::now() < until {
+        if flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
 }
 
 fn create_private(path: &Path) -> Result<(), Error> {

@@ -23,6 +23,7 @@ fn context(engine: &Engine) -> Context {
     context
 }
 
+// covers: dockerfile cache cache key instruction text plus content checksum (metadata but not mtime) for ADD, COPY, bind mounts
 #[test]
 fn only_what_a_change_reaches_is_done_anew() {
     let mut engine = Engine::isolated();
@@ -108,4 +109,78 @@ fn the_cache_keeps_its_layers_when_images_go_and_gives_them_back() {
     let layers = fs::read_dir(engine.data_root().join("layers")).unwrap();
     let left = layers.filter(|entry| entry.as_ref().unwrap().file_name().len() == 64).count();
     assert_eq!(left, 0);
+}
+
+/// Whatever changes between builds: what the cache answers is what a clean build makes. A wrong hit is the worst there is.
+#[test]
+fn a_cached_build_is_what_a_clean_one_is() {
+    let engine = Engine::ours();
+    engine.busybox();
+    let mut faults = testkit::Faults::of(120);
+    let context = Context::new(&engine, "random", "FROM BASE\n");
+    let names = ["a", "b", "d/a", "d/b", "d/e/a", "link", "ignored"];
+    let steps = [
+        "COPY a* /x/",
+        "COPY d /x/d",
+        "COPY . /x/all",
+        "COPY --link d/e /x/e",
+        "COPY --chmod=640 b* /x/m/",
+        "COPY --chown=5:6 d /x/o",
+        "COPY --exclude=a d /x/ex",
+        "RUN cat /x/*/a /x/a > /x/sum 2>/dev/null; true",
+        "RUN ls -R /x > /x/list; true",
+        "WORKDIR /x/w",
+        "RUN --mount=type=bind,target=/c cat /c/a /c/d/b > /x/bound 2>/dev/null; true",
+        "RUN --mount=type=bind,source=d,target=/c ls -l /c | cut -c1-10 > /x/modes",
+        "ENV V=1",
+        "RUN echo $V > /x/v",
+        "COPY --from=first /x/all /x/from",
+    ];
+    let look = "cd /x 2>/dev/null || exit 0; find . | sort | while read f; do test -L \"$f\" && readlink \"$f\" || stat -c '%n %F %a %u %g' \"$f\"; \
+                test -f \"$f\" && test ! -L \"$f\" && md5sum \"$f\"; done; true";
+    let (cached, clean) = (engine.name("cached"), engine.name("clean"));
+    let mut chosen: Vec<&str> = Vec::new();
+    for round in 0..faults.count {
+        let name = names[faults.below(names.len() as u64) as usize];
+        let path = context.path().join(name);
+        match faults.below(9) {
+            0..=2 => {
+                context.file(name, &format!("content {}", faults.below(4)));
+            }
+            3 if path.is_file() => {
+                context.mode(name, [0o600, 0o644, 0o755][faults.below(3) as usize]);
+            }
+            4 => drop(fs::remove_file(&path)),
+            5 if path.is_file() => {
+                let later = SystemTime::now() + Duration::from_secs(faults.below(9999));
+                fs::File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
+            }
+            6 => {
+                let _ = fs::remove_file(context.path().join("link"));
+                context.link("link", ["a", "d", "nowhere"][faults.below(3) as usize]);
+            }
+            7 => {
+                let ignored = ["", "ignored\n", "d/e\n", "*\n!d\n"][faults.below(4) as usize];
+                context.file(".dockerignore", ignored);
+            }
+            _ => {
+                chosen = (0..1 + faults.below(5))
+                    .map(|_| steps[faults.below(steps.len() as u64) as usize])
+                    .collect();
+            }
+        }
+        let text =
+            format!("FROM BASE AS first\nCOPY . /x/all\nFROM BASE\nRUN mkdir /x\n{}\n", chosen.join("\n"));
+        context.dockerfile(&engine, &text);
+        let build = |tag: &str, more: &[&str]| {
+            let mut command = engine.ketch_command();
+            command.args(["build", "-q", "-t", tag]).args(more);
+            testkit::command::run(command.arg(context.path())).code
+        };
+        let codes = (build(&cached, &[]), build(&clean, &["--no-cache"]));
+        assert_eq!(codes.0, codes.1, "round {round}: {text}");
+        if codes.0 == 0 {
+            assert_eq!(run(&engine, &cached, look), run(&engine, &clean, look), "round {round}: {text}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use testkit::http::{self, Request};
-use testkit::{DEADLINE, Engine, eventually, images};
+use testkit::{DEADLINE, Engine, Faults, eventually, images};
 
 use super::{Context, classic, run};
 
@@ -86,4 +86,40 @@ fn builds_at_once_share_a_step() {
     let marks: std::collections::BTreeSet<String> =
         names.iter().map(|name| run(&engine, name, "cat /mark")).collect();
     assert_eq!(marks.len(), 1);
+}
+
+/// kill -9 at any moment of a build: the next one works, is right, and nothing is left.
+#[test]
+fn an_engine_that_is_killed_in_mid_build_again_and_again() {
+    let mut engine = Engine::isolated();
+    let base = engine.busybox();
+    let mut faults = Faults::of(50);
+    let text = format!(
+        "FROM {base} AS one\nCOPY a /a\nRUN for i in $(seq 200); do echo $i > /f$i; done; cat /a > /one\n\
+         FROM {base} AS two\nRUN echo two > /two\nFROM {base}\nCOPY --from=one /one /one\nCOPY --from=two /two /two\nRUN cat /one /two > /all\n"
+    );
+    for round in 0..faults.count {
+        let content = format!("round {round}");
+        let tar = images::archive_of(&[("Dockerfile", text.as_bytes()), ("a", content.as_bytes())]);
+        let request =
+            Request::new("POST", "/build").header("Content-Type", "application/x-tar").body(tar.clone());
+        let socket = engine.socket().to_owned();
+        let building = std::thread::spawn(move || drop(http::call(&socket, &request)));
+        faults.moment(std::time::Duration::from_millis(600));
+        engine.crash_and_restart();
+        building.join().expect("the client ends");
+        assert!(is_empty(&engine.data_root().join("containers")), "round {round}");
+        let tag = engine.name("after");
+        let request = Request::new("POST", &format!("/build?t={tag}"));
+        let said = engine
+            .request_unchecked(&request.header("Content-Type", "application/x-tar").body(tar))
+            .expect(200);
+        assert!(said.text().contains("Successfully tagged"), "round {round}: {}", said.text());
+        assert_eq!(run(&engine, &tag, "cat /all"), format!("{content}two"), "round {round}");
+    }
+    engine.docker(["image", "prune", "-af"]).ok();
+    engine.request_unchecked(&Request::new("POST", "/build/prune?all=1")).expect(200);
+    let layers = fs::read_dir(engine.data_root().join("layers")).expect("the layers");
+    let left = layers.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().len() == 64)).count();
+    assert_eq!(left, 0);
 }

@@ -6,8 +6,12 @@ mod classic;
 mod copies;
 mod endings;
 mod exports;
+mod hostile;
 mod mounts;
 mod outputs;
+mod parameters;
+mod sources;
+mod words;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -95,6 +95,7 @@ fn stages_that_need_each_other_alive_run_at_once() {
     assert_eq!(run(&engine, &tag, "cat /a /b"), "a\nb");
 }
 
+// covers: dockerfile mount-value RUN type=cache,sharing=locked
 #[test]
 fn a_locked_cache_is_for_one_at_a_time_and_twice_for_one_step() {
     let engine = Engine::ours();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use build::lower::Dockerfile;
-use build::request::{Allowed, Cache, Export, ExportKind, Limits, Request, What};
+use build::request::{Allowed, Cache, CacheEntry, Export, ExportKind, Limits, Request, What};
 use build::session::Credentials;
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ impl Parameters {
             },
             asked: BTreeMap::new(),
             exports: vec![Export { kind: ExportKind::Image, attributes: export }],
-            cache: Cache::default(),
+            cache: Cache { from: caches(call)?, to: Vec::new() },
             // Whoever may use the socket may run a privileged container: a network of the host's is no more.
             allowed: Allowed { network_host: true, security_insecure: false },
             limits: limits(call)?,
@@ -60,7 +60,7 @@ fn refuse(call: &Call) -> Result<(), Error> {
         "" | "1" => {}
         version => return refused(format!("version={version}")),
     }
-    for name in ["squash", "outputs", "isolation", "securityopt"] {
+    for name in ["squash", "outputs", "isolation", "securityopt", "session"] {
         let value = call.query.get(name);
         if !matches!(value, "" | "0" | "false" | "default" | "null" | "[]") {
             return refused(format!("{name}={value}"));
@@ -71,6 +71,20 @@ fn refuse(call: &Call) -> Result<(), Error> {
         mode if networks.contains(&mode) => Ok(()),
         mode => refused(format!("networkmode={mode}")),
     }
+}
+
+/// `cachefrom`: images that may carry a cache.
+fn caches(call: &Call) -> Result<Vec<CacheEntry>, Error> {
+    let names: Option<Vec<String>> = match call.query.get("cachefrom") {
+        "" => None,
+        text => serde_json::from_str(text)
+            .map_err(|error| Error::invalid(format!("error reading cache-from: {error}")))?,
+    };
+    let entry = |name: String| CacheEntry {
+        kind: "registry".into(),
+        attributes: BTreeMap::from([("ref".to_owned(), name)]),
+    };
+    Ok(names.into_iter().flatten().map(entry).collect())
 }
 
 /// As BuildKit's frontend names them.

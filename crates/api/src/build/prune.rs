@@ -20,12 +20,8 @@ pub(crate) async fn post(mut call: Call) -> Result<Reply, Error> {
         }
     };
     let keep = number("keep-storage")?.max(number("reserved-space")?);
-    for name in ["max-used-space", "min-free-space"] {
-        if number(name)? > 0 {
-            return Err(Error::refused(name, "the build cache keeps to reserved-space alone"));
-        }
-    }
-    let what = PruneWhat { all: flag(&call, "all"), keep, filters: Some(filters) };
+    let (max_used, min_free) = (number("max-used-space")?, number("min-free-space")?);
+    let what = PruneWhat { all: flag(&call, "all"), keep, max_used, min_free, filters: Some(filters) };
     let engine = call.engine.clone();
     let pruned = tokio::task::spawn_blocking(move || engine.builds.prune(&what)).await;
     let pruned = pruned.map_err(|error| {

@@ -60,7 +60,13 @@ impl buildkit::serve::Engine for Adapter {
     fn prune(&self, wanted: Prune) -> Job<'_, Vec<Usage>> {
         let engine = self.0.clone();
         Box::pin(async move {
-            let what = PruneWhat { all: wanted.all, keep: wanted.keep, filters: Some(filters(&wanted)?) };
+            let what = PruneWhat {
+                all: wanted.all,
+                keep: wanted.keep,
+                max_used: wanted.max_used,
+                min_free: wanted.min_free,
+                filters: Some(filters(&wanted)?),
+            };
             blocking(move || {
                 let before = engine.builds.usage()?;
                 let gone = engine.builds.prune(&what)?.ids;

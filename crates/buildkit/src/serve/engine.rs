@@ -68,8 +68,12 @@ pub struct Prune {
     pub all: bool,
     /// What was used since stays.
     pub unused_for: Duration,
-    /// So many bytes may stay.
+    /// So many bytes stay, whatever else is said.
     pub keep: u64,
+    /// No more than so many may stay; 0: any number.
+    pub max_used: u64,
+    /// So much of the disk has to be free, as far as removing helps.
+    pub min_free: u64,
     /// `key=value`, `key!=value` …, each of which has to fit.
     pub filters: Vec<String>,
 }

@@ -31,15 +31,13 @@ pub(super) async fn prune(engine: &dyn Engine, mut call: Call) -> Result<(), Sta
     let Some(question) = call.receiver.next::<PruneRequest>().await? else {
         return Err(Status::new(Code::InvalidArgument, "nothing to prune"));
     };
-    if question.max_used_space != 0 || question.min_free_space != 0 {
-        let why = "limits on used and free space are not supported: reserve space instead";
-        return Err(Status::new(Code::Unimplemented, why));
-    }
     let number = |number: i64| u64::try_from(number).unwrap_or(0);
     let wanted = Prune {
         all: question.all,
         unused_for: Duration::from_nanos(number(question.keep_duration)),
         keep: number(question.reserved_space),
+        max_used: number(question.max_used_space),
+        min_free: number(question.min_free_space),
         filters: question.filter.into_iter().filter(|filter| !filter.is_empty()).collect(),
     };
     for usage in engine.prune(wanted).await.map_err(|e| status(&e))? {

@@ -111,7 +111,7 @@ impl Running {
         made
     }
 
-    fn check(&self, exec: &Exec) -> Result<(), Error> {
+    pub(super) fn check(&self, exec: &Exec) -> Result<(), Error> {
         if exec.network == Network::Host && !self.allowed.network_host {
             return Err(Error::NotAllowed("network.host".into()));
         }

@@ -27,6 +27,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use build::Error;
@@ -61,6 +62,8 @@ pub(crate) struct Parts {
     /// For what is at work.
     temporary: PathBuf,
     making_room: Mutex<()>,
+    /// Bytes that steps made since room was made.
+    grown: AtomicU64,
 }
 
 /// All builds.
@@ -89,6 +92,26 @@ impl Parts {
         let (settings, live) = (&self.shared.settings, self.shared.live.load());
         let config = crate::images::registry_config(settings, &live);
         distribution::Client::new(distribution::Config { plain_http: true, ..config })
+    }
+
+    /// A step made so many bytes. A build that makes many doesn't get to its end before others' make room for them.
+    fn grow(self: &Arc<Self>, bytes: u64) {
+        let grown = self.grown.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if grown > usage::limit(self) / 8 {
+            self.make_room();
+        }
+    }
+
+    /// Removes what was used longest ago, if there is more than there may be. Nobody waits for it; a failure is for the log.
+    fn make_room(self: &Arc<Self>) {
+        let parts = self.clone();
+        parts.grown.store(0, Ordering::Relaxed);
+        tokio::task::spawn_blocking(move || {
+            let Ok(_one) = parts.making_room.try_lock() else { return };
+            if let Err(error) = usage::make_room(&parts) {
+                tracing::error!(error = diag::chain(&error), "cannot make room in the build cache");
+            }
+        });
     }
 
     /// A folder of ours that goes with its guard.
@@ -135,6 +158,7 @@ impl Builds {
             caches: Arc::new(CacheMounts::open(&builds).map_err(cannot)?),
             temporary,
             making_room: Mutex::default(),
+            grown: AtomicU64::new(0),
             shared,
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -238,20 +262,9 @@ impl Builds {
         exporting.give_caches(&remote, &request.cache.to, &trees).await?;
         let counts = solver.counts();
         if counts.ran > 0 {
-            self.make_room();
+            self.parts.make_room();
         }
         Ok(Outcome { response, ran: counts.ran, cached: counts.cached })
-    }
-
-    /// Removes what was used longest ago, if there is more than there may be. Nobody waits for it; a failure is for the log.
-    fn make_room(&self) {
-        let parts = self.parts.clone();
-        tokio::task::spawn_blocking(move || {
-            let Ok(_one) = parts.making_room.try_lock() else { return };
-            if let Err(error) = usage::make_room(&parts) {
-                tracing::error!(error = diag::chain(&error), "cannot make room in the build cache");
-            }
-        });
     }
 
     /// What is built for where nothing is said, the host's first.
@@ -266,7 +279,11 @@ impl Builds {
 
     /// Removes what nobody uses. Blocking.
     pub fn prune(&self, what: &PruneWhat) -> Result<Pruned, crate::Error> {
-        usage::prune(&self.parts, what)
+        let pruned = usage::prune(&self.parts, what)?;
+        let reclaimed =
+            std::collections::BTreeMap::from([("reclaimed".to_owned(), pruned.bytes.to_string())]);
+        self.parts.shared.events.emit(crate::events::Kind::Builder, "prune", "", reclaimed);
+        Ok(pruned)
     }
 }
 

@@ -29,11 +29,13 @@ pub(super) struct Sources {
     parts: Arc<Parts>,
     session: Arc<dyn Session>,
     progress: Progress,
+    /// Which commits repositories' references were found to mean.
+    commits: Arc<std::sync::Mutex<BTreeMap<String, String>>>,
 }
 
 impl Sources {
     pub(super) fn new(parts: Arc<Parts>, session: Arc<dyn Session>, progress: Progress) -> Self {
-        Self { parts, session, progress }
+        Self { parts, session, progress, commits: Arc::default() }
     }
 
     pub(super) fn parts(&self) -> &Arc<Parts> {

@@ -70,9 +70,31 @@ pub struct Entry {
 pub struct What {
     /// Also what images share.
     pub all: bool,
-    /// So many bytes may stay.
+    /// So many bytes stay, whatever else is said.
     pub keep: u64,
+    /// No more than so many may stay; 0: any number.
+    pub max_used: u64,
+    /// So much of the disk has to be free, as far as removing helps.
+    pub min_free: u64,
     pub filters: Option<Filters>,
+}
+
+impl What {
+    /// How many of so many bytes may stay; nothing means that nothing has to.
+    fn may_keep(&self, total: u64, free: u64) -> u64 {
+        let mut keep = (self.max_used > 0).then_some(self.max_used);
+        let lacking = self.min_free.saturating_sub(free);
+        if lacking > 0 {
+            let rest = total.saturating_sub(lacking);
+            keep = Some(keep.map_or(rest, |keep| keep.min(rest)));
+        }
+        let asked = self.min_free > 0 && keep.is_none();
+        match asked {
+            // Enough is free, and nobody asked for more.
+            true => total.max(1),
+            false => keep.unwrap_or(0).max(self.keep),
+        }
+    }
 }
 
 /// What was removed.
@@ -150,6 +172,7 @@ fn of_record(record: &Cached, own: &BTreeMap<Digest, (u64, usize)>) -> Entry {
 pub(super) fn prune(parts: &Parts, what: &What) -> Result<Pruned, Error> {
     let entries = list(parts)?;
     let mut left: u64 = entries.iter().map(|entry| entry.size).sum();
+    let keep = what.may_keep(left, free(parts));
     let mut pruned = Pruned::default();
     let now = SystemTime::now();
     for entry in entries.iter().rev() {
@@ -157,7 +180,7 @@ pub(super) fn prune(parts: &Parts, what: &What) -> Result<Pruned, Error> {
             Some(filters) => matches(entry, filters, now)?,
             None => true,
         };
-        if entry.in_use || !wanted || (entry.shared && !what.all) || (what.keep > 0 && left <= what.keep) {
+        if entry.in_use || !wanted || (entry.shared && !what.all) || (keep > 0 && left <= keep) {
             continue;
         }
         if remove(parts, entry)? {
@@ -218,16 +241,42 @@ pub(super) fn make_room(parts: &Parts) -> Result<(), Error> {
         return Ok(());
     }
     // Some more than has to be, or the next build would have to do it again.
-    let what = What { all: false, keep: limit / 10 * 9, filters: None };
+    let what = What { max_used: limit / 10 * 9, ..What::default() };
     let pruned = prune(parts, &what)?;
     tracing::info!(bytes = pruned.bytes, entries = pruned.ids.len(), "made room in the build cache");
     Ok(())
 }
 
+/// What the disk has for everybody.
+fn free(parts: &Parts) -> u64 {
+    rustix::fs::statvfs(&parts.temporary).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// A tenth of the disk, and two gigabytes at least: what BuildKit begins with.
-fn limit(parts: &Parts) -> u64 {
+pub(super) fn limit(parts: &Parts) -> u64 {
     const LEAST: u64 = 2 << 30;
     let disk =
         rustix::fs::statvfs(&parts.temporary).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
     (disk / 10).max(LEAST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_go_together_as_buildkit_has_it() {
+        let keep = |keep, max_used, min_free, free| {
+            What { keep, max_used, min_free, ..What::default() }.may_keep(100, free)
+        };
+        assert_eq!(keep(0, 0, 0, 5), 0);
+        assert_eq!(keep(40, 0, 0, 5), 40);
+        assert_eq!(keep(0, 60, 0, 5), 60);
+        assert_eq!(keep(80, 60, 0, 5), 80);
+        assert_eq!(keep(0, 0, 25, 5), 80);
+        assert_eq!(keep(0, 60, 25, 5), 60);
+        assert_eq!(keep(90, 0, 25, 5), 90);
+        // There is enough.
+        assert_eq!(keep(0, 0, 25, 30), 100);
+    }
 }

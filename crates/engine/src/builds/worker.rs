@@ -69,6 +69,8 @@ impl Works {
         match &vertex.op {
             Op::Source(source) => self.0.sources.look(&self, source, &vertex).await,
             Op::Exec(exec) => {
+                // What may not be done may not be had from the cache either.
+                self.0.running.check(exec)?;
                 let key = self.exec_key(exec, &vertex, &step.inputs)?;
                 match self.found(&vertex, &key)? {
                     Some(found) => Ok(Looked::Hit(found)),
@@ -154,6 +156,8 @@ impl Works {
         let remote = self.0.remote.clone();
         move |made| {
             remote.note(&key, made);
+            let tops = made.iter().filter_map(|tree| tree.list().last());
+            parts.grow(tops.map(|layer| layer.size).sum());
             parts.cache.put(&key, &name, made).map_err(|e| engine("remember what a step made", e))
         }
     }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use build::Error;
 use build::graph::{Action, Change, Copy, File, Git, Input, Place, Remove, Vertex};
@@ -44,6 +44,7 @@ impl Sources {
             git.remote, git.subdir, git.keep_git_dir, git.skip_submodules
         );
         let key = Digest::sha256(key.as_bytes());
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{git:?}"), commit);
         if !vertex.shown.ignore_cache
             && let Some(found) =
                 self.parts.cache.find(&key).map_err(|e| engine("look into the build cache", e))?
@@ -62,9 +63,16 @@ impl Sources {
     ) -> Result<Vec<Tree>, Error> {
         let header = self.git_header(git).await?;
         let (parts, works, git, name) = (self.parts.clone(), works.clone(), git.clone(), name.to_owned());
+        let known = |git: &Git| {
+            let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+            commits.get(&format!("{git:?}")).cloned()
+        };
+        let commit = known(&git);
+        let unknown = || Error::Invalid("a repository was fetched that nobody looked for".into());
+        let commit = commit.ok_or_else(unknown)?;
         blocking(move || {
             let folder = parts.scratch()?;
-            check_out(&git, header.as_ref(), folder.path())?;
+            check_out(&git, &commit, header.as_ref(), folder.path())?;
             let root = Arc::new(Root::scratch(folder)?);
             let planned = plan(&git, &root)?;
             let made = vec![works.write(planned, &name)?];
@@ -176,7 +184,8 @@ fn remote_commit(git: &Git, header: Option<&Secret>) -> Result<String, Error> {
     }
 }
 
-fn check_out(git: &Git, header: Option<&Secret>, folder: &Path) -> Result<(), Error> {
+/// Checks out the commit that was found when the step was looked for, wherever its branch is by now.
+fn check_out(git: &Git, commit: &str, header: Option<&Secret>, folder: &Path) -> Result<(), Error> {
     let within = |args: &[&str], doing: &str| {
         let mut command = program(header);
         command.current_dir(folder).args(args);
@@ -187,8 +196,13 @@ fn check_out(git: &Git, header: Option<&Secret>, folder: &Path) -> Result<(), Er
     let reference = if git.reference.is_empty() { "HEAD" } else { &git.reference };
     within(&["fetch", "-q", "--depth=1", "--no-tags", "origin", "--", reference], "fetch the repository")
         .or_else(|_| within(&["fetch", "-q", "--tags", "origin"], "fetch the repository"))?;
-    let target = if is_commit(reference) { reference } else { "FETCH_HEAD" };
-    within(&["checkout", "-q", "--detach", target, "--"], "check out the commit")?;
+    let check_out = || within(&["checkout", "-q", "--detach", commit, "--"], "check out the commit");
+    if check_out().is_err() {
+        // The branch went on meanwhile.
+        within(&["fetch", "-q", "--depth=1", "origin", "--", commit], "fetch the commit")
+            .or_else(|_| within(&["fetch", "-q", "--unshallow", "origin"], "fetch the repository"))?;
+        check_out()?;
+    }
     if !git.skip_submodules && folder.join(".gitmodules").exists() {
         let args = ["submodule", "-q", "update", "--init", "--recursive", "--depth=1"];
         within(&args, "fetch submodules")?;

@@ -32,19 +32,20 @@ impl Sources {
             return Err(Error::Unsupported { what: "headers for ADD from an address".into() });
         }
         let name = name_of(http)?;
-        let (download, total) = self.open(http).await?;
+        let Opened { bytes, total, modified } = self.open(http).await?;
         let meter = Meter::new(&self.progress, vertex.digest(), "downloading");
         let (parts, works, http) = (self.parts.clone(), works.clone(), http.clone());
         let vertex_name = vertex.shown.name.clone();
         blocking(move || {
             let folder = parts.scratch()?;
             let path = folder.path().join("file");
-            let digest = save(download, &path, |at| meter.at(at, total))?;
+            let digest = save(bytes, &path, |at| meter.at(at, total))?;
             meter.end();
             if let Some(expected) = http.checksum.as_ref().filter(|expected| **expected != digest) {
                 return Err(Error::Invalid(format!("digest mismatch {digest}: {expected}")));
             }
-            let key = format!("http 1\0{digest}\0{name}\0{:?}\0{}\0{}", http.mode, http.uid, http.gid);
+            let key =
+                format!("http 2\0{digest}\0{name}\0{:?}\0{}\0{}\0{modified}", http.mode, http.uid, http.gid);
             let key = Digest::sha256(key.as_bytes());
             if let Some(found) = parts.cache.find(&key).map_err(|e| engine("look into the build cache", e))? {
                 return Ok(Looked::Hit(found));
@@ -56,7 +57,7 @@ impl Sources {
                 mode: http.mode.unwrap_or(0o600),
                 uid: http.uid,
                 gid: http.gid,
-                time: (0, 0),
+                time: (modified, 0),
                 xattrs: Vec::new(),
             };
             let mut draft = Draft::new(None)?;
@@ -80,20 +81,34 @@ impl Read for Uploaded {
     }
 }
 
-type Opened = (Box<dyn Read + Send>, u64);
+/// What is read.
+struct Opened {
+    bytes: Box<dyn Read + Send>,
+    /// How many there are; 0 if that isn't known.
+    total: u64,
+    /// In seconds since 1970; 0 if nobody says.
+    modified: i64,
+}
+
+/// HTTP's dates are mail's.
+fn seconds(date: &str) -> Option<i64> {
+    let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date);
+    parsed.ok().map(|at| at.as_second()).filter(|at| *at >= 0)
+}
 
 impl Sources {
-    /// The bytes of an address, and how many there are, if that is known.
+    /// What is at an address.
     async fn open(&self, http: &Http) -> Result<Opened, Error> {
         if let Some(name) = http.url.strip_prefix(UPLOADS) {
             let upload = self.session.upload(name).await?;
-            return Ok((Box::new(Uploaded(upload)), 0));
+            return Ok(Opened { bytes: Box::new(Uploaded(upload)), total: 0, modified: 0 });
         }
         let client = self.parts.web();
         let failed = |e: distribution::Error| engine(format!("fetch {}", shown(&http.url)), e.into());
         let download = client.download(&http.url).await.map_err(failed)?;
         let total = download.length().unwrap_or(0);
-        Ok((Box::new(download), total))
+        let modified = download.modified().and_then(seconds).unwrap_or(0);
+        Ok(Opened { bytes: Box::new(download), total, modified })
     }
 }
 
@@ -147,6 +162,13 @@ fn shown(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_say_when_a_file_was_changed() {
+        assert_eq!(seconds("Tue, 14 Nov 2023 22:13:20 GMT"), Some(1_700_000_000));
+        assert_eq!(seconds("yesterday"), None);
+        assert_eq!(seconds("Tue, 14 Nov 1950 22:13:20 GMT"), None);
+    }
 
     #[test]
     fn names_are_single_components() {
