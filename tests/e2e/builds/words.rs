@@ -438,3 +438,43 @@ fn an_agent_of_the_client_s() {
     assert!(refused.stderr.contains("other"), "{}", refused.stderr);
     assert!(!Path::new("/run/buildkit").exists());
 }
+
+// covers: dockerfile builtin-arg ARG BUILDKIT_MULTI_PLATFORM Bool
+// covers: dockerfile builtin-arg ARG BUILDKIT_CACHE_MOUNT_NS String
+// covers: dockerfile builtin-arg ARG BUILDKIT_SYNTAX String
+// covers: value client-env docker BUILDKIT_PROGRESS
+#[test]
+fn arguments_that_are_the_builder_s() {
+    let engine = Engine::ours();
+    engine.busybox();
+    let text = "FROM BASE\nRUN --mount=type=cache,id=ns,target=/c echo x >> /c/f && cp /c/f /f\nLABEL a=b\n";
+    let context = Context::new(&engine, "builtin", text);
+    let word = Word { engine: &engine, word: "build", tag: engine.name("builtin") };
+    let lines = |namespace: &str| {
+        let argument = format!("--build-arg=BUILDKIT_CACHE_MOUNT_NS={namespace}");
+        word.build(&context, &["--no-cache", "-t", &word.tag, &argument]).ok();
+        run(&engine, &word.tag, "wc -l < /f").trim().to_owned()
+    };
+    assert_eq!([lines("one"), lines("two"), lines("one")], ["1", "1", "2"]);
+    // One platform, and an index all the same.
+    for (flags, kind) in [
+        (&["--build-arg=BUILDKIT_MULTI_PLATFORM=1"][..], "application/vnd.oci.image.index.v1+json"),
+        (&[], "application/vnd.oci.image.manifest.v1+json"),
+    ] {
+        word.build(&context, &[&["-o", "type=oci,dest=one.tar"], flags].concat()).ok();
+        let mut archive = tar::Archive::new(fs::File::open(word.folder().join("one.tar")).unwrap());
+        let index = archive.entries().unwrap().map(Result::unwrap);
+        let mut index = index.into_iter().find(|entry| entry.path().unwrap() == Path::new("index.json"));
+        let index: Value = serde_json::from_reader(index.as_mut().unwrap()).unwrap();
+        assert_eq!(index["manifests"][0]["mediaType"], kind, "{flags:?}");
+    }
+    let syntax = |name: &str| word.build(&context, &[&format!("--build-arg=BUILDKIT_SYNTAX={name}")]);
+    syntax("docker/dockerfile:1.7").ok();
+    let refused = syntax("somebody/frontend:1").assert_code(1);
+    assert!(refused.stderr.contains("somebody/frontend:1"), "{}", refused.stderr);
+    let mut command = engine.ketch_command();
+    command.env("BUILDKIT_PROGRESS", "rawjson").arg("build").arg(context.path());
+    let told = command::run(&mut command).assert_code(0).stderr;
+    let first: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert!(first.is_object(), "{told}");
+}
