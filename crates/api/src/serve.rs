@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use engine::Engine;
 use http::{HeaderValue, Method, Request, header};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serving::{Answer, Drain, Limits, Peer, Server};
 use tokio::sync::watch;
@@ -43,6 +44,12 @@ impl Answer for Api {
     async fn answer(&self, request: Request<Incoming>, _: &Peer) -> Reply {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
+        if is_grpc(&request) {
+            return self
+                .builder
+                .answer(request)
+                .map(|body| body.map_err(|never| match never {}).boxed_unsync());
+        }
         let mut reply = match self.dispatch(request).await {
             Ok(reply) => reply,
             Err(error) => {
@@ -134,6 +141,13 @@ impl Api {
         }
         Ok(version)
     }
+}
+
+/// A call of BuildKit's protocol from a client that needs no upgrade for it.
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    request.version() == http::Version::HTTP_2
+        && kind.is_some_and(|kind| kind.starts_with("application/grpc"))
 }
 
 /// The path without empty, `.` and `..` components, if it has any.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use oci::Digest;
 use oci::image::Platform;
 
+use crate::container::{Container, Room};
 use crate::graph::{Graph, Output, Pull};
 use crate::progress::Warning;
 use crate::{Error, Job};
@@ -77,6 +78,22 @@ pub trait Gateway: Send + Sync {
 
     /// Tells people.
     fn warn(&self, warning: Warning);
+
+    /// Makes a container.
+    fn container<'a>(&'a self, _: Room) -> Job<'a, Arc<dyn Container>> {
+        Box::pin(async { Err(Error::Unsupported { what: "a frontend's own container".into() }) })
+    }
+
+    /// Asks the frontend that is in an image, `attributes`' `source`.
+    fn forward<'a>(
+        &'a self,
+        attributes: &'a BTreeMap<String, String>,
+        _: &'a BTreeMap<String, Ref>,
+    ) -> Job<'a, Built> {
+        let image = attributes.get("source").cloned().unwrap_or_default();
+        let what = format!("the frontend {image:?} for a client without BuildKit's protocol");
+        Box::pin(async move { Err(Error::Unsupported { what }) })
+    }
 }
 
 /// What was built, to be looked at. Paths are resolved beneath it, links too.

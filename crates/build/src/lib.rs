@@ -13,11 +13,13 @@
 //! | [`session`] | what a build asks of its client meanwhile |
 //! | [`progress`] | what a build tells while it goes on |
 //! | [`frontend`] | how a language becomes a graph, and what it may ask the engine |
+//! | [`container`] | where a frontend runs programs itself |
 //! | [`patterns`] | which paths are meant
 //! | [`solver`] | which step is done when, and by whom |
 //!
 //! This crate knows nothing of containers, layers or wire formats.
 
+pub mod container;
 mod error;
 pub mod frontend;
 pub mod graph;

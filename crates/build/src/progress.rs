@@ -135,6 +135,12 @@ impl Progress {
         Subscriber { story: self.story.clone(), grown: self.grown.subscribe(), next: 0 }
     }
 
+    /// All that was told until now, as those hear it who come late.
+    pub fn told(&self) -> Vec<Arc<Event>> {
+        let mut late = self.subscribe();
+        late.take(EVENTS_LIMIT).0
+    }
+
     fn story(&self) -> MutexGuard<'_, Story> {
         self.story.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,7 +2,8 @@
 //!
 //! It knows nothing of containers, files or caches: a [`Worker`] looks for what a step would make, and makes it. Which
 //! step may do what and when is decided by a state machine ([`schedule`]); here its decisions are carried out, and told
-//! to those who listen. The first failure ends all that is under way; so does dropping the solver.
+//! to those who listen. The first failure ends all that is under way; so does dropping the solver. A frontend may ask for
+//! something else after it: then what was done stays, and the rest begins anew, as another round.
 
 mod flights;
 mod schedule;
@@ -78,8 +79,14 @@ struct Work<V> {
     schedule: Schedule,
     steps: Vec<Known<V>>,
     failure: Option<Failed>,
-    /// Nothing begins any more.
+    /// Nothing begins any more, in this round.
     closed: bool,
+    /// Nothing begins any more at all.
+    ended: bool,
+    /// Failures come between rounds; what is left of one is none of the next one's business.
+    round: u64,
+    /// How many wait for this round.
+    waiting: usize,
     counts: Counts,
 }
 
@@ -109,14 +116,23 @@ impl<W: Worker> Solver<W> {
     /// `places` is how many steps may run at once in this build.
     pub fn new(worker: Arc<W>, flights: Arc<Flights<W::Value>>, progress: Progress, places: usize) -> Self {
         let (schedule, steps) = (Schedule::new(places), Vec::new());
-        let work =
-            Mutex::new(Work { schedule, steps, failure: None, closed: false, counts: Counts::default() });
+        let work = Mutex::new(Work {
+            schedule,
+            steps,
+            failure: None,
+            closed: false,
+            ended: false,
+            round: 0,
+            waiting: 0,
+            counts: Counts::default(),
+        });
         Self(Arc::new(Inner { worker, flights, progress, work, changed: watch::Sender::new(0) }))
     }
 
     /// Does what a result needs. Several may be solved at once, and share their steps. Nothing for nothing.
     pub async fn solve(&self, wanted: &Ref) -> Result<Option<W::Value>, Error> {
         let Some(output) = wanted.output else { return Ok(None) };
+        let _waiting = self.0.enter();
         let target = self.0.add_all(wanted, output.vertex.index())?;
         let mut changed = self.0.changed.subscribe();
         loop {
@@ -141,6 +157,7 @@ impl<W: Worker> Solver<W> {
 
     /// Ends all that is under way; nothing begins any more.
     pub fn end(&self) {
+        self.0.work().ended = true;
         self.0.end("context canceled");
         self.0.changed.send_modify(|count| *count += 1);
     }
@@ -154,6 +171,16 @@ impl<W: Worker> Solver<W> {
 impl<W: Worker> Inner<W> {
     fn work(&self) -> MutexGuard<'_, Work<W::Value>> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more waits. After a failure of which all have heard, a new round begins.
+    fn enter(&self) -> Waiting<'_, W> {
+        let mut work = self.work();
+        if work.closed && !work.ended && work.waiting == 0 {
+            work.begin_anew();
+        }
+        work.waiting += 1;
+        Waiting(self)
     }
 
     /// Adds all that a vertex needs, and the vertex; its number here.
@@ -182,8 +209,9 @@ impl<W: Worker> Inner<W> {
                 }
             };
         }
+        let round = work.round;
         drop(work);
-        self.carry_out(actions);
+        self.carry_out(round, actions);
         Ok(numbers[target])
     }
 
@@ -212,15 +240,15 @@ impl<W: Worker> Inner<W> {
         work.steps.len() - 1
     }
 
-    fn carry_out(self: &Arc<Self>, actions: Vec<Action>) {
+    fn carry_out(self: &Arc<Self>, round: u64, actions: Vec<Action>) {
         for action in actions {
             let inner = self.clone();
             let (index, task) = match action {
-                Action::Look(index) => (index, tokio::spawn(async move { inner.look(index).await })),
-                Action::Run(index) => (index, tokio::spawn(async move { inner.run(index).await })),
+                Action::Look(index) => (index, tokio::spawn(async move { inner.look(round, index).await })),
+                Action::Run(index) => (index, tokio::spawn(async move { inner.run(round, index).await })),
             };
             let mut work = self.work();
-            match work.closed {
+            match work.is_over(round) {
                 // It ended between the decision and now.
                 true => task.abort(),
                 false => work.steps[index].task = Some(task.abort_handle()),
@@ -228,9 +256,12 @@ impl<W: Worker> Inner<W> {
         }
     }
 
-    async fn look(self: Arc<Self>, index: Index) {
+    async fn look(self: Arc<Self>, round: u64, index: Index) {
         let step = {
             let mut work = self.work();
+            if work.is_over(round) {
+                return;
+            }
             let step = work.step(index);
             let known = &mut work.steps[index];
             known.shown.started = Some(SystemTime::now());
@@ -238,22 +269,28 @@ impl<W: Worker> Inner<W> {
             step
         };
         match self.worker.look(step).await {
-            Ok(Looked::Hit(made)) => self.ended(index, Event::Hit, Ok(made)),
+            Ok(Looked::Hit(made)) => self.ended(round, index, Event::Hit, Ok(made)),
             Ok(Looked::Miss(key)) => {
                 let actions = {
                     let mut work = self.work();
+                    if work.is_over(round) {
+                        return;
+                    }
                     work.steps[index].key = Some(key);
                     work.schedule.step(index, Event::Miss)
                 };
-                self.carry_out(actions);
+                self.carry_out(round, actions);
             }
-            Err(error) => self.ended(index, Event::Failed, Err(Arc::new(error))),
+            Err(error) => self.ended(round, index, Event::Failed, Err(Arc::new(error))),
         }
     }
 
-    async fn run(self: Arc<Self>, index: Index) {
+    async fn run(self: Arc<Self>, round: u64, index: Index) {
         let (step, key) = {
             let work = self.work();
+            if work.is_over(round) {
+                return;
+            }
             (work.step(index), work.steps[index].key.clone())
         };
         let Some(key) = key else { return };
@@ -267,14 +304,20 @@ impl<W: Worker> Inner<W> {
             false => self.flights.join(&flight_key, make).await,
         };
         match made {
-            Ok(made) => self.ended(index, Event::Ran, Ok(made)),
-            Err(error) => self.ended(index, Event::Failed, Err(error)),
+            Ok(made) => self.ended(round, index, Event::Ran, Ok(made)),
+            Err(error) => self.ended(round, index, Event::Failed, Err(error)),
         }
     }
 
-    fn ended(self: &Arc<Self>, index: Index, event: Event, made: Result<Vec<W::Value>, Arc<Error>>) {
+    fn ended(
+        self: &Arc<Self>,
+        round: u64,
+        index: Index,
+        event: Event,
+        made: Result<Vec<W::Value>, Arc<Error>>,
+    ) {
         let mut work = self.work();
-        if work.closed {
+        if work.is_over(round) {
             return;
         }
         let known = &mut work.steps[index];
@@ -303,7 +346,7 @@ impl<W: Worker> Inner<W> {
         drop(work);
         match failed {
             true => self.end("context canceled"),
-            false => self.carry_out(actions),
+            false => self.carry_out(round, actions),
         }
         self.changed.send_modify(|count| *count += 1);
     }
@@ -322,7 +365,36 @@ impl<W: Worker> Inner<W> {
     }
 }
 
+/// One who waits for a result.
+struct Waiting<'a, W: Worker>(&'a Inner<W>);
+
+impl<W: Worker> Drop for Waiting<'_, W> {
+    fn drop(&mut self) {
+        self.0.work().waiting -= 1;
+    }
+}
+
 impl<V: Clone> Work<V> {
+    /// Whether what such a round's tasks have to say matters to nobody.
+    fn is_over(&self, round: u64) -> bool {
+        self.closed || self.round != round
+    }
+
+    /// What was done stays, and with it all that it needed.
+    fn begin_anew(&mut self) {
+        self.schedule = self.schedule.emptied();
+        (self.failure, self.closed) = (None, false);
+        self.round += 1;
+        let mut numbers = vec![0; self.steps.len()];
+        for (before, mut known) in std::mem::take(&mut self.steps).into_iter().enumerate() {
+            if known.made.is_some() {
+                known.inputs.iter_mut().for_each(|(step, _)| *step = numbers[*step]);
+                numbers[before] = self.schedule.add_done(known.vertex.digest().clone());
+                self.steps.push(known);
+            }
+        }
+    }
+
     fn step(&self, index: Index) -> Step<V> {
         let known = &self.steps[index];
         let value = |(step, output): &(Index, usize)| {

@@ -6,8 +6,9 @@ use grpc::{Channel, Metadata, Receiver, Status};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::proto::control::{
-    DiskUsageRequest, DiskUsageResponse, InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse,
-    PruneRequest, SolveRequest, SolveResponse, StatusRequest, StatusResponse, UsageRecord,
+    BuildHistoryEvent, BuildHistoryRequest, DiskUsageRequest, DiskUsageResponse, InfoRequest, InfoResponse,
+    ListWorkersRequest, ListWorkersResponse, PruneRequest, SolveRequest, SolveResponse, StatusRequest,
+    StatusResponse, UpdateBuildHistoryRequest, UpdateBuildHistoryResponse, UsageRecord,
 };
 use crate::proto::gateway;
 
@@ -40,6 +41,17 @@ pub struct Pruned(Receiver);
 impl Pruned {
     /// The next.
     pub async fn next(&mut self) -> Result<Option<UsageRecord>, Status> {
+        self.0.next().await
+    }
+}
+
+/// Builds that are remembered, one by one.
+#[derive(Debug)]
+pub struct Records(Receiver);
+
+impl Records {
+    /// The next.
+    pub async fn next(&mut self) -> Result<Option<BuildHistoryEvent>, Status> {
         self.0.next().await
     }
 }
@@ -82,6 +94,18 @@ impl Builder {
     /// Empties its cache.
     pub fn prune(&self, what: &PruneRequest) -> Result<Pruned, Status> {
         self.channel.ask(&control("Prune"), &Metadata::default(), what).map(Pruned)
+    }
+
+    /// Builds that are remembered, and if that is asked for, what becomes of others.
+    pub fn history(&self, question: &BuildHistoryRequest) -> Result<Records, Status> {
+        self.channel.ask(&control("ListenBuildHistory"), &Metadata::default(), question).map(Records)
+    }
+
+    /// Changes what is remembered.
+    pub async fn update_history(&self, question: &UpdateBuildHistoryRequest) -> Result<(), Status> {
+        let path = control("UpdateBuildHistory");
+        let answer = self.channel.unary(&path, &Metadata::default(), question).await;
+        answer.map(|UpdateBuildHistoryResponse {}| ())
     }
 
     /// Drives a build from outside: what `frontend` says becomes of `request`, without an export. The answers to

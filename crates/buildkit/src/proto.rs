@@ -12,3 +12,68 @@ pub use bollard_buildkit_proto::moby::filesync::packet::BytesMessage;
 pub use bollard_buildkit_proto::moby::filesync::v1 as auth;
 pub use bollard_buildkit_proto::moby::sshforward::v1 as ssh;
 pub use bollard_buildkit_proto::pb;
+
+/// containerd's content, as far as it is read: nobody generates these for us.
+pub mod content {
+    use std::collections::HashMap;
+
+    use super::Timestamp;
+
+    /// A blob.
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Info {
+        #[prost(string, tag = "1")]
+        pub digest: String,
+        #[prost(int64, tag = "2")]
+        pub size: i64,
+        #[prost(message, optional, tag = "3")]
+        pub created_at: Option<Timestamp>,
+        #[prost(message, optional, tag = "4")]
+        pub updated_at: Option<Timestamp>,
+        #[prost(map = "string, string", tag = "5")]
+        pub labels: HashMap<String, String>,
+    }
+
+    #[derive(Clone, PartialEq, Eq, prost::Message)]
+    pub struct InfoRequest {
+        #[prost(string, tag = "1")]
+        pub digest: String,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct InfoResponse {
+        #[prost(message, optional, tag = "1")]
+        pub info: Option<Info>,
+    }
+
+    #[derive(Clone, PartialEq, Eq, prost::Message)]
+    pub struct ListContentRequest {
+        #[prost(string, repeated, tag = "1")]
+        pub filters: Vec<String>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct ListContentResponse {
+        #[prost(message, repeated, tag = "1")]
+        pub info: Vec<Info>,
+    }
+
+    #[derive(Clone, PartialEq, Eq, prost::Message)]
+    pub struct ReadContentRequest {
+        #[prost(string, tag = "1")]
+        pub digest: String,
+        #[prost(int64, tag = "2")]
+        pub offset: i64,
+        /// 0: to the end.
+        #[prost(int64, tag = "3")]
+        pub size: i64,
+    }
+
+    #[derive(Clone, PartialEq, Eq, prost::Message)]
+    pub struct ReadContentResponse {
+        #[prost(int64, tag = "1")]
+        pub offset: i64,
+        #[prost(bytes = "vec", tag = "2")]
+        pub data: Vec<u8>,
+    }
+}

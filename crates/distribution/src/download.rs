@@ -10,7 +10,7 @@ use hyper::body::{Body as _, Incoming};
 
 use crate::redirect;
 use crate::url::Url;
-use crate::{Client, Error};
+use crate::{Client, Error, Secret};
 
 /// No error page is read further.
 const ERROR_LIMIT: usize = 1 << 10;
@@ -26,10 +26,16 @@ pub struct Download {
 }
 
 impl Client {
-    /// Opens what is at an address; plain HTTP is as good as any, since nothing is believed of it.
-    pub async fn download(&self, address: &str) -> Result<Download, Error> {
+    /// Opens what is at an address; plain HTTP is as good as any, since nothing is believed of it. Other hosts to which
+    /// its own leads see the headers, but not who asks.
+    pub async fn download(
+        &self,
+        address: &str,
+        headers: &HeaderMap,
+        authorization: Option<&Secret>,
+    ) -> Result<Download, Error> {
         let url = Url::parse(address)?;
-        let answer = redirect::follow(&self.transport, &Method::GET, &url, &HeaderMap::new(), None).await?;
+        let answer = redirect::follow(&self.transport, &Method::GET, &url, headers, authorization).await?;
         let status = answer.response.status();
         let modified = answer.response.headers().get(http::header::LAST_MODIFIED);
         let modified = modified.and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -8,15 +8,12 @@ pub fn directive_value(text: &[u8], name: &str) -> Option<String> {
     Some(directive.value.split(' ').next().unwrap_or_default().to_owned())
 }
 
-/// What `syntax` names: as a directive, as one behind `//`, or as a key of a JSON object.
+/// What `syntax` says: as a directive, as one behind `//`, or as a key of a JSON object. Its first word names an image.
 pub fn syntax(text: &[u8]) -> Option<String> {
-    directive_value(text, "syntax").or_else(|| {
-        let value = source::directive(text, "syntax", "//").map(|directive| directive.value);
-        let value = value.or_else(|| {
-            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text).ok()?;
-            object.get("syntax")?.as_str().map(str::to_owned)
-        })?;
-        Some(value.split(' ').next().unwrap_or_default().to_owned())
+    let directive = |sign| source::directive(text, "syntax", sign).map(|directive| directive.value);
+    directive("#").or_else(|| directive("//")).or_else(|| {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text).ok()?;
+        object.get("syntax")?.as_str().map(str::to_owned)
     })
 }
 
@@ -28,7 +25,7 @@ mod tests {
     #[test]
     fn a_language_is_named_in_several_ways() {
         for (text, expected) in [
-            ("# syntax = docker/dockerfile:1 and more\nFROM a", Some("docker/dockerfile:1")),
+            ("# syntax = docker/dockerfile:1 and more\nFROM a", Some("docker/dockerfile:1 and more")),
             ("# escape=`\n# syntax=b\n", Some("b")),
             ("#!/bin/x\n# syntax=b\n", Some("b")),
             ("#!/bin/x\n// syntax=b\n", Some("b")),

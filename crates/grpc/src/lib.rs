@@ -15,9 +15,10 @@ mod server;
 mod status;
 
 pub use client::{Channel, Metadata, Stream};
-pub use outgoing::Sender;
+pub use hyper::body::Incoming;
+pub use outgoing::{Outgoing, Sender};
 pub use receiver::Receiver;
-pub use server::{Call, Service, serve};
+pub use server::{Call, Service, answer, serve};
 pub use status::{Code, Status};
 
 /// The largest message that is read: what dockerd takes and sends.

@@ -67,7 +67,7 @@ fn gone() -> Status {
 }
 
 /// The body of a request or an answer.
-pub(crate) struct Outgoing {
+pub struct Outgoing {
     pieces: mpsc::Receiver<Piece>,
     /// Whoever produces the pieces: it ends when nobody reads them any more.
     producer: Option<JoinHandle<()>>,

@@ -78,7 +78,8 @@ pub async fn serve(
     served.map_err(|e| Status::broken("the connection broke", e))
 }
 
-fn answer(request: Request<Incoming>, service: Arc<impl Service>) -> Response<Outgoing> {
+/// Answers one call that came in another way: over a connection that isn't ours alone.
+pub fn answer(request: Request<Incoming>, service: Arc<impl Service>) -> Response<Outgoing> {
     let (head, body) = request.into_parts();
     let (sender, outgoing) = Outgoing::new();
     let path = head.uri.path().to_owned();

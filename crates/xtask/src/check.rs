@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "about",
+            "bake",
             "buildkit",
             "client",
             "compose",
@@ -35,13 +36,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["diag", "dial", "sys"]),
+    ("bake", &["compose", "diag", "flags"]),
     ("compose", &["diag", "dockerfile", "yaml"]),
     ("daemon", &["about", "api", "diag", "engine", "flags", "registry", "serving", "state", "sys"]),
     ("api", &["about", "build", "buildkit", "detach", "diag", "engine", "oci", "serving"]),
     ("registry", &["about", "content", "diag", "distribution", "flags", "oci", "serving", "sys", "yaml"]),
     ("bundle", &["about", "diag", "flags", "runtime", "sys"]),
     // Both ends of one protocol: the words of `build` are what it carries.
-    ("buildkit", &["build", "diag", "dockerfile", "grpc", "oci"]),
+    ("buildkit", &["build", "diag", "dockerfile", "flags", "grpc", "oci"]),
     // decides
     (
         "engine",
@@ -101,6 +103,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "dockerfile",
             "engine",
             "flags",
+            "grpc",
             "layers",
             "network",
             "oci",

@@ -10,7 +10,7 @@ use build::session::Session;
 use build::{Error, Job};
 use buildkit::serve::{Prune, Usage, Worker};
 use diag::{Class, Explain as _};
-use engine::builds::{PRUNE_KEYS, PruneWhat, UsageEntry, UsageKind};
+use engine::builds::{PruneWhat, UsageEntry, UsageKind};
 use engine::filters::Filters;
 
 /// One engine.
@@ -23,6 +23,10 @@ impl buildkit::serve::Engine for Adapter {
 
     fn frontend(&self, name: &str) -> Option<Arc<dyn Frontend>> {
         (name == "dockerfile.v0").then(|| Arc::new(Dockerfile) as Arc<dyn Frontend>)
+    }
+
+    fn records(&self) -> std::path::PathBuf {
+        self.0.builds.records()
     }
 
     fn worker(&self) -> Worker {
@@ -60,12 +64,17 @@ impl buildkit::serve::Engine for Adapter {
     fn prune(&self, wanted: Prune) -> Job<'_, Vec<Usage>> {
         let engine = self.0.clone();
         Box::pin(async move {
+            if wanted.ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let mut filters = Filters::default();
+            wanted.ids.iter().for_each(|id| filters.add("id", id));
             let what = PruneWhat {
                 all: wanted.all,
                 keep: wanted.keep,
                 max_used: wanted.max_used,
                 min_free: wanted.min_free,
-                filters: Some(filters(&wanted)?),
+                filters: Some(filters),
             };
             blocking(move || {
                 let before = engine.builds.usage()?;
@@ -91,27 +100,6 @@ async fn blocking<T: Send + 'static>(
         Ok(Err(error)) => Err(failed(error.class(), error.into())),
         Err(error) => Err(failed(Class::Internal, error.into())),
     }
-}
-
-/// What a client asks in containerd's way (`type==regular`), in ours.
-fn filters(wanted: &Prune) -> Result<Filters, Error> {
-    let mut filters = Filters::default();
-    if !wanted.unused_for.is_zero() {
-        filters.add("unused-for", &format!("{}s", wanted.unused_for.as_secs()));
-    }
-    let mut keys = Vec::new();
-    for text in wanted.filters.iter().flat_map(|text| text.split(',')) {
-        let unsupported = || Error::Unsupported { what: format!("the filter {text:?}") };
-        let pair = text.split_once("==").or_else(|| text.split_once("~=")).or_else(|| text.split_once('='));
-        let (key, value) = pair.ok_or_else(unsupported)?;
-        // All have to fit, where two values of one key would mean either.
-        if !PRUNE_KEYS.contains(&key) || keys.contains(&key) || (text.contains("~=") && key != "id") {
-            return Err(unsupported());
-        }
-        keys.push(key);
-        filters.add(key, value);
-    }
-    Ok(filters)
 }
 
 fn usage(entry: UsageEntry) -> Usage {

@@ -39,12 +39,13 @@ impl Frontend for Dockerfile {
             let host = gateway.platforms().into_iter().next().unwrap_or_default();
             let host = platform::normalized(&host);
             let asked = read(attributes, inputs, &host).map_err(|problem| problem.error(None))?;
-            Build { asked, inputs, gateway, host }.run().await
+            Build { attributes, asked, inputs, gateway, host }.run().await
         })
     }
 }
 
 struct Build<'a> {
+    attributes: &'a BTreeMap<String, String>,
     asked: Asked,
     inputs: &'a BTreeMap<String, Ref>,
     gateway: &'a dyn Gateway,
@@ -68,7 +69,9 @@ impl Build<'_> {
         }
         let texts = self.texts().await?;
         let source = &texts.source;
-        self.check_syntax(source)?;
+        if let Some(line) = self.other_syntax(source) {
+            return self.forward(&line).await;
+        }
         match self.asked.request.as_deref() {
             None => self.build(&texts).await,
             Some("frontend.lint") => self.lint(&texts).await,
@@ -89,19 +92,26 @@ impl Build<'_> {
         }
     }
 
-    /// A language that only another frontend knows.
-    fn check_syntax(&self, source: &Arc<SourceFile>) -> Result<(), Error> {
-        let named = self.asked.syntax.clone().or_else(|| dockerfile::syntax(&source.data));
-        let Some(named) = named else { return Ok(()) };
+    /// The line that names a frontend which isn't this one.
+    fn other_syntax(&self, source: &SourceFile) -> Option<String> {
+        // One that comes from there already was asked for as what it is.
+        if self.attributes.contains_key("cmdline") {
+            return None;
+        }
+        let named = self.asked.syntax.clone().or_else(|| dockerfile::syntax(&source.data))?;
         let image = named.split(' ').next().unwrap_or_default();
         let ours = oci::Reference::parse(image)
             .is_ok_and(|reference| reference.repository() == "docker.io/docker/dockerfile");
-        if ours {
-            return Ok(());
-        }
-        let what =
-            format!("the frontend {image:?} that the syntax directive names (docker/dockerfile is built in)");
-        Err(Error::Unsupported { what })
+        (!ours).then_some(named)
+    }
+
+    /// A language that only another frontend knows.
+    async fn forward(&self, line: &str) -> Result<Built, Error> {
+        let image = line.split(' ').next().unwrap_or_default();
+        let mut attributes = self.attributes.clone();
+        attributes.insert("cmdline".into(), line.to_owned());
+        attributes.insert("source".into(), image.to_owned());
+        self.gateway.forward(&attributes, self.inputs).await
     }
 
     fn understood(&self, source: &SourceFile) -> Result<(dockerfile::Dockerfile, Findings), Problem> {

@@ -100,6 +100,19 @@ impl Schedule {
         ready.then_some(Action::Look(step))
     }
 
+    /// One with as many places, and no steps.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.places)
+    }
+
+    /// Adds a step that was done before.
+    pub(super) fn add_done(&mut self, digest: Digest) -> Index {
+        let step = self.steps.len();
+        self.known.insert(digest, step);
+        self.steps.push(Step { state: State::Done, dependents: Vec::new() });
+        step
+    }
+
     /// Takes note of what happened. What doesn't fit a step's state, or comes after a failure, changes nothing.
     pub(super) fn step(&mut self, step: Index, event: Event) -> Vec<Action> {
         if self.failed {

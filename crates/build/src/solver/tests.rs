@@ -122,6 +122,24 @@ async fn a_failure_says_which_step_and_ends_the_others() {
 }
 
 #[tokio::test]
+async fn after_a_failure_something_else_can_be_wanted() {
+    let (toy, solver) = solver(Toy { fail: Some("bad".into()), ..Toy::default() });
+    let mut graph = Graph::default();
+    let a = step(&mut graph, "a", vec![]);
+    let (bad, good) = (step(&mut graph, "bad", vec![a]), step(&mut graph, "good", vec![a]));
+    let graph = Arc::new(graph);
+    let wanted = |output| Ref { graph: graph.clone(), output: Some(output) };
+    for _ in 0..2 {
+        assert!(matches!(solver.solve(&wanted(bad)).await, Err(Error::Step(_))));
+        assert_eq!(solver.solve(&wanted(good)).await.unwrap().unwrap(), "good(a())");
+    }
+    // `a` and `good` once, `bad` each time.
+    assert_eq!(toy.ran.load(Ordering::SeqCst), 4);
+    solver.end();
+    assert!(matches!(solver.solve(&wanted(good)).await, Err(Error::Cancelled)));
+}
+
+#[tokio::test]
 async fn two_builds_that_want_the_same_step_run_it_once() {
     let flights = Arc::new(Flights::default());
     let toy = Arc::new(Toy::default());

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use build::Error;
-use build::frontend::{Built, Files, Gateway, Ref};
+use build::container::Room;
+use build::frontend::{Built, Files, Gateway as _, Ref};
 use build::progress::Warning;
 use build::session::{Entry, Kind};
 use grpc::{Call, Code, Status};
@@ -12,6 +13,8 @@ use oci::Digest;
 use tokio::sync::oneshot;
 
 use super::engine::Engine;
+use super::forwarding::{self, Forwarding};
+use super::rooms::Rooms;
 use super::{capabilities, llb, worker_record};
 use crate::error::{self, file_status, status};
 use crate::packet::go_mode;
@@ -25,9 +28,9 @@ const SERVICE: &str = "/moby.buildkit.v1.frontend.LLBBridge/";
 /// One build's bridge.
 pub(super) struct Bridge {
     engine: Arc<dyn Engine>,
-    gateway: Arc<dyn Gateway>,
-    inputs: HashMap<String, pb::Definition>,
+    gateway: Forwarding,
     refs: Mutex<HashMap<String, Ref>>,
+    rooms: Rooms,
     returned: Mutex<Option<oneshot::Sender<Result<Built, Error>>>>,
     /// What the frontend failed with, word for word: its client is told so.
     failed: Mutex<Option<Status>>,
@@ -48,13 +51,12 @@ impl Bridge {
     /// A bridge, and what the frontend returns over it.
     pub(super) fn new(
         engine: Arc<dyn Engine>,
-        gateway: Arc<dyn Gateway>,
-        inputs: HashMap<String, pb::Definition>,
+        gateway: Forwarding,
     ) -> (Arc<Self>, oneshot::Receiver<Result<Built, Error>>) {
         let (returned, result) = oneshot::channel();
         let (refs, returned) = (Mutex::default(), Mutex::new(Some(returned)));
         let failed = Mutex::default();
-        (Arc::new(Self { engine, gateway, inputs, refs, returned, failed }), result)
+        (Arc::new(Self { engine, gateway, refs, rooms: Rooms::default(), returned, failed }), result)
     }
 
     /// What the frontend failed with.
@@ -76,11 +78,12 @@ impl Bridge {
             "Return" => call.answer(|question| self.end(question)).await,
             "Inputs" => call.answer(|_: proto::InputsRequest| self.give_inputs()).await,
             "Warn" => call.answer(|question| self.warn(question)).await,
-            "NewContainer" | "ReleaseContainer" | "ExecProcess" | "ReadFileContainer"
-            | "ReadDirContainer" | "StatFileContainer" => {
-                let why = format!("{method}: containers of frontends are not supported");
-                Err(Status::new(Code::Unimplemented, why))
-            }
+            "NewContainer" => call.answer(|question| self.new_container(question)).await,
+            "ReleaseContainer" => call.answer(|question| self.release(question)).await,
+            "ExecProcess" => self.rooms.run(call).await,
+            "ReadFileContainer" => call.answer(|question| self.read_file_there(question)).await,
+            "ReadDirContainer" => call.answer(|question| self.read_directory_there(question)).await,
+            "StatFileContainer" => call.answer(|question| self.stat_there(question)).await,
             _ => Err(Status::unimplemented(&call.path)),
         }
     }
@@ -121,13 +124,11 @@ impl Bridge {
     }
 
     async fn ask_frontend(&self, name: &str, question: &proto::SolveRequest) -> Result<Built, Status> {
-        let frontend = self.engine.frontend(name);
-        let frontend =
-            frontend.ok_or_else(|| unsupported(&format!("the frontend {name} is not supported")))?;
         let attributes: BTreeMap<String, String> =
             question.frontend_opt.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let inputs = inputs(&question.frontend_inputs).map_err(|e| status(&e))?;
-        frontend.build(&attributes, &inputs, &*self.gateway).await.map_err(|e| status(&e))
+        forwarding::check(&*self.engine, name).map_err(|e| unsupported(&e.to_string()))?;
+        let gateway = self.gateway.with_inputs(question.frontend_inputs.clone());
+        gateway.ask(name, &attributes).await.map_err(|e| status(&e))
     }
 
     /// Gives what was built names that the client can say.
@@ -239,29 +240,60 @@ impl Bridge {
     }
 
     async fn read_file(&self, question: proto::ReadFileRequest) -> Result<proto::ReadFileResponse, Status> {
-        let range = question.range.map(|range| {
-            let number = |number: i64| u64::try_from(number).unwrap_or(0);
-            (number(range.offset), number(range.length))
-        });
-        let files = self.files(&question.r#ref).await?;
-        let data = files.read(&question.file_path, range).await.map_err(|e| file_status(&e))?;
-        Ok(proto::ReadFileResponse { data })
+        read_file(&*self.files(&question.r#ref).await?, &question).await
+    }
+
+    async fn read_file_there(
+        &self,
+        question: proto::ReadFileRequest,
+    ) -> Result<proto::ReadFileResponse, Status> {
+        read_file(&*self.rooms.files(&question.r#ref, question.mount_index).await?, &question).await
     }
 
     async fn read_directory(
         &self,
         question: proto::ReadDirRequest,
     ) -> Result<proto::ReadDirResponse, Status> {
-        let pattern = Some(question.include_pattern.as_str()).filter(|pattern| !pattern.is_empty());
-        let files = self.files(&question.r#ref).await?;
-        let entries = files.list(&question.dir_path, pattern).await.map_err(|e| file_status(&e))?;
-        Ok(proto::ReadDirResponse { entries: entries.iter().map(told).collect() })
+        list(&*self.files(&question.r#ref).await?, &question).await
+    }
+
+    async fn read_directory_there(
+        &self,
+        question: proto::ReadDirRequest,
+    ) -> Result<proto::ReadDirResponse, Status> {
+        list(&*self.rooms.files(&question.r#ref, question.mount_index).await?, &question).await
     }
 
     async fn stat(&self, question: proto::StatFileRequest) -> Result<proto::StatFileResponse, Status> {
-        let files = self.files(&question.r#ref).await?;
-        let entry = files.stat(&question.path).await.map_err(|e| file_status(&e))?;
-        Ok(proto::StatFileResponse { stat: Some(told(&entry)) })
+        stat(&*self.files(&question.r#ref).await?, &question.path).await
+    }
+
+    async fn stat_there(&self, question: proto::StatFileRequest) -> Result<proto::StatFileResponse, Status> {
+        stat(&*self.rooms.files(&question.r#ref, question.mount_index).await?, &question.path).await
+    }
+
+    async fn new_container(
+        &self,
+        question: proto::NewContainerRequest,
+    ) -> Result<proto::NewContainerResponse, Status> {
+        if question.constraints.as_ref().is_some_and(|constraints| !constraints.filter.is_empty()) {
+            return Err(unsupported("a constraint on the worker is not supported"));
+        }
+        let id = question.container_id.clone();
+        let place = self.rooms.reserve(&id)?;
+        let (like, results) = llb::room(question).map_err(|e| status(&e))?;
+        let inputs: Result<Vec<Ref>, Error> = results.iter().map(|id| self.find(id)).collect();
+        let room = Room { like, inputs: inputs.map_err(|e| status(&e))? };
+        place.fill(self.gateway.container(room).await.map_err(|e| status(&e))?);
+        Ok(proto::NewContainerResponse {})
+    }
+
+    async fn release(
+        &self,
+        question: proto::ReleaseContainerRequest,
+    ) -> Result<proto::ReleaseContainerResponse, Status> {
+        self.rooms.release(&question.container_id)?;
+        Ok(proto::ReleaseContainerResponse {})
     }
 
     async fn evaluate(&self, question: proto::EvaluateRequest) -> Result<proto::EvaluateResponse, Status> {
@@ -308,7 +340,7 @@ impl Bridge {
     }
 
     async fn give_inputs(&self) -> Result<proto::InputsResponse, Status> {
-        Ok(proto::InputsResponse { definitions: self.inputs.clone() })
+        Ok(proto::InputsResponse { definitions: self.gateway.inputs().clone() })
     }
 
     async fn warn(&self, question: proto::WarnRequest) -> Result<proto::WarnResponse, Status> {
@@ -339,6 +371,29 @@ impl Bridge {
 /// Definitions by their names.
 pub(super) fn inputs(given: &HashMap<String, pb::Definition>) -> Result<BTreeMap<String, Ref>, Error> {
     given.iter().map(|(name, definition)| Ok((name.clone(), llb::decode(definition)?))).collect()
+}
+
+async fn read_file(
+    files: &dyn Files,
+    question: &proto::ReadFileRequest,
+) -> Result<proto::ReadFileResponse, Status> {
+    let range = question.range.map(|range| {
+        let number = |number: i64| u64::try_from(number).unwrap_or(0);
+        (number(range.offset), number(range.length))
+    });
+    let data = files.read(&question.file_path, range).await.map_err(|e| file_status(&e))?;
+    Ok(proto::ReadFileResponse { data })
+}
+
+async fn list(files: &dyn Files, question: &proto::ReadDirRequest) -> Result<proto::ReadDirResponse, Status> {
+    let pattern = Some(question.include_pattern.as_str()).filter(|pattern| !pattern.is_empty());
+    let entries = files.list(&question.dir_path, pattern).await.map_err(|e| file_status(&e))?;
+    Ok(proto::ReadDirResponse { entries: entries.iter().map(told).collect() })
+}
+
+async fn stat(files: &dyn Files, path: &str) -> Result<proto::StatFileResponse, Status> {
+    let entry = files.stat(path).await.map_err(|e| file_status(&e))?;
+    Ok(proto::StatFileResponse { stat: Some(told(&entry)) })
 }
 
 fn unsupported(why: &str) -> Status {

@@ -20,8 +20,6 @@ const LLB: &[&str] = &[
     "source.git.keepgitdir",
     "source.git.fullurl",
     "source.git.httpauth",
-    "source.git.knownsshhosts",
-    "source.git.mountsshsock",
     "source.git.subdir",
     "source.git.checksum",
     "source.git.skipsubmodules",
@@ -44,6 +42,8 @@ const LLB: &[&str] = &[
     "exec.mount.bind.readwrite-nooutput",
     "exec.mount.cache",
     "exec.mount.cache.sharing",
+    // A mount always counts by its content, which is all that ON asks for and no less than OFF does.
+    "exec.mount.cache.content",
     "exec.mount.selector",
     "exec.mount.tmpfs",
     "exec.mount.tmpfs.size",
@@ -70,6 +70,8 @@ const LLB: &[&str] = &[
     "exporter.image.annotations",
     "exporter.sourcedateepoch",
     "exporter.multiple",
+    "gc.freespacefilter",
+    "history.filter",
 ];
 
 /// What a frontend may ask of the gateway.
@@ -85,6 +87,11 @@ const GATEWAY: &[&str] = &[
     "proto.refarray",
     "frontend.inputs",
     "gateway.solve.metadata",
+    "gateway.exec",
+    "gateway.exec.extrahosts",
+    "gateway.exec.secretenv",
+    "gateway.exec.signals",
+    "gateway.exec.filesystem",
     "frontend.caps",
     "gateway.solve.evaluate",
     "gateway.evaluate",

@@ -1,8 +1,9 @@
 //! What this protocol needs of an engine.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use build::Job;
 use build::frontend::Frontend;
@@ -18,6 +19,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// A language that is built in: `dockerfile.v0`.
     fn frontend(&self, name: &str) -> Option<Arc<dyn Frontend>>;
+
+    /// A folder for what is remembered of builds.
+    fn records(&self) -> PathBuf;
 
     /// Who it is.
     fn worker(&self) -> Worker;
@@ -66,14 +70,12 @@ pub struct Usage {
 pub struct Prune {
     /// Also what images share.
     pub all: bool,
-    /// What was used since stays.
-    pub unused_for: Duration,
     /// So many bytes stay, whatever else is said.
     pub keep: u64,
     /// No more than so many may stay; 0: any number.
     pub max_used: u64,
     /// So much of the disk has to be free, as far as removing helps.
     pub min_free: u64,
-    /// `key=value`, `key!=value` …, each of which has to fit.
-    pub filters: Vec<String>,
+    /// Nothing but these.
+    pub ids: Vec<String>,
 }

@@ -61,6 +61,11 @@ impl Builds {
         Ok(Begun { builds: self.clone(), id: id.to_owned(), live })
     }
 
+    /// Whether the build of this name goes on, or has just ended.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.table().known.contains_key(id)
+    }
+
     /// The build of this name, as soon as it is there.
     pub(super) async fn get(&self, id: &str) -> Result<Arc<Live>, Status> {
         let mut changed = self.changed.subscribe();

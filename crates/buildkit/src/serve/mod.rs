@@ -5,10 +5,12 @@ mod bridge;
 mod caller;
 mod capabilities;
 mod engine;
+mod forwarding;
 mod history;
 mod live;
 mod llb;
 pub(crate) mod news;
+mod rooms;
 mod service;
 mod sessions;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `Control`, and the other services of `/grpc`: who is asked what.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use build::frontend::{Built, Gateway};
@@ -13,9 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::bridge::{self, Bridge};
 use super::caller::Caller;
 use super::engine::Engine;
+use super::forwarding::{self, Forwarding};
+use super::history::History;
 use super::live::{Builds, Live};
 use super::sessions::Sessions;
-use super::{history, llb, news, usage, worker_record};
+use super::{llb, news, usage, worker_record};
 use crate::error::status;
 use crate::proto::control::{
     CacheOptions, Exporter, InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, SolveRequest,
@@ -33,6 +36,7 @@ pub struct Builder {
     engine: Arc<dyn Engine>,
     sessions: Arc<Sessions>,
     builds: Arc<Builds>,
+    history: Arc<History>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -44,7 +48,8 @@ impl std::fmt::Debug for Builder {
 impl Builder {
     /// Over an engine.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, sessions: Arc::default(), builds: Arc::default() }
+        let history = History::open(engine.records());
+        Self { engine, sessions: Arc::default(), builds: Arc::default(), history }
     }
 
     /// The sessions that are open.
@@ -58,6 +63,11 @@ impl Builder {
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> Result<(), Status> {
         grpc::serve(io, Arc::new(self.clone())).await
+    }
+
+    /// One call of a client that speaks HTTP/2 to the engine's own socket.
+    pub fn answer(&self, request: http::Request<grpc::Incoming>) -> http::Response<grpc::Outgoing> {
+        grpc::answer(request, Arc::new(self.clone()))
     }
 
     /// A connection on which `/session` was answered: the client's, until it is gone.
@@ -78,7 +88,21 @@ impl Builder {
         let session = self.sessions.get(&question.session).await?;
         let progress = Progress::default();
         let begun = self.builds.begin(&question.r#ref, progress.clone())?;
-        let live = begun.live.clone();
+        let recording = self.history.begin(&question, progress.clone());
+        let solved = self.solve_for(question, session, progress, begun.live.clone()).await;
+        if let Some(recording) = recording {
+            recording.end(&solved).await;
+        }
+        solved.map(|exporter_response| SolveResponse { exporter_response })
+    }
+
+    async fn solve_for(
+        &self,
+        question: SolveRequest,
+        session: Arc<Caller>,
+        progress: Progress,
+        live: Arc<Live>,
+    ) -> Result<HashMap<String, String>, Status> {
         let request = self.request(question, live.clone()).map_err(|e| status(&e))?;
         let solved = tokio::select! {
             solved = self.engine.build(request, session.clone(), progress) => solved,
@@ -86,7 +110,7 @@ impl Builder {
             () = session.ended() => Err(Error::Cancelled),
         };
         match solved {
-            Ok(outcome) => Ok(SolveResponse { exporter_response: outcome.response.into_iter().collect() }),
+            Ok(outcome) => Ok(outcome.response.into_iter().collect()),
             Err(error) => {
                 let bridge = live.bridge.borrow().clone();
                 Err(bridge.and_then(|bridge| bridge.failure()).unwrap_or_else(|| status(&error)))
@@ -119,35 +143,49 @@ impl Builder {
                 false => Err(Error::Invalid("a build is a frontend's or a definition's".into())),
             };
         }
+        let (engine, inputs) = (self.engine.clone(), question.frontend_inputs);
         if question.frontend.is_empty() {
-            let (engine, inputs) = (self.engine.clone(), question.frontend_inputs);
             let outside = move |gateway: Arc<dyn Gateway>| -> Job<'static, Built> {
-                let (bridge, returned) = Bridge::new(engine, gateway, inputs);
+                let (bridge, returned) =
+                    Bridge::new(engine.clone(), Forwarding::over(gateway, engine, inputs));
                 live.bridge.send_replace(Some(bridge));
                 Box::pin(async move { returned.await.unwrap_or(Err(Error::Cancelled)) })
             };
             return Ok(What::Outside(Box::new(outside)));
         }
-        let frontend = self.engine.frontend(&question.frontend);
-        let frontend = frontend
-            .ok_or_else(|| Error::Unsupported { what: format!("the frontend {}", question.frontend) })?;
-        Ok(What::Frontend {
-            frontend,
-            attributes: question.frontend_attrs.into_iter().collect(),
-            inputs: bridge::inputs(&question.frontend_inputs)?,
-        })
+        forwarding::check(&*engine, &question.frontend)?;
+        let attributes = question.frontend_attrs.into_iter().collect();
+        let frontend = question.frontend;
+        let asking = move |gateway: Arc<dyn Gateway>| -> Job<'static, Built> {
+            let gateway = Forwarding::over(gateway, engine, inputs);
+            Box::pin(async move { gateway.ask(&frontend, &attributes).await })
+        };
+        Ok(What::Outside(Box::new(asking)))
     }
 
     async fn tell(&self, mut call: Call) -> Result<(), Status> {
         let Some(StatusRequest { r#ref: id }) = call.receiver.next().await? else {
             return Err(Status::new(Code::InvalidArgument, "no build to tell of"));
         };
+        if !self.builds.knows(&id) && self.history.has_ended(&id) {
+            return self.tell_again(&id, call).await;
+        }
         let live = self.builds.get(&id).await?;
         let mut listening = live.progress.subscribe();
         while let Some(events) = listening.next(EVENTS).await {
             for response in news::responses(events.iter().map(|event| &**event)) {
                 call.sender.send(&response).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// A build of which only the log is left.
+    async fn tell_again(&self, id: &str, call: Call) -> Result<(), Status> {
+        let mut story = self.history.story(id)?;
+        let broken = |e: std::io::Error| Status::new(Code::DataLoss, format!("the log of build {id}: {e}"));
+        while let Some(response) = story.next().map_err(broken)? {
+            call.sender.send(&response).await?;
         }
         Ok(())
     }
@@ -192,6 +230,23 @@ impl Builder {
 }
 
 const SESSION_BUFFER: usize = 256 << 10;
+const CONTENT: &str = "/containerd.services.content.v1.Content/";
+const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+/// A client's account of its own time. It is taken, as buildx waits for that, and read by nobody.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+struct TraceRequest {}
+
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+struct TraceResponse {}
+
+/// Says that all is well, for as long as somebody wants to know.
+async fn watch(mut call: Call) -> Result<(), Status> {
+    let asked = call.receiver.next().await?.unwrap_or_default();
+    call.sender.send(&crate::attach::healthy(asked).await?).await?;
+    call.sender.closed().await;
+    Ok(())
+}
 
 async fn ended(live: &Live) {
     let mut listening = live.progress.subscribe();
@@ -203,6 +258,10 @@ impl Service for Builder {
         if let Some(method) = bridge::method(&call.path) {
             let method = method.to_owned();
             return self.bridge(&method, call).await;
+        }
+        if let Some(method) = call.path.strip_prefix(CONTENT) {
+            let method = method.to_owned();
+            return self.history.content(&method, call).await;
         }
         match call.path.as_str() {
             "/moby.buildkit.v1.Control/Solve" => call.answer(|question| self.solve(question)).await,
@@ -216,9 +275,11 @@ impl Service for Builder {
             }
             "/moby.buildkit.v1.Control/Prune" => usage::prune(&*self.engine, call).await,
             "/moby.buildkit.v1.Control/Session" => self.session(call).await,
-            "/moby.buildkit.v1.Control/ListenBuildHistory" => history::listen(call).await,
-            "/moby.buildkit.v1.Control/UpdateBuildHistory" => history::update(call).await,
+            "/moby.buildkit.v1.Control/ListenBuildHistory" => self.history.listen(call).await,
+            "/moby.buildkit.v1.Control/UpdateBuildHistory" => self.history.update(call).await,
             "/grpc.health.v1.Health/Check" => call.answer(crate::attach::healthy).await,
+            "/grpc.health.v1.Health/Watch" => watch(call).await,
+            TRACES => call.answer(|_: TraceRequest| async { Ok(TraceResponse {}) }).await,
             path => Err(Status::unimplemented(path)),
         }
     }

@@ -1,6 +1,7 @@
 //! One file per command: read the flags, ask the engine, print what docker prints.
 
 pub(crate) mod attach;
+pub(crate) mod bake;
 pub(crate) mod build;
 pub(crate) mod builder;
 pub(crate) mod compose;
@@ -33,6 +34,7 @@ pub(crate) mod private_registry;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod records;
 pub(crate) mod rename;
 pub(crate) mod run;
 pub(crate) mod save;

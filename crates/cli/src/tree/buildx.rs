@@ -5,6 +5,14 @@ use flags::{Args, Flag, Kind};
 use super::{Action, Command, GROUP, LEAF, kinds};
 use crate::commands;
 
+const NO_BUILDERS: &str =
+    "every engine is a builder: make and choose one with `context create` and `context use`";
+const NO_ALIAS: &str = "`build` is BuildKit's already";
+const NO_DEBUGGER: &str = "builds have no debugger";
+const NO_DESKTOP: &str = "it is for Docker Desktop, of which there is none here";
+const NO_TRACES: &str = "no traces of builds are kept";
+const NO_POLICIES: &str = "builds evaluate no policies";
+
 const BUILDX_FLAGS: &[Flag] = &[
     Flag::new("builder", Kind::String, "Override the configured builder instance"),
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
@@ -71,7 +79,7 @@ pub(crate) static BUILDX_BAKE: Command = Command {
     also: "buildx bake, buildx f",
     flags: &[BUILDX_BAKE_FLAGS],
     common: 5,
-    action: Action::NotYet,
+    action: Action::Run(commands::bake::bake),
     ..LEAF
 };
 
@@ -107,7 +115,7 @@ pub(crate) static BUILDX_CREATE: Command = Command {
     short: "Create a new builder instance",
     flags: &[BUILDX_CREATE_FLAGS],
     args: Args::AtMost(1),
-    action: Action::NotYet,
+    action: Action::Refused(NO_BUILDERS),
     ..LEAF
 };
 
@@ -133,7 +141,7 @@ pub(crate) static BUILDX_DAP_ATTACH: Command = Command {
     flags: &[BUILDX_DAP_ATTACH_FLAGS],
     stop_at_positional: true,
     hidden: true,
-    action: Action::NotYet,
+    action: Action::Refused(NO_DEBUGGER),
     ..LEAF
 };
 
@@ -165,7 +173,7 @@ pub(crate) static BUILDX_DIAL_STDIO: Command = Command {
     name: "dial-stdio",
     short: "Proxy current stdio streams to builder instance",
     flags: &[BUILDX_DIAL_STDIO_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(commands::dial_stdio::builder),
     ..LEAF
 };
 
@@ -235,7 +243,7 @@ pub(crate) static BUILDX_HISTORY_IMPORT: Command = Command {
     usage: "[OPTIONS] -",
     short: "Import build records into Docker Desktop",
     flags: &[BUILDX_HISTORY_IMPORT_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_DESKTOP),
     ..LEAF
 };
 
@@ -280,7 +288,7 @@ pub(crate) static BUILDX_HISTORY_LOGS: Command = Command {
     usage: "[OPTIONS] [REF]",
     short: "Print the logs of a build record",
     flags: &[BUILDX_HISTORY_LOGS_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(commands::records::logs),
     ..LEAF
 };
 
@@ -299,7 +307,7 @@ pub(crate) static BUILDX_HISTORY_LS: Command = Command {
     short: "List build records",
     flags: &[BUILDX_HISTORY_LS_FLAGS],
     args: Args::None,
-    action: Action::NotYet,
+    action: Action::Run(commands::records::list),
     ..LEAF
 };
 
@@ -308,7 +316,7 @@ pub(crate) static BUILDX_HISTORY_OPEN: Command = Command {
     usage: "[OPTIONS] [REF]",
     short: "Open a build record in Docker Desktop",
     flags: &[BUILDX_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_DESKTOP),
     ..LEAF
 };
 
@@ -323,7 +331,7 @@ pub(crate) static BUILDX_HISTORY_RM: Command = Command {
     usage: "[OPTIONS] [REF...]",
     short: "Remove build records",
     flags: &[BUILDX_HISTORY_RM_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(commands::records::remove),
     ..LEAF
 };
 
@@ -340,7 +348,7 @@ pub(crate) static BUILDX_HISTORY_TRACE: Command = Command {
     usage: "[OPTIONS] [REF]",
     short: "Show the OpenTelemetry trace of a build record",
     flags: &[BUILDX_HISTORY_TRACE_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_TRACES),
     ..LEAF
 };
 
@@ -425,7 +433,7 @@ pub(crate) static BUILDX_INSTALL: Command = Command {
     flags: &[BUILDX_INSTALL_FLAGS],
     args: Args::Exact(0),
     hidden: true,
-    action: Action::NotYet,
+    action: Action::Refused(NO_ALIAS),
     ..LEAF
 };
 
@@ -476,7 +484,7 @@ pub(crate) static BUILDX_POLICY_EVAL: Command = Command {
     usage: "[OPTIONS] source",
     short: "Evaluate policy for a source",
     flags: &[BUILDX_POLICY_EVAL_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_POLICIES),
     ..LEAF
 };
 
@@ -492,7 +500,7 @@ pub(crate) static BUILDX_POLICY_TEST: Command = Command {
     usage: "<path>",
     short: "Run policy tests",
     flags: &[BUILDX_POLICY_TEST_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_POLICIES),
     ..LEAF
 };
 
@@ -539,7 +547,7 @@ pub(crate) static BUILDX_RM: Command = Command {
     usage: "[OPTIONS] [NAME...]",
     short: "Remove one or more builder instances",
     flags: &[BUILDX_RM_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_BUILDERS),
     ..LEAF
 };
 
@@ -549,7 +557,7 @@ pub(crate) static BUILDX_STOP: Command = Command {
     short: "Stop builder instance",
     flags: &[BUILDX_FLAGS],
     args: Args::AtMost(1),
-    action: Action::NotYet,
+    action: Action::Refused(NO_BUILDERS),
     ..LEAF
 };
 
@@ -559,7 +567,7 @@ pub(crate) static BUILDX_UNINSTALL: Command = Command {
     flags: &[BUILDX_INSTALL_FLAGS],
     args: Args::Exact(0),
     hidden: true,
-    action: Action::NotYet,
+    action: Action::Refused(NO_ALIAS),
     ..LEAF
 };
 
@@ -576,7 +584,7 @@ pub(crate) static BUILDX_USE: Command = Command {
     short: "Set the current builder instance",
     flags: &[BUILDX_USE_FLAGS],
     args: Args::AtMost(1),
-    action: Action::NotYet,
+    action: Action::Refused(NO_BUILDERS),
     ..LEAF
 };
 

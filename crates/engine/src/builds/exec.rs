@@ -4,6 +4,7 @@
 //! So does what it wrote to a mount that is an output. Everything else that was written to goes with the step.
 
 mod mounts;
+mod room;
 mod secrets;
 
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ use super::tree::{Layer, Layers, Tree};
 use crate::containers::config::{Config, HostConfig, Ulimit};
 use crate::containers::{Once, Output, Shared};
 use mounts::Prepared;
+pub(super) use room::Chamber;
 
 /// What the runtime makes in a root for its own mounts. It is nobody's change while it is empty.
 const OWN: &[&str] = &[

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use build::container::{Container, Room};
 use build::frontend::{Files, Gateway, Ref, ResolvedImage};
 use build::graph::Pull;
 use build::patterns::Glob;
@@ -62,12 +63,23 @@ impl Gateway for Bridge {
             let works = self.works.clone();
             let held = tree.clone();
             let root = blocking(move || works.root(&held)).await?;
-            Ok(Arc::new(TreeFiles { root, _tree: tree }) as Arc<dyn Files>)
+            Ok(Arc::new(TreeFiles::new(root, tree)) as Arc<dyn Files>)
         })
     }
 
     fn warn(&self, warning: Warning) {
         self.progress.tell(Event::Warning(warning));
+    }
+
+    fn container<'a>(&'a self, room: Room) -> Job<'a, Arc<dyn Container>> {
+        Box::pin(async move {
+            let solving = room.inputs.iter().map(|wanted| async move {
+                Ok::<_, Error>(self.solver.solve(wanted).await?.unwrap_or_else(Tree::scratch))
+            });
+            let trees = futures_util::future::try_join_all(solving).await?;
+            let chamber = self.works.chamber(room.like, trees).await?;
+            Ok(Arc::new(chamber) as Arc<dyn Container>)
+        })
     }
 }
 
@@ -96,10 +108,16 @@ pub(super) fn ended(progress: &Progress, shown: &mut VertexState, error: Option<
 }
 
 /// What was built, looked at beneath its root.
-struct TreeFiles {
+pub(super) struct TreeFiles {
     root: Arc<Root>,
     /// Its layers stay.
     _tree: Tree,
+}
+
+impl TreeFiles {
+    pub(super) fn new(root: Arc<Root>, tree: Tree) -> Self {
+        Self { root, _tree: tree }
+    }
 }
 
 impl TreeFiles {

@@ -4,6 +4,7 @@
 //! <data root>/builds/contexts/   clients' directories (context)
 //! <data root>/builds/mounts/     cache mounts (cachemounts)
 //! <data root>/builds/tmp/        what is at work; swept at the start
+//! <data root>/builds/history/    records of builds; `buildkit` has them
 //! ```
 //!
 //! What steps made lies among the layers, and in records that hold them (cache).
@@ -265,6 +266,11 @@ impl Builds {
             self.parts.make_room();
         }
         Ok(Outcome { response, ran: counts.ran, cached: counts.cached })
+    }
+
+    /// Where BuildKit's protocol keeps what it remembers of builds.
+    pub fn records(&self) -> PathBuf {
+        self.parts.shared.settings.data_root.join("builds/history")
     }
 
     /// What is built for where nothing is said, the host's first.

@@ -15,7 +15,7 @@ use oci::{Algorithm, Digest, Hasher};
 
 use super::Parts;
 use super::error::{blocking, engine, work};
-use super::exec::{Running, on_top};
+use super::exec::{Chamber, Running, on_top};
 use super::files::{Last, Performed, Planned, Root, perform, resolve};
 use super::remote::Remote;
 use super::sources::Sources;
@@ -62,6 +62,12 @@ impl Works {
         let mounted = self.0.parts.shared.images.layer_store().mount_over(&tree.diff_ids(), None, None);
         let root = Arc::new(Root::Mounted(mounted.map_err(|e| work("mount layers", e))?));
         Ok(known().entry(id).or_insert(root).clone())
+    }
+
+    /// A container over these trees, for a frontend.
+    pub(super) async fn chamber(&self, like: Exec, trees: Vec<Tree>) -> Result<Chamber, Error> {
+        let trees = self.layered_roots(&like, trees).await?;
+        self.0.running.clone().chamber(like, trees).await
     }
 
     async fn look_for(self, step: Step<Tree>) -> Result<Looked<Tree>, Error> {

@@ -51,7 +51,7 @@ pub use handle::{Handle, Purpose, Removal, View, Volumes, WaitFor};
 pub use layers::Change;
 pub use links::{Link, LinkNames};
 pub use networking::check as check_endpoint;
-pub(crate) use once::{Once, Output};
+pub(crate) use once::{Ear, Lent, Once, Output, Running as OnceRunning, piece};
 pub use prune::{PRUNE_KEYS, Pruned};
 pub use record::{Container, Places};
 pub use resources::Update;

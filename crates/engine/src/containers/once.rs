@@ -13,7 +13,7 @@ use oci::Digest;
 use shim::protocol::{FromShim, ToShim};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::attach::{self, Streams};
 use super::config::{Config, HostConfig};
@@ -33,6 +33,36 @@ const PIECE: usize = 64 * 1024;
 pub(crate) enum Output {
     Out,
     Error,
+}
+
+/// Who hears what a program writes.
+type Hears = Box<dyn FnMut(Output, &[u8]) + Send>;
+
+/// What becomes of the program's streams.
+pub(crate) enum Ear {
+    /// What it writes is told here; it reads nothing.
+    Told(Hears),
+    /// Somebody talks to it.
+    Lent(oneshot::Sender<Lent>),
+}
+
+/// A program's streams, as the shim has them: without a terminal, what it writes comes in pieces with heads.
+pub(crate) struct Lent {
+    pub(crate) streams: UnixStream,
+    pub(crate) pid: i32,
+    /// Dropped when all was read.
+    pub(crate) read: oneshot::Sender<()>,
+}
+
+/// How a program is to be run.
+pub(crate) struct Running {
+    pub(crate) config: Config,
+    pub(crate) privileged: bool,
+    /// Whether it is spoken to.
+    pub(crate) input: bool,
+    pub(crate) ear: Ear,
+    /// What it is told meanwhile.
+    pub(crate) orders: mpsc::Receiver<ToShim>,
 }
 
 /// The folders of one run; they go with it.
@@ -112,9 +142,27 @@ impl Once {
         sources: Vec<(String, OwnedFd)>,
         output: impl FnMut(Output, &[u8]) + Send + 'static,
     ) -> Result<i32, Error> {
+        let running = Running {
+            config: self.container.config.clone(),
+            privileged: self.container.host.privileged,
+            input: false,
+            ear: Ear::Told(Box::new(output)),
+            // Nobody tells it anything.
+            orders: mpsc::channel(1).1,
+        };
+        self.run_as(root, sources, running).await
+    }
+
+    /// The same of another program than was said first.
+    pub(crate) async fn run_as(
+        self: Arc<Self>,
+        root: OwnedFd,
+        sources: Vec<(String, OwnedFd)>,
+        running: Running,
+    ) -> Result<i32, Error> {
         // Whoever waits holds one end; when that goes, the other one hears of it.
         let (waiting, gone) = oneshot::channel::<()>();
-        let task = tokio::spawn(self.live(root, sources, output, gone));
+        let task = tokio::spawn(self.live(root, sources, running, gone));
         let ended = task.await;
         drop(waiting);
         let crashed = |error: tokio::task::JoinError| Error::System {
@@ -128,18 +176,20 @@ impl Once {
         self: Arc<Self>,
         root: OwnedFd,
         sources: Vec<(String, OwnedFd)>,
-        output: impl FnMut(Output, &[u8]) + Send + 'static,
+        running: Running,
         gone: oneshot::Receiver<()>,
     ) -> Result<i32, Error> {
-        let (networks, mut container) = (self.shared.networks.clone(), self.container.clone());
-        let attached = actor::blocking(move || networking::attach(&container, &networks)).await?;
-        container = self.container.clone();
+        let mut container = self.container.clone();
+        container.config = running.config.clone();
+        container.host.privileged = running.privileged;
+        let (networks, what) = (self.shared.networks.clone(), container.clone());
+        let attached = actor::blocking(move || networking::attach(&what, &networks)).await?;
         let mut interior = None;
         if let Some(attached) = attached {
             container.endpoints = attached.endpoints;
             interior = Some(attached.interior);
         }
-        let ended = self.clone().with_networks(&container, interior, root, sources, output, gone).await;
+        let ended = self.clone().with_networks(&container, interior, root, sources, running, gone).await;
         let (networks, left) = (self.shared.networks.clone(), container.clone());
         let detached = actor::blocking(move || {
             let guest = Guest { id: &left.id, name: &left.name };
@@ -158,7 +208,7 @@ impl Once {
         interior: Option<Inside>,
         root: OwnedFd,
         sources: Vec<(String, OwnedFd)>,
-        output: impl FnMut(Output, &[u8]) + Send + 'static,
+        running: Running,
         gone: oneshot::Receiver<()>,
     ) -> Result<i32, Error> {
         let names = match &interior {
@@ -167,9 +217,10 @@ impl Once {
             }
             _ => None,
         };
-        let (once, what) = (self.clone(), container.clone());
-        let launched = actor::blocking(move || once.launch(&what, interior, root.as_fd(), sources)).await?;
-        let ended = self.converse(launched, output, gone).await;
+        let (once, what, input) = (self.clone(), container.clone(), running.input);
+        let launched =
+            actor::blocking(move || once.launch(&what, interior, root.as_fd(), sources, input)).await?;
+        let ended = self.converse(launched, running, gone).await;
         if let Some(names) = names {
             names.stop().await;
         }
@@ -192,6 +243,7 @@ impl Once {
         interior: Option<Inside>,
         root: std::os::fd::BorrowedFd<'_>,
         sources: Vec<(String, OwnedFd)>,
+        input: bool,
     ) -> Result<(shim::Launched, Joined), Error> {
         self.write_etc(container)?;
         let mut joined = Joined::default().with_network(interior);
@@ -209,7 +261,7 @@ impl Once {
             id: container.id.clone(),
             spec,
             seccomp: spec::filter(&container.host, &self.shared.filters)?.as_deref().cloned(),
-            stdin: shim::Stdin::Closed,
+            stdin: if input { shim::Stdin::Once } else { shim::Stdin::Closed },
             log: shim::LogConfig::default(),
             run_dir: self.places.volatile.clone(),
             container_dir: self.places.durable.clone(),
@@ -239,61 +291,169 @@ impl Once {
     async fn converse(
         &self,
         (launched, joined): (shim::Launched, Joined),
-        mut output: impl FnMut(Output, &[u8]) + Send + 'static,
+        running: Running,
+        gone: oneshot::Receiver<()>,
+    ) -> Result<i32, Error> {
+        let lost = |_: std::io::Error| Error::ShimLost(self.container.id.clone());
+        let mut control = link::adopt(launched.control).map_err(lost)?;
+        actor::reap(launched.pidfd);
+        let FromShim::Created { pid } =
+            self.expect(&mut control, |message| matches!(message, FromShim::Created { .. })).await?
+        else {
+            return Err(Error::ShimLost(self.container.id.clone()));
+        };
+        drop(joined);
+        let streams = Streams { stdin: running.input, stdout: true, stderr: true };
+        let folder = self.places.volatile.clone();
+        let streams = attach::open(folder, &self.container.id, None, streams).await?;
+        link::send(&mut control, &ToShim::Start).await.map_err(lost)?;
+        self.expect(&mut control, |message| matches!(message, FromShim::Started)).await?;
+        let read = running.ear.listen(streams, pid);
+        let exit = self.until_exit(&mut control, running.orders, gone).await?;
+        // Everything that was written is in the stream before the exit is told.
+        let _ = read.await;
+        let _ = link::send(&mut control, &ToShim::Release).await;
+        Ok(exit)
+    }
+
+    async fn until_exit(
+        &self,
+        control: &mut UnixStream,
+        mut orders: mpsc::Receiver<ToShim>,
         mut gone: oneshot::Receiver<()>,
+    ) -> Result<i32, Error> {
+        let lost = |_: std::io::Error| Error::ShimLost(self.container.id.clone());
+        let (mut reader, mut writer) = control.split();
+        let (mut killed, mut told) = (false, true);
+        // A message may come in pieces: its reading is not begun anew for an order.
+        loop {
+            let mut message = std::pin::pin!(link::receive::<FromShim>(&mut reader));
+            let message = loop {
+                tokio::select! {
+                    message = &mut message => break message.map_err(lost)?,
+                    _ = &mut gone, if !killed => {
+                        killed = true;
+                        link::send(&mut writer, &ToShim::Signal { signal: 9 }).await.map_err(lost)?;
+                    }
+                    order = orders.recv(), if told => match order {
+                        Some(order) => link::send(&mut writer, &order).await.map_err(lost)?,
+                        None => told = false,
+                    },
+                }
+            };
+            match message {
+                FromShim::Exited(exit) => return Ok(exit.code),
+                other => tracing::debug!(?other, "a build's step says"),
+            }
+        }
+    }
+
+    /// Runs one more program beside the first, which is process `first`, until it ends.
+    pub(crate) async fn join(self: Arc<Self>, first: i32, running: Running) -> Result<i32, Error> {
+        let (waiting, gone) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move { self.live_beside(first, running, gone).await });
+        let ended = task.await;
+        drop(waiting);
+        let crashed = |error: tokio::task::JoinError| Error::System {
+            doing: "run a program in a build's container",
+            source: std::io::Error::other(error.to_string()),
+        };
+        ended.map_err(crashed)?
+    }
+
+    async fn live_beside(
+        &self,
+        first: i32,
+        running: Running,
+        gone: oneshot::Receiver<()>,
     ) -> Result<i32, Error> {
         let id = &self.container.id;
         let lost = |_: std::io::Error| Error::ShimLost(id.clone());
-        let mut control = link::adopt(launched.control).map_err(lost)?;
-        actor::reap(launched.pidfd);
-        self.expect(&mut control, |message| matches!(message, FromShim::Created { .. })).await?;
-        drop(joined);
-        let streams = Streams { stdin: false, stdout: true, stderr: true };
-        let mut streams = attach::open(self.places.volatile.clone(), id, None, streams).await?;
+        let name = crate::id::container_id();
+        let guest = {
+            let (container, shared, running_config) =
+                (self.container.clone(), self.shared.clone(), running.config.clone());
+            let (privileged, name) = (running.privileged, name.clone());
+            let stdin = if running.input { shim::Stdin::Once } else { shim::Stdin::Closed };
+            let described = move || {
+                let root =
+                    super::exec::root_of(first).map_err(|_| Error::NotRunning(container.id.clone()))?;
+                let asked = exec_config(&running_config, privileged);
+                let like =
+                    Container { config: Config { env: None, ..container.config.clone() }, ..container };
+                let process = spec::guest(&like, &asked, None, root.as_fd(), &shared.settings)?;
+                Ok(shim::protocol::Guest { id: name, process, stdin })
+            };
+            actor::blocking(described).await?
+        };
+        let mut control = link::greet(self.places.volatile.clone(), id).await?;
+        link::send(&mut control, &ToShim::Join(Box::new(guest))).await.map_err(lost)?;
+        let FromShim::Created { pid } =
+            self.expect(&mut control, |message| matches!(message, FromShim::Created { .. })).await?
+        else {
+            return Err(Error::ShimLost(id.clone()));
+        };
+        let streams = Streams { stdin: running.input, stdout: true, stderr: true };
+        let streams = attach::open(self.places.volatile.clone(), id, Some(&name), streams).await?;
         link::send(&mut control, &ToShim::Start).await.map_err(lost)?;
         self.expect(&mut control, |message| matches!(message, FromShim::Started)).await?;
-        let reading = tokio::spawn(async move {
-            let mut buffer = vec![0; PIECE];
-            while let Ok(Some((stream, count))) = piece(&mut streams, &mut buffer).await {
-                output(stream, &buffer[..count]);
-            }
-        });
-        let (mut reader, mut writer) = control.into_split();
-        let mut killed = false;
-        let exit = loop {
-            tokio::select! {
-                message = link::receive::<FromShim>(&mut reader) => match message.map_err(lost)? {
-                    FromShim::Exited(exit) => break exit,
-                    other => tracing::debug!(?other, "a build's step says"),
-                },
-                _ = &mut gone, if !killed => {
-                    killed = true;
-                    link::send(&mut writer, &ToShim::Signal { signal: 9 }).await.map_err(lost)?;
-                }
-            }
-        };
-        // Everything that was written is in the stream before the exit is told.
-        let _ = reading.await;
-        let _ = link::send(&mut writer, &ToShim::Release).await;
-        Ok(exit.code)
+        let read = running.ear.listen(streams, pid);
+        let exit = self.until_exit(&mut control, running.orders, gone).await?;
+        let _ = read.await;
+        Ok(exit)
     }
 
     async fn expect(
         &self,
         control: &mut UnixStream,
         wanted: impl Fn(&FromShim) -> bool,
-    ) -> Result<(), Error> {
+    ) -> Result<FromShim, Error> {
         let id = self.container.id.clone();
         match link::receive::<FromShim>(control).await {
-            Ok(message) if wanted(&message) => Ok(()),
+            Ok(message) if wanted(&message) => Ok(message),
             Ok(FromShim::Failed { step, message, kind }) => Err(Error::Start { id, step, message, kind }),
             _ => Err(Error::ShimLost(id)),
         }
     }
 }
 
+impl Ear {
+    /// Lets somebody hear the program; the answer comes when all was heard.
+    fn listen(self, mut streams: UnixStream, pid: i32) -> oneshot::Receiver<()> {
+        let (read, all_read) = oneshot::channel();
+        match self {
+            Self::Told(mut output) => drop(tokio::spawn(async move {
+                let _read = read;
+                let mut buffer = vec![0; PIECE];
+                while let Ok(Some((stream, count))) = piece(&mut streams, &mut buffer).await {
+                    output(stream, &buffer[..count]);
+                }
+            })),
+            // Who asked for it may be gone: then nobody reads, and the program is about to be killed.
+            Self::Lent(lender) => drop(lender.send(Lent { streams, pid, read })),
+        }
+        all_read
+    }
+}
+
+/// A program as one that joins is asked for.
+fn exec_config(config: &Config, privileged: bool) -> super::exec::ExecConfig {
+    super::exec::ExecConfig {
+        tty: config.tty,
+        privileged,
+        env: config.env.clone(),
+        cmd: config.cmd.clone(),
+        user: config.user.clone(),
+        working_dir: config.working_dir.clone(),
+        ..Default::default()
+    }
+}
+
 /// The next piece of output; nothing at the end.
-async fn piece(streams: &mut UnixStream, buffer: &mut [u8]) -> std::io::Result<Option<(Output, usize)>> {
+pub(crate) async fn piece(
+    streams: &mut (impl tokio::io::AsyncRead + Unpin),
+    buffer: &mut [u8],
+) -> std::io::Result<Option<(Output, usize)>> {
     let mut header = [0; 8];
     if let Err(error) = streams.read_exact(&mut header).await {
         return match error.kind() {

@@ -107,7 +107,7 @@ impl Images {
         import: Import,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let download = client.download(address).await?;
+        let download = client.download(address, &http::HeaderMap::new(), None).await?;
         progress.say("", format!("Downloading from {address}")).await;
         let meter = progress.meter("", "Importing", download.length().unwrap_or(0));
         let images = self.clone();

@@ -1,37 +1,102 @@
 //! Running a program.
 
 use build::Error;
+use build::container::Program;
 use build::graph::{
     Bind, CacheMount, Exec, ExtraHost, Mount, MountKind, Network, Op, Proxy, SecretEnv, SecretFile, Security,
     Sharing, SshMount, Ulimit,
 };
 
 use super::{index, optional_input};
-use crate::proto::pb;
+use crate::proto::{gateway, pb};
+
+/// A number that nobody knows means something that we would leave out.
+fn network(mode: i32) -> Result<Network, Error> {
+    match pb::NetMode::try_from(mode) {
+        Ok(pb::NetMode::Unset) => Ok(Network::Default),
+        Ok(pb::NetMode::Host) => Ok(Network::Host),
+        Ok(pb::NetMode::None) => Ok(Network::None),
+        Err(_) => Err(Error::Unsupported { what: format!("network mode {mode}") }),
+    }
+}
+
+fn security(mode: i32) -> Result<Security, Error> {
+    match pb::SecurityMode::try_from(mode) {
+        Ok(pb::SecurityMode::Sandbox) => Ok(Security::Sandbox),
+        Ok(pb::SecurityMode::Insecure) => Ok(Security::Insecure),
+        Err(_) => Err(Error::Unsupported { what: format!("security mode {mode}") }),
+    }
+}
+
+fn hosts(hosts: Vec<pb::HostIp>) -> Result<Vec<ExtraHost>, Error> {
+    let host = |host: pb::HostIp| {
+        let ip =
+            host.ip.parse().map_err(|_| Error::Invalid(format!("invalid address of host {}", host.host)))?;
+        Ok(ExtraHost { host: host.host, ip })
+    };
+    hosts.into_iter().map(host).collect()
+}
+
+fn secret(secret: pb::SecretEnv) -> SecretEnv {
+    SecretEnv { id: secret.id, name: secret.name, optional: secret.optional }
+}
+
+/// A frontend's own container, and the names of what its mounts show.
+pub(in crate::serve) fn room(asked: gateway::NewContainerRequest) -> Result<(Exec, Vec<String>), Error> {
+    let (mut mounts, mut results) = (Vec::new(), Vec::new());
+    for mut asked in asked.mounts {
+        // Nothing of it is kept.
+        (asked.input, asked.output) = (-1, -1);
+        if !asked.result_id.is_empty() {
+            asked.input = i64::try_from(results.len()).unwrap_or(i64::MAX);
+            results.push(std::mem::take(&mut asked.result_id));
+        }
+        mounts.push(mount(asked)?);
+    }
+    let like = Exec {
+        network: network(asked.network)?,
+        mounts,
+        extra_hosts: hosts(asked.extra_hosts)?,
+        hostname: asked.hostname,
+        ..Exec::default()
+    };
+    Ok((like, results))
+}
+
+/// What a frontend runs there.
+pub(in crate::serve) fn program(asked: gateway::InitMessage) -> Result<Program, Error> {
+    let invalid = |why: &str| Error::Invalid(why.to_owned());
+    let meta = asked.meta.ok_or_else(|| invalid("a program without arguments"))?;
+    if meta.args.is_empty() {
+        return Err(invalid("a program without arguments"));
+    }
+    // What is the container's can't be another for one of its programs.
+    let own = !meta.extra_hosts.is_empty()
+        || !meta.ulimit.is_empty()
+        || !meta.cgroup_parent.is_empty()
+        || meta.proxy_env.is_some();
+    if own {
+        let what = "a host, limit, cgroup or proxy of one program in a frontend's container".into();
+        return Err(Error::Unsupported { what });
+    }
+    Ok(Program {
+        args: meta.args,
+        env: meta.env,
+        cwd: meta.cwd,
+        user: meta.user,
+        security: security(asked.security)?,
+        secret_env: asked.secretenv.into_iter().map(secret).collect(),
+        terminal: asked.tty,
+        input: asked.fds.contains(&0),
+    })
+}
 
 pub(super) fn decode(exec: pb::ExecOp) -> Result<(Op, String), Error> {
     let Some(meta) = exec.meta.clone() else {
         return Err(Error::Invalid("invalid exec op with no meta".into()));
     };
     let name = meta.args.join(" ");
-    let network = match exec.network() {
-        pb::NetMode::Unset => Network::Default,
-        pb::NetMode::Host => Network::Host,
-        pb::NetMode::None => Network::None,
-    };
-    let security = match exec.security() {
-        pb::SecurityMode::Sandbox => Security::Sandbox,
-        pb::SecurityMode::Insecure => Security::Insecure,
-    };
-    // Numbers that nobody knows mean something that we would leave out.
-    if pb::NetMode::try_from(exec.network).is_err() || pb::SecurityMode::try_from(exec.security).is_err() {
-        return Err(Error::Unsupported { what: "this mode of network or security".into() });
-    }
-    let host = |host: pb::HostIp| {
-        let ip =
-            host.ip.parse().map_err(|_| Error::Invalid(format!("invalid address of host {}", host.host)))?;
-        Ok(ExtraHost { host: host.host, ip })
-    };
+    let (network, security) = (network(exec.network)?, security(exec.security)?);
     let proxy = meta.proxy_env.map_or_else(Proxy::default, |proxy| Proxy {
         http: proxy.http_proxy,
         https: proxy.https_proxy,
@@ -39,8 +104,6 @@ pub(super) fn decode(exec: pb::ExecOp) -> Result<(Op, String), Error> {
         no: proxy.no_proxy,
         all: proxy.all_proxy,
     });
-    let secret =
-        |secret: pb::SecretEnv| SecretEnv { id: secret.id, name: secret.name, optional: secret.optional };
     let ulimit = |limit: pb::Ulimit| Ulimit { name: limit.name, soft: limit.soft, hard: limit.hard };
     let made = Exec {
         args: meta.args,
@@ -52,7 +115,7 @@ pub(super) fn decode(exec: pb::ExecOp) -> Result<(Op, String), Error> {
         security,
         mounts: exec.mounts.into_iter().map(mount).collect::<Result<_, _>>()?,
         secret_env: exec.secretenv.into_iter().map(secret).collect(),
-        extra_hosts: meta.extra_hosts.into_iter().map(host).collect::<Result<_, Error>>()?,
+        extra_hosts: hosts(meta.extra_hosts)?,
         ulimits: meta.ulimit.into_iter().map(ulimit).collect(),
         cgroup_parent: meta.cgroup_parent,
         valid_exit_codes: meta.valid_exit_codes,

@@ -20,6 +20,7 @@ use prost::Message as _;
 
 use super::capabilities;
 use crate::proto::pb;
+pub(super) use exec::{program, room};
 pub(super) use source::pull;
 
 /// As many operations as a graph takes.

@@ -23,7 +23,13 @@ use crate::proto::gateway;
 use crate::serve::{Builder, Engine, Prune, Usage, Worker};
 
 /// Tells what it is asked for, and reads the context.
-struct Fake;
+struct Fake(tempfile::TempDir);
+
+impl Fake {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(tempfile::tempdir().unwrap()))
+    }
+}
 
 struct Asked {
     session: String,
@@ -159,6 +165,10 @@ impl Engine for Fake {
         (name == "dockerfile.v0").then(|| Arc::new(Echo) as Arc<dyn Frontend>)
     }
 
+    fn records(&self) -> std::path::PathBuf {
+        self.0.path().to_owned()
+    }
+
     fn worker(&self) -> Worker {
         Worker { id: "w".into(), ..Worker::default() }
     }
@@ -181,7 +191,7 @@ struct Meeting {
 async fn meet() -> Meeting {
     let folder = tempfile::tempdir().unwrap();
     tree(folder.path());
-    let builder = Builder::new(Arc::new(Fake));
+    let builder = Builder::new(Fake::new());
     let directories = [("context".to_owned(), folder.path().to_owned())].into();
     let session = Session::new(String::new(), Offer { directories, ..Offer::default() }).unwrap();
     let (headers, id) = (headers(&session), session.id().to_owned());
@@ -269,7 +279,8 @@ async fn what_is_not_done_is_refused_by_name() {
     let plain = request(&meeting, "dockerfile.v0");
     let exporter = |kind: &str| vec![Exporter { r#type: kind.into(), ..Exporter::default() }];
     for (expected, request) in [
-        ("frontend gateway.v0", SolveRequest { frontend: "gateway.v0".into(), ..plain.clone() }),
+        ("frontend nobody.v0", SolveRequest { frontend: "nobody.v0".into(), ..plain.clone() }),
+        ("no source", SolveRequest { frontend: "gateway.v0".into(), ..plain.clone() }),
         ("floppy", SolveRequest { exporters: exporter("floppy"), ..plain.clone() }),
         ("device", SolveRequest { entitlements: vec!["device".into()], ..plain.clone() }),
         ("source policy", SolveRequest { source_policy: Some(Default::default()), ..plain.clone() }),
@@ -283,7 +294,7 @@ async fn what_is_not_done_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_build_ends_with_its_clients_session() {
-    let builder = Builder::new(Arc::new(Fake));
+    let builder = Builder::new(Fake::new());
     let session = Session::new(String::new(), Offer::default()).unwrap();
     let (headers, id) = (headers(&session), session.id().to_owned());
     let (ours, theirs) = tokio::io::duplex(64 << 10);
@@ -308,7 +319,7 @@ async fn a_build_ends_with_its_clients_session() {
 async fn a_session_goes_through_a_call_where_nothing_can_be_upgraded() {
     let folder = tempfile::tempdir().unwrap();
     tree(folder.path());
-    let builder = Builder::new(Arc::new(Fake));
+    let builder = Builder::new(Fake::new());
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     tokio::spawn(async move { builder.serve(theirs).await });
     let channel = grpc::Channel::over(ours).await.unwrap();

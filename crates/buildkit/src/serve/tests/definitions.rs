@@ -107,11 +107,11 @@ fn definitions_that_make_no_sense_are_refused_by_what_is_wrong() {
         ("no meta", exec(pb::ExecOp::default())),
         ("one root", exec(pb::ExecOp { meta: meta(), ..Default::default() })),
         (
-            "network or security",
+            "mode 7",
             exec(pb::ExecOp { meta: meta(), mounts: vec![root()], security: 7, ..Default::default() }),
         ),
         (
-            "network or security",
+            "mode -3",
             exec(pb::ExecOp { meta: meta(), mounts: vec![root()], network: -3, ..Default::default() }),
         ),
         (

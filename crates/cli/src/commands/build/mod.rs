@@ -12,6 +12,8 @@ mod request;
 mod run;
 mod secrets;
 
+pub(super) use progress::{Display, Mode};
+
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 

@@ -96,7 +96,7 @@ impl Running {
         Ok(secrets)
     }
 
-    async fn secret(&self, id: &str, optional: bool) -> Result<Option<Secret>, Error> {
+    pub(super) async fn secret(&self, id: &str, optional: bool) -> Result<Option<Secret>, Error> {
         match self.session.secret(id).await? {
             Some(secret) if secret.0.len() > MAX_SECRET => {
                 Err(Error::Invalid(format!("invalid secret size {}", secret.0.len())))

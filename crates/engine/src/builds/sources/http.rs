@@ -28,9 +28,6 @@ impl Sources {
         http: &Http,
         vertex: &Vertex,
     ) -> Result<Looked<Tree>, Error> {
-        if !http.headers.is_empty() || !http.auth_header_secret.is_empty() {
-            return Err(Error::Unsupported { what: "headers for ADD from an address".into() });
-        }
         let name = name_of(http)?;
         let Opened { bytes, total, modified } = self.open(http).await?;
         let meter = Meter::new(&self.progress, vertex.digest(), "downloading");
@@ -103,13 +100,40 @@ impl Sources {
             let upload = self.session.upload(name).await?;
             return Ok(Opened { bytes: Box::new(Uploaded(upload)), total: 0, modified: 0 });
         }
+        let headers = headers(http)?;
+        let secret = match http.auth_header_secret.as_str() {
+            "" => None,
+            id => {
+                let secret = self.session.secret(id).await?;
+                let secret = secret.ok_or_else(|| Error::NotFound(format!("secret {id}: not found")))?;
+                let text = String::from_utf8(secret.0);
+                let invalid = |_| Error::Invalid(format!("secret {id} is no header"));
+                Some(distribution::Secret::new(text.map_err(invalid)?))
+            }
+        };
         let client = self.parts.web();
         let failed = |e: distribution::Error| engine(format!("fetch {}", shown(&http.url)), e.into());
-        let download = client.download(&http.url).await.map_err(failed)?;
+        let download = client.download(&http.url, &headers, secret.as_ref()).await.map_err(failed)?;
         let total = download.length().unwrap_or(0);
         let modified = download.modified().and_then(seconds).unwrap_or(0);
         Ok(Opened { bytes: Box::new(download), total, modified })
     }
+}
+
+/// What a definition may say to a server: what BuildKit lets it.
+fn headers(http: &Http) -> Result<http::HeaderMap, Error> {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in &http.headers {
+        let name = match name.as_str() {
+            "accept" => http::header::ACCEPT,
+            "user-agent" => http::header::USER_AGENT,
+            other => return Err(Error::Unsupported { what: format!("the header {other:?} of a source") }),
+        };
+        let invalid = |_| Error::Invalid(format!("the header {name} of a source has no such value"));
+        let value = http::HeaderValue::from_str(value).map_err(invalid)?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
 }
 
 fn save(mut from: impl Read, path: &std::path::Path, told: impl Fn(u64)) -> Result<Digest, Error> {

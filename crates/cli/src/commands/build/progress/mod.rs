@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(in crate::commands) enum Mode {
     Plain,
     Terminal,
     Json,
@@ -30,7 +30,7 @@ pub(super) enum Mode {
 
 impl Mode {
     /// What `--progress` means where our error stream leads.
-    pub(super) fn parse(word: &str) -> Result<Self, Error> {
+    pub(in crate::commands) fn parse(word: &str) -> Result<Self, Error> {
         let terminal = Sink::Errors.is_terminal();
         match word {
             "auto" | "" if terminal => Ok(Self::Terminal),
@@ -45,7 +45,7 @@ impl Mode {
 }
 
 /// Shows one build.
-pub(super) struct Display {
+pub(in crate::commands) struct Display {
     trace: Trace,
     face: Face,
     shown: Option<Instant>,
@@ -61,7 +61,7 @@ enum Face {
 
 impl Display {
     /// `builder` and `driver` are told at the beginning.
-    pub(super) fn new(mode: Mode, builder: &str) -> Result<Self, Error> {
+    pub(in crate::commands) fn new(mode: Mode, builder: &str) -> Result<Self, Error> {
         let face = match mode {
             Mode::Plain => {
                 Sink::Errors
@@ -76,8 +76,17 @@ impl Display {
         Ok(Self { trace: Trace::new(keeps_logs), face, shown: None, warnings: Vec::new() })
     }
 
+    /// For a build that ended long ago: nobody builds.
+    pub(in crate::commands) fn again(mode: Mode, builder: &str) -> Result<Self, Error> {
+        let mut display = Self::new(if mode == Mode::Plain { Mode::Quiet } else { mode }, builder)?;
+        if mode == Mode::Plain {
+            display.face = Face::Plain(Plain::default());
+        }
+        Ok(display)
+    }
+
     /// Takes news, and shows them if the last were shown long enough ago.
-    pub(super) fn take(&mut self, news: StatusResponse) -> Result<(), Error> {
+    pub(in crate::commands) fn take(&mut self, news: StatusResponse) -> Result<(), Error> {
         match self.face {
             Face::Json => return Sink::Errors.write(&format!("{}\n", json::line(&news))),
             Face::Quiet => {}
@@ -91,7 +100,7 @@ impl Display {
     }
 
     /// Shows what there is.
-    pub(super) fn show(&mut self) -> Result<(), Error> {
+    pub(in crate::commands) fn show(&mut self) -> Result<(), Error> {
         self.shown = Some(Instant::now());
         let text = match &mut self.face {
             Face::Plain(plain) => plain.print(&mut self.trace),
@@ -102,12 +111,12 @@ impl Display {
     }
 
     /// When there is something to show without news.
-    pub(super) fn tick(&self) -> Option<Duration> {
+    pub(in crate::commands) fn tick(&self) -> Option<Duration> {
         matches!(self.face, Face::Plain(_) | Face::Terminal(_)).then_some(PAUSE + PAUSE / 2)
     }
 
     /// Shows the end: the last state, and the logs of what failed.
-    pub(super) fn finish(&mut self) -> Result<(), Error> {
+    pub(in crate::commands) fn finish(&mut self) -> Result<(), Error> {
         let text = match &mut self.face {
             Face::Plain(plain) => plain.print(&mut self.trace),
             Face::Terminal(terminal) => terminal.draw(&mut self.trace, true),
@@ -117,7 +126,7 @@ impl Display {
     }
 
     /// What should be changed, as buildx lists it at the end.
-    pub(super) fn warnings(&self, debug: bool) -> String {
+    pub(in crate::commands) fn warnings(&self, debug: bool) -> String {
         if self.warnings.is_empty() || matches!(self.face, Face::Json | Face::Quiet) {
             return String::new();
         }

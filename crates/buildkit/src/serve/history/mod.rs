@@ -1,0 +1,181 @@
+//! What is remembered of builds: a record of each, its log, and what it failed with.
+//!
+//! ```text
+//! <folder>/<digest of the build's ref>/record   BuildHistoryRecord
+//!                                      logs     StatusResponses, each after its length
+//!                                      error    google.rpc.Status, where the build failed with more than a sentence
+//! ```
+//!
+//! A build's folder is filled under another name first: one that is here is whole. The history is a help, not a promise:
+//! what can't be read is left out, and what can't be written is for the log.
+
+mod calls;
+mod content;
+mod files;
+mod filter;
+mod record;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use grpc::{Code, Status};
+use tokio::sync::broadcast;
+
+use super::news;
+use crate::proto::control::{BuildHistoryEvent, BuildHistoryEventType, BuildHistoryRecord};
+use files::Folder;
+
+/// So many stay however old they are …
+const ENTRIES: usize = 50;
+/// … and others for so long, as BuildKit has it.
+const AGE: Duration = Duration::from_secs(48 * 3600);
+/// Never more than this, whatever their age; those that somebody pinned don't count.
+const MOST: usize = 500;
+/// Events that wait for one who listens.
+const WAITING: usize = 1024;
+
+/// All that is remembered.
+#[derive(Debug)]
+pub(super) struct History {
+    folder: Folder,
+    table: Mutex<Table>,
+    events: broadcast::Sender<BuildHistoryEvent>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    active: HashMap<String, BuildHistoryRecord>,
+    ended: HashMap<String, BuildHistoryRecord>,
+}
+
+impl History {
+    /// What the folder holds of earlier builds.
+    pub(super) fn open(folder: PathBuf) -> Arc<Self> {
+        let folder = Folder::open(folder);
+        let ended = folder.records().into_iter().map(|record| (record.r#ref.clone(), record)).collect();
+        let table = Mutex::new(Table { active: HashMap::new(), ended });
+        Arc::new(Self { folder, table, events: broadcast::channel(WAITING).0 })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells those who listen; that nobody does is no failure.
+    fn tell(&self, kind: BuildHistoryEventType, record: BuildHistoryRecord) {
+        let _ = self.events.send(BuildHistoryEvent { r#type: kind.into(), record: Some(record) });
+    }
+
+    fn started(&self, record: &BuildHistoryRecord) {
+        self.table().active.insert(record.r#ref.clone(), record.clone());
+        self.tell(BuildHistoryEventType::Started, record.clone());
+    }
+
+    /// A build has ended: its record is written down with what goes with it. Blocking.
+    fn completed(&self, mut record: BuildHistoryRecord, logs: &[u8], error: Option<&[u8]>) {
+        record.logs = Some(files::descriptor("application/vnd.buildkit.status.v0", logs));
+        record.external_error =
+            error.map(|error| files::descriptor("application/vnd.googeapis.google.rpc.status+proto", error));
+        let written = self.folder.write(&record, logs, error);
+        {
+            let mut table = self.table();
+            table.active.remove(&record.r#ref);
+            match written {
+                Ok(()) => drop(table.ended.insert(record.r#ref.clone(), record.clone())),
+                Err(error) => tracing_lost(&error),
+            }
+        }
+        self.tell(BuildHistoryEventType::Complete, record);
+        self.make_room();
+    }
+
+    /// Forgets what is too much.
+    fn make_room(&self) {
+        let mut ended: Vec<BuildHistoryRecord> =
+            self.table().ended.values().filter(|record| !record.pinned).cloned().collect();
+        ended.sort_by_key(|record| std::cmp::Reverse(filter::seconds(record.completed_at.as_ref())));
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let oldest = i64::try_from(now.saturating_sub(AGE).as_secs()).unwrap_or(0);
+        let old = |record: &BuildHistoryRecord| filter::seconds(record.completed_at.as_ref()) < oldest;
+        for (number, record) in ended.iter().enumerate().skip(ENTRIES) {
+            if number >= MOST || old(record) {
+                self.remove(&record.r#ref);
+            }
+        }
+    }
+
+    /// Forgets a build; false where none was remembered. Blocking.
+    fn remove(&self, id: &str) -> bool {
+        let Some(record) = self.table().ended.remove(id) else { return false };
+        self.folder.remove(id);
+        self.tell(BuildHistoryEventType::Deleted, record);
+        true
+    }
+
+    /// Keeps a build for good, or no longer. Blocking.
+    fn pin(&self, id: &str, pinned: bool) -> Result<(), Status> {
+        let record = {
+            let mut table = self.table();
+            let record = table.ended.get_mut(id).ok_or_else(|| unknown(id))?;
+            record.pinned = pinned;
+            record.clone()
+        };
+        let written = self.folder.rewrite(&record);
+        written.map_err(|e| Status::new(Code::Internal, format!("cannot write down build {id}: {e}")))?;
+        self.tell(BuildHistoryEventType::Complete, record);
+        Ok(())
+    }
+
+    fn knows(&self, id: &str) -> bool {
+        let table = self.table();
+        table.ended.contains_key(id) || table.active.contains_key(id)
+    }
+
+    /// Whether the build of this name has ended and is remembered.
+    pub(super) fn has_ended(&self, id: &str) -> bool {
+        self.table().ended.contains_key(id)
+    }
+
+    /// What such a build told. Blocking.
+    pub(super) fn story(&self, id: &str) -> Result<files::Story, Status> {
+        self.folder.story(id).map_err(|e| Status::new(Code::NotFound, format!("no log of build {id}: {e}")))
+    }
+
+    /// Where each blob lies that a record names.
+    fn find(&self, digest: &str) -> Option<(PathBuf, BuildHistoryRecord)> {
+        let table = self.table();
+        table.ended.values().find_map(|record| {
+            let is = |descriptor: &Option<crate::proto::control::Descriptor>| {
+                descriptor.as_ref().is_some_and(|descriptor| descriptor.digest == digest)
+            };
+            let name = match (is(&record.logs), is(&record.external_error)) {
+                (true, _) => files::LOGS,
+                (_, true) => files::ERROR,
+                _ => return None,
+            };
+            Some((self.folder.path(&record.r#ref).join(name), record.clone()))
+        })
+    }
+
+    /// All blobs, each once.
+    fn blobs(&self) -> Vec<(String, BuildHistoryRecord)> {
+        let table = self.table();
+        let mut known = HashSet::new();
+        let named = table.ended.values().flat_map(|record| {
+            let descriptors = record.logs.iter().chain(&record.external_error);
+            descriptors.map(move |descriptor| (descriptor.digest.clone(), record.clone()))
+        });
+        named.filter(|(digest, _)| known.insert(digest.clone())).collect()
+    }
+}
+
+fn unknown(id: &str) -> Status {
+    Status::new(Code::NotFound, format!("no build {id} is remembered"))
+}
+
+/// The build itself went well.
+fn tracing_lost(error: &std::io::Error) {
+    tracing::warn!(%error, "cannot write down a build's record");
+}

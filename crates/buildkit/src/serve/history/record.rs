@@ -1,0 +1,152 @@
+//! How a build becomes a record.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use build::progress::{Event, Progress, VertexState};
+use grpc::{Code, Status};
+use oci::Digest;
+
+use super::{History, files, news};
+use crate::proto::control::{BuildHistoryRecord, SolveRequest};
+
+/// Events that are put into one message of a log.
+const EVENTS: usize = 5000;
+
+/// A build that goes on. Given up, it has been cancelled.
+pub(in crate::serve) struct Recording {
+    history: Arc<History>,
+    /// Until it is written.
+    record: Option<BuildHistoryRecord>,
+    progress: Progress,
+}
+
+impl History {
+    /// A build begins.
+    pub(in crate::serve) fn begin(
+        self: &Arc<Self>,
+        question: &SolveRequest,
+        progress: Progress,
+    ) -> Option<Recording> {
+        // A client's own errands are nobody's builds.
+        if question.internal {
+            return None;
+        }
+        let record = BuildHistoryRecord {
+            r#ref: question.r#ref.clone(),
+            frontend: question.frontend.clone(),
+            frontend_attrs: without_passwords(&question.frontend_attrs),
+            exporters: question.exporters.clone(),
+            created_at: Some(news::time(SystemTime::now())),
+            ..BuildHistoryRecord::default()
+        };
+        self.started(&record);
+        Some(Recording { history: self.clone(), record: Some(record), progress })
+    }
+}
+
+impl Recording {
+    /// It has ended so.
+    pub(in crate::serve) async fn end(mut self, ended: &Result<HashMap<String, String>, Status>) {
+        if let Some(writing) = self.take(ended) {
+            // That it can't be written is told in the log, and the build ended as it did.
+            let _ = tokio::task::spawn_blocking(writing).await;
+        }
+    }
+
+    fn take(
+        &mut self,
+        ended: &Result<HashMap<String, String>, Status>,
+    ) -> Option<impl FnOnce() + Send + 'static> {
+        let mut record = self.record.take()?;
+        record.completed_at = Some(news::time(SystemTime::now()));
+        let mut details = None;
+        match ended {
+            Ok(response) => record.exporter_response = response.clone(),
+            Err(status) => {
+                let (code, message) = (status.code as i32, status.message.clone());
+                record.error = Some(crate::proto::Status { code, message, details: Vec::new() });
+                details = Some(status.details.to_vec()).filter(|details| !details.is_empty());
+            }
+        }
+        let (history, progress) = (self.history.clone(), self.progress.clone());
+        Some(move || {
+            // Whatever comes after this is no part of the build.
+            progress.end();
+            let events = progress.told();
+            count(&mut record, &events);
+            let messages: Vec<_> = events
+                .chunks(EVENTS)
+                .flat_map(|events| news::responses(events.iter().map(|e| &**e)))
+                .collect();
+            history.completed(record, &files::told(&messages), details.as_deref());
+        })
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let gone = Err(Status::new(Code::Cancelled, "context canceled"));
+        let Some(writing) = self.take(&gone) else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(writing)),
+            Err(_) => writing(),
+        }
+    }
+}
+
+/// Steps by how they ended.
+fn count(record: &mut BuildHistoryRecord, events: &[Arc<Event>]) {
+    let mut steps: HashMap<&Digest, &VertexState> = HashMap::new();
+    let mut warnings = 0;
+    for event in events {
+        match &**event {
+            Event::Vertex(vertex) => drop(steps.insert(&vertex.digest, vertex)),
+            Event::Warning(_) => warnings += 1,
+            Event::Status(_) | Event::Log(_) => {}
+        }
+    }
+    let number = |fits: &dyn Fn(&VertexState) -> bool| {
+        i32::try_from(steps.values().filter(|step| fits(step)).count()).unwrap_or(i32::MAX)
+    };
+    record.num_total_steps = number(&|_| true);
+    record.num_completed_steps = number(&|step| step.completed.is_some());
+    record.num_cached_steps = number(&|step| step.cached);
+    record.num_warnings = warnings;
+}
+
+/// What is remembered is shown to others: addresses lose who was to be let in.
+fn without_passwords(attributes: &HashMap<String, String>) -> HashMap<String, String> {
+    let clean = |(name, value): (&String, &String)| (name.clone(), without_password(value));
+    attributes.iter().map(clean).collect()
+}
+
+fn without_password(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match host.rsplit_once('@') {
+        Some((who, host)) if who.contains(':') || scheme.starts_with("http") => {
+            format!("{scheme}://xxxxx@{host}{}", &rest[who.len() + 1 + host.len()..])
+        }
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_addresses_are_not_remembered() {
+        for (given, kept) in [
+            ("https://user:secret@example.com/a.git#main", "https://xxxxx@example.com/a.git#main"),
+            ("https://token@example.com/a.git", "https://xxxxx@example.com/a.git"),
+            ("ssh://git@example.com/a.git", "ssh://git@example.com/a.git"),
+            ("https://example.com/a@b", "https://example.com/a@b"),
+            ("value", "value"),
+        ] {
+            assert_eq!(without_password(given), kept);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What the Dockerfile's frontend is told, who an engine says it is, and what a build answers.
+
+use std::collections::HashMap;
+
+use buildkit::attach::Offer;
+use buildkit::proto::control::{Exporter, ListWorkersRequest, ListWorkersResponse, SolveRequest};
+use buildkit::proto::gateway::{self, result};
+use grpc::{Metadata, Status};
+use testkit::Engine;
+
+use super::{Build, Plan, builder, engine};
+
+/// What a Dockerfile makes with these attributes, by the name of its result, and what the frontend says of it.
+async fn asked(
+    build: &Build,
+    attributes: &[(&str, &str)],
+) -> Result<(String, HashMap<String, Vec<u8>>), Status> {
+    let frontend_opt =
+        attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let question = gateway::SolveRequest {
+        frontend: "dockerfile.v0".into(),
+        frontend_opt,
+        evaluate: true,
+        allow_result_return: true,
+        allow_result_array_ref: true,
+        ..gateway::SolveRequest::default()
+    };
+    let answer: gateway::SolveResponse = build.ask("Solve", &question).await?;
+    let result = answer.result.unwrap_or_default();
+    let id = match result.result {
+        Some(result::Result::Ref(single)) => single.id,
+        _ => String::new(),
+    };
+    Ok((id, result.metadata))
+}
+
+fn offer(engine: &Engine, text: &str) -> Offer {
+    engine.scratch().write("c/Dockerfile", text);
+    engine.scratch().write("c/other.df", text.replace("plain", "other"));
+    engine.scratch().write("c/sub/Dockerfile", text.replace("plain", "below"));
+    engine.scratch().write("c/sub/file", "below");
+    engine.scratch().write("c/file", "above");
+    engine.scratch().write("more/file", "more");
+    let directory = |name: &str, path: &str| (name.to_owned(), engine.scratch().join(path));
+    let directories = [
+        directory("context", "c"),
+        directory("dockerfile", "c"),
+        directory("files", "more"),
+        directory("texts", "c/sub"),
+    ];
+    Offer { directories: directories.into(), ..Offer::default() }
+}
+
+// covers: buildkit frontend SolveRequest.Frontend dockerfile.v0
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs build-arg:
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs target
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs cgroup-parent
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs force-network-mode
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs add-hosts
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs hostname
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs shm-size
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs ulimit
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs build-arg:BUILDKIT_SANDBOX_HOSTNAME
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs filename
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs dockerfilekey
+#[tokio::test(flavor = "multi_thread")]
+async fn each_attribute_changes_what_it_names() {
+    let engine = engine();
+    let base = engine.busybox();
+    let text = format!(
+        "FROM {base} AS first\nRUN echo first > /stage\nFROM {base} AS last\nARG WORD=unset\nRUN echo plain > /text; echo $WORD > /word; hostname > /host; \
+         grep named /etc/hosts > /named || true; df -k /dev/shm | tail -1 | awk '{{print $2}}' > /shm; ulimit -n > /limit; \
+         ls /sys/class/net > /net; grep -c given /proc/self/cgroup > /cgroup || true\nCOPY file /copied\n"
+    );
+    let build = Build::offering(&engine, offer(&engine, &text)).await;
+    for (attributes, path, expected) in [
+        (&[][..], "/text", "plain"),
+        (&[("build-arg:WORD", "seven")], "/word", "seven"),
+        (&[], "/word", "unset"),
+        (&[("target", "first")], "/stage", "first"),
+        (&[("filename", "other.df")], "/text", "other"),
+        (&[("hostname", "here")], "/host", "here"),
+        (&[("build-arg:BUILDKIT_SANDBOX_HOSTNAME", "there")], "/host", "there"),
+        (&[("add-hosts", "named=192.0.2.7")], "/named", "192.0.2.7\tnamed"),
+        (&[("shm-size", "1048576")], "/shm", "1024"),
+        (&[("ulimit", "nofile=55:66")], "/limit", "55"),
+        (&[("force-network-mode", "none")], "/net", "lo"),
+        (&[("dockerfilekey", "texts")], "/text", "below"),
+    ] {
+        let made = asked(&build, attributes).await;
+        let (made, _) = made.unwrap_or_else(|error| panic!("{attributes:?}: {error}"));
+        let said = build.read(&made, path).await.unwrap();
+        assert_eq!(said.trim_end(), expected, "{attributes:?}");
+    }
+    let (made, _) = asked(&build, &[("cgroup-parent", "/given")]).await.unwrap();
+    assert_ne!(build.read(&made, "/cgroup").await.unwrap(), "0\n");
+    for (attributes, expected) in [
+        (&[("color", "red")][..], "color"),
+        (&[("platform", "nowhere/none/such/thing")], "nowhere"),
+        (&[("image-resolve-mode", "maybe")], "maybe"),
+        (&[("force-network-mode", "host")], "network.host is not allowed"),
+        (&[("shm-size", "large")], "shm-size"),
+    ] {
+        let error = asked(&build, attributes).await.unwrap_err();
+        assert!(error.message.contains(expected), "{error}");
+    }
+}
+
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs label:
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs context:
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs image-resolve-mode
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs platform
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs requestid
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs no-cache
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs multi-platform
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs build-arg:BUILDKIT_MULTI_PLATFORM
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs build-arg:BUILDKIT_DOCKERFILE_CHECK
+// covers: buildkit result-metadata result metadata / ExporterResponse containerimage.config
+// covers: buildkit result-metadata result metadata / ExporterResponse refs.platforms
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_frontend_says_of_its_result() {
+    let engine = engine();
+    let base = engine.busybox();
+    let text = format!(
+        "FROM {base}\nRUN cat /proc/sys/kernel/random/uuid > /when\nCOPY --from=named /file /copied\nfrom scratch as unused\n"
+    );
+    let build = Build::offering(&engine, offer(&engine, &text.replace("from scratch as unused\n", ""))).await;
+    let named = ("context:named", "local:files");
+    let (made, metadata) =
+        asked(&build, &[named, ("label:a", "b"), ("image-resolve-mode", "local")]).await.unwrap();
+    assert_eq!(build.read(&made, "/copied").await.unwrap(), "more");
+    let config: serde_json::Value = serde_json::from_slice(&metadata["containerimage.config"]).unwrap();
+    assert_eq!(config["config"]["Labels"]["a"], "b");
+    let when = build.read(&made, "/when").await.unwrap();
+    let (again, _) = asked(&build, &[named, ("label:a", "b")]).await.unwrap();
+    assert_eq!(build.read(&again, "/when").await.unwrap(), when);
+    // In one build a step is done once, whatever is asked of it.
+    let other = Build::offering(&engine, offer(&engine, &text.replace("from scratch as unused\n", ""))).await;
+    let (anew, _) = asked(&other, &[named, ("no-cache", "")]).await.unwrap();
+    assert_ne!(other.read(&anew, "/when").await.unwrap(), when);
+    for several in ["multi-platform", "build-arg:BUILDKIT_MULTI_PLATFORM"] {
+        let platform = ("platform", "linux/amd64");
+        let (_, metadata) = asked(&build, &[named, platform, (several, "true")]).await.unwrap();
+        let platforms: serde_json::Value = serde_json::from_slice(&metadata["refs.platforms"]).unwrap();
+        assert_eq!(platforms["Platforms"][0]["ID"], "linux/amd64", "{several}");
+    }
+    let (_, metadata) = asked(&build, &[named, ("requestid", "frontend.targets")]).await.unwrap();
+    assert!(metadata.contains_key("result.json"));
+    engine.scratch().write("c/Dockerfile", format!("from {base}\n"));
+    let check = ("build-arg:BUILDKIT_DOCKERFILE_CHECK", "error=true");
+    let wrong = Build::offering(&engine, offer(&engine, &format!("FROM {base} as x\n"))).await;
+    assert!(asked(&wrong, &[]).await.is_ok());
+    assert!(asked(&wrong, &[check]).await.unwrap_err().message.contains("lint"));
+}
+
+// covers: buildkit exporter Exporters.Type moby
+// covers: buildkit exporter Exporters.Type image
+// covers: buildkit exporter-attr image, oci, docker name
+// covers: buildkit result-metadata result metadata / ExporterResponse image.name
+// covers: buildkit result-metadata result metadata / ExporterResponse containerimage.digest
+// covers: buildkit result-metadata result metadata / ExporterResponse containerimage.config.digest
+// covers: buildkit result-metadata result metadata / ExporterResponse containerimage.descriptor
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_build_answers() {
+    use base64::Engine as _;
+    let engine = engine();
+    let base = engine.busybox();
+    for kind in ["image", "moby"] {
+        let names = format!("{0}:1,{0}:2", engine.name(kind));
+        let attrs = [("name".to_owned(), names.clone())].into();
+        let request = SolveRequest {
+            frontend: "dockerfile.v0".into(),
+            exporters: vec![Exporter { r#type: kind.into(), attrs }],
+            ..SolveRequest::default()
+        };
+        let offer = offer(&engine, &format!("FROM {base}\nRUN echo {kind} > /kind\n"));
+        let build = Build::planned(&engine, Plan { offer, request }).await;
+        let said = build.solving.await.unwrap().unwrap().exporter_response;
+        let full =
+            names.split(',').map(|name| format!("docker.io/library/{name}")).collect::<Vec<_>>().join(",");
+        assert_eq!(said["image.name"], full);
+        let image = engine.docker(["inspect", "-f", "{{.Id}}", &format!("{}:2", engine.name(kind))]).ok();
+        assert_eq!(said["containerimage.config.digest"], image);
+        assert!(said["containerimage.digest"].starts_with("sha256:"));
+        let descriptor =
+            base64::engine::general_purpose::STANDARD.decode(&said["containerimage.descriptor"]).unwrap();
+        let descriptor: serde_json::Value = serde_json::from_slice(&descriptor).unwrap();
+        assert!(descriptor["mediaType"].as_str().is_some_and(|kind| kind.contains("manifest")));
+    }
+}
+
+// covers: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.executor
+// covers: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.snapshotter
+// covers: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.hostname
+// covers: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.network
+// covers: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.moby.host-gateway-ip
+// refuses: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.apparmor.profile because an engine says this of its containers, and a step's is theirs
+// refuses: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.selinux.enabled because there is no confinement by SELinux here that could be told of
+// refuses: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.oci.process-mode because steps always have processes of their own, and dockerd doesn't say it either
+// refuses: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.containerd.uuid because there is no containerd
+// refuses: buildkit worker-label ListWorkers org.mobyproject.buildkit.worker.containerd.namespace because there is no containerd
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_says_who_it_is() {
+    let engine = engine();
+    let channel = builder(&engine).await;
+    let path = "/moby.buildkit.v1.Control/ListWorkers";
+    let said: ListWorkersResponse =
+        channel.unary(path, &Metadata::default(), &ListWorkersRequest::default()).await.unwrap();
+    let [worker] = said.record.as_slice() else { panic!("{said:?}") };
+    let label = |name: &str| worker.labels[&format!("org.mobyproject.buildkit.worker.{name}")].clone();
+    let host = testkit::command::run(&mut std::process::Command::new("hostname")).ok();
+    assert_eq!(
+        (label("executor"), label("hostname"), label("network")),
+        ("ketch".into(), host, "host".into())
+    );
+    assert_eq!(label("snapshotter"), "overlayfs");
+    assert!(label("moby.host-gateway-ip").parse::<std::net::IpAddr>().is_ok());
+    assert_eq!(worker.labels.len(), 5);
+    assert_eq!(worker.platforms[0].os, "linux");
+}
+
+// covers: buildkit transport connection gRPC message size
+// covers: buildkit session-header session X-Docker-Expose-Session-Uuid
+// covers: buildkit session-header session X-Docker-Expose-Session-Grpc-Method
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_and_sessions_have_their_bounds() {
+    let engine = engine();
+    let channel = builder(&engine).await;
+    for (size, expected) in [(15 << 20, "a build needs an id"), (17 << 20, "larger")] {
+        let frontend_attrs = [("x".to_owned(), "y".repeat(size))].into();
+        let request = SolveRequest { frontend_attrs, ..SolveRequest::default() };
+        let path = "/moby.buildkit.v1.Control/Solve";
+        let nothing = Metadata::default();
+        let answer: Result<buildkit::proto::control::SolveResponse, _> =
+            channel.unary(path, &nothing, &request).await;
+        let error = answer.unwrap_err();
+        assert!(error.message.contains(expected) || expected == "larger", "{error}");
+    }
+    // Who offers no files is asked for none.
+    let build = Build::begin(&engine).await;
+    let mut definition = super::Definition::default();
+    let made = definition.source("local://context", &[]);
+    assert_eq!(build.refused(definition.end(&made)).await, "no local sources enabled");
+    // A session without a name is none.
+    let nameless = super::upgraded(&engine, "/session", &[]).await;
+    let mut nameless = nameless;
+    let mut byte = [0];
+    let closed = tokio::io::AsyncReadExt::read(&mut nameless, &mut byte).await;
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+}
