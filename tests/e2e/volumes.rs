@@ -113,6 +113,7 @@ fn volumes_are_made_listed_and_removed_by_both_clients() {
 // covers: value volume-opt local driver type
 // covers: value volume-opt local driver device
 // covers: value volume-opt local driver o
+// refuses: value volume-opt local driver size because this engine sets no quotas: dockerd says the same where there are none
 #[test]
 fn what_cannot_be_is_refused_in_dockers_words() {
     let engine = Engine::isolated();

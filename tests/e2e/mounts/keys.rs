@@ -170,6 +170,79 @@ fn what_is_mounted_below_comes_with_a_bind_or_does_not() {
     drop(inner);
 }
 
+#[test]
+fn with_idmap_a_user_and_the_owner_of_a_folder_are_one() {
+    let engine = Engine::ours();
+    let image = engine.busybox();
+    let folder = engine.scratch().join("owned");
+    fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::chown(&folder, Some(1234), Some(1235)).unwrap();
+    fs::write(folder.join("roots"), "").unwrap();
+    let source = folder.display();
+    let script = "stat -c %u:%g /x /x/roots; echo text > /x/by-$0; stat -c %u:%g /x/by-$0";
+    // docker's own client passes on what stands behind the second colon.
+    for (ours, name, flags) in [
+        (true, "key", ["--mount".to_owned(), format!("type=bind,src={source},dst=/x,idmap")]),
+        (false, "word", ["-v".to_owned(), format!("{source}:/x:idmap")]),
+    ] {
+        let words = [
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--user",
+            "1000:1001",
+            &flags[0],
+            &flags[1],
+            &image,
+            "sh",
+            "-c",
+            script,
+            name,
+        ];
+        let said = run(&engine, ours, &words).ok();
+        assert_eq!(said.lines().collect::<Vec<_>>(), ["1000:1001", "0:0", "1000:1001"]);
+        let made = fs::metadata(folder.join(format!("by-{name}"))).unwrap();
+        use std::os::unix::fs::MetadataExt as _;
+        assert_eq!((made.uid(), made.gid()), (1234, 1235));
+    }
+    // A volume that is root's is the user's.
+    let volume = engine.name("v");
+    let mount = format!("type=volume,src={volume},dst=/x,idmap");
+    let words = [
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--user",
+        "1000",
+        "--mount",
+        &mount,
+        &image,
+        "sh",
+        "-c",
+        "touch /x/f && stat -c %u /x/f",
+    ];
+    assert_eq!(run(&engine, true, &words).ok(), "1000");
+    let words = [
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--mount",
+        &format!("src={volume},dst=/x"),
+        &image,
+        "stat",
+        "-c",
+        "%u",
+        "/x/f",
+    ];
+    assert_eq!(run(&engine, true, &words).ok(), "0");
+    engine.docker(["volume", "rm", &volume]).ok();
+    let refused = run(&engine, true, &["create", "--mount", "type=tmpfs,dst=/x,idmap", &image, "true"]);
+    assert!(refused.stderr.contains("field IDMap must not be specified"), "{}", refused.stderr);
+}
+
 // covers: field Volume Name
 // covers: field Volume UsageData
 // covers: field Volume UsageData.Size

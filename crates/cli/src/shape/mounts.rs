@@ -48,6 +48,8 @@ impl Groups {
         };
         match key {
             "readonly" | "ro" => drop(self.mount.insert("ReadOnly".into(), flag()?.into())),
+            // Ours: docker's own client doesn't know it.
+            "idmap" => drop(self.mount.insert("IDMap".into(), flag()?.into())),
             "volume-nocopy" => drop(self.volume.insert("NoCopy".into(), flag()?.into())),
             "bind-nonrecursive" => drop(self.bind.insert("NonRecursive".into(), flag()?.into())),
             "bind-create-src" => drop(self.bind.insert("CreateMountpoint".into(), flag()?.into())),

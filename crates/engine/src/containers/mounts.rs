@@ -4,6 +4,7 @@
 //! What was asked for stays in the configuration as it was asked; what it comes to is a [`Point`] each, decided when the
 //! container is made.
 
+mod owners;
 mod request;
 mod tmpfs;
 
@@ -65,6 +66,9 @@ pub struct Point {
     /// Only this part of the volume or image.
     #[serde(default)]
     pub subpath: String,
+    /// The container's user and its owner change places.
+    #[serde(default)]
+    pub id_map: bool,
     /// What the volume is made with if it isn't there.
     #[serde(default)]
     pub make: Making,
@@ -198,8 +202,16 @@ impl Point {
         })
     }
 
-    /// As the runtime is told.
-    pub(super) fn spec(&self, joined: &Joined) -> rt::Mount {
+    /// As the runtime is told, for a container of this user.
+    pub(super) fn spec_for(&self, joined: &Joined, user: Option<(u32, u32)>) -> Result<rt::Mount, Error> {
+        let mut mount = self.spec(joined);
+        if let Some(user) = user.filter(|_| self.id_map) {
+            owners::exchange(&mut mount, user)?;
+        }
+        Ok(mount)
+    }
+
+    fn spec(&self, joined: &Joined) -> rt::Mount {
         let mut mount = rt::Mount::default();
         mount.set_destination(self.destination.clone().into());
         let access = if self.writable { "rw" } else { "ro" };

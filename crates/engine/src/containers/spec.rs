@@ -82,12 +82,15 @@ pub(super) fn build(
     }
     let own_names = host.network_mode != "host" && host.uts_mode != "host";
     let domain = Some(config.domainname.clone()).filter(|name| own_names && !name.is_empty());
+    let mapped = container.mounts.iter().any(|point| point.id_map);
+    let user = if mapped { Some(user::resolve(&config.user, root)?) } else { None };
+    let user = user.map(|user| (user.uid, user.gid));
     let mut spec = rt::Spec::default();
     spec.set_process(Some(first))
         .set_root(Some(rt_root(host)))
         .set_hostname(own_names.then(|| config.hostname.clone()))
         .set_domainname(domain)
-        .set_mounts(Some(mounts(container, places, joined)))
+        .set_mounts(Some(mounts(container, places, joined, user)?))
         .set_annotations(host.annotations.clone().map(HashMap::from_iter))
         .set_linux(Some(linux(container, settings, joined)?));
     cdi::apply(host, &settings.cdi_folders, &mut spec)?;
@@ -286,7 +289,12 @@ fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> rt::Mount 
     mount
 }
 
-fn mounts(container: &Container, places: &Places, joined: &Joined) -> Vec<rt::Mount> {
+fn mounts(
+    container: &Container,
+    places: &Places,
+    joined: &Joined,
+    user: Option<(u32, u32)>,
+) -> Result<Vec<rt::Mount>, Error> {
     // A privileged container administers the machine.
     let access = if container.host.privileged { "rw" } else { "ro" };
     let mut mounts = vec![
@@ -318,8 +326,10 @@ fn mounts(container: &Container, places: &Places, joined: &Joined) -> Vec<rt::Mo
         })
     };
     mounts.retain(|mount| !wanted(mount.destination()));
-    mounts.extend(container.mounts.iter().map(|point| point.spec(joined)));
-    mounts
+    for point in &container.mounts {
+        mounts.push(point.spec_for(joined, user)?);
+    }
+    Ok(mounts)
 }
 
 /// `/dev/shm`: its own, the host's or another container's, as its IPC namespace is.

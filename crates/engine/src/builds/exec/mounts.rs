@@ -162,6 +162,7 @@ fn point(mount: &Mount, destination: String) -> Point {
         propagation: "rprivate".into(),
         recursive: false,
         shallow: false,
+        id_map: false,
         ensure_source: false,
         copy_up: false,
         listed: false,

@@ -21,6 +21,9 @@ pub struct Mount {
     pub target: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+    /// Ours: the container's user and the source's owner change places.
+    #[serde(rename = "IDMap", skip_serializing_if = "std::ops::Not::not")]
+    pub id_map: bool,
     /// For other systems than Linux; it changes nothing here.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub consistency: String,
@@ -116,6 +119,7 @@ pub(super) struct Spec {
     pub(super) propagation: String,
     pub(super) flat: bool,
     pub(super) shallow: bool,
+    pub(super) id_map: bool,
     pub(super) ensure_source: bool,
     pub(super) copy_up: bool,
     pub(super) tmpfs: Option<Vec<String>>,
@@ -145,6 +149,7 @@ impl Spec {
             propagation: self.propagation,
             recursive: !self.flat,
             shallow: self.shallow,
+            id_map: self.id_map,
             ensure_source: self.ensure_source,
             copy_up: self.copy_up,
             listed: true,
@@ -176,6 +181,7 @@ pub(super) fn bind(text: &str) -> Result<Spec, Error> {
         match word {
             "rw" | "z" | "Z" | "consistent" | "cached" | "delegated" => {}
             "ro" => spec.read_only = true,
+            "idmap" => spec.id_map = true,
             "nocopy" if !is_path => copied = false,
             _ if is_propagation(word) && is_path && spec.propagation.is_empty() => {
                 word.clone_into(&mut spec.propagation);
@@ -233,7 +239,10 @@ pub(super) fn requested(mount: &Mount) -> Result<Spec, Error> {
             return Err(invalid(format!("field {field} must not be specified")));
         }
     }
-    let spec = Spec { destination, read_only: mount.read_only, ..Spec::default() };
+    if mount.id_map && !matches!(mount.r#type.as_str(), "bind" | "volume") {
+        return Err(invalid("field IDMap must not be specified".into()));
+    }
+    let spec = Spec { destination, read_only: mount.read_only, id_map: mount.id_map, ..Spec::default() };
     match mount.r#type.as_str() {
         "bind" => requested_bind(mount, spec).map_err(invalid),
         "volume" => requested_volume(mount, spec),

@@ -46,6 +46,7 @@ pub(super) fn point(destination: &str, options: &str) -> Result<Point, Error> {
         propagation: String::new(),
         recursive: false,
         shallow: false,
+        id_map: false,
         ensure_source: false,
         copy_up: false,
         listed: false,
