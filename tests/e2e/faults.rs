@@ -12,7 +12,7 @@ use testkit::{DEADLINE, Engine, eventually};
 use crate::life::{created, inspected, post, runs, state};
 
 /// The parent of a container's process 1.
-fn shim_of(engine: &Engine, name: &str) -> Pid {
+pub(crate) fn shim_of(engine: &Engine, name: &str) -> Pid {
     let pid = state(engine, name)["Pid"].as_i64().expect("a pid");
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");

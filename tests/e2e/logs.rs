@@ -157,13 +157,12 @@ fn following_goes_on_across_rotations_of_compressed_files() {
 #[test]
 fn values_and_options_that_can_not_be_are_refused_by_name() {
     let engine = Engine::ours();
-    let refused = |status: u16, driver: &str, options: Value| {
+    let refusal = |driver: &str, options: Value| {
         let config = json!({"Image": engine.busybox(), "Cmd": ["true"],
             "HostConfig": {"LogConfig": {"Type": driver, "Config": options}}});
         let request = Request::new("POST", "/containers/create").json(&config);
-        engine.request_unchecked(&request).expect(status).message()
+        engine.request_unchecked(&request).expect(400).message()
     };
-    let refusal = |driver: &str, options: Value| refused(400, driver, options);
     assert_eq!(refusal("json-file", json!({"foo": "1"})), "unknown log opt 'foo' for json-file log driver");
     assert_eq!(refusal("local", json!({"tag": "x"})), "unknown log opt 'tag' for log driver local");
     assert_eq!(refusal("json-file", json!({"mode": "fast"})), "logger: logging mode not supported: fast");
@@ -172,11 +171,6 @@ fn values_and_options_that_can_not_be_are_refused_by_name() {
         "logger: max-buffer-size option is only supported with 'mode=non-blocking'"
     );
     assert!(refusal("json-file", json!({"tag": "{{.Nope"})).contains("template: log-tag"));
-    // A file has no buffer that could overflow: what would have no effect isn't taken.
-    for driver in ["json-file", "local"] {
-        let told = refused(501, driver, json!({"mode": "non-blocking", "max-buffer-size": "64k"}));
-        assert!(told.contains("mode=non-blocking") && told.contains("not supported"), "{told}");
-    }
     // What only a container can show to be wrong is told at its start.
     let name = made(&engine, "json-file", &json!({"tag": "{{.Nope}}"}), "true");
     let start = Request::new("POST", &format!("/containers/{name}/start"));
@@ -233,4 +227,84 @@ fn the_engine_s_options_are_those_of_its_driver() {
     );
     assert_eq!(config("json-file", json!({})), json!({"Type": "json-file", "Config": {}}));
     assert_eq!(config("none", json!({})), json!({"Type": "none", "Config": {}}));
+}
+
+/// The process that writes a container's log beside its shim.
+fn writer_of(engine: &Engine, name: &str) -> Option<rustix::process::Pid> {
+    let shim = crate::faults::shim_of(engine, name);
+    let number = shim.as_raw_nonzero();
+    let children = std::fs::read_to_string(format!("/proc/{number}/task/{number}/children")).ok()?;
+    let is_writer = |pid: &&str| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"--log\0"))
+    };
+    rustix::process::Pid::from_raw(children.split_whitespace().find(is_writer)?.parse().ok()?)
+}
+
+// covers: value log-opt (any driver) mode
+// covers: value log-opt (any driver) max-buffer-size
+#[test]
+fn a_log_that_nobody_waits_for_has_every_line_and_rotates() {
+    let engine = Engine::isolated();
+    let options =
+        json!({"mode": "non-blocking", "max-buffer-size": "2m", "max-size": "40k", "max-file": "5"});
+    for driver in ["json-file", "local"] {
+        let script =
+            "i=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i+1)); done; echo err >&2; echo -n end";
+        let name = ran(&engine, driver, &options, script);
+        let text = docker_logs(&engine, &["--tail", "300", &name]);
+        let lines: Vec<&str> = text.lines().collect();
+        let wanted: Vec<String> = (702..1000).map(|number| format!("line {number}")).collect();
+        assert_eq!(lines[..wanted.len().min(lines.len())], wanted, "{driver}");
+        assert_eq!(lines.last(), Some(&"end"), "{driver}");
+        engine.delete(&format!("/containers/{name}?force=1")).expect(204);
+    }
+}
+
+#[test]
+fn a_disk_that_stands_still_holds_no_container_up_whose_log_may_lose_lines() {
+    use rustix::process::{Signal, kill_process};
+    let engine = Engine::ours();
+    let options = json!({"mode": "non-blocking", "max-buffer-size": "64k", "max-size": "100m"});
+    // Half a megabyte a second of lines, and a file that says when it is through.
+    let script = "echo begun; until [ -e /go ]; do sleep 0.02; done; \
+                  i=0; while [ $i -lt 40000 ]; do echo a line with some text and its number $i; i=$((i+1)); done; \
+                  touch /through; until [ -e /on ]; do sleep 0.02; done; echo later; until [ -e /off ]; do sleep 0.02; done; echo last";
+    let name = made(&engine, "json-file", &options, script);
+    engine.post(&format!("/containers/{name}/start"), &Value::Null).expect(204);
+    let says = |text: &str| {
+        eventually(DEADLINE, || {
+            let log = docker_logs(&engine, &[&name]);
+            log.lines().any(|line| line == text).then_some(()).ok_or(log.len())
+        });
+    };
+    let touch = |file: &str| {
+        engine.docker(["exec", &name, "touch", file]).ok();
+    };
+    says("begun");
+    let writer = writer_of(&engine, &name).expect("a writer");
+    kill_process(writer, Signal::STOP).expect("the test's own");
+    touch("/go");
+    eventually(DEADLINE, || {
+        let there = engine.docker(["exec", &name, "test", "-e", "/through"]);
+        (there.code == 0).then_some(()).ok_or(there.code)
+    });
+    kill_process(writer, Signal::CONT).expect("the test's own");
+    touch("/on");
+    says("later");
+    // One that is killed has a successor.
+    kill_process(writer, Signal::KILL).expect("the test's own");
+    eventually(DEADLINE, || {
+        let other = writer_of(&engine, &name).filter(|other| *other != writer);
+        other.map(drop).ok_or("no successor")
+    });
+    touch("/off");
+    engine.post(&format!("/containers/{name}/wait"), &Value::Null).expect(200);
+    let log = docker_logs(&engine, &[&name]);
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!((lines.first(), lines.last()), (Some(&"begun"), Some(&"last")));
+    assert!(lines.len() < 40_000, "nothing was dropped: {}", lines.len());
+    let numbered = lines.iter().filter_map(|line| line.strip_prefix("a line with some text and its number "));
+    let numbers: Vec<u32> = numbered.map(|number| number.parse().expect("a whole line")).collect();
+    assert!(!numbers.is_empty() && numbers.is_sorted());
+    engine.delete(&format!("/containers/{name}?force=1")).expect(204);
 }

@@ -30,7 +30,7 @@ fn dispatch(called: &OsStr, words: Vec<OsString>) -> i32 {
     }
     match words.first().and_then(|word| word.to_str()) {
         Some("daemon") => daemon::main("ketch daemon", words[1..].to_vec()),
-        Some("shim") => shim::main(&[]),
+        Some("shim") => shim::main(&text(&words[1..])),
         Some("runtime") => bundle::main("ketch runtime", &words[1..]),
         Some("demo") => demo::main(),
         // What a process in the demo's container does: the image holds nothing but this binary.
@@ -39,6 +39,10 @@ fn dispatch(called: &OsStr, words: Vec<OsString>) -> i32 {
         Some("__daemon") => show(&daemon::dump_settings()),
         _ => cli::main(called, words),
     }
+}
+
+fn text(words: &[OsString]) -> Vec<String> {
+    words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Tables for the coverage check.

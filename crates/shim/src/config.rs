@@ -61,6 +61,9 @@ pub struct LogFile {
     /// How many files there are at most, the one being written included.
     pub max_files: u32,
     pub compress: bool,
+    /// So many bytes may wait for the disk, and what doesn't fit is dropped; none where the container waits.
+    #[serde(default)]
+    pub buffer: Option<usize>,
 }
 
 /// How a line is kept.
@@ -76,7 +79,7 @@ pub enum LogFormat {
 impl LogFile {
     /// Logs are bounded unless told otherwise: five files of twenty megabytes.
     pub fn bounded(path: PathBuf, format: LogFormat) -> Self {
-        Self { path, format, max_size: 20_000_000, max_files: 5, compress: false }
+        Self { path, format, max_size: 20_000_000, max_files: 5, compress: false, buffer: None }
     }
 }
 

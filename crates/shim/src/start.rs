@@ -19,8 +19,11 @@ use crate::streams::Streams;
 use crate::task::{Key, Task};
 
 /// The role `ketch shim <id>`: returns the process' exit code when the container is over. Only [`crate::launch`] starts
-/// it in the right way; by hand it says so.
-pub fn main(_args: &[String]) -> i32 {
+/// it in the right way; by hand it says so. With `--log` it is the writer of a log for another shim.
+pub fn main(args: &[String]) -> i32 {
+    if args.first().is_some_and(|word| word == "--log") {
+        return crate::log::behind::main();
+    }
     let Ok(control) = sys::inherited(CONTROL_FD).map(UnixStream::from) else { return refuse() };
     let Ok(root) = sys::inherited(ROOT_FD) else { return refuse() };
     let Ok(config) = sys::inherited(CONFIG_FD).map(File::from) else { return refuse() };

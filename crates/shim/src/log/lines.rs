@@ -55,6 +55,27 @@ impl Piece {
         Self { id, ordinal: 1, last: false, time }
     }
 
+    /// As many bytes as it takes to pass one on.
+    pub(crate) const BYTES: usize = 32 + 4 + 1 + 8;
+
+    pub(crate) fn bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..32].copy_from_slice(&self.id);
+        bytes[32..36].copy_from_slice(&self.ordinal.to_ne_bytes());
+        bytes[36] = u8::from(self.last);
+        bytes[37..].copy_from_slice(&self.time.to_ne_bytes());
+        bytes
+    }
+
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            id: bytes.get(..32)?.try_into().ok()?,
+            ordinal: u32::from_ne_bytes(bytes.get(32..36)?.try_into().ok()?),
+            last: *bytes.get(36)? == 1,
+            time: u64::from_ne_bytes(bytes.get(37..45)?.try_into().ok()?),
+        })
+    }
+
     /// The id as text: 64 hexadecimal digits.
     pub(crate) fn hex(&self) -> String {
         self.id.iter().fold(String::with_capacity(64), |mut text, byte| {

@@ -186,7 +186,8 @@ mod tests {
 
     fn rotated(folder: &Path, compress: bool) -> RotatingFile {
         let format = LogFormat::Json { attributes: Default::default() };
-        let config = LogFile { path: folder.join("log"), format, max_size: 4, max_files: 3, compress };
+        let config =
+            LogFile { path: folder.join("log"), format, max_size: 4, max_files: 3, compress, buffer: None };
         let mut file = RotatingFile::open(&config).unwrap();
         for text in ["1111", "2222", "3333", "4444"] {
             if file.is_full_for(4, 0) {

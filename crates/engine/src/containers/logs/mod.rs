@@ -76,5 +76,7 @@ fn file(kept: Kept, container: &Container, options: &Options<'_>) -> Result<shim
     file.max_files = options.count(keys[1])?.unwrap_or(file.max_files);
     // Compressed unless there is nothing to compress or it is said otherwise, but for `json-file`, as docker has it.
     file.compress = options.flag(keys[2])?.unwrap_or(!is_json && file.max_files > 1);
+    // Beside a server it is the server's buffer that is meant.
+    file.buffer = if is_json || is_local { options.file_buffer()? } else { None };
     Ok(file)
 }

@@ -74,6 +74,12 @@ impl<'a> Options<'a> {
         self.text(key).map(read).transpose()
     }
 
+    /// What waits for the disk at most; nothing where the container waits for it.
+    pub(super) fn file_buffer(&self) -> Result<Option<usize>, Error> {
+        let is_asked = self.text("mode") == Some("non-blocking");
+        Ok(is_asked.then(|| self.buffer()).transpose()?.map(|(size, _)| size))
+    }
+
     /// What waits for a log server at most, and whether the container waits, too.
     pub(super) fn buffer(&self) -> Result<(usize, shim::WhenFull), Error> {
         if self.text("mode") == Some("non-blocking") {
@@ -125,12 +131,6 @@ fn unknown(driver: &str, key: &str) -> String {
 
 fn check_mode(options: &Options<'_>) -> Result<(), Error> {
     match options.text("mode") {
-        Some("non-blocking") if matches!(options.driver, "json-file" | "local") => {
-            let instead =
-                "leave it out: lines go to the file at once, and there is no buffer that could drop them";
-            let feature = format!("log option mode=non-blocking of {}", options.driver);
-            Err(Error::Unsupported { feature, instead: Some(instead.into()) })
-        }
         Some("non-blocking") => options.size("max-buffer-size").map(drop),
         None | Some("blocking") if options.text("max-buffer-size").is_some() => {
             let why = "logger: max-buffer-size option is only supported with 'mode=non-blocking'";
@@ -237,8 +237,7 @@ mod tests {
         assert_eq!(refusal("local", &[("max-file", "1")]), None);
         let buffer = [("mode", "non-blocking"), ("max-buffer-size", "4m")];
         for driver in ["json-file", "local"] {
-            let wanted = format!("log option mode=non-blocking of {driver} is not supported");
-            assert_eq!(refusal(driver, &buffer), Some(wanted));
+            assert_eq!(refusal(driver, &buffer), None);
         }
         let server = [buffer[0], buffer[1], ("syslog-address", "udp://127.0.0.1:514")];
         assert_eq!(refusal("syslog", &server), None);
