@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -148,22 +149,51 @@ pub fn read(
     Ok(position)
 }
 
-/// `<path>.N` and `<path>.N.gz`, oldest first.
-fn rotated_files(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for number in 1.. {
-        let rotated = PathBuf::from(format!("{}.{number}", path.display()));
-        let compressed = PathBuf::from(format!("{}.gz", rotated.display()));
-        // Both are there while it is compressed.
-        if rotated.try_exists()? {
-            files.push(rotated);
-        } else if compressed.try_exists()? {
-            files.push(compressed);
-        } else {
-            break;
+/// A file of the log by its name: 0 is the one that is written to, then from new to old.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Named {
+    number: u32,
+    /// Comes before the compressed one while both are there.
+    compressed: bool,
+    inode: u64,
+}
+
+impl Named {
+    fn path(&self, log: &Path) -> PathBuf {
+        let ending = if self.compressed { ".gz" } else { "" };
+        match self.number {
+            0 => log.to_owned(),
+            number => PathBuf::from(format!("{}.{number}{ending}", log.display())),
         }
     }
-    files.reverse();
+}
+
+/// The files that there are, newest first. While it is rotated, names move up one by one, so a number may be missing.
+fn files(log: &Path) -> io::Result<Vec<Named>> {
+    let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(|name| name.to_str())) else {
+        return Ok(Vec::new());
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let own = entry.file_name();
+        let Some(rest) = own.to_str().and_then(|own| own.strip_prefix(name)) else { continue };
+        let (number, compressed) = match rest.strip_suffix(".gz") {
+            Some(rest) => (rest, true),
+            None => (rest, false),
+        };
+        let number = match number.strip_prefix('.') {
+            Some(digits) => digits.parse().ok().filter(|number| *number > 0),
+            None => (rest.is_empty()).then_some(0),
+        };
+        files.extend(number.map(|number| Named { number, compressed, inode: entry.ino() }));
+    }
+    files.sort_unstable();
+    files.dedup_by_key(|file| file.number);
     Ok(files)
 }
 
@@ -361,35 +391,46 @@ impl Position {
     }
 }
 
+/// The file that is written to, and others of the log, the oldest first.
+type Snapshot = (Option<BufReader<File>>, Vec<Rotated>);
+
 /// The newest file, and all that were rotated away after the one of the number `own`, whose last line is of the time `seen`;
 /// the oldest first. All are open: what happens to their names from here on doesn't matter.
-fn snapshot(
-    path: &Path,
-    own: Option<u64>,
-    seen: Option<SystemTime>,
-) -> io::Result<(Option<BufReader<File>>, Vec<Rotated>)> {
-    for _ in 0..PATIENCE {
-        let newest = open_newest(path)?;
-        let newer = rotated_after(path, own, seen)?;
-        let moved = newest.as_ref().map(|newest| was_rotated(newest.get_ref(), path)).transpose()?;
-        match newer {
-            Some(newer) if moved != Some(true) => return Ok((newest, newer)),
-            // Files that changed their names meanwhile may have been seen twice, or not at all.
-            _ => {}
+fn snapshot(path: &Path, own: Option<u64>, seen: Option<SystemTime>) -> io::Result<Snapshot> {
+    for attempt in 1..=PATIENCE {
+        let before = files(path)?;
+        let is_between = !before.is_empty() && before[0].number > 0;
+        if is_between && attempt < PATIENCE {
+            // The new file is about to come.
+            continue;
+        }
+        // Files that changed their names meanwhile may have been opened twice, or not at all.
+        if let Some(opened) = open_all(path, &before, own, seen)?
+            && files(path)? == before
+        {
+            return Ok(opened);
         }
     }
     Err(io::Error::other("the log is rotated faster than it can be read: raise max-size"))
 }
 
-/// Nothing if a file was renamed meanwhile.
-fn rotated_after(
+/// Nothing if one is gone.
+fn open_all(
     path: &Path,
+    files: &[Named],
     own: Option<u64>,
     seen: Option<SystemTime>,
-) -> io::Result<Option<Vec<Rotated>>> {
-    let mut newer = Vec::new();
-    for path in rotated_files(path)?.into_iter().rev() {
-        let Some(rotated) = Rotated::open(&path)? else { return Ok(None) };
+) -> io::Result<Option<Snapshot>> {
+    let (mut newest, mut newer) = (None, Vec::new());
+    for file in files {
+        if file.number == 0 {
+            newest = open_newest(path)?;
+            if newest.is_none() {
+                return Ok(None);
+            }
+            continue;
+        }
+        let Some(rotated) = Rotated::open(&file.path(path))? else { return Ok(None) };
         let is_older = rotated.last_time().is_some_and(|last| Some(last) < seen);
         if is_older || (own.is_some() && rotated.id()? == own) {
             break;
@@ -397,7 +438,7 @@ fn rotated_after(
         newer.push(rotated);
     }
     newer.reverse();
-    Ok(Some(newer))
+    Ok(Some((newest, newer)))
 }
 
 fn open_newest(path: &Path) -> io::Result<Option<BufReader<File>>> {
@@ -471,6 +512,20 @@ mod tests {
         assert_eq!(lines(&path, &Wanted { tail: Some(2), ..all() }), ["b", "c"]);
         let since = Some(SystemTime::from("2026-01-01T00:00:02Z".parse::<jiff::Timestamp>().unwrap()));
         assert_eq!(lines(&path, &Wanted { since, ..all() }), ["b", "c"]);
+    }
+
+    #[test]
+    fn a_rotation_that_is_half_done_hides_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, entry("c", "stdout", 3)).unwrap();
+        // What was 1 has moved up, and the newest hasn't moved yet.
+        std::fs::write(dir.path().join("log.2"), entry("b", "stdout", 2)).unwrap();
+        std::fs::write(dir.path().join("log.4"), entry("a", "stdout", 1)).unwrap();
+        for other in ["log.1.new", "log.x", "log.0", "logs", "log.2.gz.new"] {
+            std::fs::write(dir.path().join(other), entry("x", "stdout", 1)).unwrap();
+        }
+        assert_eq!(lines(&path, &all()), ["a", "b", "c"]);
     }
 
     #[test]
