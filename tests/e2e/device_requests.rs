@@ -10,7 +10,7 @@ use testkit::{Engine, command};
 use crate::life::{both, inspected};
 
 /// An engine that finds devices in a folder of the test.
-fn engine(spec: &Value) -> Engine {
+pub(crate) fn engine(spec: &Value) -> Engine {
     Engine::planned(|plan, scratch| {
         let file = scratch.write("cdi/test.json", spec.to_string());
         std::fs::write(scratch.join("secret"), "from the vendor").expect("a file");

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 pub use mounts::Injected;
-pub(crate) use mounts::contents;
+pub(crate) use mounts::{content, contents};
 
 use crate::labels;
 use crate::project::Project;

@@ -8,6 +8,7 @@ pub mod container;
 mod env;
 mod error;
 mod explain;
+pub mod kube;
 pub mod labels;
 mod load;
 pub mod plan;

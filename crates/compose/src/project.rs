@@ -132,6 +132,11 @@ impl Project {
         self.document["services"].get(name)
     }
 
+    /// A text that a file says under a key of its own (`x-…`), of a service, volume or the like.
+    pub(crate) fn extension(&self, top: &str, name: &str, key: &str) -> Option<String> {
+        self.tree.get(top)?.get(name)?.get(key)?.scalar()
+    }
+
     /// A service's hash.
     pub fn hash(&self, service: &str) -> String {
         self.hashes.get(service).cloned().unwrap_or_default()

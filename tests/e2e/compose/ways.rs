@@ -130,3 +130,31 @@ services:
     let refused = project.compose(["config", "--explain", "services.c"]).assert_code(1).stderr;
     assert!(refused.contains("the project has no services.c"), "{refused}");
 }
+
+#[test]
+fn devices_come_by_name_and_by_capability() {
+    let spec = serde_json::json!({
+        "cdiVersion": "0.6.0", "kind": "ketch.test/gpu",
+        "devices": [
+            {"name": "0", "containerEdits": {"env": ["GPU=zero"]}},
+            {"name": "all", "containerEdits": {"env": ["GPU=zero"]}},
+        ],
+    });
+    let engine = crate::device_requests::engine(&spec);
+    let file = "services:\n  named: {image: IMAGE, command: [sh, -c, 'echo got $$GPU; sleep 1000'], devices: ['ketch.test/gpu=0'], network_mode: none}\n  \
+                asked: {image: IMAGE, command: [sh, -c, 'echo got $$GPU; sleep 1000'], gpus: all, network_mode: none}\n";
+    let project = Project::new(&engine, "devices", file);
+    // Made alike by both clients.
+    for up in [Project::compose::<2>, Project::real::<2>] {
+        up(&project, ["up", "--detach"]).ok();
+        for service in ["named", "asked"] {
+            testkit::eventually(testkit::DEADLINE, || {
+                let told = project.compose(["logs", "--no-log-prefix", service]).ok();
+                told.contains("got zero").then_some(()).ok_or(told)
+            });
+        }
+    }
+    let again = project.compose(["up", "--detach"]);
+    assert!(!again.stderr.contains("Recreate"), "{}", again.stderr);
+    project.compose(["down", "--timeout", "0"]).ok();
+}

@@ -45,6 +45,7 @@ pub(crate) static COMPOSE: Command = Command {
         &COMPOSE_EXEC,
         &COMPOSE_EXPORT,
         &COMPOSE_IMAGES,
+        &COMPOSE_KUBE,
         &COMPOSE_KILL,
         &COMPOSE_LOGS,
         &COMPOSE_LS,
@@ -522,6 +523,27 @@ pub(crate) static COMPOSE_IMAGES: Command = Command {
     short: "List images used by the created containers",
     flags: &[COMPOSE_IMAGES_FLAGS],
     action: Action::Run(compose::images),
+    ..LEAF
+};
+
+const COMPOSE_KUBE_FLAGS: &[Flag] = &[
+    Flag::new("apply", Kind::Bool, "Hand the objects to kubectl, for the cluster of the user's kubeconfig"),
+    Flag::new("namespace", Kind::String, "Namespace of the objects (default: the current one)").short('n'),
+    Flag::new("output", Kind::String, "Save to file (default to stdout)").short('o'),
+    Flag::new("quiet", Kind::Bool, "Don't tell what has no counterpart").short('q'),
+];
+
+pub(crate) static COMPOSE_KUBE: Command = Command {
+    name: "kube",
+    usage: "[OPTIONS] [SERVICE...]",
+    short: "Write the project as Kubernetes objects",
+    long: "Write the project as Kubernetes objects.
+
+Deployments, StatefulSets and Jobs for services, Services for their names and ports,
+claims for volumes, ConfigMaps and Secrets for configs and secrets, an Ingress where
+a service says 'x-ingress: host'. What has no counterpart is told on the error stream.",
+    flags: &[COMPOSE_KUBE_FLAGS],
+    action: Action::Run(compose::kube),
     ..LEAF
 };
 

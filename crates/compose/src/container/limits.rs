@@ -51,8 +51,9 @@ pub(super) fn limits(spec: &Value) -> Map<String, Value> {
     set("Ulimits", ulimits(spec));
     set("Devices", devices(spec));
     let requests = list(spec, "gpus").iter().map(|gpu| request(gpu, &["gpu"]));
-    let requests: Vec<Value> =
-        requests.chain(list(reservations, "devices").iter().map(|d| request(d, &[]))).collect();
+    let requests = requests.chain(list(reservations, "devices").iter().map(|d| request(d, &[])));
+    let named = list(spec, "devices").iter().filter(|device| is_by_name(device));
+    let requests: Vec<Value> = requests.chain(named.map(by_name)).collect();
     if !requests.is_empty() {
         set("DeviceRequests", requests.into());
     }
@@ -79,7 +80,16 @@ fn devices(spec: &Value) -> Value {
             "CgroupPermissions": text(device, "permissions"),
         })
     };
-    list(spec, "devices").iter().map(device).collect()
+    list(spec, "devices").iter().filter(|device| !is_by_name(device)).map(device).collect()
+}
+
+/// A device of CDI's files, `vendor.com/class=name`, and none of `/dev`.
+fn is_by_name(device: &Value) -> bool {
+    !text(device, "source").starts_with('/')
+}
+
+fn by_name(device: &Value) -> Value {
+    json!({ "Driver": "cdi", "DeviceIDs": [text(device, "source")] })
 }
 
 fn request(device: &Value, always: &[&str]) -> Value {

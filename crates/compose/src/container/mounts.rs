@@ -180,7 +180,7 @@ fn file(project: &Project, top: &str, folder: &str, used: &Value) -> Result<File
     Ok(File::Inject(Injected { target, content, uid: number("uid")?, gid: number("gid")?, mode }))
 }
 
-fn content(project: &Project, top: &str, source: &str, object: &Value) -> Result<Vec<u8>, String> {
+pub(crate) fn content(project: &Project, top: &str, source: &str, object: &Value) -> Result<Vec<u8>, String> {
     if !text(object, "file").is_empty() {
         let path = text(object, "file");
         return crate::load::read_bytes(Path::new(path)).map_err(|error| diag::chain(&error));

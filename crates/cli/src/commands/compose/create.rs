@@ -201,11 +201,6 @@ pub(super) fn refuse(project: &Project, service: &str) -> Result<(), Error> {
             return Err(Error::Usage(format!("service {service:?}: {key} is not built yet")));
         }
     }
-    let devices =
-        spec["devices"].as_array().into_iter().flatten().filter_map(|device| device["source"].as_str());
-    if let Some(name) = devices.into_iter().find(|source| !source.starts_with('/')) {
-        return Err(Error::Usage(format!("service {service:?}: devices by name ({name}) are not built yet")));
-    }
     if spec["deploy"]["mode"] == "global" || spec["deploy"]["mode"] == "global-job" {
         return Err(Error::Usage(format!(
             "service {service:?}: deploy.mode {} is for several machines; leave it out, or use scale",
