@@ -31,7 +31,7 @@ inside() { # name, resources, script, expected
 files() { echo "cd /sys/fs/cgroup; cat $*"; }
 
 . /checks/v2.sh
-if [ -d /run/systemd/system ]; then . /checks/systemd.sh; else . /checks/no_systemd.sh; fi
+if [ -d /run/systemd/system ]; then . /checks/systemd.sh; . /checks/install.sh; else . /checks/no_systemd.sh; fi
 
 [ $FAILED = 0 ] && echo "VM: passed" || echo "VM: failed"
 sync; echo o >/proc/sysrq-trigger; sleep 10
