@@ -1,5 +1,5 @@
 # What `ketch install` puts in place, as systemd uses it: a socket that starts the engine, containers that outlive it.
-K=/usr/local/bin/ketch
+K=/usr/local/bin/ketch; unset DOCKER_HOST
 /ketch install --no-start >/dev/null 2>/tmp/install || cat /tmp/install
 # This machine is not started up any further than to its checks.
 for unit in socket service; do
