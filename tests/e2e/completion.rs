@@ -1,5 +1,7 @@
 //! What a shell is told of an unfinished command line: as docker tells it, and through the scripts.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::process::Command;
 
 use testkit::command::{self, run};
@@ -56,8 +58,8 @@ fn names_are_offered_as_docker_offers_them() {
         let theirs = own(told(engine.docker_command(), &line).0);
         assert_eq!(own(ours(&engine, &line)), theirs, "{verb}");
     }
-    assert_eq!(own(ours(&engine, "exec ")), [runs.clone()]);
-    assert_eq!(own(ours(&engine, "start ")), [ended.clone()]);
+    assert_eq!(own(ours(&engine, "exec ")), std::slice::from_ref(&runs));
+    assert_eq!(own(ours(&engine, "start ")), std::slice::from_ref(&ended));
     // What was written already isn't offered again.
     assert!(own(ours(&engine, &format!("rm {runs} "))).iter().all(|name| *name != runs));
     assert_eq!(own(ours(&engine, "cp ")), [format!("{ended}:"), format!("{runs}:")]);

@@ -1,6 +1,8 @@
 //! Who a container's processes are, whatever its image's files of users and groups say. `s040` and the like name the
 //! class of hole, as in docs/security.md.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::fmt::Write as _;
 use std::process::Command;
 
@@ -9,8 +11,11 @@ use testkit::command::{self, Output};
 use testkit::http::Request;
 use testkit::{Engine, images};
 
+/// A path and what is there.
+type File<'a> = (&'a str, &'a [u8]);
+
 /// An image of busybox with these files, and this user in its configuration.
-fn image(engine: &Engine, name: &str, files: &[(&str, &[u8])], user: &str) -> String {
+fn image(engine: &Engine, name: &str, files: &[File<'_>], user: &str) -> String {
     let mut layer = images::Layer::default();
     let program = std::fs::read("/bin/busybox").unwrap();
     layer.file("bin/busybox", &program).unwrap();
@@ -115,7 +120,7 @@ fn s044_s045_s046_no_file_of_users_holds_the_engine_up_or_fills_its_memory() {
     let mut groups = String::new();
     (1..80_000).for_each(|gid| writeln!(groups, "g{gid}:x:{gid}:web").unwrap());
     let web = b"web:x:33:34::/:\n";
-    let large: [(&str, &[(&str, &[u8])]); 3] = [
+    let large: [(&str, &[File<'_>]); 3] = [
         ("lines", &[("etc/passwd", lines.as_bytes()), ("etc/group", lines.as_bytes())]),
         ("members", &[("etc/passwd", web), ("etc/group", members.as_bytes())]),
         ("groups", &[("etc/passwd", web), ("etc/group", groups.as_bytes())]),

@@ -1,5 +1,7 @@
 //! `ketch install` into a folder that stands for a machine, and away from it again.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
