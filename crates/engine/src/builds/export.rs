@@ -83,7 +83,8 @@ fn check_export(export: &Export) -> Result<(), Error> {
     if pushes(export) && names(export)?.is_empty() {
         return Err(Error::Invalid("tag is needed when pushing to registry".into()));
     }
-    names(export).map(drop)
+    let parsed = names(export)?.iter().filter_map(|name| Reference::parse(name).ok()).collect::<Vec<_>>();
+    super::remote::check_insecure(&export.attributes, &parsed)
 }
 
 fn pushes(export: &Export) -> bool {

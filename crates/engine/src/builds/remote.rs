@@ -83,20 +83,38 @@ pub(super) fn check(asked: &Asked) -> Result<(), Error> {
             "registry" => known(entry, &["ref", "registry.insecure"])?,
             other => return Err(Error::Unsupported { what: format!("a cache from {other:?}") }),
         }
-        reference(entry)?;
+        check_insecure(&entry.attributes, &[reference(entry)?])?;
     }
     for entry in &asked.to {
         match entry.kind.as_str() {
             "inline" => known(entry, &[])?,
             "registry" => {
                 known(entry, give::KEYS)?;
-                reference(entry)?;
+                check_insecure(&entry.attributes, &[reference(entry)?])?;
                 give::Settings::read(entry)?;
             }
             other => return Err(Error::Unsupported { what: format!("a cache to {other:?}") }),
         }
     }
     Ok(())
+}
+
+/// A client doesn't decide for an engine who is spoken to without TLS. This host's own registries always may be.
+pub(super) fn check_insecure(
+    attributes: &BTreeMap<String, String>,
+    names: &[oci::Reference],
+) -> Result<(), Error> {
+    let is_asked = attributes.get("registry.insecure").is_some_and(|value| value == "true");
+    let is_local = |name: &oci::Reference| {
+        let host = name.domain();
+        host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
+    };
+    match is_asked && !names.iter().all(is_local) {
+        true => Err(Error::Unsupported {
+            what: "registry.insecure=true (the engine's insecure-registries decide that)".into(),
+        }),
+        false => Ok(()),
+    }
 }
 
 fn known(entry: &CacheEntry, keys: &[&str]) -> Result<(), Error> {
