@@ -217,7 +217,6 @@ fn what_is_not_built_is_refused_by_name() {
         "use_api_socket: true",
         "pre_start: [{command: x}]",
         "deploy: {mode: global}",
-        "devices: [\"vendor.com/class=one\"]",
     ] {
         let file = format!("services:\n  a:\n    image: IMAGE\n    {key}\n");
         let project = Project::new(&engine, "refused", &file);
