@@ -27,6 +27,11 @@ services:
 volumes:
   visits: {}
 ";
+/// Files alone, for machines of two kinds.
+const FILES: &str = "FROM scratch
+COPY greeting.txt /greeting.txt
+";
+const FILES_IMAGE: &str = "ketch-demo-files:latest";
 /// What the application is called.
 pub(crate) const IMAGE: &str = "ketch-demo-web:latest";
 
@@ -57,6 +62,8 @@ pub(crate) fn show(stage: &Stage) -> Result<(), Error> {
         return Err(Error::Wrong(format!("the count was lost: {first:?}, then {second:?}")));
     }
     live(stage, &folder, &file)?;
+    platforms(stage, &folder)?;
+    outgrown(stage, &file)?;
     compose(&["down", "--volumes", "--timeout", "0"])?;
     stage.quietly(&["rmi", IMAGE])?;
     stage.quietly(&["builder", "prune", "--all", "--force"]).map(drop)
@@ -74,6 +81,37 @@ fn live(stage: &Stage, folder: &Path, file: &Path) -> Result<(), Error> {
     let seen = wait_until(|| page(stage, file).ok().filter(|page| page.contains("here you are")));
     let seen = seen.ok_or_else(|| Error::Wrong("the changed greeting didn't arrive".into()))?;
     say(&seen);
+    Ok(())
+}
+
+/// One build, and an image for each kind of machine; nothing of the other kind is run.
+fn platforms(stage: &Stage, folder: &Path) -> Result<(), Error> {
+    let dockerfile = folder.join("Dockerfile.files");
+    fs::write(&dockerfile, FILES).map_err(io("write the application"))?;
+    let (dockerfile, folder) = (dockerfile.to_string_lossy(), folder.to_string_lossy());
+    let kinds = "linux/amd64,linux/arm64";
+    stage.ketch(&[
+        "build",
+        "--quiet",
+        "--platform",
+        kinds,
+        "--tag",
+        FILES_IMAGE,
+        "--file",
+        &dockerfile,
+        &folder,
+    ])?;
+    let tree = stage.ketch(&["images", "--tree", FILES_IMAGE])?;
+    expect(&tree, "linux/amd64").and_then(|()| expect(&tree, "linux/arm64"))?;
+    stage.quietly(&["rmi", FILES_IMAGE]).map(drop)
+}
+
+/// The same application for a cluster.
+fn outgrown(stage: &Stage, file: &Path) -> Result<(), Error> {
+    let objects = compose_quietly(stage, file, &["kube", "--quiet"])?;
+    let kinds: Vec<&str> = objects.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+    expect(&objects, "kind: StatefulSet")?;
+    say(&format!("$ ketch compose kube    (for a cluster: {})", kinds.join(", ")));
     Ok(())
 }
 

@@ -212,12 +212,9 @@ services:
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let engine = Engine::isolated();
-    for key in [
-        "provider: {type: x}",
-        "use_api_socket: true",
-        "pre_start: [{command: x}]",
-        "deploy: {mode: global}",
-    ] {
+    for key in
+        ["provider: {type: x}", "use_api_socket: true", "pre_start: [{command: x}]", "deploy: {mode: global}"]
+    {
         let file = format!("services:\n  a:\n    image: IMAGE\n    {key}\n");
         let project = Project::new(&engine, "refused", &file);
         let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
