@@ -11,7 +11,6 @@ use crate::Error;
 use crate::value::Value;
 pub(crate) use collections::set;
 pub(crate) use encoding::rows;
-pub(crate) use strings::clean;
 
 /// What a function gets.
 pub(crate) struct Arguments<'a>(&'a [Value]);

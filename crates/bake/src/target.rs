@@ -122,7 +122,7 @@ impl Target {
             && !context.contains("://")
             && context != "-"
         {
-            *context = functions::clean(context);
+            *context = flags::go::clean(context);
         }
         // The default is said by saying nothing.
         if self.text("network") == Some("default") {

@@ -49,6 +49,16 @@ services:
     image: worker
     user: nobody
     gpus: [{ count: 1 }]
+    platform: linux/arm64/v8
+    labels: { team: "a b" }
+    annotations: { note: x }
+    init: true
+    cpu_shares: 512
+    networks: { default: { aliases: [other] }, back: }
+    depends_on: [db]
+    storage_opt: { size: 1G }
+    deploy: { placement: { constraints: [node.role==x] }, update_config: { parallelism: 2 } }
+networks: { back: {} }
 volumes: { data: {} }
 configs: { site: { content: "server {}" } }
 secrets: { key: { environment: KEY } }
@@ -150,6 +160,12 @@ fn data_and_tasks_are_kept_by_what_is_for_them() {
     );
     let worker = &find(&all, "Deployment", "worker-one")["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(worker["resources"]["limits"]["nvidia.com/gpu"], "1");
+    let template = &find(&all, "Deployment", "worker-one")["spec"]["template"];
+    assert_eq!(
+        template["spec"]["nodeSelector"],
+        json!({"kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64"})
+    );
+    assert_eq!(template["metadata"]["annotations"], json!({"team": "a b", "note": "x"}));
     assert!(!all.objects.iter().any(|one| one["kind"] == "Service" && one["metadata"]["name"] == "migrate"));
 }
 
@@ -191,9 +207,26 @@ fn what_has_no_counterpart_is_told() {
         "at /static (bind) is this machine's",
         "migrate: build: the cluster pulls shop-migrate",
         "worker_one: user: nobody is a name",
+        "worker_one: init: a pod has none",
+        "worker_one: cpu_shares: is the node's",
+        "worker_one: networks.default.aliases: make a Service of that name",
+        "worker_one: networks: back: pods reach each other",
+        "worker_one: depends_on: pods start at once",
+        "worker_one: storage_opt: is the node's",
+        "worker_one: deploy.placement: is the cluster's",
+        "worker_one: deploy.update_config.parallelism: is the cluster's",
+        "db: volumes: data isn't filled",
     ] {
         assert!(told.contains(line), "{line}: {told}");
     }
+}
+
+/// Of what a plain service says nothing is told: what is told is worth reading.
+#[test]
+fn a_plain_service_says_nothing_that_is_lost() {
+    let all = objects(&project("name: p\nservices: {web: {image: a, ports: ['80:80'], command: [x]}}"), None)
+        .unwrap();
+    assert_eq!(all.told, Vec::<String>::new());
 }
 
 #[test]

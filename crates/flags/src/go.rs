@@ -187,6 +187,25 @@ pub fn quote(text: &str) -> String {
     quoted
 }
 
+/// `filepath.Clean`: a path without what changes nothing.
+pub fn clean(path: &str) -> String {
+    let rooted = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    match (rooted, parts.is_empty()) {
+        (true, _) => format!("/{}", parts.join("/")),
+        (false, true) => ".".to_owned(),
+        (false, false) => parts.join("/"),
+    }
+}
+
 /// One record of `encoding/csv`, as pflag splits the values of a `strings` flag.
 pub fn split_csv(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();

@@ -339,6 +339,31 @@ fn several_results_of_one_build() {
     assert_eq!(manifest["config"]["digest"].as_str().unwrap(), std::fs::read_to_string(at("id")).unwrap());
 }
 
+// refuses: buildkit exporter-attr image, oci, docker dangling-name-prefix because an image without a name is known by its id here
+// refuses: buildkit exporter-attr image, oci, docker attestation-inline because what is attested is beside an image and not in it
+// refuses: buildkit exporter-attr image, oci, docker rewrite-timestamp because layers are kept as they were made: give SOURCE_DATE_EPOCH as a build argument
+// refuses: buildkit exporter-attr all source-date-epoch because it comes as the build argument SOURCE_DATE_EPOCH
+#[test]
+fn what_an_exporter_does_not_do_is_refused_before_anything_is_built() {
+    let engine = Engine::ours();
+    let context = small(&engine, "refused");
+    for attribute in [
+        "dangling-name-prefix=x",
+        "attestation-inline=true",
+        "rewrite-timestamp=true",
+        "source-date-epoch=0",
+        "buildinfo=true",
+        "registry.insecure=true,name=registry.example/a",
+        "nosuch=1",
+    ] {
+        let told = build(&engine, &context, &["-o", &format!("type=image,{attribute}")]).assert_code(1);
+        let name = attribute.split([',']).next().unwrap();
+        assert!(told.stderr.contains(name) && told.stderr.contains("not supported"), "{}", told.stderr);
+        assert!(!told.stderr.contains("COPY a /a"), "{}", told.stderr);
+    }
+    build(&engine, &context, &["-o", "type=image,rewrite-timestamp=false,unpack=true,name=kept:1"]).ok();
+}
+
 // covers: dockerfile builtin-arg ARG SOURCE_DATE_EPOCH Int
 #[test]
 fn the_same_inputs_are_the_same_bytes_on_another_engine() {

@@ -334,3 +334,25 @@ fn how_many_addresses_are_left_is_told() {
     let older = site.engine.get(&format!("/networks/{network}")).json();
     assert!(older.get("Status").is_none(), "{older}");
 }
+
+// covers: field ContainerConfig NetworkDisabled
+#[test]
+fn a_container_that_wants_no_network_has_only_itself() {
+    let site = Site::isolated();
+    let engine = &site.engine;
+    let name = engine.name("alone");
+    let config = serde_json::json!({
+        "Image": engine.busybox(), "Cmd": ["sh", "-c", "cat /proc/net/dev; sleep 1000"], "NetworkDisabled": true,
+    });
+    engine.post(&format!("/containers/create?name={name}"), &config).expect(201);
+    engine.post(&format!("/containers/{name}/start"), &Value::Null).expect(204);
+    let links = command::run(engine.docker_command().args(["exec", &name, "cat", "/proc/net/dev"])).ok();
+    let links: Vec<&str> =
+        links.lines().filter_map(|line| line.split_once(':')).map(|(link, _)| link.trim()).collect();
+    assert_eq!(links, ["lo"]);
+    assert_eq!(
+        site.inspect(&name, "{{json .NetworkSettings.Networks}} {{.Config.NetworkDisabled}}"),
+        "{} true"
+    );
+    engine.delete(&format!("/containers/{name}?force=1")).expect(204);
+}

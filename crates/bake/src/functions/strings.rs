@@ -1,5 +1,6 @@
 //! Text.
 
+use flags::go::clean;
 use regex::Regex;
 
 use super::Arguments;
@@ -125,26 +126,6 @@ fn base(path: &str) -> String {
 /// All but the last part of a path, cleaned.
 fn folder(path: &str) -> String {
     clean(path.rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder }))
-}
-
-/// A path without what changes nothing, as Go has it.
-pub(crate) fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
-            ".." if rooted => {}
-            part => parts.push(part),
-        }
-    }
-    let joined = parts.join("/");
-    match (rooted, joined.is_empty()) {
-        (true, _) => format!("/{joined}"),
-        (false, true) => ".".into(),
-        (false, false) => joined,
-    }
 }
 
 fn substr(of: &Arguments<'_>) -> Result<Value, Error> {

@@ -103,6 +103,9 @@ fn volume(service: &str, volume: &Value, found: &mut Mounts, all: &mut Objects) 
         }
         "volume" => {
             found.claims = true;
+            if volume["volume"]["nocopy"] != true {
+                all.tell(service, &format!("volumes: {source} isn't filled with what the image has at {target}"));
+            }
             let mut mount = json!({ "name": name(source), "mountPath": target });
             if read_only {
                 mount["readOnly"] = true.into();

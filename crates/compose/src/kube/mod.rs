@@ -11,6 +11,7 @@
 mod files;
 mod health;
 mod pod;
+mod told;
 mod workload;
 
 use serde_json::{Map, Value, json};

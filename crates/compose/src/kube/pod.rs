@@ -3,38 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::files::Mounts;
-use super::{Objects, health, name, without_empty};
+use super::{Objects, health, name, told, without_empty};
 use crate::Project;
 use crate::container::{list, text};
-
-/// Keys that a cluster decides, or that say nothing there; each with what to do.
-const NO_COUNTERPART: &[(&str, &str)] = &[
-    ("blkio_config", "is the node's"),
-    ("cgroup_parent", "is the node's"),
-    ("container_name", "pods have names of their own"),
-    ("cpuset", "is the node's"),
-    ("credential_spec", "is for Windows"),
-    ("device_cgroup_rules", "devices are a device plugin's"),
-    ("devices", "devices are a device plugin's"),
-    ("domainname", "set the subdomain by hand"),
-    ("external_links", "names are those of services"),
-    ("isolation", "is for Windows"),
-    ("links", "names are those of services"),
-    ("logging", "logs are the cluster's"),
-    ("mac_address", "addresses are the cluster's"),
-    ("oom_kill_disable", "is the node's"),
-    ("oom_score_adj", "is the node's"),
-    ("pids_limit", "is the node's"),
-    ("provider", "has to be there"),
-    ("security_opt", "set securityContext by hand"),
-    ("stop_signal", "is the image's"),
-    ("ulimits", "are the node's"),
-    ("userns_mode", "set hostUsers by hand"),
-    ("uts", "is the pod's"),
-    ("volumes_from", "name a volume in both"),
-    ("memswap_limit", "is the node's"),
-    ("mem_swappiness", "is the node's"),
-];
 
 /// The template's `spec`, without its restart policy.
 pub(super) fn spec(
@@ -44,24 +15,14 @@ pub(super) fn spec(
     mounts: Mounts,
     all: &mut Objects,
 ) -> Value {
-    for (key, why) in NO_COUNTERPART {
-        let is_said = match &spec[*key] {
-            Value::Null => false,
-            Value::Array(list) => !list.is_empty(),
-            Value::Object(map) => !map.is_empty(),
-            Value::String(text) => !text.is_empty(),
-            other => other != &json!(false) && other != &json!(0),
-        };
-        if is_said {
-            all.tell(service, &format!("{key}: {why}"));
-        }
-    }
+    told::keys(service, spec, all);
     let container = container(project, service, spec, mounts.mounts, all);
     let mut pod = Map::new();
     let mut set = |key: &str, value: Value| drop(pod.insert(key.to_owned(), value));
     set("containers", json!([container]));
     set("volumes", mounts.volumes.into());
     set("hostname", spec["hostname"].as_str().map(name).into());
+    set("nodeSelector", machine(text(spec, "platform")));
     if text(spec, "network_mode") == "host" {
         set("hostNetwork", true.into());
     }
@@ -79,6 +40,14 @@ pub(super) fn spec(
     set("securityContext", pod_security(spec));
     without_empty(&mut pod);
     Value::Object(pod)
+}
+
+/// A node of this platform; a variant is no label of nodes'.
+fn machine(platform: &str) -> Value {
+    match platform.split('/').collect::<Vec<_>>()[..] {
+        [os, architecture, ..] => json!({ "kubernetes.io/os": os, "kubernetes.io/arch": architecture }),
+        _ => Value::Null,
+    }
 }
 
 fn container(project: &Project, service: &str, spec: &Value, mounts: Vec<Value>, all: &mut Objects) -> Value {
@@ -117,7 +86,7 @@ fn container(project: &Project, service: &str, spec: &Value, mounts: Vec<Value>,
     Value::Object(container)
 }
 
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Null => None,
@@ -149,7 +118,7 @@ pub(super) fn listening(spec: &Value) -> Vec<(u64, &'static str)> {
     for port in list(spec, "ports") {
         found.extend(port["target"].as_u64().map(|number| (number, protocol(text(port, "protocol")))));
     }
-    for exposed in list(spec, "expose").iter().filter_map(scalar_text) {
+    for exposed in list(spec, "expose").iter().filter_map(scalar) {
         let (range, kind) = exposed.split_once('/').unwrap_or((&exposed, "tcp"));
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let bounds = first.parse::<u16>().ok().zip(last.parse::<u16>().ok());
@@ -159,10 +128,6 @@ pub(super) fn listening(spec: &Value) -> Vec<(u64, &'static str)> {
     found.sort_unstable();
     found.dedup();
     found
-}
-
-fn scalar_text(value: &Value) -> Option<String> {
-    scalar(value)
 }
 
 pub(super) fn protocol(text: &str) -> &'static str {

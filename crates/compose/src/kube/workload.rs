@@ -43,8 +43,20 @@ fn tell_of_hooks(service: &str, spec: &Value, all: &mut Objects) {
     }
 }
 
+/// Labels may be any text here, which annotations may be there.
 fn template(project: &Project, service: &str, pod: &Value) -> Value {
-    json!({ "metadata": { "labels": labels(project, service) }, "spec": pod })
+    let spec = project.service(service).unwrap_or(&Value::Null);
+    let mut annotations = Map::new();
+    for key in ["labels", "annotations"] {
+        let pairs = spec[key].as_object().into_iter().flatten();
+        annotations
+            .extend(pairs.filter_map(|(name, value)| Some((name.clone(), pod::scalar(value)?.into()))));
+    }
+    let mut metadata = json!({ "labels": labels(project, service) });
+    if !annotations.is_empty() {
+        metadata["annotations"] = annotations.into();
+    }
+    json!({ "metadata": metadata, "spec": pod })
 }
 
 fn deployment(project: &Project, service: &str, spec: &Value, pod: &Value) -> Value {

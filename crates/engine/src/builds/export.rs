@@ -33,22 +33,11 @@ use annotations::Annotations;
 
 type Response = BTreeMap<String, String>;
 
-/// What an image's exporter is told, besides its form.
-const IMAGE: &[&str] = &[
-    "name",
-    "push",
-    "unpack",
-    "store",
-    "registry.insecure",
-    "dangling-name-prefix",
-    "buildinfo",
-    "attestation-inline",
-    "source-date-epoch",
-    "rewrite-timestamp",
-];
+/// What an image's exporter is told, besides its form. Whatever is kept is unpacked.
+const IMAGE: &[&str] = &["name", "push", "unpack", "store", "registry.insecure"];
 
 /// What an archive's is told.
-const ARCHIVE: &[&str] = &["name", "tar", "buildinfo", "dest"];
+const ARCHIVE: &[&str] = &["name", "tar", "dest"];
 
 /// What those of files are told.
 const FILES: &[&str] = &["platform-split", "dest"];
@@ -74,17 +63,19 @@ fn check_export(export: &Export) -> Result<(), Error> {
         let fits = match (key.as_str(), value.as_str()) {
             ("tar", "true") => true,
             ("tar", _) | ("rewrite-timestamp", "true") | ("store", "false") => false,
+            // The default, said.
+            ("rewrite-timestamp", _) => images,
             _ => images && (Annotations::has(key) || form::has(key)) || known.contains(&key.as_str()),
         };
         if !fits {
             return Err(Error::Unsupported { what: format!("the exporter's attribute {key}={value}") });
         }
     }
-    if pushes(export) && names(export)?.is_empty() {
+    let names = references(export)?;
+    if pushes(export) && names.is_empty() {
         return Err(Error::Invalid("tag is needed when pushing to registry".into()));
     }
-    let parsed = names(export)?.iter().filter_map(|name| Reference::parse(name).ok()).collect::<Vec<_>>();
-    super::remote::check_insecure(&export.attributes, &parsed)
+    super::remote::check_insecure(&export.attributes, &names)
 }
 
 fn pushes(export: &Export) -> bool {
@@ -93,11 +84,15 @@ fn pushes(export: &Export) -> bool {
 
 /// The familiar names, with their tags.
 fn names(export: &Export) -> Result<Vec<String>, Error> {
+    Ok(references(export)?.iter().map(Reference::familiar).collect())
+}
+
+fn references(export: &Export) -> Result<Vec<Reference>, Error> {
     let given = export.attributes.get("name").map(String::as_str).unwrap_or_default();
     let parse = |name: &str| {
         let parsed = Reference::parse(name.trim());
         let invalid = |e| Error::Invalid(format!("failed to parse {name:?}: {e}"));
-        parsed.map(|name| name.or_latest().familiar()).map_err(invalid)
+        parsed.map(Reference::or_latest).map_err(invalid)
     };
     given.split(',').filter(|name| !name.trim().is_empty()).map(parse).collect()
 }

@@ -41,6 +41,10 @@ pub(super) fn settle(
     if let Some(known) = &known {
         host.network_mode.clone_from(&known.name);
     }
+    // A network namespace of its own, and nothing in it: `NetworkMode` stays what it was.
+    if config.network_disabled && mode != "host" {
+        return Ok(Networked::default());
+    }
     let first = host.network_mode.clone();
     let mut endpoints = BTreeMap::new();
     for (name, config) in asked {
@@ -133,6 +137,9 @@ pub fn check(network: &Network, asked: &EndpointConfig) -> Result<(), NetworkErr
 /// Takes what it needs of its networks; nothing where it has none of its own.
 pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Option<Attached>, Error> {
     if namespaces::other(&container.host.network_mode).is_some() {
+        return Ok(None);
+    }
+    if container.endpoints.is_empty() {
         return Ok(None);
     }
     if !networks.has_default() && container.endpoints.keys().any(|name| name == "bridge") {

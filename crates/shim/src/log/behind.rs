@@ -80,7 +80,9 @@ impl Behind {
     }
 
     pub(super) fn take(&mut self, line: &Line<'_>, stream: Stream) {
-        if self.batch.len() + wire::LARGEST > MOST / 2 {
+        // Two batches fit: what is larger than the whole buffer would never be taken.
+        let most = (self.size / 2).clamp(wire::LARGEST, MOST);
+        if self.batch.len() + wire::length(line) > most {
             self.flush();
         }
         wire::put(line, stream, &mut self.batch);

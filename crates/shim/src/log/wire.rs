@@ -7,6 +7,11 @@ pub(super) const LARGEST: usize = 17 * 1024;
 /// Length, stream, completeness, time, and whether it is a piece.
 const HEAD: usize = 4 + 1 + 1 + 8 + 1;
 
+/// How much a record takes.
+pub(super) fn length(line: &Line<'_>) -> usize {
+    HEAD + line.text.len() + line.piece.map_or(0, |_| Piece::BYTES)
+}
+
 /// Adds a record to a batch.
 pub(super) fn put(line: &Line<'_>, stream: Stream, batch: &mut Vec<u8>) {
     batch.extend_from_slice(&u32::try_from(line.text.len()).unwrap_or(0).to_ne_bytes());
@@ -52,7 +57,10 @@ mod tests {
         let mut lines = Lines::default();
         let text = [b"one\ntwo\n".to_vec(), vec![b'x'; 40_000], b"\nend".to_vec()].concat();
         let mut take = |line: Line<'_>| {
+            let before = batch.len();
             put(&line, Stream::Stderr, &mut batch);
+            assert_eq!(batch.len() - before, length(&line));
+            assert!(length(&line) <= LARGEST);
             seen.push((line.text.to_vec(), line.complete, line.time, line.piece));
         };
         lines.push(&text, 7, &mut take);

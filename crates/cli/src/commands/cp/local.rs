@@ -23,7 +23,7 @@ fn failed(doing: &str, path: &str, error: &io::Error) -> Error {
 
 /// Whether there can be something at a path.
 pub(super) fn check_output(path: &str) -> Result<(), Error> {
-    let folder = names::split(&names::clean(path)).0;
+    let folder = names::split(&flags::go::clean(path)).0;
     if fs::metadata(&folder).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
         return Err(Error::Usage(format!("invalid output path: directory \"{folder}\" does not exist")));
     }

@@ -1,5 +1,7 @@
 //! docker's rules for paths: what a slash or a dot at the end means, and what a copy is called.
 
+use flags::go::clean;
+
 use super::Plan;
 use crate::error::Error;
 
@@ -18,25 +20,6 @@ pub(super) struct Target {
     pub(super) path: String,
     /// Nothing if there is nothing.
     pub(super) is_directory: Option<bool>,
-}
-
-/// Go's `filepath.Clean`.
-pub(super) fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
-            ".." if rooted => {}
-            part => parts.push(part),
-        }
-    }
-    match (rooted, parts.is_empty()) {
-        (true, _) => format!("/{}", parts.join("/")),
-        (false, true) => ".".to_owned(),
-        (false, false) => parts.join("/"),
-    }
 }
 
 pub(super) fn join(folder: &str, path: &str) -> String {
