@@ -91,6 +91,6 @@ fn names_fit_patterns() {
     for (pattern, name, expected) in
         [("*", "a", true), ("a*", "ab", true), ("a*c", "abc", true), ("a*c", "ab", false), ("a", "ab", false)]
     {
-        assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        assert_eq!(targets::fits(pattern, name), expected, "{pattern} {name}");
     }
 }
