@@ -90,7 +90,7 @@ fn somebody_elses_docker_stays() {
 }
 
 #[test]
-fn man_pages_are_what_man_reads_and_units_what_systemd_reads() {
+fn man_pages_are_of_roff_s_requests_and_units_of_settings() {
     let scratch = Scratch::create();
     let machine = scratch.join("m");
     let root = machine.display().to_string();
@@ -105,16 +105,11 @@ fn man_pages_are_what_man_reads_and_units_what_systemd_reads() {
     let units = machine.join("usr/lib/systemd/system");
     let service = std::fs::read_to_string(units.join("ketch.service")).unwrap();
     assert!(service.contains("ExecStart=/usr/bin/ketch daemon -H fd://\n"), "{service}");
+    // systemd itself reads and starts them in the virtual machine: tests/vm/install.sh.
     for unit in ["ketch.service", "ketch.socket"] {
-        let mut verify = Command::new("systemd-analyze");
-        // Where there is no systemd, the virtual machine has one.
-        let Ok(output) = verify.args(["--root", &root, "verify", unit]).output() else { continue };
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        // A line of the file that it doesn't understand has a number; what it says beside is about the bare machine.
-        let about_us = |line: &&str| line.contains("Unknown") || line.contains(&format!("{unit}:"));
-        let about_us =
-            |line: &&str| about_us(line) && line.split(':').nth(1).is_some_and(|n| n.parse::<u32>().is_ok());
-        assert_eq!(told.lines().find(about_us), None, "{told}");
+        let text = std::fs::read_to_string(units.join(unit)).unwrap();
+        let is_known = |line: &str| line.is_empty() || line.starts_with(['#', '[']) || line.contains('=');
+        assert!(text.lines().all(is_known), "{text}");
     }
     scratch.remove();
 }

@@ -23,6 +23,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("strip", "binutils"),
     ("xz", "xz-utils"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 const LIMIT: u64 = 25_000_000;
 

@@ -85,9 +85,10 @@ fn memberships<F: Read + Seek>(login: &str, primary: u32, group: &mut Table<F>) 
     Ok(groups)
 }
 
-/// `None` for a name. What docker calls out of range is, too.
+/// `None` for a name. What docker calls out of range is, too: a number below zero is no name either.
 fn number(text: &str) -> Result<Option<u32>, Error> {
-    if !text.bytes().all(|b| b.is_ascii_digit()) {
+    let digits = text.strip_prefix('-').filter(|rest| !rest.is_empty()).unwrap_or(text);
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(None);
     }
     match text.parse::<u32>() {
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_or_out_of_range_is_an_error() {
-        for wrong in ["nobody", "web:nogroup", "4294967295", "99999999999", "0:4294967296"] {
+        for wrong in ["nobody", "-1", "0:-1", "web:nogroup", "4294967295", "99999999999", "0:4294967296"] {
             assert!(who(wrong).is_err(), "{wrong}");
         }
     }
