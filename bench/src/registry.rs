@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use rustix::net::{RecvFlags, recv};
 use sha2::{Digest as _, Sha256};
 use testkit::command::ketch_binary;
 use testkit::http::{self, Request};
@@ -132,14 +133,15 @@ impl Server {
         let begun = Instant::now();
         let mut stream = TcpStream::connect(self.address()?)?;
         write!(stream, "GET /v2/bench/blobs/{} HTTP/1.1\r\nHost: bench\r\n\r\n", large().digest)?;
-        let mut reader = BufReader::with_capacity(1 << 20, stream);
+        let mut reader = BufReader::with_capacity(4096, stream);
         let head = head(&mut reader)?;
         ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
-        let mut left = PIECE * PIECES;
+        let mut left = PIECE * PIECES - reader.buffer().len();
         let mut buffer = vec![0; 1 << 20];
         while left > 0 {
             let most = left.min(buffer.len());
-            let count = reader.read(&mut buffer[..most])?;
+            // The kernel throws the bytes away: a copy out of the socket costs as much as all that a server does.
+            let (_, count) = recv(reader.get_ref(), &mut buffer[..most], RecvFlags::TRUNC)?;
             ensure!(count > 0, "{left} bytes are missing");
             left -= count;
         }

@@ -50,6 +50,27 @@ fn the_image_that_was_used_longest_ago_makes_room() {
     assert_eq!(names(&engine), ["e", "f", "g"], "nobody uses the oldest any more");
 }
 
+/// Also for what is built, and where the limit came with a later engine.
+#[test]
+fn builds_make_room_and_so_does_a_new_limit() {
+    let limit = |size: &str| json!({ "storage-opts": [format!("image-limit={size}")] });
+    let mut engine = Engine::planned(|plan, scratch| plan.config(scratch, &limit("2500k")));
+    let context = engine.scratch().join("context");
+    std::fs::create_dir(&context).expect("a context");
+    let build = |engine: &Engine, name: &str| {
+        std::fs::write(context.join("a"), name.repeat(1 << 20)).expect("a file");
+        std::fs::write(context.join("Dockerfile"), "FROM scratch\nCOPY a /\n").expect("a file");
+        engine.ketch(["build", "-q", "-t", &format!("{name}:1"), &context.display().to_string()]).ok();
+    };
+    for name in ["a", "b", "c"] {
+        build(&engine, name);
+    }
+    assert_eq!(names(&engine), ["b", "c"]);
+    engine.scratch().write("daemon.json", limit("1500k").to_string());
+    engine.crash_and_restart();
+    assert_eq!(names(&engine), ["c"]);
+}
+
 // covers: daemon config-key storage-opts
 #[test]
 fn a_layer_may_unpack_to_so_much_and_no_more() {

@@ -36,6 +36,7 @@ mod events;
 mod exec;
 mod far_engines;
 mod faults;
+mod foreign_runtime;
 mod handover;
 mod health;
 mod hostile_images;

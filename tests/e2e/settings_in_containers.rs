@@ -144,14 +144,16 @@ fn registered_runtimes_are_listed_and_the_default_is_meant() {
         assert_eq!(info["Runtimes"]["mine"]["path"], "/opt/mine");
         assert_eq!(info["Runtimes"]["mine"]["runtimeArgs"], arguments);
         assert_eq!(info["Runtimes"]["ketch"]["path"], "ketch");
-        // Another runtime can be named and not yet used: that is said, rather than the built-in one taken in silence.
+        // One that isn't installed can be named; its start says that it isn't there, rather than the built-in one being taken.
         let config =
             json!({"Image": engine.busybox(), "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}});
         let create = |config: &Value| {
             engine.request_unchecked(&Request::new("POST", "/containers/create").json(config))
         };
-        let refused = create(&config);
-        assert!(refused.status() >= 400 && refused.message().contains("runtime mine"), "{}", refused.text());
+        let id = create(&config).expect(201).json()["Id"].as_str().unwrap().to_owned();
+        let start = Request::new("POST", &format!("/containers/{id}/start"));
+        let refused = engine.request_unchecked(&start);
+        assert!(refused.status() >= 400 && refused.message().contains("/opt/mine"), "{}", refused.text());
         let mut built_in = config.clone();
         built_in["HostConfig"]["Runtime"] = json!("ketch");
         create(&built_in).expect(201);

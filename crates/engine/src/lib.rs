@@ -22,6 +22,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use build::progress::Progress;
+use build::request::{Outcome, Request};
+use build::session::Session;
 use state::{DataRoot, Db};
 
 pub use error::Error;
@@ -94,7 +97,7 @@ impl Engine {
         networks.restore()?;
         networks.guard_firewall();
         let builds = Arc::new(Builds::open(shared)?);
-        Ok(Arc::new(Self {
+        let engine = Arc::new(Self {
             id,
             settings,
             live,
@@ -108,7 +111,10 @@ impl Engine {
             builds,
             storage_driver,
             root,
-        }))
+        });
+        // The limit may have been another for the engine before.
+        engine.make_room(SystemTime::now()).await;
+        Ok(engine)
     }
 
     /// The lock on the data root, to be handed to the engine that replaces this one.
@@ -129,6 +135,19 @@ impl Engine {
             Err(error) => tracing::error!(%error, "making room for images crashed"),
             Ok(Ok(())) => {}
         }
+    }
+
+    /// Builds, and makes room for what was built.
+    pub async fn build(
+        self: &Arc<Self>,
+        request: Request,
+        session: Arc<dyn Session>,
+        progress: Progress,
+    ) -> Result<Outcome, build::Error> {
+        let since = SystemTime::now();
+        let outcome = self.builds.solve(request, session, progress).await?;
+        self.make_room(since).await;
+        Ok(outcome)
     }
 
     /// Takes over what a reload may change, and says so to those who watch.

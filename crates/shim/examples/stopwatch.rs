@@ -58,6 +58,7 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
         seccomp: None,
         stdin: Stdin::Closed,
         log: LogConfig { file: Some(LogFile::bounded(folder.join("log"), LogFormat::Local)), forward: None },
+        runtime: None,
         kept: 0,
     }
 }

@@ -24,9 +24,23 @@ pub struct Launch {
     pub seccomp: Option<Filter>,
     pub stdin: Stdin,
     pub log: LogConfig,
+    /// Who makes its processes, where that isn't the shim itself.
+    #[serde(default)]
+    pub runtime: Option<ForeignRuntime>,
     /// How many descriptors come along that the shim keeps for engines, and lends them.
     #[serde(default)]
     pub kept: u32,
+}
+
+/// Another OCI runtime.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignRuntime {
+    /// A path, or a name to be looked up.
+    pub program: PathBuf,
+    /// What comes before everything else on its command line.
+    pub arguments: Vec<String>,
+    /// Whether it has systemd make the cgroups.
+    pub systemd: bool,
 }
 
 /// What process 1 finds on its standard input.

@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod error;
 mod exit;
+mod foreign;
 mod launch;
 mod log;
 mod outbox;
@@ -26,7 +27,8 @@ mod streams;
 mod task;
 
 pub use config::{
-    Forward, Language, Launch, LogConfig, LogFile, LogFormat, Packing, Server, Stdin, SyslogFormat, WhenFull,
+    ForeignRuntime, Forward, Language, Launch, LogConfig, LogFile, LogFormat, Packing, Server, Stdin,
+    SyslogFormat, WhenFull,
 };
 pub use error::Error;
 pub use exit::{forget_exit, read_exit};

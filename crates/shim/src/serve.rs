@@ -9,12 +9,13 @@ use oci_spec::runtime::LinuxResources;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::connection::{Attachment, Connection, Mode};
+use crate::foreign::Foreign;
 use crate::log::{Log, Stream};
 use crate::outbox::PATIENCE;
 use crate::protocol::{Exit, FailureKind, FromShim, Guest, ShimState, ToShim};
 use crate::start::failure;
 use crate::streams::Streams;
-use crate::task::{Key, Task};
+use crate::task::{Key, Process, Task};
 use crate::{Launch, exit};
 
 /// More at once are not let in: each may hold a file and some memory.
@@ -35,6 +36,8 @@ pub(crate) struct Shim {
     /// What every process of the container is confined by.
     seccomp: Option<runtime::Filter>,
     cgroup: runtime::Cgroup,
+    /// Who makes the container's processes, where that isn't us.
+    foreign: Option<Foreign>,
     /// Whether all processes of the container are held still.
     frozen: bool,
     /// Process 1 first, for as long as the shim lives; then those that joined it and have not ended.
@@ -60,12 +63,19 @@ enum Source {
 }
 
 impl Shim {
-    pub(crate) fn new(launch: Launch, cgroup: runtime::Cgroup, init: Task, kept: Vec<OwnedFd>) -> Self {
+    pub(crate) fn new(
+        launch: Launch,
+        cgroup: runtime::Cgroup,
+        foreign: Option<Foreign>,
+        init: Task,
+        kept: Vec<OwnedFd>,
+    ) -> Self {
         Self {
             door: inode(&launch.run_dir).map(|inode| (launch.run_dir, inode)),
             container_dir: launch.container_dir,
             seccomp: launch.seccomp,
             cgroup,
+            foreign,
             frozen: false,
             tasks: vec![init],
             next_key: 1,
@@ -150,7 +160,7 @@ impl Shim {
             fds.push(fd);
         };
         let pidfds: Vec<_> = self.tasks.iter().map(|task| (task, task.pidfd())).collect();
-        for (task, pidfd) in pidfds.iter().filter(|(task, _)| !task.is_over()) {
+        for (task, pidfd) in pidfds.iter().filter(|(task, _)| !task.is_over() && !task.is_held()) {
             add(Source::Process(task.key), PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN));
             // While a client can't take more, the process waits, as it would for a full pipe.
             if !task.log.is_full() && !self.connections.iter().any(|c| c.task == task.key && c.is_full()) {
@@ -377,8 +387,18 @@ impl Shim {
         let terminal = guest.process.terminal() == Some(true);
         let made = Streams::make(terminal, guest.stdin);
         let (streams, stdio) = made.map_err(|e| failed("make the standard streams", e))?;
+        let process = match &self.foreign {
+            Some(foreign) => foreign.join(&guest.process, stdio).map(Process::Foreign),
+            None => self.join_as_ours(guest, stdio).map(Process::Ours),
+        };
+        let process = process.map_err(|error| failure(&error))?;
+        Task::new(key, &guest.id, process, (streams, guest.stdin), Log::default())
+            .map_err(|e| failed("take the terminal", e))
+    }
+
+    fn join_as_ours(&self, guest: &Guest, stdio: runtime::Stdio) -> Result<runtime::Waiting, runtime::Error> {
         let init = self.init().pidfd();
-        let joined = runtime::join(runtime::Joining {
+        runtime::join(runtime::Joining {
             process: &guest.process,
             seccomp: self.seccomp.as_ref(),
             init: init.as_fd(),
@@ -387,10 +407,7 @@ impl Shim {
             linux: None,
             state: None,
             manner: runtime::Manner::default(),
-        });
-        let process = joined.map_err(|error| failure(&error))?;
-        Task::new(key, &guest.id, process, (streams, guest.stdin), Log::default())
-            .map_err(|e| failed("take the terminal", e))
+        })
     }
 
     fn attach(&mut self, index: usize, exec: Option<&str>, wanted: Attachment) -> Option<FromShim> {
@@ -433,6 +450,7 @@ impl Shim {
         self.tasks[0].log.close_files();
         // Nothing of the container's is left in there; if the kernel takes its time, the engine removes it later.
         let _ = self.cgroup.delete();
+        self.foreign.iter().for_each(Foreign::delete);
         // A container that never ran has no exit: its failure was told to who asked for the start.
         let started = self.init().was_started();
         // As soon as somebody is told, the container may be started again with another shim.

@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::Launch;
+use crate::foreign::Foreign;
 use crate::launch::{
     CONFIG_FD, CONTROL_FD, FIRST_KEPT_FD, MAX_CONFIG, MAX_KEPT, ROOT_FD, socket_path, unlink_socket,
 };
@@ -16,7 +17,7 @@ use crate::log::Log;
 use crate::protocol::{self, FailureKind, FromShim};
 use crate::serve::Shim;
 use crate::streams::Streams;
-use crate::task::{Key, Task};
+use crate::task::{Key, Process, Task};
 
 /// The role `ketch shim <id>`: returns the process' exit code when the container is over. Only [`crate::launch`] starts
 /// it in the right way; by hand it says so. With `--log` it is the writer of a log for another shim.
@@ -87,7 +88,28 @@ fn create(mut launch: Launch, root: &OwnedFd, kept: Vec<OwnedFd>) -> Result<(Shi
     let terminal = launch.spec.process().as_ref().and_then(|p| p.terminal()) == Some(true);
     let made = Streams::make(terminal, launch.stdin);
     let (streams, stdio) = made.map_err(failed("make the standard streams"))?;
-    let request = runtime::Request {
+    let (process, cgroup, foreign) = match &launch.runtime {
+        Some(what) => {
+            let made = Foreign::create(what, &launch, root.as_fd(), stdio);
+            let (foreign, made, cgroup) = made.map_err(Failure::Runtime)?;
+            (Process::Foreign(made), cgroup, Some(foreign))
+        }
+        None => {
+            let runtime::Created { process, cgroup } =
+                runtime::create(request(&launch, root, stdio)).map_err(Failure::Runtime)?;
+            (Process::Ours(process), cgroup, None)
+        }
+    };
+    let init = Task::new(Key::INIT, &launch.id, process, (streams, launch.stdin), log);
+    let init = init.map_err(failed("take the terminal"))?;
+    // After the clone, so that the container doesn't inherit it: rather anything is killed for memory than the process
+    // that knows how the container ended. Fails where we are not root over ourselves, which is no reason to stop.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
+    Ok((Shim::new(launch, cgroup, foreign, init, kept), listener))
+}
+
+fn request<'a>(launch: &'a Launch, root: &'a OwnedFd, stdio: runtime::Stdio) -> runtime::Request<'a> {
+    runtime::Request {
         id: &launch.id,
         spec: &launch.spec,
         seccomp: launch.seccomp.as_ref(),
@@ -95,14 +117,7 @@ fn create(mut launch: Launch, root: &OwnedFd, kept: Vec<OwnedFd>) -> Result<(Shi
         stdio,
         bundle: &launch.container_dir,
         manner: runtime::Manner::default(),
-    };
-    let runtime::Created { process, cgroup } = runtime::create(request).map_err(Failure::Runtime)?;
-    let init = Task::new(Key::INIT, &launch.id, process, (streams, launch.stdin), log);
-    let init = init.map_err(failed("take the terminal"))?;
-    // After the clone, so that the container doesn't inherit it: rather anything is killed for memory than the process
-    // that knows how the container ended. Fails where we are not root over ourselves, which is no reason to stop.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
-    Ok((Shim::new(launch, cgroup, init, kept), listener))
+    }
 }
 
 fn listen(launch: &Launch) -> io::Result<UnixListener> {

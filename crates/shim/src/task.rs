@@ -1,13 +1,13 @@
 //! One process of the container that this shim is the parent of, with its streams: process 1, or one that joined it.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use crate::Stdin;
 use crate::log::{Log, Stream, now};
 use crate::protocol::{Exit, FromShim, ShimState, ToShim};
 use crate::serve::refused;
 use crate::start::failure;
 use crate::streams::Streams;
+use crate::{Stdin, foreign};
 
 /// Tells the processes of one shim apart; never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,43 @@ pub(crate) struct Task {
     pub(crate) streams: Streams,
     pub(crate) stdin: Stdin,
     pub(crate) log: Log,
-    process: runtime::Waiting,
+    process: Process,
+}
+
+/// Who made it decides how it is started.
+pub(crate) enum Process {
+    Ours(runtime::Waiting),
+    Foreign(foreign::Made),
+}
+
+impl Process {
+    fn pid(&self) -> i32 {
+        match self {
+            Self::Ours(waiting) => waiting.pid,
+            Self::Foreign(made) => made.pid,
+        }
+    }
+
+    fn pidfd(&self) -> &OwnedFd {
+        match self {
+            Self::Ours(waiting) => &waiting.pidfd,
+            Self::Foreign(made) => &made.pidfd,
+        }
+    }
+
+    fn take_console(&mut self) -> Option<OwnedFd> {
+        match self {
+            Self::Ours(waiting) => waiting.console.take(),
+            Self::Foreign(made) => made.console.take(),
+        }
+    }
+
+    fn start(&mut self) -> Result<(), runtime::Error> {
+        match self {
+            Self::Ours(waiting) => waiting.start(),
+            Self::Foreign(made) => made.start(),
+        }
+    }
 }
 
 impl Task {
@@ -34,23 +70,28 @@ impl Task {
     pub(crate) fn new(
         key: Key,
         name: &str,
-        mut process: runtime::Waiting,
+        mut process: Process,
         (mut streams, stdin): (Streams, Stdin),
         log: Log,
     ) -> std::io::Result<Self> {
-        if let Some(master) = process.console.take() {
+        if let Some(master) = process.take_console() {
             streams.set_terminal(master, stdin)?;
         }
-        let state = ShimState::Created { pid: process.pid };
+        let state = ShimState::Created { pid: process.pid() };
         Ok(Self { key, name: name.to_owned(), state, streams, stdin, log, process })
     }
 
     pub(crate) fn pidfd(&self) -> impl AsFd {
-        &self.process.pidfd
+        self.process.pidfd()
     }
 
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, ShimState::Exited(_))
+    }
+
+    /// It runs although nobody has said so: what it writes, and its end, wait for those who have yet to attach to it.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(&self.process, Process::Foreign(made) if made.is_early()) && !self.was_started()
     }
 
     pub(crate) fn was_started(&self) -> bool {
@@ -61,7 +102,7 @@ impl Task {
     fn start(&mut self) -> FromShim {
         match self.process.start() {
             Ok(()) => {
-                self.state = ShimState::Running { pid: self.process.pid };
+                self.state = ShimState::Running { pid: self.process.pid() };
                 // All that making a process took is needed no more; what is left is one small loop.
                 sys::forget_program_pages();
                 FromShim::Started
@@ -95,12 +136,12 @@ impl Task {
     }
 
     fn signal(&self, signal: i32) -> std::io::Result<()> {
-        sys::send_signal(&self.process.pidfd, signal)
+        sys::send_signal(self.process.pidfd(), signal)
     }
 
     /// Takes the status of the process, which has ended.
     pub(crate) fn reap(&self) -> Exit {
-        let status = sys::wait_for(&self.process.pidfd).ok();
+        let status = sys::wait_for(self.process.pidfd()).ok();
         let signal = status.as_ref().and_then(|s| s.terminating_signal());
         let code = status.and_then(|s| s.exit_status());
         Exit { code: code.or(signal.map(|s| 128 + s)).unwrap_or(255), signal, oom_killed: false, at: now() }

@@ -145,13 +145,13 @@ fn clone_with(flags: u64, exit_signal: libc::c_int, cgroup: Option<BorrowedFd<'_
     }
 }
 
-fn refuse_threads() -> io::Result<()> {
+pub(crate) fn refuse_threads() -> io::Result<()> {
     // The link count of the task directory is two and one for each thread.
     let threads = rustix::fs::stat("/proc/self/task")?.st_nlink.saturating_sub(2);
     if threads == 1 {
         return Ok(());
     }
-    Err(io::Error::other(format!("fork in a process of {threads} threads")))
+    Err(io::Error::other(format!("a process of {threads} threads")))
 }
 
 #[cfg(test)]
@@ -162,6 +162,6 @@ mod tests {
     fn a_threaded_process_may_not_fork_on() {
         // The test harness runs each test in a thread of its own.
         let error = clone3(Namespaces::default(), None).unwrap_err();
-        assert!(error.to_string().starts_with("fork in a process of"), "{error}");
+        assert!(error.to_string().starts_with("a process of"), "{error}");
     }
 }

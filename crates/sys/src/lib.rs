@@ -3,6 +3,7 @@
 //! This is the only crate that says `unsafe`. Everything takes borrowed descriptors and returns owned ones; errors are
 //! `io::Error` and the caller says what was being done. What `rustix` has is used from there directly.
 
+mod adopt;
 mod bpf;
 mod clone;
 mod fdpass;
@@ -16,12 +17,13 @@ mod spawn;
 mod window;
 mod writeback;
 
+pub use adopt::adopt;
 pub use bpf::attach_device_program;
 pub use clone::{Cloned, Namespaces, clone3, clone3_by_go_between, number_of};
 pub use fdpass::{receive_with_fd, send_with_fd};
 pub use mount::{
-    MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, map_ids,
-    part_of_mount, set_mount_attributes,
+    MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, enter_new_mounts,
+    map_ids, part_of_mount, set_mount_attributes,
 };
 pub use network::{enter_new_network, explain_netlink_errors};
 pub use process::{

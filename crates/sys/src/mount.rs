@@ -137,3 +137,13 @@ pub fn bare_mount(pidfd: BorrowedFd<'_>, mount: BorrowedFd<'_>) -> io::Result<Ow
         Err(_) => Err(io::Error::other("the thread that copies a mount failed")),
     })
 }
+
+/// Gives this process a mount namespace of its own, a copy of the one it was in: what is mounted there still comes here, and nothing
+/// of ours goes there. Only with one thread, which is all there is of the process then.
+pub fn enter_new_mounts() -> io::Result<()> {
+    crate::clone::refuse_threads()?;
+    // SAFETY: with one thread nobody else's paths change their meaning; descriptors and memory stay.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?;
+    let flags = rustix::mount::MountPropagationFlags::DOWNSTREAM | rustix::mount::MountPropagationFlags::REC;
+    Ok(rustix::mount::mount_change("/", flags)?)
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -71,11 +72,26 @@ fn a_paused_container_waits_and_can_still_be_killed() {
 /// What a container can get hold of as `/proc/1/exe` is our executable until it is its program: not to be written to.
 #[test]
 fn the_runtime_s_executable_is_on_a_read_only_mount() {
-    let bundles = Bundles::new();
+    let mut bundles = Bundles::new();
+    for anew in [false, true] {
+        bundles.anew = anew;
+        executable_is_on_a_read_only_mount(&bundles);
+    }
+    bundles.finish();
+}
+
+fn executable_is_on_a_read_only_mount(bundles: &Bundles) {
     let id = bundles.create("exe", "true", &json!({}));
     let state: Value = serde_json::from_str(&bundles.ketch(&["state", &id]).ok()).unwrap();
-    let seen = rustix::fs::statvfs(format!("/proc/{}/exe", state["pid"])).unwrap();
-    assert!(seen.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    let process = PathBuf::from(format!("/proc/{}", state["pid"]));
+    // The executable itself, and what of it is mapped.
+    let mapped = fs::read_dir(process.join("map_files")).unwrap().map(|entry| entry.unwrap().path());
+    let seen: Vec<_> = mapped.chain([process.join("exe")]).collect();
+    for path in &seen {
+        let mount = rustix::fs::statvfs(path).unwrap();
+        assert!(mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY), "{}", path.display());
+    }
+    assert!(seen.len() > 2, "{seen:?}");
     // As a program it is the container's to run, and nothing more.
     let bundle = bundles.bundle("itself", "", &json!({}));
     let mut spec: Value = serde_json::from_slice(&fs::read(bundle.join("config.json")).unwrap()).unwrap();
@@ -84,7 +100,6 @@ fn the_runtime_s_executable_is_on_a_read_only_mount() {
     let output = bundles.ketch(&["run", "-b", bundle.to_str().unwrap(), &bundles.id("itself")]);
     assert!(output.code == 0 || output.stderr.starts_with("exec"), "{}", output.stderr);
     bundles.ketch(&["delete", &id]).ok();
-    bundles.finish();
 }
 
 #[test]

@@ -22,6 +22,8 @@ use testkit::command::{Output, ketch_binary, run};
 /// A state directory with bundles of busybox.
 pub(crate) struct Bundles {
     pub(crate) scratch: Scratch,
+    /// Whether the runtime starts itself anew to be protected, in the place of taking what is mapped of it from elsewhere.
+    pub(crate) anew: bool,
 }
 
 impl Bundles {
@@ -36,7 +38,7 @@ impl Bundles {
         for applet in applets.lines().filter(|name| *name != "busybox") {
             symlink("busybox", bin.join(applet)).unwrap();
         }
-        Self { scratch }
+        Self { scratch, anew: false }
     }
 
     /// The name of a container, and of its cgroup, that nobody else has.
@@ -54,6 +56,9 @@ impl Bundles {
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(ketch_binary());
         command.args(["runtime", "--root"]).arg(self.scratch.join("state")).args(words).stdin(Stdio::null());
+        if self.anew {
+            command.env("KETCH_START_ANEW", "1");
+        }
         command
     }
 

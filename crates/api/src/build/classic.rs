@@ -36,7 +36,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     tokio::spawn(async move {
         let heard = progress.subscribe();
         let (quiet, names) = (parameters.quiet, parameters.names);
-        let building = engine.builds.solve(parameters.request, Arc::new(session), progress);
+        let building = engine.build(parameters.request, Arc::new(session), progress);
         stream::tell(building, heard, quiet, &names, &sender).await;
     });
     Ok(reply::with_type(StatusCode::OK, "application/json", body))

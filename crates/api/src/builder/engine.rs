@@ -18,7 +18,7 @@ pub(crate) struct Adapter(pub(crate) Arc<engine::Engine>);
 
 impl buildkit::serve::Engine for Adapter {
     fn build(&self, request: Request, session: Arc<dyn Session>, progress: Progress) -> Job<'_, Outcome> {
-        Box::pin(self.0.builds.solve(request, session, progress))
+        Box::pin(self.0.build(request, session, progress))
     }
 
     fn frontend(&self, name: &str) -> Option<Arc<dyn Frontend>> {

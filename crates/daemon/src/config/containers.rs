@@ -92,7 +92,22 @@ pub(super) fn cgroup_parent(driver: CgroupDriver, text: Option<&str>) -> Result<
     }
 }
 
+/// What was registered, and those that everybody calls by these names, where they are installed.
 pub(super) fn runtimes(value: Option<&Value>) -> Result<BTreeMap<String, Runtime>, Error> {
+    let mut runtimes = registered_runtimes(value)?;
+    for name in ["runc", "crun"].into_iter().filter(|name| is_installed(name)) {
+        let found = Runtime { path: name.to_owned(), arguments: Vec::new() };
+        runtimes.entry(name.to_owned()).or_insert(found);
+    }
+    Ok(runtimes)
+}
+
+fn is_installed(name: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(name).is_file())
+}
+
+fn registered_runtimes(value: Option<&Value>) -> Result<BTreeMap<String, Runtime>, Error> {
     let wrong =
         |name: &str, why: &str| Error::Value { key: "runtimes".into(), why: format!("{name}: {why}") };
     let entries = value.and_then(Value::as_object).into_iter().flatten();

@@ -33,7 +33,7 @@ use super::namespaces::Joined;
 use super::record::{Container, Places};
 use super::restart::{self, Backoff};
 use super::state::{Event, Exit, Live, Next, State};
-use super::{Index, Shared, create, link, logs, spec};
+use super::{Index, Shared, create, foreign, link, logs, spec};
 use crate::Error;
 use crate::images::Force;
 use crate::networks::Inside;
@@ -514,10 +514,17 @@ fn launch_shim(
     for point in container.mounts.iter().filter(|point| point.kind == mounts::Kind::Image) {
         joined.add_source(&point.destination, open_image(shared, point, &places)?);
     }
+    let mut spec = spec::build(container, root.as_fd(), &places, &shared.settings, &joined)?;
+    let runtime = foreign::of(shared, &container.host, &mut spec)?;
+    let seccomp = match &runtime {
+        None => spec::filter(&container.host, &shared.filters)?.as_deref().cloned(),
+        Some(_) => None,
+    };
     let launch = shim::Launch {
         id: container.id.clone(),
-        spec: spec::build(container, root.as_fd(), &places, &shared.settings, &joined)?,
-        seccomp: spec::filter(&container.host, &shared.filters)?.as_deref().cloned(),
+        spec,
+        seccomp,
+        runtime,
         stdin: match (container.config.open_stdin, container.config.stdin_once) {
             (false, _) => shim::Stdin::Closed,
             (true, false) => shim::Stdin::Open,

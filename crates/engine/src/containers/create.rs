@@ -15,11 +15,12 @@ use super::networking::Networked;
 use super::record::{Container, Past, Places};
 use super::state::State;
 use super::{
-    Index, Shared, cdi, devices, etc, health, mounts, namespaces, networking, resources, restart, spec,
+    Index, Shared, cdi, devices, etc, foreign, health, mounts, namespaces, networking, resources, restart,
+    spec,
 };
 use crate::Error;
 use crate::images::{self, Image, Images};
-use crate::settings::{BUILT_IN_RUNTIME, Settings};
+use crate::settings::{Live, Settings};
 use crate::volumes::{self, Volume};
 
 /// What `POST /containers/create` answers.
@@ -40,7 +41,7 @@ pub(super) fn create(
 ) -> Result<(Container, Vec<String>), Error> {
     let wanted = request.platform.as_deref().map(images::Wanted::parse).transpose()?;
     let image = images.get_on(&request.config.image, wanted.as_ref())?;
-    let mut warnings: Vec<String> = foreign(&image).filter(|_| wanted.is_none()).into_iter().collect();
+    let mut warnings: Vec<String> = other_platform(&image).filter(|_| wanted.is_none()).into_iter().collect();
     let id = crate::id::container_id();
     let mut host = request.host;
     namespaces::settle(&mut host, &request.config, index)?;
@@ -48,10 +49,11 @@ pub(super) fn create(
         networking::settle(request.endpoints, &mut host, &request.config, &shared.networks, index)?;
     warnings.extend(more);
     let mut config = merge(request.config, &image, &id)?;
-    let host = settle(host, &shared.settings, &shared.live.load().default_runtime)?;
+    let host = settle(host, &shared.settings, &shared.live.load())?;
     let from_image = image.config.config.volumes.keys().cloned();
     let mut mounts = mounts::settle(&mut config, &host, from_image, index, images, &shared.settings)?;
     know_drivers(&mut mounts, shared)?;
+    foreign::check_mounts(&host, &mounts)?;
     // A profile that is wrong is told now, and one that isn't needn't be compiled at the start.
     spec::filter(&host, &shared.filters)?;
     let name = claim_name(request.name.as_deref(), &id, index)?;
@@ -81,7 +83,7 @@ pub(super) fn create(
 }
 
 /// dockerd's warning about an image that this host may not be able to run.
-fn foreign(image: &Image) -> Option<String> {
+fn other_platform(image: &Image) -> Option<String> {
     let host = images::Wanted::host();
     let fits = host.rank(&image.config.platform).is_some();
     let says_nothing = image.config.platform.architecture.is_empty();
@@ -278,17 +280,12 @@ fn merge_env(mut env: Vec<String>, image: &[String]) -> Vec<String> {
 }
 
 /// Fills in this engine's defaults and refuses what it can't do.
-pub(super) fn settle(
-    mut host: HostConfig,
-    settings: &Settings,
-    default_runtime: &str,
-) -> Result<HostConfig, Error> {
+pub(super) fn settle(mut host: HostConfig, settings: &Settings, live: &Live) -> Result<HostConfig, Error> {
     let set = |field: &mut String, value: &str| {
         if field.is_empty() {
             value.clone_into(field);
         }
     };
-    let unsupported = |feature: String, instead| Err(Error::Unsupported { feature, instead });
     set(&mut host.log_config.r#type, &settings.log_driver);
     // The engine's options are its driver's; those of the copy that `logs` reads are for all.
     let is_default = host.log_config.r#type == settings.log_driver;
@@ -304,10 +301,8 @@ pub(super) fn settle(
     if host.auto_remove && host.restart_policy.name != "no" {
         return Err(Error::Invalid("can't create 'AutoRemove' container with restart policy".into()));
     }
-    set(&mut host.runtime, default_runtime);
-    if host.runtime != BUILT_IN_RUNTIME {
-        return unsupported(format!("runtime {}", host.runtime), None);
-    }
+    set(&mut host.runtime, &live.default_runtime);
+    foreign::check(&host.runtime, live)?;
     set(&mut host.cgroupns_mode, "host");
     if !matches!(host.cgroupns_mode.as_str(), "host" | "private") {
         return Err(Error::Invalid(format!("invalid cgroup namespace mode: {}", host.cgroupns_mode)));

@@ -15,6 +15,7 @@ mod effect;
 mod etc;
 mod exec;
 mod files;
+mod foreign;
 mod handle;
 pub mod health;
 mod link;

@@ -24,6 +24,7 @@ use super::state::State;
 use super::{Shared, actor, create, etc, link, networking, spec};
 use crate::Error;
 use crate::networks::{Endpoint, Guest, Inside, KnownTo};
+use crate::settings::BUILT_IN_RUNTIME;
 
 /// How much is read from a program's output at once.
 const PIECE: usize = 64 * 1024;
@@ -87,9 +88,10 @@ impl Once {
         host: HostConfig,
         points: Vec<Point>,
     ) -> Result<Arc<Self>, Error> {
-        let runtime = shared.live.load().default_runtime.clone();
-        let host =
-            create::settle(HostConfig { ipc_mode: "private".into(), ..host }, &shared.settings, &runtime)?;
+        // The steps of builds are the engine's own, whatever runs containers.
+        let (runtime, ipc_mode) = (BUILT_IN_RUNTIME.to_owned(), "private".to_owned());
+        let host = HostConfig { ipc_mode, runtime, ..host };
+        let host = create::settle(host, &shared.settings, &shared.live.load())?;
         let id = crate::id::container_id();
         let mut endpoints = BTreeMap::new();
         endpoints.insert(host.network_mode.clone(), Endpoint::default());
@@ -265,6 +267,7 @@ impl Once {
             log: shim::LogConfig::default(),
             run_dir: self.places.volatile.clone(),
             container_dir: self.places.durable.clone(),
+            runtime: None,
             kept: 0,
         };
         Ok((shim::launch(&launch, root, &[])?, joined))

@@ -179,14 +179,28 @@ fn merged(base: Option<Vec<String>>, more: &[String]) -> Vec<String> {
 /// What the container's processes may call; nothing where that is everything. It isn't in the specification: the runtime
 /// gets it compiled.
 pub(super) fn filter(host: &HostConfig, filters: &Filters) -> Result<Option<Arc<Filter>>, Error> {
+    let (asked, bounding) = asked_profile(host)?;
+    filters.get(&asked, &bounding)
+}
+
+/// What is asked for, and the capabilities that it depends on.
+fn asked_profile(host: &HostConfig) -> Result<(Seccomp, HashSet<rt::Capability>), Error> {
     let asked = match SecurityOptions::parse(host.security_opt.as_ref())?.seccomp {
         // Privileged means without confinement, unless a profile is asked for.
         Seccomp::Default if host.privileged => Seccomp::Unconfined,
         asked => asked,
     };
-    let none = HashSet::new();
-    let capabilities = capabilities(host)?;
-    filters.get(&asked, capabilities.bounding().as_ref().unwrap_or(&none))
+    Ok((asked, capabilities(host)?.bounding().clone().unwrap_or_default()))
+}
+
+/// The same for another runtime, which compiles what the specification says.
+pub(super) fn add_profile(spec: &mut rt::Spec, host: &HostConfig, filters: &Filters) -> Result<(), Error> {
+    let (asked, bounding) = asked_profile(host)?;
+    let profile = filters.profile(&asked, &bounding)?;
+    if let Some(linux) = spec.linux_mut() {
+        linux.set_seccomp(profile);
+    }
+    Ok(())
 }
 
 fn environment(container: &Container, home: &str) -> Vec<String> {

@@ -45,14 +45,7 @@ impl Filters {
         asked: &Seccomp,
         bounding: &HashSet<rt::Capability>,
     ) -> Result<Option<Arc<Filter>>, Error> {
-        let profile = match (asked, &self.default) {
-            (Seccomp::Default, Seccomp::Default) => Seccomp::Builtin,
-            (Seccomp::Default, default) => default.clone(),
-            (asked, _) => asked.clone(),
-        };
-        let mut capabilities: Vec<String> = bounding.iter().map(|cap| format!("CAP_{cap}")).collect();
-        capabilities.sort_unstable();
-        let key = (profile, capabilities);
+        let key = self.key(asked, bounding);
         if let Some(filter) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(filter.clone());
         }
@@ -66,6 +59,26 @@ impl Filters {
         }
         kept.insert(key, filter.clone());
         Ok(filter)
+    }
+
+    /// What the filter is compiled from.
+    pub(crate) fn profile(
+        &self,
+        asked: &Seccomp,
+        bounding: &HashSet<rt::Capability>,
+    ) -> Result<Option<rt::LinuxSeccomp>, Error> {
+        self.resolve(&self.key(asked, bounding))
+    }
+
+    fn key(&self, asked: &Seccomp, bounding: &HashSet<rt::Capability>) -> Key {
+        let profile = match (asked, &self.default) {
+            (Seccomp::Default, Seccomp::Default) => Seccomp::Builtin,
+            (Seccomp::Default, default) => default.clone(),
+            (asked, _) => asked.clone(),
+        };
+        let mut capabilities: Vec<String> = bounding.iter().map(|cap| format!("CAP_{cap}")).collect();
+        capabilities.sort_unstable();
+        (profile, capabilities)
     }
 
     fn resolve(&self, (profile, capabilities): &Key) -> Result<Option<rt::LinuxSeccomp>, Error> {

@@ -78,6 +78,7 @@ impl Fixture {
             seccomp: None,
             stdin: self.stdin,
             log: self.log.clone(),
+            runtime: None,
             kept: self.kept.len() as u32,
         }
     }
