@@ -27,7 +27,13 @@ impl Containers {
             _ => return Err(Error::NotRunning(handle.id().to_owned())),
         }
         let folder = self.places(handle.id()).volatile;
-        let FromShim::Processes { pids } = link::ask(folder, handle.id(), &ToShim::Processes).await? else {
+        let asked = link::ask(folder, handle.id(), &ToShim::Processes).await;
+        let asked = asked.map_err(|error| match error {
+            // It ended, and the news of it is still on its way.
+            Error::ShimLost(id) => Error::NotRunning(id),
+            error => error,
+        });
+        let FromShim::Processes { pids } = asked? else {
             return Err(Error::ShimLost(handle.id().to_owned()));
         };
         let options = options.to_owned();

@@ -17,7 +17,7 @@ impl Actor {
         }
         self.freeze(true).await.map_err(|error| match error {
             // It ended, and the news of it is still on its way.
-            Error::ShimRefused { id, .. } => Error::NotRunning(id),
+            Error::ShimRefused { id, .. } | Error::ShimLost(id) => Error::NotRunning(id),
             error => error,
         })?;
         self.advance(Event::Pause)?;
@@ -29,7 +29,10 @@ impl Actor {
         if !matches!(self.container().state, State::Paused(_)) {
             return Err(Error::NotPaused(self.container().id.clone()));
         }
-        self.freeze(false).await?;
+        self.freeze(false).await.map_err(|error| match error {
+            Error::ShimLost(id) => Error::NotPaused(id),
+            error => error,
+        })?;
         self.advance(Event::Unpause)?;
         self.shared.emit(self.container(), "unpause", &[]);
         Ok(())

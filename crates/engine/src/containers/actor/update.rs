@@ -25,6 +25,8 @@ impl Actor {
                     let _ = link::ask(self.shared.places(&id).volatile, &id, &before).await;
                     return Err(Error::UpdateFailed { id, why });
                 }
+                // It has ended, and the limits are those of its next run.
+                Err(Error::ShimLost(_)) => {}
                 other => drop(other?),
             }
         }
