@@ -13,6 +13,7 @@ use testkit::{Engine, Scratch, images};
 
 use crate::bundle::Bundle;
 use crate::compose::{self, Step, Whose};
+use crate::containers::{self, Crowd};
 use crate::dns;
 use crate::images::{self as work, Corpus, Kind, Work, sample};
 use crate::registry::{self, Measure};
@@ -37,7 +38,12 @@ pub(crate) struct Case {
     pub(crate) theirs: Option<Sample>,
 }
 
-pub(crate) const CASES: &[Case] = &[
+/// All that there are.
+pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(containers::CASES)
+}
+
+const CASES: &[Case] = &[
     Case {
         name: "ready",
         what: "engine started and listening",
@@ -107,9 +113,7 @@ pub(crate) const CASES: &[Case] = &[
         unit: "µs",
         rounds: 10,
         against: Against::Docker,
-        ours: |bench| {
-            dns::cost(bench.engine.socket(), TAG, bench.engine.pid().context("the engine has no process")?)
-        },
+        ours: |bench| dns::cost(bench.engine.socket(), TAG, bench.engine_pid()?),
         theirs: None,
     },
     Case {
@@ -346,7 +350,7 @@ pub(crate) const TAG: &str = "ketch-bench:1";
 /// A container that sleeps in each engine, for `exec`.
 const SLEEPER: &str = "ketch-bench-sleeper";
 const EXEC: &[&str] = &["exec", SLEEPER, "true"];
-const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];
+pub(crate) const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];
 
 /// Our engine, idle, and the peer if there is one; both have the image.
 pub(crate) struct Bench {
@@ -356,6 +360,7 @@ pub(crate) struct Bench {
     corpus: RefCell<Option<(Kind, Rc<Corpus>)>>,
     thousand: OnceCell<()>,
     bundle: OnceCell<Bundle>,
+    pub(crate) crowd: Crowd,
 }
 
 impl Bench {
@@ -366,6 +371,7 @@ impl Bench {
             corpus: RefCell::default(),
             thousand: OnceCell::new(),
             bundle: OnceCell::new(),
+            crowd: Crowd::default(),
         };
         let archive = images::busybox(TAG)?;
         let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
@@ -429,7 +435,11 @@ impl Bench {
         self.peer.as_deref()
     }
 
-    fn peer_socket(&self) -> std::path::PathBuf {
+    pub(crate) fn engine_pid(&self) -> anyhow::Result<u32> {
+        self.engine.pid().context("the engine has no process")
+    }
+
+    pub(crate) fn peer_socket(&self) -> std::path::PathBuf {
         self.peer().unwrap_or_default().trim_start_matches("unix://").into()
     }
 
@@ -450,7 +460,8 @@ impl Drop for Bench {
     fn drop(&mut self) {
         if let Some(host) = self.peer() {
             // The peer keeps them when it can't be reached any more; nothing else depends on it.
-            for path in [format!("/containers/{SLEEPER}?force=1"), format!("/images/{TAG}")] {
+            let writer = "/containers/ketch-bench-writer?force=1".to_owned();
+            for path in [writer, format!("/containers/{SLEEPER}?force=1"), format!("/images/{TAG}")] {
                 let remove = Request::new("DELETE", &path);
                 let _ = http::call(host.trim_start_matches("unix://").as_ref(), &remove);
             }
@@ -504,10 +515,10 @@ fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
 
 /// Our engine's, since it was started.
 fn peak(bench: &Bench) -> anyhow::Result<f64> {
-    status(bench.engine.pid().context("the engine has no process")?, "VmHWM:")
+    status(bench.engine_pid()?, "VmHWM:")
 }
 
-fn resident(pid: u32) -> anyhow::Result<f64> {
+pub(crate) fn resident(pid: u32) -> anyhow::Result<f64> {
     status(pid, "VmRSS:")
 }
 

@@ -6,6 +6,7 @@
 mod bundle;
 mod cases;
 mod compose;
+mod containers;
 mod dns;
 mod images;
 mod registry;
@@ -15,7 +16,7 @@ use std::fmt::Write as _;
 
 use anyhow::Context;
 
-use crate::cases::{Bench, CASES, Case};
+use crate::cases::{Bench, Case, all};
 use crate::stats::Samples;
 
 struct Row {
@@ -31,16 +32,14 @@ fn main() -> anyhow::Result<()> {
         peer = Some(arguments.get(at + 1).context("--peer needs a host")?.clone());
         arguments.drain(at..at + 2);
     }
-    let unknown = arguments.iter().find(|name| !CASES.iter().any(|case| case.name == **name));
+    let unknown = arguments.iter().find(|name| !all().any(|case| case.name == **name));
     if let Some(name) = unknown {
-        let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
+        let names: Vec<_> = all().map(|case| case.name).collect();
         anyhow::bail!("no case {name}; there are: {}", names.join(", "));
     }
     let bench = Bench::start(peer)?;
     let mut rows = Vec::new();
-    for case in
-        CASES.iter().filter(|case| arguments.is_empty() || arguments.iter().any(|name| case.name == name))
-    {
+    for case in all().filter(|case| arguments.is_empty() || arguments.iter().any(|name| case.name == name)) {
         match measure(&bench, case) {
             Ok(row) => rows.push(row),
             Err(error) => eprintln!("{}: not measured: {error:#}", case.name),

@@ -21,11 +21,9 @@ pub struct Spawned {
     pub pidfd: OwnedFd,
 }
 
-/// Where the children's copies of the descriptors are kept while the low numbers are filled.
-const PARKING: c_int = 512;
 const STACK: usize = 64 * 1024;
 
-/// What the child reads; it writes only `errno`. Everything is prepared by the parent because the child may not
+/// What the child reads; it writes only `errno` and, in their place, other numbers of the same descriptors. Everything is prepared by the parent because the child may not
 /// allocate.
 struct Plan {
     program: c_int,
@@ -103,24 +101,20 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
 ///
 /// # Safety
 /// Only for the vforked child: it changes descriptors, the session and the signal mask of the calling process.
-unsafe fn become_program(plan: &Plan) -> c_int {
+unsafe fn become_program(plan: &mut Plan) -> c_int {
     const EMPTY: &CStr = c"";
     let count = plan.fds.len() as c_int;
-    for (target, source) in (0..).zip(&plan.fds) {
-        // First out of the way: a source may have a number that is another's target.
-        // SAFETY: duplicates a descriptor that the parent holds open.
-        if unsafe { libc::fcntl(*source, libc::F_DUPFD_CLOEXEC, PARKING + target) } != PARKING + target {
+    // First out of the way: a source, and the program, may have a number that is another's target.
+    for source in plan.fds.iter_mut().chain([&mut plan.program]) {
+        // SAFETY: duplicates a descriptor that the parent holds open, to whatever free number is no target.
+        *source = unsafe { libc::fcntl(*source, libc::F_DUPFD_CLOEXEC, count) };
+        if *source < 0 {
             return errno_or(libc::EMFILE);
         }
     }
-    // SAFETY: as above. The program's own descriptor may be a low number, too.
-    let program = unsafe { libc::fcntl(plan.program, libc::F_DUPFD_CLOEXEC, PARKING + count) };
-    if program < 0 {
-        return errno_or(libc::EMFILE);
-    }
-    for target in 0..count {
+    for (target, source) in (0..).zip(&plan.fds) {
         // SAFETY: replaces descriptors of this process only; nothing here relies on those that go.
-        if unsafe { libc::dup2(PARKING + target, target) } < 0 {
+        if unsafe { libc::dup2(*source, target) } < 0 {
             return errno_or(libc::EBADF);
         }
     }
@@ -134,7 +128,7 @@ unsafe fn become_program(plan: &Plan) -> c_int {
     unsafe {
         libc::syscall(
             libc::SYS_execveat,
-            program,
+            plan.program,
             EMPTY.as_ptr(),
             plan.argv.as_ptr(),
             plan.envp.as_ptr(),
@@ -173,6 +167,18 @@ mod tests {
         crate::wait_for(&child.pidfd).unwrap();
         // `ls` has one more: the directory that it lists.
         assert_eq!(text, "0 1 2 3 4 leader\n");
+    }
+
+    /// An engine with hundreds of containers has.
+    #[test]
+    fn any_number_of_descriptors_may_be_open() {
+        let null = File::open("/dev/null").unwrap();
+        let many: Vec<_> = (0..700).map(|_| null.try_clone().unwrap()).collect();
+        let shell = File::open("/bin/busybox").unwrap();
+        let args = [c"busybox".to_owned(), c"true".to_owned()];
+        let fds = [null.as_fd(), many[699].as_fd(), many[1].as_fd()];
+        let child = spawn(&Spawn { program: shell.as_fd(), args: &args, env: &[], fds: &fds }).unwrap();
+        assert_eq!(crate::wait_for(&child.pidfd).unwrap().exit_status(), Some(0));
     }
 
     #[test]
