@@ -33,4 +33,5 @@ pub use config::{
 pub use error::Error;
 pub use exit::{forget_exit, read_exit};
 pub use launch::{Launched, Launcher, borrow_kept, connect, launch, program};
+pub use log::decode_json;
 pub use start::main;

@@ -15,6 +15,9 @@ use crate::error::Error;
 use crate::hijack;
 use crate::reply::{self, Reply};
 
+/// So much is sent at once, where there is so much.
+const BATCH: usize = 32 << 10;
+
 /// How a line is sent.
 #[derive(Clone, Copy)]
 struct Shape {
@@ -57,8 +60,11 @@ pub(super) fn until_now(
     let shape = Shape { terminal, timestamps: false, details: false };
     let (sender, lines) = mpsc::channel(16);
     tokio::task::spawn_blocking(move || {
+        let mut out = Out::new(sender, shape);
         // A client that leaves ends it.
-        if let Err(error) = logs::read(&kept, &wanted, |line| push(&sender, &line, shape)) {
+        let read = logs::read(&kept, &wanted, |line| out.push(&line));
+        let _ = out.flush();
+        if let Err(error) = read {
             tracing::debug!(error = diag::chain(&error), "a log was not read to its end");
         }
     });
@@ -88,8 +94,12 @@ async fn send(
     // Watched before the first reading, so that nothing falls between the two.
     let growth = follow.as_ref().map(|_| Growth::watch(&kept.path));
     let first = {
-        let (wanted, sender) = (wanted.clone(), sender.clone());
-        tokio::task::spawn_blocking(move || logs::read(&kept, &wanted, |line| push(&sender, &line, shape)))
+        let (wanted, mut out) = (wanted.clone(), Out::new(sender.clone(), shape));
+        tokio::task::spawn_blocking(move || {
+            let position = logs::read(&kept, &wanted, |line| out.push(&line));
+            let _ = out.flush();
+            position
+        })
     };
     let (Ok(Ok(position)), Some(handle), Some(Ok(growth))) = (first.await, follow, growth) else { return };
     tokio::select! {
@@ -111,9 +121,10 @@ async fn go_on(
     wanted.tail = None;
     loop {
         let ended = has_ended(&handle.view());
-        let (asked, to) = (wanted.clone(), sender.clone());
+        let (asked, mut out) = (wanted.clone(), Out::new(sender.clone(), shape));
         let read = tokio::task::spawn_blocking(move || {
-            position.advance(&asked, &mut |line| push(&to, &line, shape)).map(|()| position)
+            position.advance(&asked, &mut |line| out.push(&line))?;
+            out.flush().map(|()| position)
         });
         match read.await {
             Ok(Ok(moved)) => position = moved,
@@ -134,11 +145,34 @@ fn has_ended(view: &View) -> bool {
     !view.container.state.is_active()
 }
 
-fn push(sender: &mpsc::Sender<Bytes>, line: &Line, shape: Shape) -> io::Result<()> {
-    sender.blocking_send(frame(line, shape)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+/// Lines on their way to a client: many of them are sent together, and none waits for one that isn't there yet.
+struct Out {
+    sender: mpsc::Sender<Bytes>,
+    shape: Shape,
+    batch: Vec<u8>,
 }
 
-fn frame(line: &Line, shape: Shape) -> Bytes {
+impl Out {
+    fn new(sender: mpsc::Sender<Bytes>, shape: Shape) -> Self {
+        Self { sender, shape, batch: Vec::new() }
+    }
+
+    fn push(&mut self, line: &Line) -> io::Result<()> {
+        frame(line, self.shape, &mut self.batch);
+        if self.batch.len() < BATCH { Ok(()) } else { self.flush() }
+    }
+
+    /// To be called when nothing more is there for now.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH + BATCH / 4));
+        self.sender.blocking_send(batch.into()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+fn frame(line: &Line, shape: Shape, out: &mut Vec<u8>) {
     let mut before = String::new();
     if shape.timestamps {
         before = line.time.fixed();
@@ -148,19 +182,17 @@ fn frame(line: &Line, shape: Shape) -> Bytes {
         before.push_str(&details(line));
         before.push(' ');
     }
-    let length = before.len() + line.log.len();
-    let mut bytes = Vec::with_capacity(length + 8);
     if !shape.terminal {
         let number = match line.stream {
             Stream::Stdout => 1,
             Stream::Stderr => 2,
         };
-        bytes.extend_from_slice(&[number, 0, 0, 0]);
-        bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        let length = before.len() + line.log.len();
+        out.extend_from_slice(&[number, 0, 0, 0]);
+        out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     }
-    bytes.extend_from_slice(before.as_bytes());
-    bytes.extend_from_slice(&line.log);
-    bytes.into()
+    out.extend_from_slice(before.as_bytes());
+    out.extend_from_slice(&line.log);
 }
 
 /// What the driver's options tell with each line: `name=value,…`, escaped as in a query.
@@ -199,11 +231,14 @@ mod tests {
         };
         let framed = |timestamps, details| {
             let shape = Shape { terminal: true, timestamps, details };
-            String::from_utf8_lossy(&frame(&line, shape)).into_owned()
+            let mut out = Vec::new();
+            frame(&line, shape, &mut out);
+            String::from_utf8(out).unwrap()
         };
         assert_eq!(framed(false, false), "x\n");
         assert_eq!(framed(true, true), "2026-01-01T00:00:00.500000000Z a+b=c%2Cd%3D%C3%A9,tag=t x\n");
-        let mixed = frame(&line, Shape { terminal: false, timestamps: false, details: false });
+        let mut mixed = Vec::new();
+        frame(&line, Shape { terminal: false, timestamps: false, details: false }, &mut mixed);
         assert_eq!(&mixed[..], b"\x02\0\0\0\0\0\0\x02x\n");
     }
 }

@@ -19,9 +19,19 @@ impl Demux {
         Self { framed, head: Vec::with_capacity(8), stream: Stream::Out, left: 0 }
     }
 
-    /// Prints what `bytes` carry.
+    /// Prints what `bytes` carry: what goes to one stream at one go, for a line a call would be many calls.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.feed(bytes, &mut |stream, payload| stream.write(payload))
+        let (mut held, mut to) = (Vec::with_capacity(bytes.len()), Stream::Out);
+        self.feed(bytes, &mut |stream, payload| {
+            if stream != to && !held.is_empty() {
+                to.write(&held)?;
+                held.clear();
+            }
+            to = stream;
+            held.extend_from_slice(payload);
+            Ok(())
+        })?;
+        if held.is_empty() { Ok(()) } else { to.write(&held) }
     }
 
     /// Hands what `bytes` carry to `sink`.

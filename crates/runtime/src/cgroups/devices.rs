@@ -107,18 +107,31 @@ impl Rule {
     fn is_unconditional(&self) -> bool {
         self.kind.is_none() && self.major.is_none() && self.minor.is_none() && self.access == ALL
     }
+
+    /// Whether both are about all access to numbers of one kind, and say the same of them.
+    fn is_alike(&self, other: &Self) -> bool {
+        let about_numbers = |rule: &Self| rule.access == ALL && rule.major.is_some();
+        about_numbers(self) && about_numbers(other) && (self.allow, self.kind) == (other.allow, other.kind)
+    }
 }
 
 const LOAD_WORD: u8 = 0x61;
+/// The one that is two instructions long.
+const SET_LONG: u8 = 0x18;
 const AND: u8 = 0x54;
 const SHIFT_RIGHT: u8 = 0x74;
 const MOVE: u8 = 0xbc;
 const SET: u8 = 0xb4;
+const LONG_MOVE: u8 = 0xbf;
+const LONG_SHIFT_LEFT: u8 = 0x67;
+const LONG_OR: u8 = 0x4f;
+const JUMP: u8 = 0x05;
+const JUMP_IF: u8 = 0x16;
 const JUMP_IF_NOT: u8 = 0x56;
 const JUMP_IF_NOT_REGISTER: u8 = 0x5e;
-const JUMP_IF: u8 = 0x16;
+const LONG_JUMP_IF_REGISTER: u8 = 0x1d;
 const EXIT: u8 = 0x95;
-/// Registers: the result, the context, what was read from it, and one to compute in.
+/// Registers: the result, the context, what was read from it, one to compute in, and both numbers in one.
 const RESULT: u8 = 0;
 const CONTEXT: u8 = 1;
 const KIND: u8 = 2;
@@ -126,8 +139,12 @@ const ACCESS: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
 const SCRATCH: u8 = 6;
+const NUMBERS: u8 = 7;
 
 /// Compiles rules for v2. What no rule speaks of is refused.
+///
+/// The kernel follows each branch when it checks the program, at every start of a container, so there are few: rules
+/// about numbers that stand together have one answer and are one comparison each.
 pub(super) fn compile(rules: &[Rule]) -> Vec<u64> {
     let mut program = vec![
         instruction(LOAD_WORD, KIND, CONTEXT, 0, 0),
@@ -136,16 +153,69 @@ pub(super) fn compile(rules: &[Rule]) -> Vec<u64> {
         instruction(SHIFT_RIGHT, ACCESS, 0, 0, 16),
         instruction(LOAD_WORD, MAJOR, CONTEXT, 4, 0),
         instruction(LOAD_WORD, MINOR, CONTEXT, 8, 0),
+        instruction(LONG_MOVE, NUMBERS, MAJOR, 0, 0),
+        instruction(LONG_SHIFT_LEFT, NUMBERS, 0, 0, 32),
+        instruction(LONG_OR, NUMBERS, MINOR, 0, 0),
     ];
-    for rule in rules.iter().rev() {
-        program.extend(compile_rule(rule));
-        if rule.is_unconditional() {
+    let rules = of_any_kind(rules);
+    for group in rules.chunk_by(|one, other| one.is_alike(other)) {
+        program.extend(match group {
+            [only] => compile_rule(only),
+            group => compile_group(group),
+        });
+        if group.iter().any(Rule::is_unconditional) {
             // Nothing comes after it, and the kernel refuses instructions that can't be reached.
             return program;
         }
     }
     program.extend([instruction(SET, RESULT, 0, 0, 0), instruction(EXIT, 0, 0, 0, 0)]);
     program
+}
+
+/// The last rule first, and two that differ in their kind alone as one: there are two kinds.
+fn of_any_kind(rules: &[Rule]) -> Vec<Rule> {
+    let mut merged: Vec<Rule> = Vec::with_capacity(rules.len());
+    for rule in rules.iter().rev() {
+        match merged.last_mut() {
+            Some(last) if last.kind != rule.kind && Rule { kind: rule.kind, ..*last } == *rule => {
+                last.kind = None;
+            }
+            _ => merged.push(*rule),
+        }
+    }
+    merged
+}
+
+/// Rules that are [`Rule::is_alike`].
+fn compile_group(group: &[Rule]) -> Vec<u64> {
+    let mut tests = Vec::new();
+    for rule in group {
+        let (major, minor) = (rule.major.unwrap_or_default(), rule.minor);
+        match minor {
+            Some(minor) => tests.extend([
+                (SET_LONG, SCRATCH, 0, minor),
+                (0, 0, 0, major),
+                (LONG_JUMP_IF_REGISTER, NUMBERS, SCRATCH, 0),
+            ]),
+            None => tests.push((JUMP_IF, MAJOR, 0, major)),
+        }
+    }
+    let count = tests.len();
+    let kind = group[0].kind.map(|kind| {
+        // Over the tests, the jump after them, and the answer.
+        instruction(JUMP_IF_NOT, KIND, 0, (count + 3) as i16, kind as u32)
+    });
+    let encoded = tests.into_iter().enumerate().map(|(at, (code, to, from, value))| {
+        // To the answer, over the tests after it and the jump.
+        let skip = if matches!(code, JUMP_IF | LONG_JUMP_IF_REGISTER) { (count - at) as i16 } else { 0 };
+        instruction(code, to, from, skip, value)
+    });
+    let over = instruction(JUMP, 0, 0, 2, 0);
+    kind.into_iter().chain(encoded).chain([over]).chain(answer(group[0].allow)).collect()
+}
+
+fn answer(allow: bool) -> [u64; 2] {
+    [instruction(SET, RESULT, 0, 0, u32::from(allow)), instruction(EXIT, 0, 0, 0, 0)]
 }
 
 fn compile_rule(rule: &Rule) -> Vec<u64> {
@@ -171,8 +241,7 @@ fn compile_rule(rule: &Rule) -> Vec<u64> {
         let skip = if jumps { (count - at - 1 + 2) as i16 } else { 0 };
         instruction(code, to, from, skip, value)
     });
-    let answer = [instruction(SET, RESULT, 0, 0, u32::from(rule.allow)), instruction(EXIT, 0, 0, 0, 0)];
-    encoded.chain(answer).collect()
+    encoded.chain(answer(rule.allow)).collect()
 }
 
 /// `struct bpf_insn`: opcode, two registers of four bits, offset, constant; little-endian on what we build for.
@@ -201,22 +270,34 @@ mod tests {
 
     /// Just enough of a processor.
     fn execute(program: &[u64], kind: u32, access: u32, major: u32, minor: u32) -> u32 {
-        let (mut registers, mut at) = ([0u32; 7], 0usize);
+        let (mut registers, mut at) = ([0u64; 8], 0usize);
         loop {
             let [code, both, low, high, a, b, c, d] = program[at].to_ne_bytes();
             let (to, from) = (usize::from(both & 15), usize::from(both >> 4));
-            let (offset, value) = (i16::from_ne_bytes([low, high]), u32::from_ne_bytes([a, b, c, d]));
+            let offset = i16::from_ne_bytes([low, high]);
+            let value = u64::from(u32::from_ne_bytes([a, b, c, d]));
+            let (left, right) = (registers[to], registers[from]);
+            let short = |number: u64| number & u64::from(u32::MAX);
             let mut jump = false;
             match code {
-                LOAD_WORD => registers[to] = [access << 16 | kind, major, minor][offset as usize / 4],
-                AND => registers[to] &= value,
-                SHIFT_RIGHT => registers[to] >>= value,
-                MOVE => registers[to] = registers[from],
+                LOAD_WORD => registers[to] = [access << 16 | kind, major, minor][offset as usize / 4].into(),
+                SET_LONG => {
+                    at += 1;
+                    registers[to] = program[at] & 0xffff_ffff_0000_0000 | value;
+                }
+                AND => registers[to] = short(left) & value,
+                SHIFT_RIGHT => registers[to] = short(left) >> value,
+                MOVE => registers[to] = short(right),
                 SET => registers[to] = value,
-                JUMP_IF => jump = registers[to] == value,
-                JUMP_IF_NOT => jump = registers[to] != value,
-                JUMP_IF_NOT_REGISTER => jump = registers[to] != registers[from],
-                EXIT => return registers[usize::from(RESULT)],
+                LONG_MOVE => registers[to] = right,
+                LONG_SHIFT_LEFT => registers[to] <<= value,
+                LONG_OR => registers[to] |= right,
+                JUMP => jump = true,
+                JUMP_IF => jump = short(left) == value,
+                JUMP_IF_NOT => jump = short(left) != value,
+                JUMP_IF_NOT_REGISTER => jump = short(left) != short(right),
+                LONG_JUMP_IF_REGISTER => jump = left == right,
+                EXIT => return registers[usize::from(RESULT)] as u32,
                 other => panic!("instruction {other:#x}"),
             }
             at += 1 + if jump { offset as usize } else { 0 };
@@ -226,14 +307,16 @@ mod tests {
     fn any_rule() -> impl Strategy<Value = Rule> {
         let kind = prop_oneof![Just(None), Just(Some(Kind::Block)), Just(Some(Kind::Character))];
         let number = || proptest::option::of(0u32..3);
-        (any::<bool>(), kind, number(), number(), 1u32..8)
+        // Mostly all access, so that rules stand together.
+        let access = prop_oneof![1u32..8, Just(ALL), Just(ALL)];
+        (any::<bool>(), kind, number(), number(), access)
             .prop_map(|(allow, kind, major, minor, access)| Rule { allow, kind, major, minor, access })
     }
 
     proptest! {
         #[test]
         fn the_program_decides_as_the_rules_do(
-            rules in proptest::collection::vec(any_rule(), 0..6), kind in 1u32..3, access in 1u32..8,
+            rules in proptest::collection::vec(any_rule(), 0..9), kind in 1u32..3, access in 1u32..8,
             major in 0u32..3, minor in 0u32..3,
         ) {
             let decision = execute(&compile(&rules), kind, access, major, minor);
@@ -247,6 +330,17 @@ mod tests {
         assert_eq!(ALWAYS[9].v1_line(), ("devices.allow", "c 136:* rwm".to_owned()));
         let none = Rule { allow: false, kind: None, major: None, minor: None, access: ALL };
         assert_eq!(none.v1_line(), ("devices.deny", "a *:* rwm".to_owned()));
+    }
+
+    #[test]
+    fn both_numbers_count_whole() {
+        let rule = |major| Rule { major: Some(major), minor: Some(u32::MAX), ..ALWAYS[2] };
+        let program = compile(&[rule(u32::MAX), rule(7)]);
+        for (major, minor, decision) in
+            [(7, u32::MAX, 1), (u32::MAX, u32::MAX, 1), (7, 7, 0), (u32::MAX, 7, 0)]
+        {
+            assert_eq!(execute(&program, Kind::Character as u32, READ, major, minor), decision);
+        }
     }
 
     #[test]

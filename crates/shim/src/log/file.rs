@@ -17,14 +17,14 @@ pub(super) struct FileLog {
 }
 
 enum Format {
-    Json { attributes: Vec<u8> },
+    Json(json::Encoder),
     Local,
 }
 
 impl FileLog {
     pub(super) fn open(config: &LogFile) -> io::Result<Self> {
         let format = match &config.format {
-            LogFormat::Json { attributes } => Format::Json { attributes: json::attributes(attributes) },
+            LogFormat::Json { attributes } => Format::Json(json::Encoder::new(attributes)),
             LogFormat::Local => Format::Local,
         };
         Ok(Self { file: RotatingFile::open(config)?, format, batch: Vec::new(), record: Vec::new(), last: 0 })
@@ -32,8 +32,8 @@ impl FileLog {
 
     pub(super) fn take(&mut self, line: &Line<'_>, stream: Stream) {
         self.record.clear();
-        match &self.format {
-            Format::Json { attributes } => json::encode(line, stream, attributes, &mut self.record),
+        match &mut self.format {
+            Format::Json(encoder) => encoder.encode(line, stream, &mut self.record),
             Format::Local => local::encode(line, stream, &mut self.record),
         }
         // A record is never divided between two files.

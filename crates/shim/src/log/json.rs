@@ -5,8 +5,32 @@ use std::io::Write as _;
 
 use super::lines::{Line, Stream};
 
-/// `attributes` is what [`attributes`] made.
-pub(super) fn encode(line: &Line<'_>, stream: Stream, attributes: &[u8], out: &mut Vec<u8>) {
+/// What is around each line of a container.
+#[derive(Default)]
+pub(super) struct Encoder {
+    /// What [`attributes`] made.
+    attributes: Vec<u8>,
+    /// The last time, and how it is written: all lines that come at once have the same.
+    time: (u64, Vec<u8>),
+}
+
+impl Encoder {
+    pub(super) fn new(of: &BTreeMap<String, String>) -> Self {
+        Self { attributes: attributes(of), ..Self::default() }
+    }
+
+    pub(super) fn encode(&mut self, line: &Line<'_>, stream: Stream, out: &mut Vec<u8>) {
+        let (of, text) = &mut self.time;
+        if *of != line.time || text.is_empty() {
+            text.clear();
+            time(line.time, text);
+            *of = line.time;
+        }
+        encode(line, stream, &self.attributes, text, out);
+    }
+}
+
+fn encode(line: &Line<'_>, stream: Stream, attributes: &[u8], time: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"log\":\"");
     escape(line.text, out);
     if line.complete {
@@ -18,8 +42,49 @@ pub(super) fn encode(line: &Line<'_>, stream: Stream, attributes: &[u8], out: &m
     });
     out.extend_from_slice(attributes);
     out.extend_from_slice(b",\"time\":\"");
-    time(line.time, out);
+    out.extend_from_slice(time);
     out.extend_from_slice(b"\"}\n");
+}
+
+/// A record as [`Encoder`] writes it without attributes: appends its line to `log`, and says whether that went to standard error and
+/// its time. Nothing for one of another form, which may be as good.
+pub fn decode<'a>(record: &'a [u8], log: &mut Vec<u8>) -> Option<(bool, &'a str)> {
+    let mut rest = unescape(record.strip_prefix(b"{\"log\":\"")?, log)?;
+    rest = rest.strip_prefix(b",\"stream\":\"std")?;
+    let is_error = rest.starts_with(b"err\"");
+    rest = rest.strip_prefix(b"err\"").or_else(|| rest.strip_prefix(b"out\""))?;
+    let time = rest.strip_prefix(b",\"time\":\"")?.strip_suffix(b"\"}\n")?;
+    let plain = time.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+    Some((is_error, std::str::from_utf8(time).ok().filter(|_| plain)?))
+}
+
+/// Up to the end of the string; what comes after it.
+fn unescape<'a>(mut bytes: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let from = out.len();
+    loop {
+        let at = memchr::memchr2(b'"', b'\\', bytes)?;
+        out.extend_from_slice(&bytes[..at]);
+        let escaped = bytes[at] == b'\\';
+        bytes = &bytes[at + 1..];
+        if !escaped {
+            return std::str::from_utf8(&out[from..]).is_ok().then_some(bytes);
+        }
+        let (letter, rest) = bytes.split_first()?;
+        bytes = rest;
+        match letter {
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b'"' | b'\\' => out.push(*letter),
+            b'u' => {
+                let (digits, rest) = bytes.split_at_checked(4)?;
+                let number = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+                let letter = char::from_u32(number)?;
+                out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                bytes = rest;
+            }
+            _ => return None,
+        }
+    }
 }
 
 /// What every record of a container has beside its line, ready to be copied into each.
@@ -41,6 +106,9 @@ pub(super) fn attributes(of: &BTreeMap<String, String>) -> Vec<u8> {
 /// Go's rules: the characters of HTML and the two line separators of Unicode are escaped, too; bytes that are no UTF-8
 /// become the replacement character.
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
+    if is_plain(bytes) {
+        return out.extend_from_slice(bytes);
+    }
     for chunk in bytes.utf8_chunks() {
         escape_text(chunk.valid(), out);
         // Go replaces byte by byte, not sequence by sequence.
@@ -48,6 +116,14 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(b"\\ufffd");
         }
     }
+}
+
+/// Most lines. Without a branch for each byte, so that many are looked at in one step.
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |plain, byte| {
+        let special = matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
+        plain & (*byte >= 0x20) & (*byte < 0x80) & !special
+    })
 }
 
 fn escape_text(text: &str, out: &mut Vec<u8>) {
@@ -113,11 +189,14 @@ pub(super) fn civil(day: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn record(text: &[u8], complete: bool, time: u64) -> String {
         let mut out = Vec::new();
-        encode(&Line { text, complete, time, piece: None }, Stream::Stderr, b"", &mut out);
+        let line = Line { text, complete, time, piece: None };
+        Encoder::default().encode(&line, Stream::Stderr, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -137,16 +216,48 @@ mod tests {
 
     #[test]
     fn attributes_stand_between_the_stream_and_the_time() {
-        let attributes = attributes(&BTreeMap::from([("a".into(), "b\"".into()), ("E".into(), "f".into())]));
+        let given = BTreeMap::from([("a".into(), "b\"".into()), ("E".into(), "f".into())]);
         let mut out = Vec::new();
         let line = Line { text: b"x", complete: true, time: 1_700_000_000_000_000_000, piece: None };
-        encode(&line, Stream::Stdout, &attributes, &mut out);
+        Encoder::new(&given).encode(&line, Stream::Stdout, &mut out);
         assert_eq!(
-            String::from_utf8(out).unwrap(),
+            String::from_utf8_lossy(&out),
             "{\"log\":\"x\\n\",\"stream\":\"stdout\",\"attrs\":{\"E\":\"f\",\"a\":\"b\\\"\"},\
              \"time\":\"2023-11-14T22:13:20Z\"}\n"
         );
-        assert!(super::attributes(&BTreeMap::new()).is_empty());
+        assert!(attributes(&BTreeMap::new()).is_empty());
+        assert_eq!(decode(&out, &mut Vec::new()), None, "that is for a whole reader of JSON");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(
+            text in "[ -~\n\r\t\u{0}é€\u{2028}😀]{0,60}", times in proptest::collection::vec(0_u64..1 << 62, 1..4),
+        ) {
+            let mut encoder = Encoder::default();
+            for time in times {
+                let mut record = Vec::new();
+                let line = Line { text: text.as_bytes(), complete: true, time, piece: None };
+                encoder.encode(&line, Stream::Stderr, &mut record);
+                let known: serde_json::Value = serde_json::from_slice(&record).unwrap();
+                let mut log = Vec::new();
+                let (is_error, told) = decode(&record, &mut log).unwrap();
+                prop_assert_eq!((is_error, told), (true, known["time"].as_str().unwrap()));
+                prop_assert_eq!(&log[..], known["log"].as_str().unwrap().as_bytes());
+                prop_assert_eq!(&log[..log.len() - 1], text.as_bytes());
+            }
+        }
+
+        #[test]
+        fn what_is_no_record_is_refused_or_read_as_json_reads_it(record in "[{]\"log\":\"[a\"\\\\nu0{}:,]{0,20}\",\"stream\":\"stdout\",\"time\":\"[0-9Z\"\\\\]{0,5}\"[}]\n") {
+            let mut log = Vec::new();
+            if let Some((is_error, time)) = decode(record.as_bytes(), &mut log) {
+                let known: serde_json::Value = serde_json::from_str(&record).unwrap();
+                prop_assert!(!is_error);
+                prop_assert_eq!(time, known["time"].as_str().unwrap());
+                prop_assert_eq!(&log[..], known["log"].as_str().unwrap().as_bytes());
+            }
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Lines {
         while !bytes.is_empty() {
             let room = BUFFER - self.held.len();
             let window = &bytes[..bytes.len().min(room)];
-            match window.iter().position(|b| *b == b'\n') {
+            match memchr::memchr(b'\n', window) {
                 Some(end) => {
                     self.line(&window[..end], now, record);
                     bytes = &bytes[end + 1..];

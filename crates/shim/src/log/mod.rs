@@ -15,6 +15,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::PollFlags;
 
+pub use json::decode as decode_json;
 pub(crate) use lines::{Lines, Stream};
 
 use crate::{LogConfig, LogFile};
