@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use testkit::http::{self, Request};
+use testkit::{Engine, images};
 
 use crate::cases::{Against, Bench, Case, RUN, TAG, resident, timed};
 use crate::stats::milliseconds;
@@ -48,6 +49,15 @@ pub(crate) const CASES: &[Case] = &[
         against: Against::Docker,
         ours: |bench| at_once(bench.socket()),
         theirs: Some(|bench| at_once(&bench.peer_socket())),
+    },
+    Case {
+        name: "recover",
+        what: "an engine killed and back, a hundred containers running",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |_| recovered(),
+        theirs: None,
     },
     Case {
         name: "log-written",
@@ -197,6 +207,23 @@ fn at_once(socket: &std::path::Path) -> anyhow::Result<f64> {
         call(socket, "DELETE", &format!("/containers/{id}?force=1"), None)?;
     }
     took
+}
+
+/// From the kill until the next engine answers: it does so when each container is as its shim says.
+fn recovered() -> anyhow::Result<f64> {
+    let mut engine = Engine::ours();
+    let archive = images::busybox(TAG)?;
+    let load = Request::new("POST", "/images/load").header("Content-Type", "application/x-tar");
+    let reply = http::call(engine.socket(), &load.body(archive))?;
+    ensure!(reply.status() == 200, "{}", reply.text());
+    let ids = (0..AT_ONCE).map(|_| create(engine.socket())).collect::<anyhow::Result<Vec<_>>>()?;
+    start_all(engine.socket(), &ids)?;
+    let begun = Instant::now();
+    engine.crash_and_restart();
+    let took = milliseconds(begun.elapsed());
+    let running = call(engine.socket(), "GET", "/containers/json", None)?;
+    ensure!(running.as_array().is_some_and(|list| list.len() == AT_ONCE), "not all of them run");
+    Ok(took)
 }
 
 fn start_all(socket: &std::path::Path, ids: &[String]) -> anyhow::Result<f64> {

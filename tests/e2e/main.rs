@@ -20,6 +20,7 @@ mod command_lines;
 mod completion;
 mod compose;
 mod container_files;
+mod container_flags;
 mod containers;
 mod corpus;
 mod cp;

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::reply::{self, Reply};
 
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
-    if !call.query.get("checkpoint").is_empty() {
+    if ["checkpoint", "checkpoint-dir"].iter().any(|key| !call.query.get(key).is_empty()) {
         return Err(Error::refused("checkpoint", "checkpoints need CRIU, which Ketch does not use"));
     }
     call.engine.containers.get(call.name())?.start().await?;
