@@ -1,10 +1,12 @@
 //! `GET /images/json`.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use engine::filters::Filters;
 use engine::images::{Catalogue, Image};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::manifests;
 use crate::call::Call;
@@ -26,7 +28,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let (all, with_manifests) = (call.query.flag("all"), call.query.flag("manifests") && call.since(47));
     let catalogue = call.engine.images.catalogue();
     let chosen = Chosen::new(&catalogue, &filters)?;
-    let mut list: Vec<(i64, Value)> = Vec::new();
+    let mut list = Vec::new();
     for image in catalogue.images.values() {
         let mut names = catalogue.names_of(&image.id);
         names.extend(catalogue.digests_of(&image.id));
@@ -34,44 +36,58 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
         if !chosen.admits(image, &names) || (!all && catalogue.is_sibling(&image.id)) {
             continue;
         }
-        let mut entry = summary(&call, &catalogue, image);
-        for key in ["RepoTags", "RepoDigests"] {
-            if let Some(names) = entry[key].as_array_mut() {
-                names.retain(|name| chosen.means(name.as_str().unwrap_or_default()));
-            }
-        }
-        if let Some(descriptor) = manifests::descriptor(image).filter(|_| call.since(48)) {
-            entry["Descriptor"] = descriptor;
-        }
-        if with_manifests {
-            entry["Manifests"] = manifests::of(&call, &catalogue, image);
-        }
-        list.push((image.created(), entry));
+        let mut entry = Summary::of(&call, &catalogue, image);
+        entry.repo_tags.retain(|name| chosen.means(name));
+        entry.repo_digests.iter_mut().for_each(|digests| digests.retain(|name| chosen.means(name)));
+        entry.descriptor = manifests::descriptor(image).filter(|_| call.since(48));
+        entry.manifests = with_manifests.then(|| manifests::of(&call, &catalogue, image));
+        list.push(entry);
     }
-    list.sort_by_key(|(created, _)| std::cmp::Reverse(*created));
-    Ok(reply::json(&list.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>()))
+    list.sort_by_key(|entry| std::cmp::Reverse(entry.created));
+    Ok(reply::json(&list))
 }
 
-/// One image's entry, as in the listing and in `system df`.
-pub(crate) fn summary(call: &Call, catalogue: &Catalogue, image: &Image) -> Value {
-    let labels = &image.config.config.labels;
-    let digests = catalogue.digests_of(&image.id);
-    let mut entry = json!({
-        "Containers": -1,
-        "Created": image.created(),
-        "Id": image.id.as_str(),
-        "Labels": (!labels.is_empty()).then_some(labels),
-        "ParentId": "",
-        // Before 1.43 Go's nil slice was sent as it is.
-        "RepoDigests": if digests.is_empty() && call.before(43) { Value::Null } else { json!(digests) },
-        "RepoTags": catalogue.names_of(&image.id),
-        "SharedSize": -1,
-        "Size": image.size(),
-    });
-    if let Some(fields) = entry.as_object_mut().filter(|_| call.before(44)) {
-        fields.insert("VirtualSize".into(), json!(image.size()));
+/// One image's entry, as in the listing and in `system df`. A shape of its own, since there may be thousands.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Summary<'a> {
+    pub(crate) containers: i64,
+    created: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    descriptor: Option<Value>,
+    id: &'a str,
+    labels: Option<&'a BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifests: Option<Value>,
+    parent_id: &'static str,
+    pub(crate) repo_digests: Option<Vec<String>>,
+    repo_tags: Vec<String>,
+    pub(crate) shared_size: i64,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    virtual_size: Option<u64>,
+}
+
+impl<'a> Summary<'a> {
+    pub(crate) fn of(call: &Call, catalogue: &Catalogue, image: &'a Image) -> Self {
+        let labels = &image.config.config.labels;
+        let digests = catalogue.digests_of(&image.id);
+        Self {
+            containers: -1,
+            created: image.created(),
+            descriptor: None,
+            id: image.id.as_str(),
+            labels: (!labels.is_empty()).then_some(labels),
+            manifests: None,
+            parent_id: "",
+            // Before 1.43 Go's nil slice was sent as it is.
+            repo_digests: if digests.is_empty() && call.before(43) { None } else { Some(digests) },
+            repo_tags: catalogue.names_of(&image.id),
+            shared_size: -1,
+            size: image.size(),
+            virtual_size: call.before(44).then(|| image.size()),
+        }
     }
-    entry
 }
 
 struct Chosen<'a> {

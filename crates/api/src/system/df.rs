@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::call::Call;
 use crate::containers::list::summary;
 use crate::error::Error;
-use crate::images::list::summary as image_summary;
+use crate::images::list::Summary;
 use crate::reply::{self, Reply};
 use crate::volumes::describe as describe_volume;
 
@@ -63,22 +63,15 @@ async fn measure(engine: Arc<Engine>) -> Result<disk::Usage, Error> {
 
 fn images(call: &Call, usage: &disk::Usage) -> Vec<Value> {
     let catalogue = call.engine.images.catalogue();
-    catalogue
-        .images
-        .values()
-        .map(|image| {
-            let mut entry = image_summary(call, &catalogue, image);
-            let users = usage.users_of(&image.id);
-            let shared = usage.shared_size(image);
-            if let Some(fields) = entry.as_object_mut() {
-                fields.insert("Containers".into(), json!(users));
-                fields.insert("SharedSize".into(), json!(shared));
-                // Here dockerd never fills it.
-                fields.insert("RepoDigests".into(), Value::Null);
-            }
-            entry
-        })
-        .collect()
+    let entries = catalogue.images.values().map(|image| {
+        let mut entry = Summary::of(call, &catalogue, image);
+        entry.containers = i64::try_from(usage.users_of(&image.id)).unwrap_or(i64::MAX);
+        entry.shared_size = i64::try_from(usage.shared_size(image)).unwrap_or(i64::MAX);
+        // Here dockerd never fills it.
+        entry.repo_digests = None;
+        json!(entry)
+    });
+    entries.collect()
 }
 
 fn containers(call: &Call, usage: &disk::Usage) -> Vec<Value> {

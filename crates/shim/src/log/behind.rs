@@ -85,19 +85,27 @@ impl Behind {
         if self.batch.len() + wire::length(line) > most {
             self.flush();
         }
-        wire::put(line, stream, &mut self.batch);
+        if self.batch.len() + wire::length(line) <= most {
+            wire::put(line, stream, &mut self.batch);
+        }
     }
 
-    /// Hands over what was taken, or drops it where there is no room.
+    /// Hands over what was taken. Where there is no room it waits here, for a short record takes as much of a socket as a
+    /// long one; what then doesn't fit here is dropped.
     pub(super) fn flush(&mut self) {
-        if let Some(writer) = self.writer.as_ref().filter(|_| !self.batch.is_empty()) {
-            let _ = send(&writer.socket, &self.batch, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        let Some(writer) = self.writer.as_ref().filter(|_| !self.batch.is_empty()) else {
+            return self.batch.clear();
+        };
+        match send(&writer.socket, &self.batch, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN) => {}
+            _ => self.batch.clear(),
         }
-        self.batch.clear();
     }
 
     pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        self.writer.as_ref().map(|writer| (writer.socket.as_fd(), PollFlags::IN))
+        let mut flags = PollFlags::IN;
+        flags.set(PollFlags::OUT, !self.batch.is_empty());
+        self.writer.as_ref().map(|writer| (writer.socket.as_fd(), flags))
     }
 
     /// Hears what the writer says; one that was ended has a successor.
@@ -106,7 +114,7 @@ impl Behind {
         while let Some(writer) = &self.writer {
             match recv(&writer.socket, &mut said, RecvFlags::DONTWAIT) {
                 Ok((1.., _)) => self.rotated = true,
-                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(Errno::AGAIN | Errno::INTR) => return self.flush(),
                 Ok(_) | Err(_) => {
                     self.writer.take().into_iter().for_each(Writer::end);
                     self.writer = Writer::start(&self.config, self.size).ok();
@@ -120,6 +128,10 @@ impl Behind {
     }
 
     pub(super) fn close(self) {
+        if let Some(writer) = self.writer.as_ref().filter(|_| !self.batch.is_empty()) {
+            // The container is over: nobody waits for it any more.
+            let _ = send(&writer.socket, &self.batch, SendFlags::NOSIGNAL);
+        }
         self.writer.into_iter().for_each(Writer::end);
     }
 }
