@@ -44,6 +44,7 @@ pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: &Arc<Index
     let last_exit = container.state.exit().cloned();
     let settled = !container.state.is_active();
     let view = View { container, exits: 0, last_exit, removed: false, health: None, settled };
+    let view = Arc::new(view);
     let (handle, inbox, published) = handle::channel(view.clone());
     let plan = Plan::default();
     let actor = Actor {
@@ -85,7 +86,8 @@ struct Plan {
 }
 
 struct Actor {
-    view: View,
+    /// What was published last, until it changes: there is one of it then.
+    view: Arc<View>,
     shared: Arc<Shared>,
     index: Arc<Index>,
     published: watch::Sender<Arc<View>>,
@@ -103,23 +105,29 @@ struct Actor {
 impl Actor {
     async fn run(mut self) {
         if self.container().state.is_active() {
-            self.recover().await;
+            Box::pin(self.recover()).await;
         }
         self.plan_after_engine_start();
+        // What is done now and then has its memory only then: most containers wait most of the time.
         while !self.view.removed {
             tokio::select! {
                 command = self.inbox.recv() => match command {
-                    Some(command) => self.obey(command).await,
+                    Some(command) => Box::pin(self.obey(command)).await,
                     None => return,
                 },
-                message = hear(&mut self.shim) => self.heard(message).await,
-                () = due(self.plan.retry) => self.start_again().await,
+                message = hear(&mut self.shim) => Box::pin(self.heard(message)).await,
+                () = due(self.plan.retry) => Box::pin(self.start_again()).await,
             }
         }
     }
 
     fn container(&self) -> &Container {
         &self.view.container
+    }
+
+    /// To be followed by a publication.
+    fn edit(&mut self) -> &mut View {
+        Arc::make_mut(&mut self.view)
     }
 
     async fn obey(&mut self, command: Command) {
@@ -166,7 +174,7 @@ impl Actor {
             State::Created | State::Exited { .. } => {}
         }
         self.plan = Plan::default();
-        let past = &mut self.view.container.past;
+        let past = &mut self.edit().container.past;
         (past.restarts, past.stopped_by_hand) = (0, false);
         self.begin().await
     }
@@ -192,7 +200,7 @@ impl Actor {
                 self.release().await;
                 let exit = failed_start(&error);
                 // Not an exit for those who wait for the next one: the client hears of it as the start's answer.
-                self.view.last_exit = Some(exit.clone());
+                self.edit().last_exit = Some(exit.clone());
                 self.advance(Event::Failed(exit, self.container().past.started))?;
                 self.waiting.clear();
                 self.remove_if_asked().await;
@@ -241,7 +249,7 @@ impl Actor {
 
     fn started(&mut self, pid: i32) -> Result<(), Error> {
         let since = SystemTime::now();
-        self.view.container.past.started = Some(since);
+        self.edit().container.past.started = Some(since);
         self.advance(Event::Started(Live { pid, since }))?;
         self.watch_health();
         Ok(())
@@ -339,11 +347,11 @@ impl Actor {
         self.monitor = None;
         self.shared.logs.may_have_grown();
         self.release().await;
-        self.view.last_exit = Some(exit.clone());
-        self.view.exits += 1;
+        self.edit().last_exit = Some(exit.clone());
+        self.edit().exits += 1;
         let code = exit.code.to_string();
         let (lasted, oom) = (run.as_secs().to_string(), exit.oom_killed);
-        self.view.container.past.finished = Some(exit.at);
+        self.edit().container.past.finished = Some(exit.at);
         let next = self.next_after(&exit, run);
         if let Err(error) = self.advance(Event::Died(exit, next)) {
             tracing::error!(error = diag::chain(&error), "an exit could not be recorded");
@@ -365,12 +373,12 @@ impl Actor {
 
     /// Asks the restart policy, and plans the next start where it wants one.
     fn next_after(&mut self, exit: &Exit, run: Duration) -> Next {
-        let container = &mut self.view.container;
+        let container = self.container();
         let policy = &container.host.restart_policy;
         if self.plan.cancelled || !restart::is_wanted(policy, exit.code, &container.past) {
             return Next::Rest;
         }
-        container.past.restarts += 1;
+        self.edit().container.past.restarts += 1;
         self.plan.retry = Some(Instant::now() + self.plan.backoff.after(run));
         Next::Restart
     }
@@ -413,7 +421,7 @@ impl Actor {
         })
         .await?;
         self.index.forget(&self.view.container.id, &self.view.container.name);
-        self.view.removed = true;
+        self.edit().removed = true;
         self.publish();
         self.shared.emit(self.container(), "destroy", &[]);
         Ok(())
@@ -430,7 +438,7 @@ impl Actor {
     /// One step of the life: on disk first, then for everybody to see.
     fn advance(&mut self, event: Event) -> Result<(), Error> {
         let state = self.container().state.clone().step(event);
-        self.view.container.state = state.map_err(|refused| {
+        self.edit().container.state = state.map_err(|refused| {
             Error::Invalid(format!("a container that is {} can't do that", refused.state.word()))
         })?;
         self.record()
@@ -447,7 +455,7 @@ impl Actor {
 
     fn publish(&self) {
         self.shared.networks.note_names(self.container());
-        self.published.send_replace(Arc::new(self.view.clone()));
+        self.published.send_replace(self.view.clone());
     }
 
     fn lost_on(&self, doing: &'static str, source: &std::io::Error) -> Error {

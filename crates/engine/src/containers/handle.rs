@@ -298,9 +298,9 @@ impl Waiter {
 }
 
 /// The two ends: a handle for everybody, the inbox and the publisher for the task.
-pub(super) fn channel(view: View) -> (Handle, mpsc::Receiver<Command>, watch::Sender<Arc<View>>) {
+pub(super) fn channel(view: Arc<View>) -> (Handle, mpsc::Receiver<Command>, watch::Sender<Arc<View>>) {
     let id = view.container.id.clone();
     let (sender, inbox) = mpsc::channel(INBOX);
-    let (published, receiver) = watch::channel(Arc::new(view));
+    let (published, receiver) = watch::channel(view);
     (Handle { id, inbox: sender, view: receiver }, inbox, published)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::handle::View;
 use super::super::health::{self, Health, Probe, RESTART_LABEL, Status};
 use super::super::record::Container;
 use super::Actor;
@@ -13,7 +14,7 @@ impl Actor {
     /// The run begins: nothing is known yet.
     pub(super) fn watch_health(&mut self) {
         self.monitor = None;
-        self.view.health = health::command(&self.container().config).map(|_| Health::new());
+        self.edit().health = health::command(&self.container().config).map(|_| Health::new());
         self.publish();
         if let Ok(handle) = self.index.get(&self.view.container.id) {
             self.monitor = health::watch(&self.shared, handle);
@@ -21,10 +22,8 @@ impl Actor {
     }
 
     pub(super) fn probed(&mut self, probe: Probe) {
-        let Container { config, state, .. } = &self.view.container;
-        let (Some(check), Some(live), Some(health)) =
-            (&config.healthcheck, state.live(), &mut self.view.health)
-        else {
+        let View { container: Container { config, state, .. }, health, .. } = self.edit();
+        let (Some(check), Some(live), Some(health)) = (&config.healthcheck, state.live(), health) else {
             return;
         };
         let before = health.status;

@@ -12,10 +12,10 @@ impl Actor {
         let (shared, container) = (self.shared.clone(), self.container().clone());
         let attached = blocking(move || networking::attach(&container, &shared.networks)).await?;
         let Some(attached) = attached else { return Ok(None) };
-        self.view.container.endpoints = attached.endpoints;
-        self.view.container.ports = attached.ports;
+        self.edit().container.endpoints = attached.endpoints;
+        self.edit().container.ports = attached.ports;
         match links::resolve(self.container(), &self.index) {
-            Ok(links) => self.view.container.links = links,
+            Ok(links) => self.edit().container.links = links,
             Err(error) => {
                 self.leave_networks().await;
                 return Err(error);
@@ -35,7 +35,7 @@ impl Actor {
 
     /// The other container of this link is known by its own name again, from the next start on.
     pub(super) fn unlink(&mut self, alias: &str) -> Result<(), Error> {
-        self.view.container.links.retain(|link| link.alias != alias);
+        self.edit().container.links.retain(|link| link.alias != alias);
         self.record()
     }
 
@@ -47,10 +47,10 @@ impl Actor {
         if nothing && container.ports.is_empty() {
             return;
         }
-        for endpoint in self.view.container.endpoints.values_mut() {
+        for endpoint in self.edit().container.endpoints.values_mut() {
             endpoint.lease = None;
         }
-        self.view.container.ports.clear();
+        self.edit().container.ports.clear();
         let shared = self.shared.clone();
         let done = blocking(move || {
             let guest = Guest { id: &container.id, name: &container.name };
@@ -90,8 +90,8 @@ impl Actor {
                 .await?
             }
         };
-        self.view.container.endpoints.remove("none");
-        self.view.container.endpoints.insert(name, endpoint);
+        self.edit().container.endpoints.remove("none");
+        self.edit().container.endpoints.insert(name, endpoint);
         self.record()?;
         self.ensure_names().await
     }
@@ -115,7 +115,7 @@ impl Actor {
             })
             .await?;
         }
-        self.view.container.endpoints.remove(&name);
+        self.edit().container.endpoints.remove(&name);
         self.record()
     }
 }

@@ -15,7 +15,7 @@ impl Actor {
         if !matches!(self.container().state, State::Restarting { .. }) {
             self.find_shim().await;
         }
-        self.view.settled = true;
+        self.edit().settled = true;
         self.publish();
     }
 

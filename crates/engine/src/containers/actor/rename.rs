@@ -17,10 +17,10 @@ impl Actor {
         let id = self.container().id.clone();
         let claimed = create::check_name(&new, &format!("/{new}")).and_then(|()| self.index.claim(&new, &id));
         claimed.map_err(|error| Error::Rename(Box::new(error)))?;
-        self.view.container.name.clone_from(&new);
+        self.edit().container.name.clone_from(&new);
         if let Err(error) = self.record() {
             self.index.release(&new);
-            self.view.container.name = old;
+            self.edit().container.name = old;
             return Err(error);
         }
         self.index.release(&old);

@@ -47,7 +47,7 @@ impl Actor {
         if purpose == Purpose::Shutdown || self.container().past.stopped_by_hand {
             return Ok(());
         }
-        self.view.container.past.stopped_by_hand = true;
+        self.edit().container.past.stopped_by_hand = true;
         self.record()
     }
 

@@ -30,7 +30,7 @@ impl Actor {
                 other => drop(other?),
             }
         }
-        self.view.container.host = host;
+        self.edit().container.host = host;
         self.record()?;
         self.shared.emit(self.container(), "update", &[]);
         Ok(())
