@@ -9,13 +9,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
 use crate::settings::LogBudget;
 
 const LEAST: u64 = 1_000_000_000;
+
+/// From one look to the next: each looks at every container's folder, and where there are hundreds, one ends all the time.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where it is told that logs may have grown.
 #[derive(Debug, Default)]
@@ -42,6 +45,7 @@ impl Budget {
                 let folder = containers.clone();
                 // A panic or a shutdown: the next engine looks again.
                 let _ = tokio::task::spawn_blocking(move || enforce(&folder, limit(&folder, budget))).await;
+                tokio::time::sleep(PAUSE).await;
             }
         });
     }
