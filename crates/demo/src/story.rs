@@ -12,6 +12,8 @@ use crate::application;
 use crate::image;
 use crate::inside::{EXIT_CODE, LINES};
 
+/// What the engine's configuration calls it.
+const RUNTIME: &str = "by-command-line";
 const READY_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,12 @@ pub(crate) fn tell() -> Result<(), Error> {
 
     say("\nA container of it, from its own namespaces:");
     let look = stage.ketch(&["run", "--rm", "--network", "none", image::NAME, "look"])?;
+    expect(&look, "I am process 1 ")?;
+    say(
+        "\nThe same by another OCI runtime that the engine is told of: this executable's own command line of one:",
+    );
+    let look =
+        stage.ketch(&["run", "--rm", "--network", "none", "--runtime", RUNTIME, image::NAME, "look"])?;
     expect(&look, "I am process 1 ")?;
 
     travel(&mut stage)?;
@@ -137,13 +145,15 @@ impl Stage {
 
     fn start_engine(&mut self) -> Result<(), Error> {
         let log = std::fs::File::create(self.path("log")).map_err(io("write the engine's log"))?;
-        let empty = self.path("daemon.json");
-        std::fs::write(&empty, "{}").map_err(io("write a configuration"))?;
+        let settings = self.path("daemon.json");
+        let runtime = serde_json::json!({ "path": self.executable, "runtimeArgs": ["runtime"] });
+        let text = serde_json::json!({ "runtimes": { RUNTIME: runtime } }).to_string();
+        std::fs::write(&settings, text).map_err(io("write a configuration"))?;
         let parent = format!("/ketch-demo-{}", std::process::id());
         let child = Command::new(&self.executable)
             .arg("daemon")
             .args(["--host", &self.host(), "--cgroup-parent", &parent, "--config-file"])
-            .arg(&empty)
+            .arg(&settings)
             .arg("--data-root")
             .arg(self.path("data"))
             .arg("--exec-root")
