@@ -17,6 +17,7 @@ use crate::dns;
 use crate::images::{self as work, Corpus, Kind, Work, sample};
 use crate::registry::{self, Measure};
 use crate::stats::milliseconds;
+use crate::volumes;
 
 /// Who does the same work.
 pub(crate) enum Against {
@@ -323,6 +324,51 @@ pub(crate) const CASES: &[Case] = &[
         theirs: Some(|bench| compose::config(bench, Whose::Dockers)),
     },
     Case {
+        name: "volume-fill",
+        what: "first `run` with a volume, 20,000 files to copy",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Fill),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Fill)),
+    },
+    Case {
+        name: "volume-ls",
+        what: "`volume ls`, a thousand of them",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::List),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::List)),
+    },
+    Case {
+        name: "volume-prune",
+        what: "`volume prune` of a thousand",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Prune),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Prune)),
+    },
+    Case {
+        name: "volume-write",
+        what: "512 MB written to a volume and synced",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Write),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Write)),
+    },
+    Case {
+        name: "volume-read",
+        what: "512 MB read from a volume",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Read),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Read)),
+    },
+    Case {
         name: "runtime-run",
         what: "`ketch runtime run` of a bundle, against crun",
         unit: "ms",
@@ -450,7 +496,11 @@ impl Drop for Bench {
     fn drop(&mut self) {
         if let Some(host) = self.peer() {
             // The peer keeps them when it can't be reached any more; nothing else depends on it.
-            for path in [format!("/containers/{SLEEPER}?force=1"), format!("/images/{TAG}")] {
+            for path in [
+                format!("/containers/{SLEEPER}?force=1"),
+                format!("/images/{TAG}"),
+                format!("/images/{}", volumes::MANY),
+            ] {
                 let remove = Request::new("DELETE", &path);
                 let _ = http::call(host.trim_start_matches("unix://").as_ref(), &remove);
             }

@@ -10,6 +10,7 @@ mod dns;
 mod images;
 mod registry;
 mod stats;
+mod volumes;
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,6 @@
 //! One file per command: read the flags, ask the engine, print what docker prints.
 
+pub(crate) mod api_socket;
 pub(crate) mod attach;
 pub(crate) mod bake;
 pub(crate) mod build;
@@ -49,3 +50,4 @@ pub(crate) mod units;
 pub(crate) mod update;
 pub(crate) mod version;
 pub(crate) mod volume;
+pub(crate) mod volume_content;
