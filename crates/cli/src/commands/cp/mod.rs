@@ -251,12 +251,14 @@ fn into(call: &Call, copy: Copy) -> Outcome {
 fn between(call: &Call, from: Copy, to: Copy) -> Outcome {
     call.with_engine(|engine| async move {
         let mut path = from.source.clone();
-        let mut there = look(&engine, &from, &path).await?;
-        if from.follow && there.is_link() {
-            path = absolute(&there.link, &from.source);
-            there = look(&engine, &from, &path).await?;
+        // What isn't there the engine says when it is asked for it: an answer to HEAD has no words.
+        let mut there = look(&engine, &from, &path).await.ok();
+        if let Some(link) = there.as_ref().filter(|there| from.follow && there.is_link()) {
+            path = absolute(&link.link, &from.source);
+            there = look(&engine, &from, &path).await.ok();
         }
-        let source = Source { is_directory: there.is_directory(), rebased: None, path };
+        let is_directory = there.is_some_and(|there| there.is_directory());
+        let source = Source { is_directory, rebased: None, path };
         let known = look(&engine, &to, &to.target).await.ok();
         let target =
             Target { path: to.target.clone(), is_directory: known.map(|known| known.is_directory()) };
