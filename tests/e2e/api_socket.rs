@@ -1,7 +1,5 @@
 //! `--use-api-socket`: an engine's own socket in a container, and who the user is to registries.
 
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
-
 use std::fs;
 
 use serde_json::{Value, json};

@@ -38,8 +38,10 @@ impl Fault {
     }
 }
 
+type Field = (String, Option<Range<usize>>);
+
 /// The fields and where they stand, unless quotes keep them from standing there as they are read.
-fn fields(text: &str) -> Result<Vec<(String, Option<Range<usize>>)>, String> {
+fn fields(text: &str) -> Result<Vec<Field>, String> {
     let mut cursor = 0;
     let place = |field: String| {
         let at = text.get(cursor..).and_then(|rest| rest.find(&field)).map(|at| cursor + at);
