@@ -13,11 +13,13 @@ use testkit::{Engine, Scratch, images};
 
 use crate::bundle::Bundle;
 use crate::compose::{self, Step, Whose};
-use crate::containers::{self, Crowd};
+use crate::containers::{self, Sleepers};
 use crate::dns;
 use crate::images::{self as work, Corpus, Kind, Work, sample};
+use crate::networks::{self, Crowd, From, Place};
 use crate::registry::{self, Measure};
 use crate::stats::milliseconds;
+use crate::volumes;
 
 /// Who does the same work.
 pub(crate) enum Against {
@@ -124,6 +126,90 @@ const CASES: &[Case] = &[
         against: Against::Docker,
         ours: |bench| dns::slowest(bench.engine.socket(), TAG),
         theirs: Some(|bench| dns::slowest(&bench.peer_socket(), TAG)),
+    },
+    Case {
+        name: "run-bridge",
+        what: "`run --rm busybox true` on the default bridge",
+        unit: "ms",
+        rounds: 20,
+        against: Against::Docker,
+        ours: |bench| timed(&mut bench.ketch(ON_BRIDGE)),
+        theirs: Some(|bench| timed(&mut bench.docker(ON_BRIDGE))),
+    },
+    Case {
+        name: "run-ports",
+        what: "the same with ten published ports",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| timed(&mut bench.ketch(TEN_PORTS)),
+        theirs: Some(|bench| timed(&mut bench.docker(TEN_PORTS))),
+    },
+    Case {
+        name: "run-range",
+        what: "the same with 10,000 published as a range",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| timed(&mut bench.ketch(RANGE)),
+        theirs: None,
+    },
+    Case {
+        name: "network-create",
+        what: "`network create`",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| networks::create(&|words| timed(&mut bench.ketch(words))),
+        theirs: Some(|bench| networks::create(&|words| timed(&mut bench.docker(words)))),
+    },
+    Case {
+        name: "stream-loopback",
+        what: "a stream of 1 GB from the host's loopback by a published port",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| networks::stream(&bench.place()?, From::Loopback, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            networks::stream(&peer_place(&socket)?, From::Loopback, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "stream-loopback6",
+        what: "the same by `[::1]`",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| networks::stream(&bench.place()?, From::Loopback6, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            networks::stream(&peer_place(&socket)?, From::Loopback6, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "stream-outside",
+        what: "the same from another host",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| networks::stream(&bench.place()?, From::Outside, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            networks::stream(&peer_place(&socket)?, From::Outside, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "stream-containers",
+        what: "the same from another container",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| networks::stream(&bench.place()?, From::Container, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            networks::stream(&peer_place(&socket)?, From::Container, bench.megabytes())
+        }),
     },
     Case {
         name: "pull-large",
@@ -282,6 +368,30 @@ const CASES: &[Case] = &[
         theirs: None,
     },
     Case {
+        name: "run-bridge-crowd",
+        what: "`run --rm busybox true` beside 300 containers with ten ports each",
+        unit: "ms",
+        rounds: 20,
+        against: Against::Docker,
+        ours: |bench| {
+            bench.crowd()?;
+            timed(&mut bench.ketch(ON_BRIDGE))
+        },
+        theirs: None,
+    },
+    Case {
+        name: "run-ports-crowd",
+        what: "the same with ten published ports",
+        unit: "ms",
+        rounds: 20,
+        against: Against::Docker,
+        ours: |bench| {
+            bench.crowd()?;
+            timed(&mut bench.ketch(TEN_PORTS))
+        },
+        theirs: None,
+    },
+    Case {
         name: "compose-up",
         what: "`compose up -d`, ten services on a network, a volume each",
         unit: "ms",
@@ -327,6 +437,51 @@ const CASES: &[Case] = &[
         theirs: Some(|bench| compose::config(bench, Whose::Dockers)),
     },
     Case {
+        name: "volume-fill",
+        what: "first `run` with a volume, 20,000 files to copy",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Fill),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Fill)),
+    },
+    Case {
+        name: "volume-ls",
+        what: "`volume ls`, a thousand of them",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::List),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::List)),
+    },
+    Case {
+        name: "volume-prune",
+        what: "`volume prune` of a thousand",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Prune),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Prune)),
+    },
+    Case {
+        name: "volume-write",
+        what: "512 MB written to a volume and synced",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Write),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Write)),
+    },
+    Case {
+        name: "volume-read",
+        what: "512 MB read from a volume",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Read),
+        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Read)),
+    },
+    Case {
         name: "runtime-run",
         what: "`ketch runtime run` of a bundle, against crun",
         unit: "ms",
@@ -351,6 +506,9 @@ pub(crate) const TAG: &str = "ketch-bench:1";
 const SLEEPER: &str = "ketch-bench-sleeper";
 const EXEC: &[&str] = &["exec", SLEEPER, "true"];
 pub(crate) const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];
+const ON_BRIDGE: &[&str] = &["run", "--rm", TAG, "true"];
+const TEN_PORTS: &[&str] = &["run", "--rm", "-p", "18411-18420:80-89", TAG, "true"];
+const RANGE: &[&str] = &["run", "--rm", "-p", "30000-39999:30000-39999", TAG, "true"];
 
 /// Our engine, idle, and the peer if there is one; both have the image.
 pub(crate) struct Bench {
@@ -360,18 +518,23 @@ pub(crate) struct Bench {
     corpus: RefCell<Option<(Kind, Rc<Corpus>)>>,
     thousand: OnceCell<()>,
     bundle: OnceCell<Bundle>,
-    pub(crate) crowd: Crowd,
+    pub(crate) sleepers: Sleepers,
+    crowd: OnceCell<Crowd>,
+    /// Each case once and small: whether it works at all.
+    pub(crate) short: bool,
 }
 
 impl Bench {
-    pub(crate) fn start(peer: Option<String>) -> anyhow::Result<Self> {
+    pub(crate) fn start(peer: Option<String>, short: bool) -> anyhow::Result<Self> {
         let bench = Self {
             engine: Engine::ours(),
             peer,
             corpus: RefCell::default(),
             thousand: OnceCell::new(),
             bundle: OnceCell::new(),
-            crowd: Crowd::default(),
+            sleepers: Sleepers::default(),
+            crowd: OnceCell::new(),
+            short,
         };
         let archive = images::busybox(TAG)?;
         let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
@@ -418,6 +581,23 @@ impl Bench {
         }
     }
 
+    fn crowd(&self) -> anyhow::Result<()> {
+        if self.crowd.get().is_none() {
+            let crowd = Crowd::gather(self, if self.short { 5 } else { 300 })?;
+            self.crowd.get_or_init(|| crowd);
+        }
+        Ok(())
+    }
+
+    fn megabytes(&self) -> usize {
+        if self.short { 8 } else { 1024 }
+    }
+
+    fn place(&self) -> anyhow::Result<Place<'_>> {
+        let pid = self.engine.pid().context("the engine has no process")?;
+        Ok(Place { socket: self.engine.socket(), pid: pid.cast_signed() })
+    }
+
     /// Whether there is somebody to compare a case with.
     pub(crate) fn has(&self, against: &Against) -> bool {
         match against {
@@ -460,8 +640,12 @@ impl Drop for Bench {
     fn drop(&mut self) {
         if let Some(host) = self.peer() {
             // The peer keeps them when it can't be reached any more; nothing else depends on it.
-            let writer = "/containers/ketch-bench-writer?force=1".to_owned();
-            for path in [writer, format!("/containers/{SLEEPER}?force=1"), format!("/images/{TAG}")] {
+            for path in [
+                "/containers/ketch-bench-writer?force=1".to_owned(),
+                format!("/containers/{SLEEPER}?force=1"),
+                format!("/images/{TAG}"),
+                format!("/images/{}", volumes::MANY),
+            ] {
                 let remove = Request::new("DELETE", &path);
                 let _ = http::call(host.trim_start_matches("unix://").as_ref(), &remove);
             }
@@ -500,15 +684,25 @@ fn memory(_: &Bench) -> anyhow::Result<f64> {
     resident
 }
 
-/// dockerd and its containerd, wherever they came from: the only ones that a machine usually has.
-fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
+/// The peer's host: the only dockerd that a machine usually has.
+fn peer_place(socket: &std::path::Path) -> anyhow::Result<Place<'_>> {
+    let pid = named(&["dockerd"])?.first().copied().context("no dockerd runs on this machine")?;
+    Ok(Place { socket, pid: pid.cast_signed() })
+}
+
+fn named(names: &[&str]) -> anyhow::Result<Vec<u32>> {
     let entries = std::fs::read_dir("/proc")?.flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let named = pids.filter(|pid| {
+    let is_one = |pid: &u32| {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        ["dockerd", "containerd"].contains(&name.trim())
-    });
-    let sum: f64 = named.filter_map(|pid| resident(pid).ok()).sum();
+        names.contains(&name.trim())
+    };
+    Ok(pids.filter(is_one).collect())
+}
+
+/// dockerd and its containerd, wherever they came from: the only ones that a machine usually has.
+fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
+    let sum: f64 = named(&["dockerd", "containerd"])?.into_iter().filter_map(|pid| resident(pid).ok()).sum();
     ensure!(sum > 0.0, "no dockerd runs on this machine");
     Ok(sum)
 }

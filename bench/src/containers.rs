@@ -93,7 +93,7 @@ pub(crate) const CASES: &[Case] = &[
         rounds: 20,
         against: Against::Docker,
         ours: |bench| {
-            bench.crowd.made(bench)?;
+            bench.sleepers.made(bench)?;
             timed(&mut bench.ketch(RUN))
         },
         theirs: None,
@@ -104,7 +104,7 @@ pub(crate) const CASES: &[Case] = &[
         unit: "kB",
         rounds: 1,
         against: Against::Docker,
-        ours: |bench| Ok(bench.crowd.made(bench)?.engine * 1024.0 / RUNNING as f64),
+        ours: |bench| Ok(bench.sleepers.made(bench)?.engine * 1024.0 / RUNNING as f64),
         theirs: None,
     },
     Case {
@@ -113,14 +113,14 @@ pub(crate) const CASES: &[Case] = &[
         unit: "kB",
         rounds: 1,
         against: Against::Docker,
-        ours: |bench| Ok(bench.crowd.made(bench)?.shim),
+        ours: |bench| Ok(bench.sleepers.made(bench)?.shim),
         theirs: None,
     },
 ];
 
 /// Three hundred containers that sleep, in our engine.
 #[derive(Default)]
-pub(crate) struct Crowd(OnceCell<Measured>);
+pub(crate) struct Sleepers(OnceCell<Measured>);
 
 #[derive(Debug, Clone, Copy)]
 struct Measured {
@@ -130,7 +130,7 @@ struct Measured {
     shim: f64,
 }
 
-impl Crowd {
+impl Sleepers {
     fn made(&self, bench: &Bench) -> anyhow::Result<Measured> {
         if let Some(measured) = self.0.get() {
             return Ok(*measured);

@@ -155,7 +155,13 @@ impl Corpus {
         }
         // Where there is help is no part of what went wrong.
         let aside = |line: &str| line.is_empty() || line.starts_with("Run '") || line.starts_with("Usage: ");
-        let said = output.stderr.lines().filter(|line| !aside(line));
+        let lines: Vec<&str> = output.stderr.lines().collect();
+        // Ours shows below what went wrong where in a mount it is.
+        let is_mark = |at: usize| {
+            lines.get(at).is_some_and(|line| line.ends_with('^') && line.trim().chars().all(|c| c == '^'))
+        };
+        let said = (0..lines.len()).filter(|at| !is_mark(*at) && !is_mark(at + 1)).map(|at| lines[at]);
+        let said = said.filter(|line| !aside(line));
         got.extend(said.map(|line| format!("! {}", self.neutral(&common(line), name))));
         if is_id {
             got.extend(self.shown(verb, client, name));

@@ -4,6 +4,7 @@
 
 #![expect(clippy::duplicate_mod, reason = "one suite runs on two stores: registry and registry_in_bucket")]
 
+mod api_socket;
 mod at_a_terminal;
 mod attach;
 mod autostart;
@@ -90,4 +91,5 @@ mod stopping;
 mod swarm_refused;
 mod system_df;
 mod tls;
+mod volume_content;
 mod volumes;

@@ -113,7 +113,7 @@ fn volumes_are_made_listed_and_removed_by_both_clients() {
 // covers: value volume-opt local driver type
 // covers: value volume-opt local driver device
 // covers: value volume-opt local driver o
-// refuses: value volume-opt local driver size because this engine sets no quotas: dockerd says the same where there are none
+// covers: value volume-opt local driver size
 #[test]
 fn what_cannot_be_is_refused_in_dockers_words() {
     let engine = Engine::isolated();
@@ -143,7 +143,9 @@ fn what_cannot_be_is_refused_in_dockers_words() {
         (json!({"size": "10m"}), "quota size requested but no quota support"),
     ] {
         let message = create(json!({ "Name": name, "DriverOpts": options }), 400).message();
-        assert_eq!(message, format!("create {name}: {why}"));
+        // Ours says what to do, too.
+        let said = message.split(" (this engine sets no project quotas").next().unwrap_or_default();
+        assert_eq!(said, format!("create {name}: {why}"));
     }
     if !engine.is_peer() {
         let message = create(json!({ "Name": name, "Driver": "nosuch" }), 404).message();
@@ -298,6 +300,81 @@ fn a_volume_can_be_something_that_is_mounted_while_it_is_used() {
         "{}",
         refused.stderr
     );
+}
+
+/// Memory has a size; what a folder can't be held to is refused, and so is what this kernel can't mount.
+#[test]
+fn a_size_is_kept_or_refused_and_so_is_a_file_system() {
+    let engine = Engine::ours();
+    let tag = engine.busybox();
+    let create = |options: &[&str]| {
+        let options = options.iter().flat_map(|option| ["--opt", option]);
+        testkit::command::run(engine.ketch_command().args(["volume", "create"]).args(options).arg("sized"))
+    };
+    create(&["type=tmpfs", "device=tmpfs", "size=1m", "o=mode=700"]).ok();
+    let script = "dd if=/dev/zero of=/v/x bs=1M count=2 2>&1 | grep -c 'No space'; stat -c %a /v";
+    assert_eq!(sh(&engine, "sized:/v", script), "1\n700");
+    engine.ketch(["volume", "rm", "sized"]).ok();
+    let refused = create(&["size=10m"]);
+    let hint = "quota size requested but no quota support (this engine sets no project quotas";
+    assert!(refused.code == 1 && refused.stderr.contains(hint), "{}", refused.stderr);
+    let supported = std::fs::read_to_string("/proc/filesystems").unwrap();
+    for (kind, device, module) in
+        [("nfs", ":/data", "modprobe nfs"), ("cifs", "//host/share", "modprobe cifs")]
+    {
+        if supported.lines().any(|line| line.ends_with(&format!("\t{kind}"))) {
+            continue;
+        }
+        create(&[&format!("type={kind}"), &format!("device={device}"), "o=addr=127.0.0.1"]).ok();
+        let refused = engine.ketch(["run", "--rm", "--network", "none", "-v", "sized:/v", &tag, "true"]);
+        let said = format!("this kernel has no file system of type {kind}: load its module ({module})");
+        assert!(refused.code != 0 && refused.stderr.contains(&said), "{}", refused.stderr);
+        engine.ketch(["volume", "rm", "sized"]).ok();
+    }
+}
+
+/// A size that a container's root isn't held to is never taken for one.
+#[test]
+fn a_roots_size_is_refused_and_not_ignored() {
+    let engine = Engine::isolated();
+    let tag = engine.busybox();
+    for (option, said) in [
+        ("size=10m", "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"),
+        ("foo=1", "Unknown option foo"),
+    ] {
+        let refused = engine.docker(["create", "--storage-opt", option, &tag, "true"]);
+        assert!(refused.code == 1 && refused.stderr.contains(said), "{}", refused.stderr);
+    }
+}
+
+/// docker's sentence first, then the text with a mark under what it is about.
+#[test]
+fn a_wrong_mount_is_shown_with_its_place() {
+    let engine = Engine::ours();
+    let tag = engine.busybox();
+    for (flag, text, sentence, under) in [
+        ("-v", "/a:/b:ro,zz", "invalid mode: ro,zz", "         ^^"),
+        ("-v", "/tmp:x", "mount path must be absolute", "     ^"),
+        ("-v", "a b:/x", "includes invalid characters for a local volume name", "^^^"),
+        ("-v", "/tmp:/", "destination can't be '/'", "     ^"),
+        ("-v", "aa:/b:ro:d", "invalid volume specification: 'aa:/b:ro:d'", "         ^"),
+        (
+            "--mount",
+            "type=bind,src=/a,dst=/b,ro=x",
+            "invalid value for ro: x",
+            "                        ^^^^",
+        ),
+        ("--mount", "type=bind,src=/a", "target is required", "                ^"),
+        ("--mount", "dst=/a,foo=1", "unexpected key 'foo' in 'foo=1'", "       ^^^^^"),
+        ("--tmpfs", "/run:size=64m,foo", "invalid tmpfs option", "              ^^^"),
+        ("--tmpfs", "run", "mount path must be absolute", "^^^"),
+    ] {
+        let refused = engine.ketch(["run", "--rm", "--network", "none", flag, text, &tag, "true"]);
+        assert_eq!(refused.code, 125, "{text}: {}", refused.stderr);
+        assert!(refused.stderr.lines().next().unwrap_or_default().contains(sentence), "{}", refused.stderr);
+        let place = format!("\n  {text}\n  {under}\n");
+        assert!(refused.stderr.contains(&place), "{}", refused.stderr);
+    }
 }
 
 // covers: value option-key --mount volume-subpath

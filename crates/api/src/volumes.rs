@@ -1,5 +1,7 @@
 //! `/volumes`.
 
+pub(crate) mod content;
+
 use std::sync::Arc;
 
 use engine::Engine;

@@ -143,6 +143,15 @@ impl Call {
         })
     }
 
+    /// Who the user is to each registry that is known.
+    pub(crate) fn auths(&self) -> Result<Vec<Auth>, Error> {
+        let variable = resolve::process_env(credentials::AUTH_VARIABLE);
+        let failed = |error| Error::Flags {
+            message: format!("resolving credentials failed: {}", diag::chain(&error)),
+        };
+        self.config().auths(variable.as_deref()).map_err(failed)
+    }
+
     /// The contexts.
     pub(crate) fn contexts(&self) -> Store {
         Store::new(&self.config_dir())

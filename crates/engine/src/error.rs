@@ -153,6 +153,8 @@ pub enum Error {
     Registry(#[from] distribution::Error),
     #[error("cannot {step} for container {id}: {message}")]
     Start { id: String, step: String, message: String, kind: shim::protocol::FailureKind },
+    #[error("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")]
+    NoQuotaForRoots,
     #[error("the engine is shutting down")]
     ShuttingDown,
     #[error("the shim of container {0} was lost")]
@@ -229,7 +231,7 @@ impl Explain for Error {
             | Self::PushDigest
             | Self::Invalid(_) => Class::Invalid,
             // What docker has and this engine doesn't is refused by name, never ignored.
-            Self::Unsupported { .. } => Class::NotImplemented,
+            Self::Unsupported { .. } | Self::NoQuotaForRoots => Class::NotImplemented,
             Self::Build(error) => error.class(),
             Self::NotModified(_) => Class::NotModified,
             Self::ShuttingDown => Class::Unavailable,
@@ -274,6 +276,11 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unsupported { instead, .. } => instead.clone(),
+            Self::NoQuotaForRoots => Some(
+                "this engine sets no project quotas: let the container write to memory of a size, --read-only with --tmpfs \
+                 PATH:size=…"
+                    .to_owned(),
+            ),
             Self::Volume(error) => error.hint(),
             Self::Network(error) | Self::Networking(error) => error.hint(),
             Self::State(error) => error.hint(),

@@ -31,6 +31,8 @@ pub enum Error {
     NoErofs,
     #[error("cannot {doing} {}", path.display())]
     Store { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("nobody waits for it any more")]
+    Unwanted,
     #[error("cannot mount a root file system: {step}")]
     Mount { step: String, source: io::Error },
 }
@@ -50,7 +52,9 @@ impl Explain for Error {
             }
             Self::NoErofs => Class::Unavailable,
             Self::Limit { .. } => Class::TooLarge,
-            Self::Pack { .. } | Self::Overwrite { .. } | Self::WriteTar { .. } => Class::Internal,
+            Self::Pack { .. } | Self::Overwrite { .. } | Self::WriteTar { .. } | Self::Unwanted => {
+                Class::Internal
+            }
             Self::Unpack { .. } | Self::Store { .. } | Self::Mount { .. } => Class::Internal,
         }
     }

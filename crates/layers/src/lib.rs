@@ -35,6 +35,9 @@ pub use error::Error;
 pub use gzip::compress;
 pub use mount::Strategy;
 pub use overlay::Directories;
-pub use pack::{About, Change, Composer, Kind, What, Written, changes, pack_changes, pack_file, pack_tree};
+pub use pack::{
+    About, Change, Composer, Copied, Kind, What, Written, changes, copy_tree, pack_changes, pack_file,
+    pack_tree,
+};
 pub use store::{Layer, LayerStore, Unpacked};
-pub use unpack::{Extract, Overwrite, Owner, extract};
+pub use unpack::{Extract, Overwrite, Owner, extract, restore};

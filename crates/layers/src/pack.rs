@@ -19,6 +19,7 @@ use crate::{Error, Limits};
 
 mod changes;
 mod compose;
+mod copy;
 mod header;
 mod node;
 mod walk;
@@ -26,6 +27,7 @@ mod written;
 
 pub use changes::{Change, Kind, changes};
 pub use compose::{About, Composer, What};
+pub use copy::{Copied, copy_tree};
 use header::Writer;
 use node::Node;
 use walk::{Step, Visitor, walk};

@@ -24,7 +24,7 @@ mod place;
 
 pub(crate) use attributes::{Attributes, OPAQUE, Times};
 pub(crate) use disk::Disk;
-pub use extract::{Extract, Overwrite, Owner, extract};
+pub use extract::{Extract, Overwrite, Owner, extract, restore};
 pub(crate) use place::Place;
 
 const WHITEOUT: &[u8] = b".wh.";

@@ -5,7 +5,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 /// Where Debian's package busybox-static puts its program.
-const BUSYBOX: &str = "/bin/busybox";
+pub const BUSYBOX: &str = "/bin/busybox";
 const APPLETS: &[&str] = &[
     "cat", "chmod", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id", "kill",
     "ls", "mkdir", "mount", "nc", "ps", "pwd", "rm", "sh", "sleep", "stat", "sync", "tail", "test", "touch",

@@ -158,3 +158,45 @@ fn devices_come_by_name_and_by_capability() {
     assert!(!again.stderr.contains("Recreate"), "{}", again.stderr);
     project.compose(["down", "--timeout", "0"]).ok();
 }
+
+/// What a service's user writes belongs to the folder's owner, in the long form and in the short one.
+#[test]
+fn with_idmap_a_services_user_and_the_owner_of_its_folder_are_one() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let engine = Engine::ours();
+    let file = "
+services:
+  long:
+    image: IMAGE
+    user: \"1000:1001\"
+    network_mode: none
+    command: sh -c 'touch /x/by-long && stat -c %u:%g /x /x/by-long'
+    volumes:
+      - {type: bind, source: ./owned, target: /x, x-idmap: true}
+  short:
+    image: IMAGE
+    user: \"1000:1001\"
+    network_mode: none
+    command: sh -c 'touch /x/by-short /v/f && stat -c %u:%g /x /x/by-short /v/f'
+    volumes:
+      - ./owned:/x:idmap
+      - {type: volume, source: data, target: /v, x-idmap: true}
+volumes: {data: {}}
+";
+    let project = Project::new(&engine, "idmap", file);
+    let owned = project.folder.join("owned");
+    std::fs::create_dir_all(&owned).unwrap();
+    std::os::unix::fs::chown(&owned, Some(1234), Some(1235)).unwrap();
+    for (service, lines) in [("long", 2), ("short", 3)] {
+        let said = project.compose(["run", "--rm", service]).ok();
+        assert_eq!(said.lines().collect::<Vec<_>>(), vec!["1000:1001"; lines], "{service}");
+        let made = std::fs::metadata(owned.join(format!("by-{service}"))).unwrap();
+        assert_eq!((made.uid(), made.gid()), (1234, 1235), "{service}");
+    }
+    // docker's own client takes the file as well.
+    project.real(["config", "--quiet"]).ok();
+    project.write("compose.yaml", &file.replace("x-idmap: true", "x-idmap: maybe"));
+    let refused = project.compose(["run", "--rm", "long"]);
+    assert!(refused.code != 0 && refused.stderr.contains("x-idmap"), "{}", refused.stderr);
+}

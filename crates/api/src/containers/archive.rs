@@ -39,7 +39,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     Ok(reply)
 }
 
-fn describe(reply: &mut Reply, stat: &PathStat) -> Result<(), Error> {
+pub(crate) fn describe(reply: &mut Reply, stat: &PathStat) -> Result<(), Error> {
     let text = json!({
         "name": stat.name,
         "size": stat.size,

@@ -72,7 +72,7 @@ pub(crate) fn import(call: &Call) -> Outcome {
     })
 }
 
-fn opened(path: &str) -> Result<File, Error> {
+pub(super) fn opened(path: &str) -> Result<File, Error> {
     File::open(path).map_err(|e| Error::Usage(format!("open {path}: {}", plain(&e))))
 }
 

@@ -1,5 +1,6 @@
 //! One file per command: read the flags, ask the engine, print what docker prints.
 
+pub(crate) mod api_socket;
 pub(crate) mod attach;
 pub(crate) mod bake;
 pub(crate) mod build;
@@ -11,6 +12,7 @@ pub(crate) mod cp;
 pub(crate) mod detach;
 pub(crate) mod df;
 pub(crate) mod dial_stdio;
+pub(crate) mod doctor;
 pub(crate) mod each;
 pub(crate) mod events;
 pub(crate) mod exec;
@@ -49,3 +51,4 @@ pub(crate) mod units;
 pub(crate) mod update;
 pub(crate) mod version;
 pub(crate) mod volume;
+pub(crate) mod volume_content;

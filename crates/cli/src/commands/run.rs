@@ -10,7 +10,7 @@ use oci::Reference;
 use serde_json::Value;
 
 use super::attach::{self, Carried};
-use super::{each, filters, pull};
+use super::{api_socket, each, filters, pull};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::session::{signals, terminal};
@@ -29,6 +29,12 @@ pub(crate) fn create(call: &Call) -> Outcome {
         let id = match create_container(call, &engine, body).await {
             // What the engine says stands by itself here; only mistakes of the call are worded as `run` does.
             Err(error @ Error::Flags { .. }) => in_words_of_run(call, Err(error)),
+            Err(error @ Error::Engine(client::Error::Response { .. })) => {
+                Err(match shape::of_wrong_mount(flags) {
+                    Some(place) => Error::Usage(error.to_string() + &place),
+                    None => error,
+                })
+            }
             other => other,
         }?;
         ui::out(&format!("{id}\n"))?;
@@ -97,7 +103,10 @@ async fn start(engine: &Engine, id: &str) -> Result<(), Error> {
 fn as_run_error(call: &Call, error: Error) -> Error {
     let message = match &error {
         Error::Run { .. } | Error::Io(..) => return error,
-        Error::Engine(client::Error::Response { .. }) | Error::Flags { .. } => error.to_string(),
+        Error::Engine(client::Error::Response { .. }) => {
+            error.to_string() + &shape::of_wrong_mount(call.flags()).unwrap_or_default()
+        }
+        Error::Flags { .. } => error.to_string(),
         other => ui::sentence(other),
     };
     let has = |part: &str| message.contains(part);
@@ -125,8 +134,9 @@ fn in_words_of_run<T>(call: &Call, result: Result<T, Error>) -> Result<T, Error>
 }
 
 /// Creates the container, getting its image first where it isn't there.
-async fn create_container(call: &Call, engine: &Engine, body: Value) -> Result<String, Error> {
+async fn create_container(call: &Call, engine: &Engine, mut body: Value) -> Result<String, Error> {
     let flags = call.flags();
+    let secrets = api_socket::add(call, &mut body)?;
     let policy = flags.text("pull");
     if !matches!(policy, "always" | "missing" | "never") {
         let message =
@@ -160,6 +170,7 @@ async fn create_container(call: &Call, engine: &Engine, body: Value) -> Result<S
         ui::err(&diag::printable(&format!("WARNING: {warning}")));
     }
     let id = answer["Id"].as_str().unwrap_or_default().to_owned();
+    secrets.inject(engine, &id).await?;
     if let Some(cid) = cid {
         cid.write(&id)?;
     }

@@ -9,6 +9,7 @@ use client::{Body, encode};
 use http::Method;
 
 use super::load::plain;
+use super::volume_content::Bar;
 use super::{filters, platform};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
@@ -33,11 +34,20 @@ pub(crate) fn save(call: &Call) -> Outcome {
 
 /// Gets an archive into a file or to the output.
 pub(super) fn fetch(call: &Call, path: String, file: Option<Unfinished>) -> Outcome {
+    fetch_to(call, path, file, |_| ())
+}
+
+/// The same with a bar for the bytes that came.
+pub(super) fn fetch_shown(call: &Call, path: String, file: Unfinished, mut bar: Bar) -> Outcome {
+    fetch_to(call, path, Some(file), move |bytes| bar.at(bytes))
+}
+
+fn fetch_to(call: &Call, path: String, file: Option<Unfinished>, came: impl FnMut(u64)) -> Outcome {
     call.with_engine(|engine| async move {
         let work = async {
             let body = engine.stream(Method::GET, &path, None).await?;
             match file {
-                Some(file) => file.fill(body).await,
+                Some(file) => file.fill(body, came).await,
                 None => copy(body, ui::out_bytes).await,
             }
         };
@@ -86,9 +96,15 @@ impl Unfinished {
         Ok(Self { path, temporary, file })
     }
 
-    async fn fill(mut self, body: Body) -> Result<(), Error> {
+    async fn fill(mut self, body: Body, mut came: impl FnMut(u64)) -> Result<(), Error> {
         let failed = |e: io::Error| Error::Io("write the archive", e);
-        copy(body, |bytes| self.file.write_all(bytes).map_err(failed)).await?;
+        let mut size = 0;
+        let write = |bytes: &[u8]| {
+            size += bytes.len() as u64;
+            came(size);
+            self.file.write_all(bytes).map_err(failed)
+        };
+        copy(body, write).await?;
         self.file.sync_all().map_err(failed)?;
         fs::rename(&self.temporary, &self.path).map_err(failed)
     }

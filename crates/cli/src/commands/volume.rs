@@ -28,7 +28,7 @@ const VOLUMES: Listing = Listing {
     quiet: "{{.Name}}",
 };
 
-fn pairs(words: &[String]) -> Map<String, Value> {
+pub(super) fn pairs(words: &[String]) -> Map<String, Value> {
     let pair = |word: &String| {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         (name.to_owned(), json!(value))

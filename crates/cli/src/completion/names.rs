@@ -56,7 +56,8 @@ pub(super) fn of_argument(place: &Place<Action>, begun: &str) -> Answer {
     let is_below = |name: &str| place.levels.iter().any(|(one, _)| one.name == name);
     let which = match meant {
         "CONTAINER" | "CONTAINER..." => Which::Containers(states(command.name)),
-        "CONTAINER:SRC_PATH" | "DEST_PATH|-" => return in_container(place, begun),
+        "CONTAINER:SRC_PATH" | "DEST_PATH|-" => return inside(place, begun, Which::Containers(any)),
+        "VOLUME:SRC_PATH" | "VOLUME:DEST_PATH|DEST_PATH|-" => return inside(place, begun, Which::Volumes),
         "IMAGE" | "SOURCE_IMAGE[:TAG]" => Which::Images,
         "NAME[:TAG]" if command.name == "push" => Which::Images,
         "NETWORK" if command.name != "create" => Which::Networks,
@@ -70,7 +71,7 @@ pub(super) fn of_argument(place: &Place<Action>, begun: &str) -> Answer {
             }
             return (all, Directive::NoFiles);
         }
-        "NETWORK" | "VOLUME" | "CONTEXT" | "NEW_NAME" | "REPOSITORY[:TAG]" => {
+        "NETWORK" | "VOLUME" | "NEW_VOLUME" | "CONTEXT" | "NEW_NAME" | "REPOSITORY[:TAG]" => {
             return (Vec::new(), Directive::NoFiles);
         }
         _ => return (Vec::new(), Directive::Files),
@@ -103,12 +104,12 @@ fn states(command: &str) -> fn(&str) -> bool {
     }
 }
 
-/// `cp`: a container and a colon, or a file.
-fn in_container(place: &Place<Action>, begun: &str) -> Answer {
+/// `cp`: a container or volume and a colon, or a file.
+fn inside(place: &Place<Action>, begun: &str, which: Which) -> Answer {
     if begun.contains([':', '/']) {
         return (Vec::new(), Directive::Files);
     }
-    let names = ask(place, Which::Containers(any)).into_iter();
+    let names = ask(place, which).into_iter();
     (names.map(|one| Candidate { word: one.word + ":", ..one }).collect(), Directive::NoSpace)
 }
 

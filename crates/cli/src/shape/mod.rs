@@ -3,6 +3,7 @@
 mod limits;
 mod mounts;
 mod networks;
+mod place;
 mod ports;
 mod requests;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::error::Error;
 pub(crate) use limits::{nano_cpus, ulimit};
 pub(crate) use mounts::check as check_mount;
 pub(crate) use networks::{check as check_network, check_link, connection};
+pub(crate) use place::of_wrong_mount;
 pub(crate) use requests::gpus;
 
 /// What stands in docker's text after the program's name.

@@ -1,20 +1,55 @@
 //! `--mount type=bind,source=/a,target=/b,readonly`.
 
+use std::ops::Range;
+
 use flags::go;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 
-use super::wrong;
+use super::{place, wrong};
 
-/// Whether it can be one.
+/// Whether it can be one; what is wrong with it is shown below docker's sentence.
 pub(crate) fn check(text: &str) -> Result<(), String> {
-    parse(text).map(drop)
+    parse(text).map(drop).map_err(|fault| fault.shown(text))
 }
 
 /// One mount as `HostConfig.Mounts` has it.
 pub(super) fn mount(text: &str) -> Result<Value, Error> {
-    parse(text).map_err(|why| wrong(format!("invalid argument {text:?} for \"--mount\" flag: {why}")))
+    let told = |fault: Fault| {
+        wrong(format!("invalid argument {text:?} for \"--mount\" flag: {}", fault.shown(text)))
+    };
+    parse(text).map_err(told)
+}
+
+/// docker's sentence, and what of the text it is about.
+#[derive(Debug)]
+struct Fault {
+    why: String,
+    at: Option<Range<usize>>,
+}
+
+impl Fault {
+    fn shown(self, text: &str) -> String {
+        match self.at {
+            Some(at) => self.why + &place::mark(text, at),
+            None => self.why,
+        }
+    }
+}
+
+type Field = (String, Option<Range<usize>>);
+
+/// The fields and where they stand, unless quotes keep them from standing there as they are read.
+fn fields(text: &str) -> Result<Vec<Field>, String> {
+    let mut cursor = 0;
+    let place = |field: String| {
+        let at = text.get(cursor..).and_then(|rest| rest.find(&field)).map(|at| cursor + at);
+        let range = at.map(|at| at..at + field.len());
+        cursor = range.as_ref().map_or(cursor, |range| range.end);
+        (field, range)
+    };
+    Ok(go::split_csv(text)?.into_iter().map(place).collect())
 }
 
 #[derive(Default)]
@@ -27,17 +62,28 @@ struct Groups {
     driver: Map<String, Value>,
 }
 
-fn parse(text: &str) -> Result<Value, String> {
+fn parse(text: &str) -> Result<Value, Fault> {
     let mut groups = Groups::default();
     groups.mount.insert("Type".into(), "volume".into());
-    for field in go::split_csv(text)? {
+    let fields = fields(text).map_err(|why| Fault { why, at: None })?;
+    for (field, at) in &fields {
         let (key, value) = match field.split_once('=') {
             Some((key, value)) => (key.to_lowercase(), Some(value)),
             None => (field.to_lowercase(), None),
         };
-        groups.take(&field, &key, value)?;
+        groups.take(field, &key, value).map_err(|why| Fault { why, at: at.clone() })?;
     }
-    groups.whole()
+    groups.whole().map_err(|(why, kind)| {
+        // What is missing is missing at the end; what doesn't belong stands somewhere.
+        let at = match kind {
+            None => Some(text.len()..text.len()),
+            Some(kind) => {
+                let other = |field: &str| field.to_lowercase().starts_with(&format!("{kind}-"));
+                fields.iter().find(|(field, _)| other(field)).and_then(|(_, at)| at.clone())
+            }
+        };
+        Fault { why, at }
+    })
 }
 
 impl Groups {
@@ -116,13 +162,14 @@ impl Groups {
         map[name] = value.into();
     }
 
-    fn whole(mut self) -> Result<Value, String> {
+    /// The mount, or what is wrong: something that is missing, or options of a kind that it isn't of.
+    fn whole(mut self) -> Result<Value, (String, Option<&'static str>)> {
         let kind = self.mount["Type"].as_str().unwrap_or_default().to_owned();
         if kind.is_empty() {
-            return Err("type is required".into());
+            return Err(("type is required".into(), None));
         }
         if !self.mount.contains_key("Target") {
-            return Err("target is required".into());
+            return Err(("target is required".into(), None));
         }
         if !self.driver.is_empty() || !self.volume.is_empty() {
             self.volume.insert("DriverConfig".into(), Value::Object(self.driver));
@@ -137,7 +184,8 @@ impl Groups {
                 continue;
             }
             if own != kind {
-                return Err(format!("cannot mix '{own}-*' options with mount type '{kind}'"));
+                let why = format!("cannot mix '{own}-*' options with mount type '{kind}'");
+                return Err((why, Some(own)));
             }
             self.mount.insert(key.into(), Value::Object(options));
         }
@@ -166,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_is_marked() {
+        let marked = |text: &str| check(text).unwrap_err().lines().skip(1).collect::<Vec<_>>().join("\n");
+        for (text, under) in [
+            ("type=bind,src=/a,dst=/b,ro=x", "                        ^^^^"),
+            ("type=bind,src=/a", "                ^"),
+            ("type=bind,src=/a,dst=/b,tmpfs-size=1,ro", "                        ^^^^^^^^^^^^"),
+            ("\"type=bind\",foo=1", "            ^^^^^"),
+        ] {
+            assert_eq!(marked(text), format!("  {text}\n  {under}"));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_as_docker_says_it() {
         for (text, why) in [
             ("type=bind,src=/a", "target is required"),
@@ -174,7 +235,7 @@ mod tests {
             ("type=bind,src=/a,dst=/b,ro=x", "invalid value for ro: x"),
             ("type=bind,src=/a,dst=/b,tmpfs-size=1", "cannot mix 'tmpfs-*' options with mount type 'bind'"),
         ] {
-            assert_eq!(parse(text).unwrap_err(), why);
+            assert_eq!(parse(text).unwrap_err().why, why);
         }
     }
 }

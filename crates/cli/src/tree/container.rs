@@ -153,7 +153,7 @@ pub(crate) const SHAPE_FLAGS: &[Flag] = &[
     Flag::new("tmpfs", Kind::List, "Mount a tmpfs directory"),
     Flag::new("tty", Kind::Bool, "Allocate a pseudo-TTY").short('t'),
     Flag::new("ulimit", kinds::ULIMIT, "Ulimit options").default("[]"),
-    Flag::new("use-api-socket", Kind::Bool, "Bind mount Docker API socket and required auth").missing(),
+    Flag::new("use-api-socket", Kind::Bool, "Bind mount Docker API socket and required auth"),
     Flag::new("user", Kind::String, "Username or UID (format: <name|uid>[:<group|gid>])").short('u'),
     Flag::new("userns", Kind::String, "User namespace to use"),
     Flag::new("uts", Kind::String, "UTS namespace to use"),

@@ -3,14 +3,27 @@
 use flags::{Args, Flag, Kind};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
-use crate::commands::{inspect, prune, volume};
+use crate::commands::{inspect, prune, volume, volume_content};
 
 const SWARM: &str = "volumes of a swarm are not part of Ketch";
 
 pub(crate) static VOLUME: Command = Command {
     name: "volume",
     short: "Manage volumes",
-    subcommands: &[&VOLUME_CREATE, &VOLUME_INSPECT, &VOLUME_LS, &VOLUME_PRUNE, &VOLUME_RM, &VOLUME_UPDATE],
+    subcommands: &[
+        &VOLUME_CLONE,
+        &VOLUME_CP,
+        &VOLUME_CREATE,
+        &VOLUME_EXPORT,
+        &VOLUME_IMPORT,
+        &VOLUME_INSPECT,
+        &VOLUME_LS,
+        &VOLUME_PRUNE,
+        &VOLUME_RENAME,
+        &VOLUME_RM,
+        &VOLUME_SNAPSHOT,
+        &VOLUME_UPDATE,
+    ],
     ..GROUP
 };
 
@@ -146,5 +159,94 @@ pub(crate) static VOLUME_UPDATE: Command = Command {
     args: Args::Exact(1),
     action: Action::Refused(SWARM),
     hidden: true,
+    ..LEAF
+};
+
+// From here on what docker doesn't have.
+
+const TWIN_FLAGS: &[Flag] = &[
+    Flag::new("label", Kind::List, "Set metadata for the new volume"),
+    Flag::new("pause", Kind::Bool, "Pause the containers that can write to the volume while it is read")
+        .short('p')
+        .default("true"),
+];
+
+static VOLUME_CLONE: Command = Command {
+    name: "clone",
+    usage: "[OPTIONS] VOLUME NEW_VOLUME",
+    short: "Create a volume with the content of another one",
+    long: "Create a volume with the content of another one.
+
+Where the file system can share blocks, nothing is copied. Whatever keeps the first volume, the new one is
+a folder of the driver local.",
+    flags: &[TWIN_FLAGS],
+    args: Args::Exact(2),
+    action: Action::Run(volume_content::clone),
+    ..LEAF
+};
+
+static VOLUME_SNAPSHOT: Command = Command {
+    name: "snapshot",
+    usage: "[OPTIONS] VOLUME [NEW_VOLUME]",
+    short: "Keep a volume's content as it is now",
+    long: "Keep a volume's content as it is now, in a volume that is called after it and the time unless you name it,
+and whose labels say what it is a snapshot of. 'volume clone' makes a volume of it again.",
+    flags: &[TWIN_FLAGS],
+    args: Args::Range(1, 2),
+    action: Action::Run(volume_content::snapshot),
+    ..LEAF
+};
+
+const VOLUME_CP_FLAGS: &[Flag] = &[
+    Flag::new("follow-link", Kind::Bool, "Always follow symbol link in SRC_PATH").short('L'),
+    Flag::new("quiet", Kind::Bool, "Suppress progress output during copy. Progress output is automatically suppressed if no terminal is attached").short('q'),
+];
+
+static VOLUME_CP: Command = Command {
+    name: "cp",
+    usage: "[OPTIONS] VOLUME:SRC_PATH VOLUME:DEST_PATH|DEST_PATH|-\n\tdocker volume cp [OPTIONS] SRC_PATH|- VOLUME:DEST_PATH",
+    short: "Copy files/folders between volumes, or a volume and the local filesystem",
+    long: "Copy files/folders between volumes, or a volume and the local filesystem
+
+Slashes and dots at the ends of paths mean what they mean to 'container cp'.",
+    flags: &[VOLUME_CP_FLAGS],
+    args: Args::Exact(2),
+    action: Action::Run(volume_content::copy),
+    ..LEAF
+};
+
+const VOLUME_EXPORT_FLAGS: &[Flag] =
+    &[Flag::new("output", Kind::String, "Write to a file, instead of STDOUT").short('o')];
+
+static VOLUME_EXPORT: Command = Command {
+    name: "export",
+    usage: "[OPTIONS] VOLUME",
+    short: "Export a volume's content as a tar archive",
+    flags: &[VOLUME_EXPORT_FLAGS],
+    args: Args::Exact(1),
+    action: Action::Run(volume_content::export),
+    ..LEAF
+};
+
+const VOLUME_IMPORT_FLAGS: &[Flag] = &[Flag::new("label", Kind::List, "Set metadata for the new volume")];
+
+static VOLUME_IMPORT: Command = Command {
+    name: "import",
+    usage: "[OPTIONS] NEW_VOLUME [FILE|-]",
+    short: "Create a volume with the content of a tar archive",
+    long: "Create a volume with the content of a tar archive, which may be compressed. Unless all of it could be taken,
+there is no such volume.",
+    flags: &[VOLUME_IMPORT_FLAGS],
+    args: Args::Range(1, 2),
+    action: Action::Run(volume_content::import),
+    ..LEAF
+};
+
+static VOLUME_RENAME: Command = Command {
+    name: "rename",
+    usage: "VOLUME NEW_NAME",
+    short: "Rename a volume that no container uses",
+    args: Args::Exact(2),
+    action: Action::Run(volume_content::rename),
     ..LEAF
 };

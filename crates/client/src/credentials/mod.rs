@@ -74,7 +74,8 @@ impl Auth {
         Ok(Self { username, password, server: server.to_owned(), identity_token, registry_token })
     }
 
-    fn written(&self) -> Value {
+    /// As an entry of `auths`.
+    pub fn entry(&self) -> Value {
         let mut entry = Map::new();
         if !(self.username.is_empty() && self.password.is_empty()) {
             let auth = STANDARD.encode(format!("{}:{}", self.username, self.password));
@@ -137,6 +138,20 @@ impl Config {
         Ok(auth)
     }
 
+    /// All that is known, with secrets, of every registry that the variable, the file or its table of helpers names.
+    pub fn auths(&self, variable: Option<&str>) -> Result<Vec<Auth>, Error> {
+        let parsed: Option<Value> = variable.and_then(|text| serde_json::from_str(text).ok());
+        let listed = parsed.as_ref().map(|parsed| &parsed["auths"]);
+        let tables = [listed, self.get("auths"), self.get("credHelpers")].into_iter().flatten();
+        let mut servers: Vec<&String> =
+            tables.filter_map(Value::as_object).flat_map(serde_json::Map::keys).collect();
+        servers.sort();
+        servers.dedup();
+        let found = servers.into_iter().map(|server| self.auth(server, variable));
+        let secret = |auth: &Auth| auth.entry().as_object().is_some_and(|entry| !entry.is_empty());
+        found.filter(|auth| auth.as_ref().map_or(true, secret)).collect()
+    }
+
     /// Keeps credentials under their `server`.
     pub fn keep_auth(&mut self, auth: &Auth) -> Result<Kept, Error> {
         let Some(helper) = self.helper(&auth.server) else {
@@ -169,7 +184,7 @@ impl Config {
         if !entries.is_object() {
             *entries = json!({});
         }
-        let written = auth.written();
+        let written = auth.entry();
         if entries.get(&auth.server) == Some(&written) {
             return Ok(false);
         }

@@ -34,9 +34,14 @@ pub(super) fn mounts(
     let mut inherited = facts.inherited.clone();
     for volume in list(spec, "volumes") {
         let given = inherited.remove(text(volume, "target"));
+        check_idmap(volume)?;
         match (bind_line(project, volume), given) {
             (_, Some(name)) if text(volume, "source").is_empty() && text(volume, "type") == "volume" => {
-                mounts.push(json!({ "Type": "volume", "Source": name, "Target": text(volume, "target") }));
+                let mut mount = json!({ "Type": "volume", "Source": name, "Target": text(volume, "target") });
+                if volume[IDMAP] == true {
+                    mount["IDMap"] = true.into();
+                }
+                mounts.push(mount);
             }
             (Some(line), _) => binds.push(line),
             (None, _) => mounts.push(mount(project, volume)),
@@ -67,11 +72,26 @@ pub(super) fn mounts(
     Ok((host, files))
 }
 
+/// Ours: the container's user and the owner of what is mounted change places. docker's own client takes any key that
+/// begins so, and does nothing.
+const IDMAP: &str = "x-idmap";
+
+fn check_idmap(volume: &Value) -> Result<(), String> {
+    let target = text(volume, "target");
+    match &volume[IDMAP] {
+        Value::Null | Value::Bool(false) => Ok(()),
+        Value::Bool(true) if matches!(text(volume, "type"), "bind" | "volume") => Ok(()),
+        Value::Bool(true) => Err(format!("volumes {target}: {IDMAP} is for binds and volumes")),
+        other => Err(format!("volumes {target}: {IDMAP} is true or false, not {other}")),
+    }
+}
+
 /// In docker's oldest words, which make a missing folder; none for what those can't say.
 fn bind_line(project: &Project, volume: &Value) -> Option<String> {
     let mut options = vec![if volume["read_only"] == true { "ro" } else { "rw" }];
     let said = |detail: &Value, keys: &[&str]| keys.iter().any(|key| !detail[*key].is_null());
     let source = match text(volume, "type") {
+        _ if volume[IDMAP] == true => return None,
         "bind" if said(&volume["bind"], &["propagation", "recursive"]) => return None,
         // Short forms make a missing folder, and so does a long one that says nothing of it.
         "bind" if volume["bind"].is_null() || volume["bind"]["create_host_path"] == true => {
@@ -102,6 +122,9 @@ fn mount(project: &Project, volume: &Value) -> Value {
     }
     if volume["read_only"] == true {
         mount["ReadOnly"] = true.into();
+    }
+    if volume[IDMAP] == true {
+        mount["IDMap"] = true.into();
     }
     if !volume["consistency"].is_null() {
         mount["Consistency"] = volume["consistency"].clone();

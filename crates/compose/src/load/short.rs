@@ -125,6 +125,8 @@ pub(super) fn volume(spec: &str) -> Result<Node, String> {
     for option in options.split(',') {
         match option {
             "ro" => pairs.push(("read_only", Value::Bool(true))),
+            // Ours, as `-v` has it; docker's client takes it for one of the old words.
+            "idmap" => pairs.push(("x-idmap", Value::Bool(true))),
             "nocopy" if !bind => drop(set("nocopy", Value::Bool(true))),
             "z" | "Z" if bind => drop(set("selinux", text(option))),
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" if bind => {

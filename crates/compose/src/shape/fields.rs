@@ -298,6 +298,8 @@ static MOUNT: Struct = Struct {
         ("volume", Kind::Struct(&MOUNTED_VOLUME)),
         ("tmpfs", Kind::Struct(&TMPFS)),
         ("image", Kind::Struct(&MOUNTED_IMAGE)),
+        // Ours, and part of what a service is: who changes it gets another container.
+        ("x-idmap", Flag),
     ],
 };
 static BIND: Struct = Struct {

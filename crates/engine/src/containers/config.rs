@@ -280,6 +280,7 @@ const HOST_DONE: &[&str] = &[
     "Privileged",
     "ReadonlyRootfs",
     "ShmSize",
+    "StorageOpt",
     "Runtime",
     "MaskedPaths",
     "ReadonlyPaths",

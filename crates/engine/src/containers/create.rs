@@ -50,6 +50,8 @@ pub(super) fn create(
     warnings.extend(more);
     let mut config = merge(request.config, &image, &id)?;
     let host = settle(host, &shared.settings, &shared.live.load())?;
+    let wanted_ports = crate::networks::wanted_ports(&config, &host)?;
+    warnings.extend(shared.networks.warn_of_first_public(&host.network_mode, &wanted_ports));
     let from_image = image.config.config.volumes.keys().cloned();
     let mut mounts = mounts::settle(&mut config, &host, from_image, index, images, &shared.settings)?;
     know_drivers(&mut mounts, shared)?;
@@ -320,6 +322,7 @@ pub(super) fn settle(mut host: HostConfig, settings: &Settings, live: &Live) -> 
         host.shm_size = if settings.default_shm_size > 0 { settings.default_shm_size } else { DEFAULT_SHM };
     }
     resources::settle(&mut host)?;
+    check_storage(&host)?;
     etc::check(&host)?;
     devices::check(&host)?;
     cdi::check(&host)?;
@@ -348,6 +351,17 @@ pub(super) fn settle(mut host: HostConfig, settings: &Settings, live: &Live) -> 
     }
     host.oom_kill_disable = host.oom_kill_disable.or(Some(false));
     Ok(host)
+}
+
+/// `--storage-opt`, in dockerd's words for a file system without project quotas.
+fn check_storage(host: &HostConfig) -> Result<(), Error> {
+    match host.storage_opt.iter().flatten().find(|(key, _)| *key != "size") {
+        Some((key, _)) => Err(Error::Invalid(format!("Unknown option {key}"))),
+        None if host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()) => {
+            Err(Error::NoQuotaForRoots)
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

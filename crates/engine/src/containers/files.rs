@@ -18,10 +18,14 @@ mod archive;
 mod commit;
 mod freeze;
 mod path;
+mod still;
 
 pub use archive::{Archive, Put};
 pub use commit::Commit;
+pub(crate) use freeze::Frozen;
 pub use path::PathStat;
+pub(crate) use path::Wanted;
+pub use still::Still;
 
 /// What the engine makes in a root for its mounts. It is nobody's change while it is empty.
 const OWN: &[&str] = &[

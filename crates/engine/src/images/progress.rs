@@ -105,6 +105,11 @@ impl Meter {
         let _ = self.progress.0.try_send(Update { id: self.id.clone(), status: self.status.to_owned(), bar });
     }
 
+    /// Whether somebody still listens.
+    pub fn is_watched(&self) -> bool {
+        !self.progress.0.is_closed()
+    }
+
     /// Shows nothing: another step of the same layer is shown that goes on at the same time.
     pub(super) fn mute(&self) {
         self.muted.store(true, Ordering::Relaxed);

@@ -1,15 +1,13 @@
 //! A volume gets ready for a container: mounted, if its options say so, and filled with what the image has in its place.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 
-use super::{Volume, VolumeError, Volumes, folder, local};
+use super::{Volume, VolumeError, Volumes, folder, local, lock};
 use crate::Error;
 use crate::containers::mounts::Point;
 
@@ -66,7 +64,7 @@ impl Volumes {
     }
 
     /// Has what the volume is in its place; where that is.
-    fn attach(&self, volume: &Volume, container: &str) -> Result<PathBuf, Error> {
+    pub(super) fn attach(&self, volume: &Volume, container: &str) -> Result<PathBuf, Error> {
         let name = &volume.name;
         if let Some(driver) = &volume.plugin {
             let mounted = self.plugin("mount", name, driver)?.mount(name, container);
@@ -86,7 +84,7 @@ impl Volumes {
     }
 
     /// One container has it no more; perhaps the last one.
-    fn detach(&self, volume: &Volume, container: &str, last: bool) {
+    pub(super) fn detach(&self, volume: &Volume, container: &str, last: bool) {
         let name = &volume.name;
         if let Some(driver) = &volume.plugin {
             let asked = self.plugins.get(driver).and_then(|plugin| plugin.unmount(name, container));
@@ -106,6 +104,15 @@ impl Volumes {
         }
     }
 
+    /// Whether nobody began to fill it and came to no end.
+    pub(super) fn is_whole(&self, volume: &Volume) -> bool {
+        !self.mark(&volume.name).exists()
+    }
+
+    fn mark(&self, name: &str) -> PathBuf {
+        folder(&self.root, name).with_file_name("filling")
+    }
+
     /// What is copied counts only when all of it is there: until then a mark stands beside it, and whoever finds that begins
     /// anew.
     fn fill(
@@ -115,7 +122,7 @@ impl Volumes {
         root: BorrowedFd<'_>,
         limits: &layers::Limits,
     ) -> Result<(), Error> {
-        let mark = folder(&self.root, &point.name).with_file_name("filling");
+        let mark = self.mark(&point.name);
         let failed = |doing, path: &Path| {
             let path = path.to_owned();
             move |source: io::Error| Error::File { doing, path, source }
@@ -145,10 +152,6 @@ impl Volumes {
         let found = openat2(&base, &point.subpath, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
         Ok(found.map_err(|errno| failed(errno.into()))?)
     }
-}
-
-fn lock(place: &std::sync::Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
-    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_empty(folder: &Path) -> io::Result<bool> {
@@ -182,30 +185,5 @@ fn copy_up(point: &Point, making: &Path, root: BorrowedFd<'_>, limits: &layers::
     };
     let failed = |source: io::Error| Error::File { doing: "fill", path: making.to_owned(), source };
     let into = open(making, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
-    let (reader, mut writer) = io::pipe().map_err(failed)?;
-    let how = layers::Extract {
-        owner: layers::Owner::Archive,
-        overwrite: layers::Overwrite::Anything,
-        rename: None,
-        shown: point.destination.clone(),
-    };
-    std::thread::scope(|scope| {
-        let source = source.as_fd();
-        let packing = scope.spawn(move || layers::pack_tree(source, b"", &mut writer, limits));
-        let extracted = layers::extract(reader, into.as_fd(), &how, limits);
-        // Who can't write any more has a reader that failed first.
-        extracted?;
-        match packing.join() {
-            Ok(packed) => packed.map_err(Error::from),
-            Err(_) => Err(failed(io::Error::other("the thread that reads the image failed"))),
-        }
-    })?;
-    like(source.as_fd(), into.as_fd()).map_err(failed)
-}
-
-fn like(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
-    let stat = rustix::fs::fstat(source)?;
-    let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
-    rustix::fs::fchown(target, Some(uid), Some(gid))?;
-    Ok(rustix::fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o7777))?)
+    Ok(layers::copy_tree(source.as_fd(), into.as_fd(), limits, &mut |_| Ok(()))?)
 }

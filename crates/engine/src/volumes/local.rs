@@ -8,12 +8,25 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use super::VolumeError;
 use crate::containers::config::Labels;
 
+/// dockerd's words for a size that nobody can hold a volume to.
+pub(super) const NO_QUOTA: &str = "quota size requested but no quota support";
+
+/// Memory holds itself to a size.
+fn is_memory(options: &Labels) -> bool {
+    options.get("type").is_some_and(|kind| kind == "tmpfs")
+}
+
+/// What to do instead.
+pub(super) const INSTEAD_OF_QUOTA: &str = "this engine sets no project quotas, neither xfs' nor ext4's: give the volume memory of that \
+     size, --opt type=tmpfs --opt device=tmpfs --opt size=…, or a file system of that size, --opt type=ext4 --opt device=/dev/…";
+
 /// In dockerd's words.
 pub(super) fn check(options: &Labels) -> Result<(), String> {
     for name in options.keys() {
         match name.as_str() {
             "type" | "device" | "o" => {}
-            "size" => return Err("quota size requested but no quota support".to_owned()),
+            "size" if is_memory(options) => {}
+            "size" => return Err(NO_QUOTA.to_owned()),
             other => return Err(format!("invalid option: \"{other}\"")),
         }
     }
@@ -73,16 +86,33 @@ pub(super) fn attach(target: &Path, options: &Labels) -> Result<(), VolumeError>
         flags |= MountFlags::REC;
     }
     let (device, kind) = (text("device"), text("type"));
+    let data = match text("size") {
+        "" => data,
+        size if data.is_empty() => format!("size={size}"),
+        size => format!("{data},size={size}"),
+    };
     let data = std::ffi::CString::new(data).unwrap_or_default();
     mount(device, target, kind, flags, data.as_c_str()).map_err(|errno| {
         let source = io::Error::from(errno);
         let missing = matches!(errno, rustix::io::Errno::NODEV);
         let what = match missing {
-            true => format!("this kernel has no file system of type {kind}"),
+            true => format!("this kernel has no file system of type {kind}{}", missing_piece(kind)),
             false => format!("mount {device}:{}, flags: {:#x}", target.display(), flags.bits()),
         };
         VolumeError::Mount { path: target.to_owned(), what, source }
     })
+}
+
+/// What of the kernel a file system is in, and how to get it.
+fn missing_piece(kind: &str) -> &'static str {
+    match kind {
+        "nfs" => {
+            ": load its module (modprobe nfs), or use a kernel with CONFIG_NFS_FS and, for version 4, CONFIG_NFS_V4"
+        }
+        "nfs4" => ": load its module (modprobe nfsv4), or use a kernel with CONFIG_NFS_V4",
+        "cifs" | "smb3" => ": load its module (modprobe cifs), or use a kernel with CONFIG_CIFS",
+        _ => "",
+    }
 }
 
 /// Takes it away again.
@@ -133,7 +163,10 @@ mod tests {
         assert_eq!(told(&[("foo", "bar")]), "invalid option: \"foo\"");
         assert_eq!(told(&[("type", "tmpfs")]), "missing required option: \"device\"");
         assert_eq!(told(&[("device", "tmpfs")]), "missing required option: \"type\"");
-        assert_eq!(told(&[("size", "10m")]), "quota size requested but no quota support");
+        assert_eq!(told(&[("size", "10m")]), NO_QUOTA);
+        let memory = [("type", "tmpfs"), ("device", "tmpfs"), ("size", "10m")];
+        let memory = memory.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        check(&memory).unwrap();
     }
 
     #[test]

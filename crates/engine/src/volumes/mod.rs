@@ -3,6 +3,7 @@
 //! ```text
 //! <data root>/volumes/<name>/_data      what is mounted
 //! <data root>/volumes/<name>/filling    it is being filled from an image; begun anew after a crash
+//! <data root>/volumes/.new-<random>/    one that is to be a volume when all of it is there
 //! ```
 //!
 //! What a plugin keeps is mounted where the plugin says ([`plugin`]); here is only what is remembered of it.
@@ -11,9 +12,13 @@
 //! the container.
 
 mod fill;
+mod lent;
 mod local;
 mod plugin;
 mod remove;
+mod rename;
+mod staged;
+mod twin;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -25,9 +30,12 @@ use diag::{Class, Explain};
 use serde::{Deserialize, Serialize};
 use state::{Db, Durability, Record, Tx};
 
+pub use layers::Overwrite;
+pub use lent::{Export, Part};
 pub use plugin::PluginError;
 use plugin::{Plugin, Plugins};
 pub use remove::{PRUNE_KEYS, Pruned};
+pub use twin::{CopyBetween, Twin};
 
 use crate::Error;
 use crate::containers::config::Labels;
@@ -56,6 +64,9 @@ pub struct Volume {
     /// The plugin that keeps it; nothing if that is this engine.
     #[serde(default)]
     pub plugin: Option<String>,
+    /// Its folder still has this name: an engine died while it renamed the volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
 }
 
 impl Volume {
@@ -108,6 +119,14 @@ pub enum VolumeError {
     Option { name: String, why: String },
     #[error("remove {name}: volume is in use - [{}]", users.join(", "))]
     InUse { name: String, users: Vec<String> },
+    #[error("rename {name}: volume is in use - [{}]", users.join(", "))]
+    Renamed { name: String, users: Vec<String> },
+    #[error("create {0}: a volume of that name exists already")]
+    Exists(String),
+    #[error("volume {0} has never been filled whole: start a container with it")]
+    Filling(String),
+    #[error("Could not find the file {path} in volume {volume}")]
+    NoSuchFile { path: String, volume: String },
     #[error("error while mounting volume '{}': failed to mount local volume: {what}", path.display())]
     Mount { path: PathBuf, what: String, source: std::io::Error },
     #[error("cannot access path {}", path.display())]
@@ -117,10 +136,14 @@ pub enum VolumeError {
 impl Explain for VolumeError {
     fn class(&self) -> Class {
         match self {
-            Self::Unknown(_) => Class::NotFound,
+            Self::Unknown(_) | Self::NoSuchFile { .. } => Class::NotFound,
             Self::Plugin { source, .. } if matches!(**source, PluginError::NotFound(_)) => Class::NotFound,
             Self::Name(_) | Self::ShortName(_) | Self::Option { .. } => Class::Invalid,
-            Self::InUse { .. } | Self::OtherDriver { .. } => Class::Conflict,
+            Self::InUse { .. }
+            | Self::Renamed { .. }
+            | Self::Exists(_)
+            | Self::Filling(_)
+            | Self::OtherDriver { .. } => Class::Conflict,
             Self::Plugin { .. } | Self::Asked { .. } | Self::Mount { .. } | Self::Subpath { .. } => {
                 Class::Internal
             }
@@ -129,7 +152,8 @@ impl Explain for VolumeError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::InUse { .. } => Some("remove these containers first".to_owned()),
+            Self::InUse { .. } | Self::Renamed { .. } => Some("remove these containers first".to_owned()),
+            Self::Option { why, .. } if why == local::NO_QUOTA => Some(local::INSTEAD_OF_QUOTA.to_owned()),
             _ => None,
         }
     }
@@ -141,6 +165,7 @@ pub struct Volumes {
     db: Arc<Db>,
     events: Arc<Events>,
     root: PathBuf,
+    limits: layers::Limits,
     /// What uses each volume now, one lock for each: who fills one is waited for by those who want the same.
     places: Mutex<HashMap<String, Arc<Mutex<BTreeSet<String>>>>>,
     plugins: Plugins,
@@ -154,6 +179,7 @@ impl Volumes {
             db,
             events,
             root: settings.data_root.join("volumes"),
+            limits: settings.layer_limits.clone(),
             places: Mutex::default(),
             plugins: Plugins::new(&settings.run_dir, settings.plugin_patience),
             elsewhere: Mutex::default(),
@@ -205,6 +231,9 @@ impl Volumes {
         let make = Making { driver: request.driver, options: request.driver_opts, labels, anonymous };
         let volume = settle(name, make)?;
         let asked = self.make_at_plugin(&volume)?;
+        // What is being removed or renamed under this name has gone then, folder and all.
+        let place = self.place(&volume.name);
+        let _alone = if self.find(&volume.name)?.is_none() { Some(lock(&place)) } else { None };
         let entered = self.db.write(Durability::Power, |tx| enter(tx, volume.clone()));
         if asked && entered.is_err() {
             self.forget_at_plugin(&volume);
@@ -306,6 +335,10 @@ impl Volumes {
     }
 }
 
+fn lock(place: &Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What of a volume is mounted, below the folder of all volumes.
 fn folder(root: &Path, name: &str) -> PathBuf {
     root.join(name).join("_data")
@@ -332,7 +365,7 @@ pub(crate) fn settle(name: String, make: Making) -> Result<Volume, VolumeError> 
         local::check(options).map_err(|why| VolumeError::Option { name: name.clone(), why })?;
     }
     let labels = labels.filter(|labels| !labels.is_empty());
-    Ok(Volume { name, created: SystemTime::now(), anonymous, options, labels, plugin })
+    Ok(Volume { name, created: SystemTime::now(), anonymous, options, labels, plugin, renamed_from: None })
 }
 
 /// Records a volume unless there is one of that name; whether it is new.

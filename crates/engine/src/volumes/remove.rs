@@ -5,7 +5,7 @@ use std::io;
 
 use state::Durability;
 
-use super::{ANONYMOUS, VOLUME, Volume, VolumeError, Volumes, local};
+use super::{ANONYMOUS, VOLUME, Volume, VolumeError, Volumes, local, lock};
 use crate::Error;
 use crate::events::Kind;
 use crate::filters::Filters;
@@ -24,13 +24,18 @@ impl Volumes {
     /// Removes a volume with all that is in it, unless a container is made for it.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         let volume = self.get(name)?;
+        let refused = |users: Vec<String>| match users.is_empty() {
+            true => Ok(()),
+            false => Err(Error::from(VolumeError::InUse { name: name.to_owned(), users })),
+        };
+        // Whoever waits for a volume that is being filled learns at once that it is in use.
+        refused(self.users(name)?)?;
+        let place = self.place(name);
+        let users = lock(&place);
+        refused(users.iter().filter(|user| user.contains(' ')).cloned().collect())?;
         self.db.write(Durability::Power, |tx| {
-            let holders = tx.holders(VOLUME, name)?;
-            if !holders.is_empty() {
-                let users = holders.into_iter().map(|(_, id)| id).collect();
-                return Err(Error::from(VolumeError::InUse { name: name.to_owned(), users }));
-            }
-            Ok(tx.delete::<Volume>(name)?)
+            refused(tx.holders(VOLUME, name)?.into_iter().map(|(_, id)| id).collect())?;
+            Ok::<_, Error>(tx.delete::<Volume>(name)?)
         })?;
         if let Some(driver) = &volume.plugin {
             let asked = self.plugin("remove", name, driver).and_then(|plugin| {
@@ -83,7 +88,11 @@ impl Volumes {
             }
             _ => {}
         }
-        self.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(name);
+        let mut places = self.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Who waits for this one must not be beside who comes later: that is the table's, the remover's and nobody else's.
+        if places.get(name).is_some_and(|place| std::sync::Arc::strong_count(place) <= 2) {
+            places.remove(name);
+        }
     }
 
     /// Removes those of these volumes that nobody named and nobody mounts any more.
@@ -102,6 +111,7 @@ impl Volumes {
 
     /// Folders that no record names: an engine died between making one and recording it, or the other way round.
     pub(crate) fn sweep(&self) -> Result<(), Error> {
+        self.finish_renamings()?;
         let known = self.list()?;
         for entry in std::fs::read_dir(&self.root).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

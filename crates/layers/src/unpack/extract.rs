@@ -41,13 +41,30 @@ pub struct Extract {
 
 /// Extracts a tar, uncompressed, into a directory.
 pub fn extract(tar: impl Read, into: BorrowedFd<'_>, how: &Extract, limits: &Limits) -> Result<(), Error> {
-    let target = Extracting { disk: Disk::new(into, limits), how };
+    let target = Extracting { disk: Disk::new(into, limits), how, top: Top::Kept };
     Unpacker::plain(target, how.rename.as_ref(), limits).unpack(tar)?.disk.finish()
+}
+
+/// Extracts a tar, uncompressed, into a directory that becomes what the tar says of its top.
+pub fn restore(tar: impl Read, into: BorrowedFd<'_>, limits: &Limits) -> Result<(), Error> {
+    let how =
+        Extract { owner: Owner::Archive, overwrite: Overwrite::Anything, rename: None, shown: String::new() };
+    let target = Extracting { disk: Disk::new(into, limits), how: &how, top: Top::FromArchive };
+    Unpacker::plain(target, None, limits).unpack(tar)?.disk.finish()
+}
+
+/// Whose the directory is that everything goes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Top {
+    /// It was there before, and stays what it was.
+    Kept,
+    FromArchive,
 }
 
 struct Extracting<'a> {
     disk: Disk<'a>,
     how: &'a Extract,
+    top: Top,
 }
 
 impl Extracting<'_> {
@@ -75,9 +92,11 @@ impl Extracting<'_> {
 }
 
 impl Target for Extracting<'_> {
-    fn root(&mut self, _: &Place, _: Attributes) -> Result<(), Error> {
-        // It was there before, and stays what it was.
-        Ok(())
+    fn root(&mut self, place: &Place, attributes: Attributes) -> Result<(), Error> {
+        match self.top {
+            Top::Kept => Ok(()),
+            Top::FromArchive => self.disk.root(place, attributes),
+        }
     }
 
     fn directory(&mut self, place: &Place, attributes: Attributes) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use crate::error::Error;
 
 /// Puts them in.
-pub(super) async fn inject(engine: &Engine, id: &str, files: &[Injected]) -> Result<(), Error> {
+pub(in crate::commands) async fn inject(engine: &Engine, id: &str, files: &[Injected]) -> Result<(), Error> {
     if files.is_empty() {
         return Ok(());
     }

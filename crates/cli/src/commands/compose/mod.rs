@@ -14,7 +14,7 @@ mod each;
 mod events;
 mod follow;
 mod images;
-mod inject;
+pub(super) mod inject;
 mod kube;
 mod logs;
 mod ls;

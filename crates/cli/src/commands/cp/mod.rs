@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use client::{Engine, encode};
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::load::streamed;
@@ -31,6 +31,7 @@ const IRREGULAR: u64 = 1 << 19;
 
 /// What the flags and arguments say.
 struct Copy {
+    whose: Whose,
     container: String,
     source: String,
     target: String,
@@ -39,8 +40,40 @@ struct Copy {
     quiet: bool,
 }
 
+/// Whose files are copied, as the API's paths call them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Containers,
+    Volumes,
+}
+
+impl Whose {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Containers => "containers",
+            Self::Volumes => "volumes",
+        }
+    }
+
+    fn one(self) -> &'static str {
+        match self {
+            Self::Containers => "container",
+            Self::Volumes => "volume",
+        }
+    }
+}
+
 /// `cp`, `container cp`.
 pub(crate) fn cp(call: &Call) -> Outcome {
+    copy(call, Whose::Containers, call.flags().bool("archive"))
+}
+
+/// `volume cp`. Owners stay: a volume has no user whose everything could become.
+pub(crate) fn of_volumes(call: &Call) -> Outcome {
+    copy(call, Whose::Volumes, false)
+}
+
+fn copy(call: &Call, whose: Whose, archive: bool) -> Outcome {
     let flags = call.flags();
     let [source, target] = call.args() else { return Ok(1) };
     let refused = |text: &str| Err(Error::Usage(text.into()));
@@ -52,17 +85,19 @@ pub(crate) fn cp(call: &Call) -> Outcome {
     }
     let ((from, source), (to, target)) = (split(source), split(target));
     let copy = |container: &str| Copy {
+        whose,
         container: container.to_owned(),
         source: source.to_owned(),
         target: target.to_owned(),
         follow: flags.bool("follow-link"),
-        archive: flags.bool("archive"),
+        archive,
         quiet: if flags.changed("quiet") { flags.bool("quiet") } else { !ui::Sink::Errors.is_terminal() },
     };
     match (from, to) {
-        ("", "") => refused("must specify at least one container source"),
+        ("", "") => refused(&format!("must specify at least one {} source", whose.one())),
         (from, "") => out_of(call, copy(from)),
         ("", to) => into(call, copy(to)),
+        (from, to) if whose == Whose::Volumes => between(call, copy(from), copy(to)),
         _ => refused("copying between containers is not supported"),
     }
 }
@@ -94,7 +129,7 @@ impl Seen {
 }
 
 fn archive_path(copy: &Copy, path: &str) -> String {
-    format!("/containers/{}/archive?path={}", encode(&copy.container), encode(path))
+    format!("/{}/{}/archive?path={}", copy.whose.path(), encode(&copy.container), encode(path))
 }
 
 async fn look(engine: &Engine, copy: &Copy, path: &str) -> Result<Seen, Error> {
@@ -208,6 +243,32 @@ fn into(call: &Call, copy: Copy) -> Outcome {
         let mut answer = engine.stream_from(Method::PUT, &request, streamed(content)).await?;
         while answer.next().await?.is_some() {}
         say(&copy, counted.get() as f64, &shown);
+        Ok(0)
+    })
+}
+
+/// From one volume to another one: nothing of it comes through here.
+fn between(call: &Call, from: Copy, to: Copy) -> Outcome {
+    call.with_engine(|engine| async move {
+        let mut path = from.source.clone();
+        // What isn't there the engine says when it is asked for it: an answer to HEAD has no words.
+        let mut there = look(&engine, &from, &path).await.ok();
+        if let Some(link) = there.as_ref().filter(|there| from.follow && there.is_link()) {
+            path = absolute(&link.link, &from.source);
+            there = look(&engine, &from, &path).await.ok();
+        }
+        let is_directory = there.is_some_and(|there| there.is_directory());
+        let source = Source { is_directory, rebased: None, path };
+        let known = look(&engine, &to, &to.target).await.ok();
+        let target =
+            Target { path: to.target.clone(), is_directory: known.map(|known| known.is_directory()) };
+        let plan = place(&source, &target)?;
+        let name = plan.rename.map(|(_, name)| name).unwrap_or_default();
+        let body =
+            json!({ "From": from.container, "FromPath": source.path, "Path": plan.folder, "Name": name });
+        let path = format!("/volumes/{}/copy", encode(&to.container));
+        let answer = engine.stream(Method::POST, &path, Some(&body)).await?;
+        super::volume_content::follow(answer).await?;
         Ok(0)
     })
 }

@@ -3,6 +3,7 @@
 use shim::protocol::{FromShim, ShimState};
 use tokio::time::Instant;
 
+use super::super::files::Frozen;
 use super::super::record::Container;
 use super::super::restart;
 use super::super::state::State;
@@ -45,6 +46,9 @@ impl Actor {
                     }
                     self.resume(state).await;
                     self.note_frozen(frozen);
+                    if !frozen && let Some(live) = self.container().state.live() {
+                        Frozen::leave_behind(live.pid, &self.container().id);
+                    }
                 }
                 _ => self.shim_gone().await,
             },

@@ -24,8 +24,20 @@ pub struct Archive {
 }
 
 impl Archive {
+    /// What is at a path below a root, which a client calls `name`.
+    pub(crate) fn of(root: OwnedFd, name: &str, path: &str, limits: layers::Limits) -> Result<Self, Error> {
+        let wanted = Wanted::read(path)?;
+        let found = wanted.open(root.as_fd(), name)?;
+        let stat = wanted.stat(root.as_fd(), &found)?;
+        Ok(Self { stat, found, name: wanted.base().to_owned(), limits, _root: root })
+    }
+
     /// Writes it. Blocking.
     pub fn write(self, out: &mut dyn Write) -> Result<(), Error> {
+        Ok(self.pack(out)?)
+    }
+
+    pub(crate) fn pack(self, out: &mut dyn Write) -> Result<(), layers::Error> {
         let kind = rustix::fs::fstat(&self.found).map(|stat| FileType::from_raw_mode(stat.st_mode));
         match kind {
             Ok(FileType::Directory) => {
@@ -63,12 +75,8 @@ impl Containers {
     }
 
     fn find(&self, handle: &Handle, name: &str, path: &str) -> Result<Archive, Error> {
-        let wanted = Wanted::read(path)?;
         let root = self.shared.visible(&handle.view().container)?;
-        let found = wanted.open(root.as_fd(), name)?;
-        let stat = wanted.stat(root.as_fd(), &found)?;
-        let limits = self.shared.layers.limits().clone();
-        Ok(Archive { stat, found, name: wanted.base().to_owned(), limits, _root: root })
+        Archive::of(root, name, path, self.shared.layers.limits().clone())
     }
 
     /// Waits for the right to write to the root, if it is one that nobody else has.

@@ -11,7 +11,7 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// longer than anybody wants to wait; then the rest is at rest.
 const LOOKS: u32 = 2000;
 
-pub(super) struct Frozen {
+pub(crate) struct Frozen {
     switch: PathBuf,
     thaw: &'static str,
 }
@@ -39,6 +39,15 @@ impl Frozen {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(Some(frozen))
+    }
+
+    /// Lets a container go on that an engine had stopped and then died.
+    pub(crate) fn leave_behind(pid: i32, container: &str) {
+        let table = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let Some((switch, _, thaw)) = switch(&table, container) else { return };
+        if fs::read_to_string(&switch).is_ok_and(|now| !matches!(now.trim(), "0" | "THAWED")) {
+            drop(Self { switch, thaw });
+        }
     }
 
     fn is_still(&self) -> bool {

@@ -28,7 +28,7 @@ pub struct PathStat {
 
 /// A path in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// As the client wrote it.
     pub(super) given: String,
     /// From the root, without `.` and `..` but for a `.` at the end, which means something.
@@ -36,7 +36,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn read(given: &str) -> Result<Self, Error> {
+    pub(crate) fn read(given: &str) -> Result<Self, Error> {
         if given.is_empty() {
             return Err(Error::Invalid("bad parameter: pathcannot be empty".into()));
         }
@@ -76,7 +76,7 @@ impl Wanted {
     }
 
     /// Opens the directory that is there in the end.
-    pub(super) fn open_directory(&self, root: BorrowedFd<'_>, container: &str) -> Result<OwnedFd, Error> {
+    pub(crate) fn open_directory(&self, root: BorrowedFd<'_>, container: &str) -> Result<OwnedFd, Error> {
         let found = look(root, self.path.trim_end_matches(['/', '.']), OFlags::empty());
         let found = found.map_err(|e| match e {
             Errno::NOENT => self.missing(container),
