@@ -11,6 +11,7 @@ use testkit::daemon::{Daemon, Plan};
 use testkit::http::{self, Request};
 use testkit::{Engine, Scratch, images};
 
+use crate::builds::{self, Job, Whose as Builder};
 use crate::bundle::Bundle;
 use crate::compose::{self, Step, Whose};
 use crate::containers::{self, Sleepers};
@@ -482,6 +483,123 @@ const CASES: &[Case] = &[
         theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Read)),
     },
     Case {
+        name: "build-noop",
+        what: "`build` of twenty steps with nothing changed",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::Ours, Job::Nothing),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Nothing)),
+    },
+    Case {
+        name: "buildx-noop",
+        what: "the same by the real buildx",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Nothing),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Nothing)),
+    },
+    Case {
+        name: "build-one-of-many",
+        what: "`build` of 10,000 files, one of them changed",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::Ours, Job::OneOfMany),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::OneOfMany)),
+    },
+    Case {
+        name: "buildx-one-of-many",
+        what: "the same by the real buildx",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::OneOfMany),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::OneOfMany)),
+    },
+    Case {
+        name: "build-unchanged",
+        what: "`build` of 50,000 files, none changed",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::Ours, Job::Unchanged),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Unchanged)),
+    },
+    Case {
+        name: "buildx-unchanged",
+        what: "the same by the real buildx",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Unchanged),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Unchanged)),
+    },
+    Case {
+        name: "build-large",
+        what: "`build` of a gigabyte that was never sent",
+        unit: "ms",
+        rounds: 3,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::Ours, Job::Large),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Large)),
+    },
+    Case {
+        name: "buildx-large",
+        what: "the same by the real buildx",
+        unit: "ms",
+        rounds: 3,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Large),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Large)),
+    },
+    Case {
+        name: "build-stages",
+        what: "`build` of ten stages that compute",
+        unit: "ms",
+        rounds: 3,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::Ours, Job::Stages),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Stages)),
+    },
+    Case {
+        name: "buildx-stages",
+        what: "the same by the real buildx",
+        unit: "ms",
+        rounds: 3,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Stages),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Stages)),
+    },
+    Case {
+        name: "build-files",
+        what: "`build` with a `RUN` that writes 20,000 files",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::Ours, Job::Files),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Files)),
+    },
+    Case {
+        name: "buildx-files",
+        what: "the same by the real buildx",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Files),
+        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Files)),
+    },
+    Case {
+        name: "build-peak",
+        what: "a new engine's memory at its highest, after a build from a gigabyte",
+        unit: "MB",
+        rounds: 3,
+        against: Against::Docker,
+        ours: builds::peak,
+        theirs: None,
+    },
+    Case {
         name: "runtime-run",
         what: "`ketch runtime run` of a bundle, against crun",
         unit: "ms",
@@ -522,6 +640,9 @@ pub(crate) struct Bench {
     crowd: OnceCell<Crowd>,
     /// Each case once and small: whether it works at all.
     pub(crate) short: bool,
+    contexts: builds::Contexts,
+    /// The clients' own.
+    folder: tempfile::TempDir,
 }
 
 impl Bench {
@@ -535,6 +656,8 @@ impl Bench {
             sleepers: Sleepers::default(),
             crowd: OnceCell::new(),
             short,
+            contexts: builds::Contexts::default(),
+            folder: tempfile::tempdir()?,
         };
         let archive = images::busybox(TAG)?;
         let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
@@ -605,6 +728,14 @@ impl Bench {
             Against::Program(name) => std::env::var_os("PATH")
                 .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file())),
         }
+    }
+
+    pub(crate) fn contexts(&self) -> &builds::Contexts {
+        &self.contexts
+    }
+
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub(crate) fn socket(&self) -> &std::path::Path {
@@ -709,7 +840,12 @@ fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
 
 /// Our engine's, since it was started.
 fn peak(bench: &Bench) -> anyhow::Result<f64> {
-    status(bench.engine_pid()?, "VmHWM:")
+    high_water(bench.engine_pid()?)
+}
+
+/// The most that a process ever had.
+pub(crate) fn high_water(pid: u32) -> anyhow::Result<f64> {
+    status(pid, "VmHWM:")
 }
 
 pub(crate) fn resident(pid: u32) -> anyhow::Result<f64> {

@@ -65,7 +65,7 @@ impl Kind {
 }
 
 /// Sixteen letters by chance: about as compressible as programs are.
-fn letters(count: usize) -> Vec<u8> {
+pub(crate) fn letters(count: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(count);
     while bytes.len() < count {

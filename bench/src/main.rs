@@ -3,6 +3,7 @@
 //! `cargo run --release -p bench -- [--peer unix:///path/docker.sock] [case…]` writes docs/benchmarks.md. Without a peer
 //! (or `KETCH_BENCH_PEER`) only Ketch is measured. `--short` runs each case once and small, and writes nothing. The peer's client is the one that `cargo xtask clients` fetched.
 
+mod builds;
 mod bundle;
 mod cases;
 mod compose;

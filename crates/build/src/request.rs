@@ -21,6 +21,8 @@ pub struct Request {
     pub allowed: Allowed,
     /// For what builds allow themselves by default (`--network`, limits of the classic builder): see [`Limits`].
     pub limits: Limits,
+    /// Whether each step that runs tells why the cache didn't answer.
+    pub explain: bool,
 }
 
 /// What is built.

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 
+use oci::Digest;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 
 use crate::graph::Local;
 use crate::{Error, Job};
@@ -53,6 +55,19 @@ pub trait Session: Send + Sync {
     /// `Upload`, which addresses below [`UPLOADS`] mean).
     fn upload<'a>(&'a self, name: &'a str) -> Job<'a, Box<dyn AsyncRead + Send + Unpin>> {
         let what = format!("the upload {name:?} by such a client");
+        Box::pin(async move { Err(Error::Unsupported { what }) })
+    }
+
+    /// A blob of one of the client's content stores, piece by piece; a receiver that is gone ends it. Whether it is
+    /// what its digest says, the receiver checks. [`Error::NotFound`] where there is none.
+    fn blob<'a>(&'a self, store: &'a str, _: &'a Digest, _: mpsc::Sender<Vec<u8>>) -> Job<'a, ()> {
+        let what = format!("the content store {store:?} of such a client");
+        Box::pin(async move { Err(Error::Unsupported { what }) })
+    }
+
+    /// Gives one of the client's content stores a blob of this size, unless it has it.
+    fn give_blob<'a>(&'a self, store: &'a str, _: (&'a Digest, u64), _: Box<dyn Read + Send>) -> Job<'a, ()> {
+        let what = format!("the content store {store:?} of such a client");
         Box::pin(async move { Err(Error::Unsupported { what }) })
     }
 

@@ -31,6 +31,9 @@ mod tunnel;
 
 use grpc::{Code, Status};
 
+/// The frontend attribute of our own by which a client wants to hear why each step runs.
+pub const EXPLAIN: &str = "ketch.explain";
+
 /// A name that nobody else has, for builds, sessions and refs: 25 characters, as BuildKit's own are.
 pub fn identity() -> Result<String, Status> {
     let mut bytes = [0; 25];

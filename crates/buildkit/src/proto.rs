@@ -69,6 +69,49 @@ pub mod content {
         pub size: i64,
     }
 
+    /// What a message that writes is for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Action {
+        Stat = 0,
+        Write = 1,
+        Commit = 2,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct WriteContentRequest {
+        #[prost(enumeration = "Action", tag = "1")]
+        pub action: i32,
+        #[prost(string, tag = "2")]
+        pub r#ref: String,
+        #[prost(int64, tag = "3")]
+        pub total: i64,
+        #[prost(string, tag = "4")]
+        pub expected: String,
+        #[prost(int64, tag = "5")]
+        pub offset: i64,
+        #[prost(bytes = "vec", tag = "6")]
+        pub data: Vec<u8>,
+        #[prost(map = "string, string", tag = "7")]
+        pub labels: HashMap<String, String>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct WriteContentResponse {
+        #[prost(enumeration = "Action", tag = "1")]
+        pub action: i32,
+        #[prost(message, optional, tag = "2")]
+        pub started_at: Option<Timestamp>,
+        #[prost(message, optional, tag = "3")]
+        pub updated_at: Option<Timestamp>,
+        #[prost(int64, tag = "4")]
+        pub offset: i64,
+        #[prost(int64, tag = "5")]
+        pub total: i64,
+        #[prost(string, tag = "6")]
+        pub digest: String,
+    }
+
     #[derive(Clone, PartialEq, Eq, prost::Message)]
     pub struct ReadContentResponse {
         #[prost(int64, tag = "1")]

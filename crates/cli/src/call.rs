@@ -1,6 +1,7 @@
 //! What every command may ask for: its flags, the configuration, the engine, a runtime.
 
 use std::cell::OnceCell;
+use std::ffi::OsString;
 use std::future::Future;
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use flags::{Invocation, Matches};
 use crate::commands;
 use crate::error::{Error, Outcome};
 use crate::headers;
-use crate::tree::Action;
+use crate::tree::{Action, ROOT};
 use crate::ui::{self, Sink};
 
 /// A command's function.
@@ -69,20 +70,42 @@ impl Call {
         if self.is_dry() {
             return Err(Error::Usage(format!("{:?} has no dry run", self.path())));
         }
-        let mut line = Vec::new();
-        for (flag, value) in self.globals().given() {
-            line.push(format!("--{}={value}", flag.long).into());
-        }
-        line.extend(words.iter().map(Into::into));
+        let line = self.line(words);
         let program = self.program;
         // A thread of its own: the command may make an event loop, and this one may have its own.
         let run = std::thread::spawn(move || crate::run(program, &line));
         run.join().map_err(|_| Error::Usage(format!("{} crashed", words.join(" "))))
     }
 
-    /// `-D`.
+    /// The same as a call that its command's function may be given.
+    pub(crate) fn parsed(&self, words: &[String]) -> Result<Self, Error> {
+        match flags::parse(self.program, &ROOT, &self.line(words)) {
+            Ok(flags::Outcome::Run(invocation)) => Ok(Self::new(self.program, invocation)),
+            Ok(flags::Outcome::Help(_)) => Err(Error::Usage(format!("{} is no command", words.join(" ")))),
+            Err(error) => Err(Error::Usage(error.render())),
+        }
+    }
+
+    /// Words with the globals of this call.
+    fn line(&self, words: &[String]) -> Vec<OsString> {
+        let globals = self.globals().given().map(|(flag, value)| format!("--{}={value}", flag.long).into());
+        globals.chain(words.iter().map(Into::into)).collect()
+    }
+
+    /// `-D`, of the program, of a group or of the command itself.
     pub(crate) fn debug(&self) -> bool {
-        self.globals().bool("debug")
+        self.matches().any(|matches| matches.has("debug") && matches.bool("debug"))
+    }
+
+    /// What a flag says that a command and its groups have alike; the innermost counts.
+    pub(crate) fn innermost(&self, flag: &str) -> Option<&str> {
+        let said = |matches: &&Matches| matches.has(flag) && matches.changed(flag);
+        self.matches().find(said).map(|matches| matches.text(flag))
+    }
+
+    /// Everything that was said, innermost first.
+    fn matches(&self) -> impl Iterator<Item = &Matches> {
+        std::iter::once(&self.invocation.matches).chain(self.invocation.outer.iter().rev())
     }
 
     /// `-l`, of which a client has no further use.

@@ -1,5 +1,7 @@
 //! The build cache that goes from one engine to another.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 use testkit::command::{self, Output};
 use testkit::{Engine, Registry};
@@ -63,6 +65,7 @@ fn what_one_engine_made_is_found_by_another() {
 }
 
 // covers: dockerfile builtin-arg ARG BUILDKIT_INLINE_CACHE Bool
+// covers: buildkit cache-backend Cache.Exports inline
 #[test]
 fn an_image_carries_its_cache() {
     let registry = Registry::start();
@@ -78,6 +81,13 @@ fn an_image_carries_its_cache() {
     }
 }
 
+// refuses: buildkit cache-backend Cache.Imports gha because it is GitHub's own service, which only its runners reach
+// refuses: buildkit cache-backend Cache.Exports gha because it is GitHub's own service, which only its runners reach
+// refuses: buildkit cache-backend Cache.Imports/Exports azblob because a registry in a bucket keeps caches as well
+// refuses: buildkit cache-backend Cache.Imports/Exports s3 because a registry in a bucket keeps caches as well
+// refuses: buildkit llb-cap LLBCaps cache.gha because it is GitHub's own service, which only its runners reach
+// refuses: buildkit llb-cap LLBCaps cache.s3 because a registry in a bucket keeps caches as well
+// refuses: buildkit llb-cap LLBCaps cache.azblob because a registry in a bucket keeps caches as well
 #[test]
 fn a_cache_that_can_not_be_had_is_no_failure_and_one_that_is_not_known_is_refused() {
     let registry = Registry::start();
@@ -87,6 +97,9 @@ fn a_cache_that_can_not_be_had_is_no_failure_and_one_that_is_not_known_is_refuse
     assert!(said.stderr.contains("importing cache manifest"), "{}", said.stderr);
     for (flag, words) in [
         ("--cache-from=type=gha", "\"gha\""),
+        ("--cache-to=type=gha", "\"gha\""),
+        ("--cache-from=type=s3,bucket=x", "\"s3\""),
+        ("--cache-from=type=azblob", "\"azblob\""),
         ("--cache-to=type=s3,bucket=x", "\"s3\""),
         ("--cache-to=type=azblob", "\"azblob\""),
         ("--cache-to=type=registry,ref=x,mode=most", "\"most\""),
@@ -103,6 +116,7 @@ fn a_cache_that_can_not_be_had_is_no_failure_and_one_that_is_not_known_is_refuse
 }
 
 /// buildx says it in its own way.
+// covers: buildkit driver-feature docker driver CacheExport
 #[test]
 fn buildx_exchanges_caches() {
     let registry = Registry::start();
@@ -123,4 +137,158 @@ fn buildx_exchanges_caches() {
     command::run(command.arg(context.path())).ok();
     assert_eq!(marks(&second, "made:1"), before);
     let _: Value = image(&second, "made:1");
+}
+
+/// A blob of an OCI layout.
+fn blob(folder: &Path, digest: &Value) -> PathBuf {
+    folder.join("blobs").join(digest.as_str().unwrap_or_default().replace(':', "/"))
+}
+
+/// What a folder's index names by a tag: its descriptor and the document.
+fn tagged(folder: &Path, tag: &str) -> (Value, Value) {
+    let read = |path: &Path| -> Value {
+        let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    let index = read(&folder.join("index.json"));
+    let named = |entry: &&Value| entry["annotations"]["org.opencontainers.image.ref.name"] == tag;
+    let entry = index["manifests"].as_array().and_then(|all| all.iter().find(named)).cloned();
+    let entry = entry.unwrap_or_else(|| panic!("no {tag} in {index}"));
+    let document = read(&blob(folder, &entry["digest"]));
+    (entry, document)
+}
+
+/// By either client to the other: they name what they lend alike, and write the same index.
+// covers: buildkit cache-backend Cache.Imports local
+// covers: buildkit cache-backend Cache.Exports local
+// covers: buildkit cache-attr cache local directory dest
+// covers: buildkit cache-attr cache local directory src
+// covers: buildkit cache-attr cache local directory tag
+// covers: buildkit cache-attr cache local directory digest
+// covers: buildkit cache-attr cache local directory mode
+// covers: buildkit session-metadata content buildkit-attachable-store-id
+#[test]
+fn a_cache_goes_into_a_folder_and_comes_from_it() {
+    for (giver, taker) in [(false, false), (true, false), (false, true)] {
+        let client = |engine: &Engine, real: bool, context: &Context, flag: &str| {
+            let mut command = if real { engine.docker_command() } else { engine.ketch_command() };
+            command.args(["buildx", "build", "-t", "made:1", flag]);
+            command::run(command.arg(context.path())).assert_code(0)
+        };
+        let (first, context) = engine();
+        let first = first.with_plugins();
+        let folder = first.scratch().join("kept");
+        let place = folder.display();
+        client(&first, giver, &context, &format!("--cache-to=type=local,dest={place},mode=max,tag=mine"));
+        let made = marks(&first, "made:1");
+        let (entry, manifest) = tagged(&folder, "mine");
+        assert_eq!(manifest["config"]["mediaType"], "application/vnd.buildkit.cacheconfig.v0");
+        let digest = entry["digest"].as_str().unwrap().to_owned();
+        for which in ["tag=mine".to_owned(), format!("digest={digest}")] {
+            let (second, context) = engine();
+            let second = second.with_plugins();
+            let said =
+                client(&second, taker, &context, &format!("--cache-from=type=local,src={place},{which}"));
+            assert_eq!(marks(&second, "made:1"), made, "{giver} {taker} {which}: {}", said.stderr);
+        }
+    }
+}
+
+// covers: buildkit cache-attr cache registry mode
+// covers: buildkit cache-attr cache registry ref
+// covers: buildkit cache-attr cache registry image-manifest
+// covers: buildkit cache-attr cache registry oci-mediatypes
+// covers: buildkit cache-attr cache registry compression
+// covers: buildkit cache-attr cache registry compression-level
+// covers: buildkit cache-attr cache registry force-compression
+// covers: buildkit cache-attr cache local directory image-manifest
+// covers: buildkit cache-attr cache local directory oci-mediatypes
+// covers: buildkit cache-attr cache local directory compression
+// covers: buildkit cache-attr cache local directory compression-level
+// covers: buildkit cache-attr cache local directory force-compression
+// covers: buildkit cache-backend Cache.Imports registry
+// covers: buildkit cache-backend Cache.Exports registry
+#[test]
+fn a_cache_has_the_form_that_was_asked_for() {
+    let registry = Registry::start();
+    let engine = Engine::ours();
+    engine.busybox();
+    let context = Context::new(&engine, "form", "FROM scratch\nCOPY large /large\n");
+    context.file("large", &(0..60_000).map(|n| format!("{} ", n * 7919 % 60_013)).collect::<String>());
+    let folder = engine.scratch().join("form-cache");
+    let given = |local: bool, form: &str| -> (String, Value) {
+        let name = registry.name("form:1");
+        let place = if local {
+            format!("type=local,dest={}", folder.display())
+        } else {
+            format!("type=registry,ref={name}")
+        };
+        build(&engine, &context, &["--cache-to", &format!("{place},mode=max{form}")]).ok();
+        let document = match local {
+            true => tagged(&folder, "latest").1,
+            false => serde_json::from_str(&registry.manifest("form:1")).unwrap(),
+        };
+        (document["mediaType"].as_str().unwrap().to_owned(), document)
+    };
+    for local in [false, true] {
+        let layer = |form: &str| given(local, form).1["layers"][0].clone();
+        let kind = |form: &str| layer(form)["mediaType"].as_str().unwrap().to_owned();
+        assert!(kind("").ends_with("tar+gzip"));
+        assert!(kind(",compression=zstd,force-compression=true").ends_with("tar+zstd"));
+        assert!(kind(",compression=uncompressed").ends_with(".tar"));
+        let size = |level: u8| {
+            layer(&format!(",compression=gzip,compression-level={level}"))["size"].as_u64().unwrap()
+        };
+        assert!(size(1) > size(9), "{} {}", size(1), size(9));
+        assert_eq!(given(local, "").0, "application/vnd.oci.image.manifest.v1+json");
+        assert_eq!(given(local, ",image-manifest=false").0, "application/vnd.oci.image.index.v1+json");
+        let docker = given(local, ",image-manifest=false,oci-mediatypes=false");
+        assert_eq!(docker.0, "application/vnd.docker.distribution.manifest.list.v2+json");
+    }
+}
+
+// covers: buildkit cache-attr cache registry ignore-error
+// covers: buildkit cache-attr cache local directory ignore-error
+#[test]
+fn a_folder_that_is_broken_is_no_hit() {
+    let (first, context) = engine();
+    let folder = first.scratch().join("broken");
+    let place = folder.display();
+    let (to, from) = (
+        format!("--cache-to=type=local,dest={place},mode=max"),
+        format!("--cache-from=type=local,src={place}"),
+    );
+    build(&first, &context, &["-t", "made:1", &to]).ok();
+    let made = marks(&first, "made:1");
+    let (_, manifest) = tagged(&folder, "latest");
+    for layer in manifest["layers"].as_array().unwrap() {
+        let path = blob(&folder, &layer["digest"]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let (second, context) = engine();
+    build(&second, &context, &["-t", "made:1", &from]).ok();
+    assert_ne!(marks(&second, "made:1"), made);
+    // Its manifest is gone: told, and no failure. Its index has no such tag: the command line's failure.
+    std::fs::remove_dir_all(folder.join("blobs")).unwrap();
+    build(&second, &context, &["-t", "made:1", &from]).ok();
+    let refused = build(&second, &context, &[&format!("{from},tag=other")]).assert_code(1);
+    assert!(refused.stderr.contains("nor a tag \"other\""), "{}", refused.stderr);
+    for (flag, words) in [
+        ("--cache-from=type=local", "src"),
+        ("--cache-to=type=local", "dest"),
+        (&format!("--cache-to=type=local,dest={place},reset=true"), "\"reset\""),
+    ] {
+        let refused = build(&second, &context, &[flag]).assert_code(1);
+        assert!(refused.stderr.contains(words), "{flag}: {}", refused.stderr);
+    }
+    // A folder in which nothing can be made; forgiven where that was asked for.
+    let nowhere = folder.join("index.json/below");
+    let to = format!("--cache-to=type=local,dest={}", nowhere.display());
+    build(&second, &context, &[&to]).assert_code(1);
+    std::fs::write(folder.join("blobs"), "no folder").unwrap();
+    let to = format!("--cache-to=type=local,dest={place}");
+    build(&second, &context, &[&to]).assert_code(1);
+    build(&second, &context, &[&format!("{to},ignore-error=true")]).ok();
 }

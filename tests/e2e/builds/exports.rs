@@ -66,6 +66,10 @@ fn list<'a>(value: &'a Value, key: &str) -> Vec<&'a Value> {
 }
 
 // covers: cli docker build --output
+// covers: buildkit exporter-attr image, oci, docker compression
+// covers: buildkit exporter-attr image, oci, docker compression-level
+// covers: buildkit exporter Exporters.Type oci
+// refuses: buildkit exporter-attr oci tar because an archive is what clients take; as a folder it would be theirs to write
 #[test]
 fn layers_are_packed_as_it_is_asked_for() {
     let engine = Engine::ours();
@@ -117,6 +121,8 @@ fn layers_are_packed_as_it_is_asked_for() {
 }
 
 /// What a base image brought stays as it came, unless it is forced.
+// covers: buildkit exporter-attr image, oci, docker force-compression
+// covers: buildkit exporter-attr image, oci, docker push
 #[test]
 fn what_came_packed_stays_so_unless_it_is_forced() {
     let engine = Engine::ours();
@@ -143,6 +149,9 @@ fn what_came_packed_stays_so_unless_it_is_forced() {
 
 // covers: cli docker build --platform
 // covers: cli docker build --annotation
+// covers: buildkit exporter-attr image, oci, docker annotation[-TYPE][[PLATFORM]].KEY
+// covers: buildkit llb-cap LLBCaps exporter.image.annotations
+// covers: buildkit driver-feature docker driver MultiPlatform
 #[test]
 fn several_platforms_are_one_index() {
     let engine = Engine::ours();
@@ -253,6 +262,9 @@ fn statements(registry: &Registry, name: &str, tag: &str) -> Vec<(Value, Vec<Val
 // covers: cli docker build --attest
 // covers: cli docker build --provenance
 // covers: cli docker build --sbom
+// covers: buildkit frontend-attr attestation attest:sbom
+// covers: buildkit frontend-attr attestation attest:provenance
+// covers: buildkit llb-cap LLBCaps exporter.image.attestations
 #[test]
 fn what_is_said_about_an_image_goes_with_it() {
     let engine = Engine::ours();
@@ -322,6 +334,7 @@ fn buildx_s_images_come_with_their_provenance() {
     command::run(engine.docker_command().args(["buildx", "build", "-t", "stays:1"]).arg(context.path())).ok();
 }
 
+// covers: buildkit llb-cap LLBCaps exporter.multiple
 #[test]
 fn several_results_of_one_build() {
     let engine = Engine::ours();
@@ -343,6 +356,7 @@ fn several_results_of_one_build() {
 // refuses: buildkit exporter-attr image, oci, docker attestation-inline because what is attested is beside an image and not in it
 // refuses: buildkit exporter-attr image, oci, docker rewrite-timestamp because layers are kept as they were made: give SOURCE_DATE_EPOCH as a build argument
 // refuses: buildkit exporter-attr all source-date-epoch because it comes as the build argument SOURCE_DATE_EPOCH
+// covers: buildkit exporter-attr image, oci, docker unpack
 #[test]
 fn what_an_exporter_does_not_do_is_refused_before_anything_is_built() {
     let engine = Engine::ours();

@@ -1,12 +1,15 @@
 //! Builds: what steps make, what the cache answers, what is left.
 
+mod builders;
 mod cache;
 mod caches;
 mod classic;
 mod copies;
 mod endings;
+mod explain;
 mod exports;
 mod hostile;
+mod imagetools;
 mod mounts;
 mod outputs;
 mod parameters;

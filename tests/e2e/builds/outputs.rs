@@ -33,6 +33,9 @@ fn holding(folder: &Path, bytes: &[u8]) -> Vec<String> {
     found
 }
 
+// covers: buildkit exporter Exporters.Type local
+// covers: buildkit exporter Exporters.Type tar
+// covers: buildkit exporter Exporters.Type docker
 #[test]
 fn results_go_where_they_are_wanted() {
     let engine = Engine::ours();

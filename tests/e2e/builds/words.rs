@@ -9,7 +9,7 @@ use testkit::{Engine, Registry};
 
 use super::{Context, run};
 
-const WORDS: [&str; 4] = ["build", "image build", "builder build", "buildx build"];
+const WORDS: [&str; 5] = ["build", "image build", "builder build", "buildx build", "buildx b"];
 
 /// One word, tried in a folder of its own.
 struct Word<'a> {
@@ -133,6 +133,27 @@ const SETTINGS: &str = "FROM BASE AS first\nARG GIVEN\nRUN echo \"$GIVEN\" > /gi
 // covers: cli docker buildx build --ulimit
 // covers: cli docker buildx build --no-cache
 // covers: cli docker buildx build --no-cache-filter
+// covers: cli docker buildx b
+// covers: cli docker buildx b --add-host
+// covers: cli docker buildx b --build-arg
+// covers: cli docker buildx b --build-context
+// covers: cli docker buildx b --builder
+// covers: cli docker buildx b --cgroup-parent
+// covers: cli docker buildx b --compress
+// covers: cli docker buildx b --debug
+// covers: cli docker buildx b --file
+// covers: cli docker buildx b --force-rm
+// covers: cli docker buildx b --label
+// covers: cli docker buildx b --network
+// covers: cli docker buildx b --progress
+// covers: cli docker buildx b --rm
+// covers: cli docker buildx b --secret
+// covers: cli docker buildx b --shm-size
+// covers: cli docker buildx b --tag
+// covers: cli docker buildx b --target
+// covers: cli docker buildx b --ulimit
+// covers: cli docker buildx b --no-cache
+// covers: cli docker buildx b --no-cache-filter
 #[test]
 fn what_steps_are_given() {
     let engine = Engine::ours();
@@ -212,6 +233,7 @@ fn what_steps_are_given() {
 // covers: dockerfile flag-value RUN --security=insecure
 // covers: dockerfile flag-value RUN --security=sandbox
 // covers: dockerfile flag-value RUN --network=host
+// covers: cli docker buildx b --allow
 #[test]
 fn what_has_to_be_allowed() {
     let engine = Engine::ours();
@@ -292,6 +314,20 @@ fn what_has_to_be_allowed() {
 // covers: cli docker buildx build --push
 // covers: cli docker buildx build --quiet
 // covers: cli docker buildx build --sbom
+// covers: cli docker buildx b --annotation
+// covers: cli docker buildx b --attest
+// covers: cli docker buildx b --cache-from
+// covers: cli docker buildx b --cache-to
+// covers: cli docker buildx b --iidfile
+// covers: cli docker buildx b --load
+// covers: cli docker buildx b --metadata-file
+// covers: cli docker buildx b --output
+// covers: cli docker buildx b --platform
+// covers: cli docker buildx b --provenance
+// covers: cli docker buildx b --pull
+// covers: cli docker buildx b --push
+// covers: cli docker buildx b --quiet
+// covers: cli docker buildx b --sbom
 #[test]
 fn what_becomes_of_results() {
     let engine = Engine::ours();
@@ -388,6 +424,9 @@ fn what_becomes_of_results() {
 // covers: cli docker buildx build --call
 // covers: cli docker buildx build --check
 // covers: cli docker buildx build --print
+// covers: cli docker buildx b --call
+// covers: cli docker buildx b --check
+// covers: cli docker buildx b --print
 #[test]
 fn what_is_asked_instead() {
     let engine = Engine::ours();
@@ -416,6 +455,7 @@ fn what_is_asked_instead() {
 // covers: dockerfile mount-option RUN type=ssh,mode=
 // covers: dockerfile mount-option RUN type=ssh,uid=
 // covers: dockerfile mount-option RUN type=ssh,gid=
+// covers: cli docker buildx b --ssh
 #[test]
 fn an_agent_of_the_client_s() {
     let engine = Engine::ours();

@@ -291,11 +291,11 @@ fn our_client_looks_at_earlier_builds_as_well() {
         (&["logs"][..], "no records found"),
         (&["rm", "nosuch"], "no record found for ref \"nosuch\""),
         (&["ls", "--filter", "color=red"], "invalid filter \"color=red\""),
-        (&["ls", "--local"], "--local is not supported"),
     ] {
         let refused = ours(wrong).assert_code(1);
         assert!(refused.stderr.contains(expected), "{}", refused.stderr);
     }
+    assert!(ours(&["ls", "--local"]).assert_code(125).stderr.contains("--local: builds don't say"));
 }
 
 // covers: cli docker buildx dial-stdio
@@ -317,10 +317,11 @@ async fn our_client_carries_the_builders_protocol() {
     // It ends with whoever used it.
     drop(channel);
     child.wait().unwrap();
-    for (flag, expected) in
-        [("--platform=linux/arm64", "--platform is not supported"), ("--progress=plain", "is not supported")]
-    {
-        let refused = run(engine.ketch_command().args(["buildx", "dial-stdio", flag])).assert_code(1);
+    for (flag, expected, code) in [
+        ("--platform=linux/arm64", "--platform: an engine", 125),
+        ("--progress=plain", "is not supported", 1),
+    ] {
+        let refused = run(engine.ketch_command().args(["buildx", "dial-stdio", flag])).assert_code(code);
         assert!(refused.stderr.contains(expected), "{}", refused.stderr);
     }
 }

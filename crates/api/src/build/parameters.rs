@@ -48,6 +48,7 @@ impl Parameters {
             // Whoever may use the socket may run a privileged container: a network of the host's is no more.
             allowed: Allowed { network_host: true, security_insecure: false },
             limits: limits(call)?,
+            explain: false,
         };
         Ok(Self { request, quiet: flag(call, "q"), remote, names })
     }

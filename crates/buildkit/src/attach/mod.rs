@@ -7,6 +7,7 @@ mod landing;
 mod places;
 mod secrets;
 mod ssh;
+pub(crate) mod store;
 mod upload;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,9 @@ pub(crate) mod method {
     pub(crate) const HAS_AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
     pub(crate) const AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
     pub(crate) const UPLOAD: &str = "/moby.upload.v1.Upload/Pull";
+    pub(crate) const INFO: &str = "/containerd.services.content.v1.Content/Info";
+    pub(crate) const READ: &str = "/containerd.services.content.v1.Content/Read";
+    pub(crate) const WRITE: &str = "/containerd.services.content.v1.Content/Write";
     pub(crate) const HEALTH: &str = "/grpc.health.v1.Health/Check";
 }
 
@@ -60,6 +64,8 @@ pub struct Offer {
     pub places: BTreeMap<usize, Place>,
     /// What is uploaded when it is asked for, once each, by its name.
     pub uploads: Mutex<BTreeMap<String, Box<dyn Read + Send>>>,
+    /// Folders with blobs, as OCI layouts have them, by the names of BuildKit's content stores.
+    pub stores: BTreeMap<String, PathBuf>,
     /// Credentials.
     pub keyring: Option<Arc<dyn Keyring>>,
 }
@@ -112,6 +118,9 @@ impl Offer {
             (method::HAS_AGENT, !self.agents.is_empty()),
             (method::AGENT, !self.agents.is_empty()),
             (method::UPLOAD, has_uploads),
+            (method::INFO, !self.stores.is_empty()),
+            (method::READ, !self.stores.is_empty()),
+            (method::WRITE, !self.stores.is_empty()),
         ];
         offered.into_iter().filter(|(_, offered)| *offered).map(|(method, _)| method)
     }
@@ -159,6 +168,9 @@ impl Service for Offer {
             method::SECRET => secrets::give(&self.secrets, call).await,
             method::HAS_AGENT => ssh::check(&self.agents, call).await,
             method::AGENT => ssh::forward(&self.agents, call).await,
+            method::INFO => store::info(&self.stores, call).await,
+            method::READ => store::read(&self.stores, call).await,
+            method::WRITE => store::write(&self.stores, call).await,
             method::UPLOAD => upload::give(&self.uploads, call).await,
             path => Err(Status::unimplemented(path)),
         }

@@ -1,15 +1,19 @@
 //! A client's session, as a build sees it: what the client offers, asked for on the connection that it opened.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::Read;
 
 use build::graph::Local;
 use build::session::{Credentials, Duplex, Receive, Secret, Session, Tree};
 use build::{Error, Job};
 use grpc::{Channel, Code, Metadata, Status};
 use http::HeaderMap;
+use oci::Digest;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 
 use super::archive::{Archive, Upload};
+use super::content;
 use crate::attach::method;
 use crate::error::failed;
 use crate::proto::auth::{CredentialsRequest, CredentialsResponse};
@@ -139,6 +143,13 @@ impl Caller {
         Ok(known.then_some(Credentials { username: answer.username, secret: answer.secret }))
     }
 
+    fn has_stores(&self) -> Result<(), Error> {
+        match self.offers(method::READ) {
+            true => Ok(()),
+            false => Err(Error::NotFound("the client lends no content store".into())),
+        }
+    }
+
     async fn take_upload(&self, name: &str) -> Result<Box<dyn AsyncRead + Send + Unpin>, Error> {
         if !self.offers(method::UPLOAD) {
             return Err(Error::NotFound("the client uploads nothing".into()));
@@ -197,6 +208,25 @@ impl Session for Caller {
 
     fn upload<'a>(&'a self, name: &'a str) -> Job<'a, Box<dyn AsyncRead + Send + Unpin>> {
         Box::pin(self.take_upload(name))
+    }
+
+    fn blob<'a>(&'a self, store: &'a str, digest: &'a Digest, into: mpsc::Sender<Vec<u8>>) -> Job<'a, ()> {
+        Box::pin(async move {
+            self.has_stores()?;
+            content::read(&self.channel, store, digest, into).await
+        })
+    }
+
+    fn give_blob<'a>(
+        &'a self,
+        store: &'a str,
+        blob: (&'a Digest, u64),
+        bytes: Box<dyn Read + Send>,
+    ) -> Job<'a, ()> {
+        Box::pin(async move {
+            self.has_stores()?;
+            content::write(&self.channel, store, blob, bytes).await
+        })
     }
 
     fn take_archive<'a>(

@@ -4,6 +4,7 @@ mod archive;
 mod bridge;
 mod caller;
 mod capabilities;
+mod content;
 mod engine;
 mod forwarding;
 mod history;

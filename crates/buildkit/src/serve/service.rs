@@ -118,7 +118,7 @@ impl Builder {
         }
     }
 
-    fn request(&self, question: SolveRequest, live: Arc<Live>) -> Result<Request, Error> {
+    fn request(&self, mut question: SolveRequest, live: Arc<Live>) -> Result<Request, Error> {
         let unsupported = |what: &str| Err(Error::Unsupported { what: what.to_owned() });
         if question.source_policy.is_some() || !question.source_policy_session.is_empty() {
             return unsupported("a source policy");
@@ -129,10 +129,11 @@ impl Builder {
         let exports = exports(&question)?;
         let cache = question.cache.as_ref().map(cache).transpose()?.unwrap_or_default();
         let allowed = allowed(&question.entitlements)?;
+        let explain = question.frontend_attrs.remove(crate::EXPLAIN).is_some_and(|value| value == "1");
         let id = question.r#ref.clone();
         let asked = question.frontend_attrs.clone().into_iter().collect();
         let what = self.what(question, live)?;
-        Ok(Request { id, what, asked, exports, cache, allowed, limits: Limits::default() })
+        Ok(Request { id, what, asked, exports, cache, allowed, limits: Limits::default(), explain })
     }
 
     fn what(&self, question: SolveRequest, live: Arc<Live>) -> Result<What, Error> {

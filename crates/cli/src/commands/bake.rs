@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use ::bake::{Asked, Bake, Listed, Target};
 use serde_json::{Value, json};
 
+use super::build;
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::ui;
@@ -47,7 +48,7 @@ pub(crate) fn bake(call: &Call) -> Outcome {
     }
     check_allowed(call, &bake)?;
     let mut oven = Oven { call, bake: &bake, linked: BTreeMap::new(), metadata: serde_json::Map::new() };
-    let built = bake.wanted.iter().try_for_each(|name| oven.build(name));
+    let built = oven.build_all();
     // Images that were made for others to stand on go in any case.
     let cleared = oven.clear();
     built?;
@@ -65,10 +66,7 @@ fn refuse(call: &Call) -> Result<(), Error> {
     if let Some(name) = call.args().iter().find(remote) {
         return Err(usage(format!("bake definitions from {name} are not supported: check it out first")));
     }
-    match call.flags().list("policy").first() {
-        Some(_) => Err(usage("--policy is not supported")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn asked(call: &Call) -> Asked {
@@ -240,23 +238,44 @@ struct Oven<'a> {
 }
 
 impl Oven<'_> {
-    fn build(&mut self, name: &str) -> Result<(), Error> {
-        let Some(target) = self.bake.targets.get(name) else { return Ok(()) };
-        let mut target = target.clone();
-        self.link(&mut target)?;
-        let mut line = self.line(&target);
-        let metadata = TemporaryFile::new()?;
-        let told = target.text("call").is_none_or(|call| call == "build");
-        if told && self.call.flags().find("metadata-file").is_some() {
+    /// What others stand on first, then everything at once. A question is answered by itself.
+    fn build_all(&mut self) -> Result<(), Error> {
+        let (mut lines, mut files) = (Vec::new(), Vec::new());
+        for name in &self.bake.wanted {
+            let Some(target) = self.bake.targets.get(name) else { continue };
+            let mut target = target.clone();
+            self.link(&mut target)?;
+            let mut line = self.line(&target);
+            if target.text("call").is_some_and(|call| call != "build") {
+                self.run(name, &target, line)?;
+                continue;
+            }
+            let metadata = TemporaryFile::new()?;
             line.insert(1, format!("--metadata-file={}", metadata.0.display()));
+            let inline = Self::inline(&target, &mut line)?;
+            lines.push((name.clone(), self.call.parsed(&line)?));
+            files.push((name.clone(), metadata, inline));
         }
-        self.run(name, &target, line)?;
-        if let Ok(bytes) = std::fs::read(&metadata.0)
-            && let Ok(value) = serde_json::from_slice(&bytes)
-        {
-            self.metadata.insert(name.to_owned(), value);
+        if !lines.is_empty() {
+            build::together(self.call, &lines)?;
+        }
+        for (name, metadata, _) in &files {
+            if let Ok(bytes) = std::fs::read(&metadata.0)
+                && let Ok(value) = serde_json::from_slice(&bytes)
+            {
+                self.metadata.insert(name.clone(), value);
+            }
         }
         Ok(())
+    }
+
+    /// A Dockerfile that the target itself has, for as long as it is built.
+    fn inline(target: &Target, line: &mut Vec<String>) -> Result<Option<TemporaryFile>, Error> {
+        let inline = target.text("dockerfile-inline").map(TemporaryFile::with).transpose()?;
+        if let Some(inline) = &inline {
+            line.insert(1, format!("--file={}", inline.0.display()));
+        }
+        Ok(inline)
     }
 
     /// Other targets that are contexts of this one become images first.
@@ -281,10 +300,7 @@ impl Oven<'_> {
     }
 
     fn run(&self, name: &str, target: &Target, mut line: Vec<String>) -> Result<(), Error> {
-        let inline = target.text("dockerfile-inline").map(TemporaryFile::with).transpose()?;
-        if let Some(inline) = &inline {
-            line.insert(1, format!("--file={}", inline.0.display()));
-        }
+        let _inline = Self::inline(target, &mut line)?;
         match self.call.again(&line)? {
             0 => Ok(()),
             code => Err(usage(format!("target {name}: failed to build: exit code {code}"))),
@@ -338,10 +354,14 @@ impl Oven<'_> {
                 push(name, if value { "true" } else { "false" });
             }
         }
-        for name in ["progress", "builder"] {
-            if flags.changed(name) {
-                push(name, flags.text(name));
-            }
+        if flags.changed("progress") {
+            push("progress", flags.text("progress"));
+        }
+        if let Some(name) = self.call.innermost("builder") {
+            push("builder", name);
+        }
+        if self.call.debug() {
+            push("debug", "true");
         }
         line.push(context.to_owned());
         line

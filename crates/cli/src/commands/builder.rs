@@ -56,10 +56,8 @@ fn failed(status: &Status) -> Error {
 
 /// There is one builder for each engine, and it has the name of the engine's context.
 pub(super) fn name(call: &Call, context: &str) -> Result<String, Error> {
-    let asked = match call.flags().changed("builder") {
-        true => Some(call.flags().text("builder").to_owned()),
-        false => client::resolve::process_env("BUILDX_BUILDER").filter(|name| !name.is_empty()),
-    };
+    let variable = || client::resolve::process_env("BUILDX_BUILDER").filter(|name| !name.is_empty());
+    let asked = call.innermost("builder").map(str::to_owned).or_else(variable);
     match asked {
         Some(name) if name != context => Err(unknown(&name)),
         _ => Ok(context.to_owned()),
@@ -98,7 +96,10 @@ pub(crate) fn prune(call: &Call) -> Outcome {
     name(call, &call.endpoint()?.context)?;
     let (keep_duration, filter) = expressions(&flags.list("filter"))?;
     let own = |flag: &str| if call.path().contains("buildx") { flags.bytes(flag) } else { 0 };
-    let keep = flags::go::parse_bytes(flags.text("keep-storage")).unwrap_or(0);
+    let keep = match flags.text("keep-storage") {
+        "" => 0,
+        text => flags::go::parse_bytes(text).map_err(Error::Usage)?,
+    };
     let reserved = own("reserved-space").max(keep);
     let what = PruneRequest {
         filter,
@@ -231,7 +232,7 @@ pub(crate) fn list(call: &Call) -> Outcome {
     if format == "json" {
         return Err(Error::Usage("ERROR: --format json of builders is not supported".into()));
     }
-    let context = call.endpoint()?.context;
+    let context = name(call, &call.endpoint()?.context)?;
     call.with_engine(|engine| async move {
         let worker = worker(&engine).await;
         let (status, version, platforms) = match &worker {
@@ -307,7 +308,10 @@ fn policy(rule: &GcPolicy) -> String {
 }
 
 /// `buildx version`.
-pub(crate) fn version(_: &Call) -> Outcome {
+pub(crate) fn version(call: &Call) -> Outcome {
+    if call.innermost("builder").is_some() {
+        name(call, &call.endpoint()?.context)?;
+    }
     ui::out(&format!("github.com/ketch-project/ketch v{} {}\n", about::VERSION, about::COMMIT))?;
     Ok(0)
 }

@@ -16,9 +16,6 @@ pub(crate) fn dial_stdio(call: &Call) -> Outcome {
 /// `buildx dial-stdio`: the same with the engine's builder, for whoever speaks its protocol.
 pub(crate) fn builder(call: &Call) -> Outcome {
     super::builder::name(call, &call.endpoint()?.context)?;
-    if !call.flags().list("platform").is_empty() {
-        return Err(Error::Usage("ERROR: --platform is not supported: an engine is one builder".into()));
-    }
     match call.flags().text("progress") {
         "" | "none" | "quiet" => {}
         other => {

@@ -22,6 +22,7 @@ pub(crate) mod help;
 pub(crate) mod history;
 pub(crate) mod image_tree;
 pub(crate) mod images;
+pub(crate) mod imagetools;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod install;

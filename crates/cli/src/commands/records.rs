@@ -88,9 +88,6 @@ fn filters(given: &[String]) -> Result<Vec<String>, Error> {
 pub(crate) fn list(call: &Call) -> Outcome {
     let flags = call.flags();
     let name = builder::name(call, &call.endpoint()?.context)?;
-    if flags.bool("local") {
-        return Err(usage("--local is not supported: builds don't say which directory they began in"));
-    }
     let filter = filters(&flags.list("filter"))?;
     call.with_engine(|engine| async move {
         let records = records(&builder::reach(&engine).await?, filter).await?;
@@ -101,22 +98,33 @@ pub(crate) fn list(call: &Call) -> Outcome {
             }
             return Ok(0);
         }
-        let rows: Vec<Row> = records.iter().map(row).collect();
+        let short = !flags.bool("no-trunc") && matches!(format, "" | "table");
+        let rows: Vec<Row> = records.iter().map(|record| row(record, short)).collect();
         ui::out(&RECORDS.render(format, false, &rows)?)?;
         Ok(0)
     })
 }
 
-fn row(record: &BuildHistoryRecord) -> Row {
+fn row(record: &BuildHistoryRecord, short: bool) -> Row {
     let created = moment(record.created_at.as_ref());
     let fields = json!({
         "Ref": record.r#ref,
-        "Name": title(record),
+        "Name": if short { shortened(title(record)) } else { title(record) },
         "Status": status(record),
         "CreatedAt": format!("{} ago", units::age(units::now() - created)),
         "Duration": took(record),
     });
     fields.as_object().cloned().unwrap_or_default()
+}
+
+/// A name's end, where a table has no room for all of it.
+fn shortened(name: String) -> String {
+    const ROOM: usize = 36;
+    let length = name.chars().count();
+    match length > ROOM {
+        true => format!("..{}", name.chars().skip(length - ROOM + 2).collect::<String>()),
+        false => name,
+    }
 }
 
 fn document(record: &BuildHistoryRecord, builder: &str) -> Value {

@@ -29,6 +29,7 @@ const BUILD_FLAGS: &[Flag] = &[
     Flag::new("cpuset-mems", Kind::String, "MEMs in which to allow execution (0-3, 0,1)").hidden().refused(NO_LIMITS),
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
     Flag::new("disable-content-trust", Kind::Bool, "Skip image verification (deprecated)").default("true").hidden(),
+    Flag::new("explain", Kind::Bool, "Say for each step whether it came from the cache, and if not, why"),
     Flag::new("file", Kind::String, "Name of the Dockerfile (default: \"PATH/Dockerfile\")").short('f'),
     Flag::new("force-rm", Kind::Bool, "Always remove intermediate containers").hidden(),
     Flag::new("iidfile", Kind::String, "Write the image ID to a file"),
@@ -63,7 +64,7 @@ const BUILD_FLAGS: &[Flag] = &[
     Flag::new("ulimit", kinds::ULIMIT, "Ulimit options").default("[]"),
 ];
 
-pub(crate) static BUILD: Command = Command {
+pub(super) const BUILD_EVERYWHERE: Command = Command {
     name: "build",
     usage: "[OPTIONS] PATH | URL | -",
     short: "Build an image from a Dockerfile",
@@ -75,6 +76,8 @@ pub(crate) static BUILD: Command = Command {
     action: Action::Run(commands::build::build),
     ..LEAF
 };
+
+pub(crate) static BUILD: Command = BUILD_EVERYWHERE;
 
 pub(crate) static BUILDER: Command =
     Command { name: "builder", short: "Manage builds", subcommands: &[&BUILD, &BUILDER_PRUNE], ..GROUP };

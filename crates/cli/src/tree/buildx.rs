@@ -2,6 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
+use super::builder::BUILD_EVERYWHERE;
 use super::{Action, Command, GROUP, LEAF, kinds};
 use crate::commands;
 
@@ -11,6 +12,9 @@ const NO_ALIAS: &str = "`build` is BuildKit's already";
 const NO_DEBUGGER: &str = "builds have no debugger";
 const NO_DESKTOP: &str = "it is for Docker Desktop, of which there is none here";
 const NO_TRACES: &str = "no traces of builds are kept";
+const NO_WAIT: &str = "an engine says at once what its builder is";
+const NO_PLATFORMS: &str = "an engine is one builder, whatever it builds for";
+const NO_DIRECTORIES: &str = "builds don't say which directory they began in";
 const NO_POLICIES: &str = "builds evaluate no policies";
 
 const BUILDX_FLAGS: &[Flag] = &[
@@ -25,7 +29,7 @@ pub(crate) static BUILDX: Command = Command {
     flags: &[BUILDX_FLAGS],
     subcommands: &[
         &BUILDX_BAKE,
-        &super::builder::BUILD,
+        &BUILDX_BUILD,
         &BUILDX_CREATE,
         &BUILDX_DAP,
         &BUILDX_DEBUG,
@@ -47,6 +51,12 @@ pub(crate) static BUILDX: Command = Command {
     ..GROUP
 };
 
+pub(crate) static BUILDX_BUILD: Command = Command { aliases: &["b"], ..BUILD_EVERYWHERE };
+
+/// A build that would stop where somebody wants to look.
+pub(crate) static DEBUGGED_BUILD: Command =
+    Command { aliases: &["b"], action: Action::Refused(NO_DEBUGGER), ..BUILD_EVERYWHERE };
+
 const BUILDX_BAKE_FLAGS: &[Flag] = &[
     Flag::new("allow", Kind::StringArray, "Allow build to access specified resources"),
     Flag::new("builder", Kind::String, "Override the configured builder instance"),
@@ -60,7 +70,7 @@ const BUILDX_BAKE_FLAGS: &[Flag] = &[
     Flag::new("load", Kind::Bool, "Shorthand for \"--set=*.output=type=docker\". Conditional."),
     Flag::new("metadata-file", Kind::String, "Write build result metadata to a file"),
     Flag::new("no-cache", Kind::Bool, "Do not use cache when building the image"),
-    Flag::new("policy", Kind::StringArray, "Global policy evaluation options (format: [disabled=true|false][,strict=true|false][,log-level=level])").hidden(),
+    Flag::new("policy", Kind::StringArray, "Global policy evaluation options (format: [disabled=true|false][,strict=true|false][,log-level=level])").hidden().refused(NO_POLICIES),
     Flag::new("print", Kind::Bool, "Print the options without building"),
     Flag::new("progress", Kind::String, "Set type of progress output (\"auto\", \"none\",  \"plain\", \"quiet\", \"rawjson\", \"tty\"). Use plain to show container output").default("auto"),
     Flag::new("provenance", Kind::String, "Shorthand for \"--set=*.attest=type=provenance\""),
@@ -124,7 +134,7 @@ pub(crate) static BUILDX_DAP: Command = Command {
     hidden: true,
     short: "Start debug adapter protocol compatible debugger",
     flags: &[BUILDX_FLAGS],
-    subcommands: &[&BUILDX_DAP_ATTACH, &super::builder::BUILD],
+    subcommands: &[&BUILDX_DAP_ATTACH, &DEBUGGED_BUILD],
     ..GROUP
 };
 
@@ -158,14 +168,15 @@ pub(crate) static BUILDX_DEBUG: Command = Command {
     hidden: true,
     short: "Start debugger",
     flags: &[BUILDX_DEBUG_FLAGS],
-    subcommands: &[&super::builder::BUILD],
+    subcommands: &[&DEBUGGED_BUILD],
     ..GROUP
 };
 
 const BUILDX_DIAL_STDIO_FLAGS: &[Flag] = &[
     Flag::new("builder", Kind::String, "Override the configured builder instance"),
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
-    Flag::new("platform", Kind::String, "Target platform: this is used for node selection"),
+    Flag::new("platform", Kind::String, "Target platform: this is used for node selection")
+        .refused(NO_PLATFORMS),
     Flag::new("progress", Kind::String, "Set type of progress output (\"auto\", \"plain\", \"rawjson\", \"tty\"). Use plain to show container output").default("none"),
 ];
 
@@ -185,7 +196,7 @@ const BUILDX_DU_FLAGS: &[Flag] = &[
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
         .hidden()
-        .missing(),
+        .refused(NO_WAIT),
     Flag::new("verbose", Kind::Bool, "Shorthand for \"--format=pretty\""),
 ];
 
@@ -297,7 +308,7 @@ const BUILDX_HISTORY_LS_FLAGS: &[Flag] = &[
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
     Flag::new("filter", Kind::StringArray, "Provide filter values (e.g., \"status=error\")"),
     Flag::new("format", Kind::String, "Format the output").default("table"),
-    Flag::new("local", Kind::Bool, "List records for current repository only"),
+    Flag::new("local", Kind::Bool, "List records for current repository only").refused(NO_DIRECTORIES),
     Flag::new("no-trunc", Kind::Bool, "Don't truncate output"),
 ];
 
@@ -379,7 +390,7 @@ pub(crate) static BUILDX_IMAGETOOLS_CREATE: Command = Command {
     usage: "[OPTIONS] [SOURCE...]",
     short: "Create a new image based on source images",
     flags: &[BUILDX_IMAGETOOLS_CREATE_FLAGS],
-    action: Action::NotYet,
+    action: Action::Run(commands::imagetools::create),
     ..LEAF
 };
 
@@ -396,7 +407,7 @@ pub(crate) static BUILDX_IMAGETOOLS_INSPECT: Command = Command {
     short: "Show details of an image in the registry",
     flags: &[BUILDX_IMAGETOOLS_INSPECT_FLAGS],
     args: Args::Exact(1),
-    action: Action::NotYet,
+    action: Action::Run(commands::imagetools::inspect),
     ..LEAF
 };
 
@@ -407,7 +418,7 @@ const BUILDX_INSPECT_FLAGS: &[Flag] = &[
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
         .hidden()
-        .missing(),
+        .refused(NO_WAIT),
 ];
 
 pub(crate) static BUILDX_INSPECT: Command = Command {
@@ -440,15 +451,14 @@ pub(crate) static BUILDX_INSTALL: Command = Command {
 const BUILDX_LS_FLAGS: &[Flag] = &[
     Flag::new("builder", Kind::String, "Override the configured builder instance")
         .default("os.Getenv(\"BUILDX_BUILDER\")")
-        .hidden()
-        .missing(),
+        .hidden(),
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
     Flag::new("format", Kind::String, "Format the output").default("table"),
     Flag::new("no-trunc", Kind::Bool, "Don't truncate output"),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
         .hidden()
-        .missing(),
+        .refused(NO_WAIT),
 ];
 
 pub(crate) static BUILDX_LS: Command = Command {
@@ -465,7 +475,7 @@ pub(crate) static BUILDX_POLICY: Command = Command {
     hidden: true,
     short: "Commands for working with build policies",
     flags: &[BUILDX_FLAGS],
-    subcommands: &[&BUILDX_POLICY_EVAL, &BUILDX_POLICY_TEST],
+    subcommands: &[&BUILDX_POLICY_EVAL, &BUILDX_POLICY_SCHEMA, &BUILDX_POLICY_TEST],
     ..GROUP
 };
 
@@ -484,6 +494,14 @@ pub(crate) static BUILDX_POLICY_EVAL: Command = Command {
     usage: "[OPTIONS] source",
     short: "Evaluate policy for a source",
     flags: &[BUILDX_POLICY_EVAL_FLAGS],
+    action: Action::Refused(NO_POLICIES),
+    ..LEAF
+};
+
+pub(crate) static BUILDX_POLICY_SCHEMA: Command = Command {
+    name: "json-schema",
+    short: "Print the JSON schema of policies' input",
+    flags: &[BUILDX_FLAGS],
     action: Action::Refused(NO_POLICIES),
     ..LEAF
 };
@@ -517,7 +535,7 @@ const BUILDX_PRUNE_FLAGS: &[Flag] = &[
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
         .hidden()
-        .missing(),
+        .refused(NO_WAIT),
     Flag::new("verbose", Kind::Bool, "Provide a more verbose output"),
 ];
 

@@ -12,6 +12,9 @@ const RECORDED: &str = include_str!("recorded/help-28.5.2.txt");
 const DIFFERENT: &[(&str, &str)] = &[
     ("docker", "builder and Compose are built in, refused commands are left out"),
     ("docker volume", "has the commands for what is in volumes"),
+    ("docker build", "has --explain"),
+    ("docker builder build", "has --explain"),
+    ("docker image build", "has --explain"),
     ("docker system", "has the commands for Ketch's own engine"),
     ("docker buildx", "plugins end their page with advice of their own"),
     ("docker buildx build", "docker shows its own build with another text for --builder"),

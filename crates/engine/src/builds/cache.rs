@@ -3,7 +3,8 @@
 //! A record is written after its layers are in the store and goes before they do, so whatever the moment of a crash, a
 //! record that is found names layers that are there. That is checked all the same when it is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,6 +12,7 @@ use oci::Digest;
 use serde::{Deserialize, Serialize};
 use state::{Db, Durability, Record};
 
+use super::explain::Ingredients;
 use super::tree::{Layer, Layers, Tree};
 use crate::Error;
 use crate::images::{BLOB, Images, LAYER};
@@ -55,14 +57,49 @@ impl Record for Alias {
 pub(crate) struct Cache {
     db: Arc<Db>,
     images: Arc<Images>,
+    /// What steps were made of: a file beside each record that has one, for people who ask why.
+    made_of: PathBuf,
+}
+
+/// The file with what a step was made of.
+fn file_name(record: &Cached) -> String {
+    record.key.rsplit(':').next().unwrap_or_default().to_owned()
 }
 
 /// A record is written again for its use only after so long: a build of nothing new writes nothing.
 const USED_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Cache {
-    pub(crate) fn new(db: Arc<Db>, images: Arc<Images>) -> Self {
-        Self { db, images }
+    /// `made_of` is a folder of its own. What a crash left there without a record goes.
+    pub(crate) fn open(db: Arc<Db>, images: Arc<Images>, made_of: PathBuf) -> Result<Self, Error> {
+        let failed = |doing| {
+            let path = made_of.clone();
+            move |source| Error::File { doing, path, source }
+        };
+        std::fs::create_dir_all(&made_of).map_err(failed("create"))?;
+        let known: HashSet<String> = db.read(|tx| tx.list::<Cached>())?.iter().map(file_name).collect();
+        for entry in std::fs::read_dir(&made_of).map_err(failed("list"))? {
+            let entry = entry.map_err(failed("list"))?;
+            if !known.contains(&*entry.file_name().to_string_lossy()) {
+                std::fs::remove_file(entry.path()).map_err(failed("clean"))?;
+            }
+        }
+        Ok(Self { db, images, made_of })
+    }
+
+    /// What a step was made of, if it is known.
+    pub(crate) fn made_of(&self, key: &Digest) -> Option<Ingredients> {
+        let bytes = std::fs::read(self.made_of.join(key.hex())).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Remembers what a step was made of. It explains and decides nothing: a failure is for the log.
+    pub(crate) fn put_made_of(&self, key: &Digest, made_of: &Ingredients) {
+        let written = serde_json::to_vec(made_of).map_err(std::io::Error::other);
+        let written = written.and_then(|bytes| std::fs::write(self.made_of.join(key.hex()), bytes));
+        if let Err(error) = written {
+            tracing::warn!(%error, "cannot write down what a step was made of");
+        }
     }
 
     /// What a step with this key made, held for as long as it is used. Blocking, for microseconds.
@@ -195,6 +232,8 @@ impl Cache {
             }
             tx.delete::<Cached>(&record.key)
         })?;
+        // There may be none.
+        let _ = std::fs::remove_file(self.made_of.join(file_name(record)));
         let layers: Vec<Digest> =
             record.outputs.iter().flatten().map(|layer| layer.diff_id.clone()).collect();
         self.images.let_go(&layers)

@@ -216,6 +216,19 @@ impl Folder {
         }
     }
 
+    /// What is below a path but directories, each with what tells one state from another. No more than `limit`.
+    pub(crate) fn states_below(&self, path: &[Vec<u8>], limit: usize) -> Vec<(String, String)> {
+        let top = join(path);
+        let below = [&top[..], b"/"].concat();
+        let items = self.index.items().range(top.clone()..).take_while(|(path, _)| path.starts_with(&top));
+        let within = items.filter(|(path, _)| top.is_empty() || **path == top || path.starts_with(&below));
+        let state = |(path, item): (&Vec<u8>, &Item)| {
+            let id = identify(&BTreeMap::from([(path.clone(), item.clone())]));
+            (String::from_utf8_lossy(path).into_owned(), id.hex()[..16].to_owned())
+        };
+        within.filter(|(_, item)| !item.is_directory()).take(limit).map(state).collect()
+    }
+
     /// The same for what is below a path, whatever is beside it.
     pub(crate) fn id_below(&self, path: &[Vec<u8>]) -> Digest {
         if path.is_empty() {

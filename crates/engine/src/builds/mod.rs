@@ -3,6 +3,7 @@
 //! ```text
 //! <data root>/builds/contexts/   clients' directories (context)
 //! <data root>/builds/mounts/     cache mounts (cachemounts)
+//! <data root>/builds/made-of/    what steps were made of (explain)
 //! <data root>/builds/tmp/        what is at work; swept at the start
 //! <data root>/builds/history/    records of builds; `buildkit` has them
 //! ```
@@ -17,6 +18,7 @@ mod classic;
 mod context;
 mod error;
 mod exec;
+mod explain;
 mod export;
 mod files;
 mod gateway;
@@ -154,7 +156,7 @@ impl Builds {
         std::fs::create_dir_all(&temporary).map_err(failed)?;
         let cannot = |error: Error| crate::Error::Build(Box::new(error));
         let parts = Parts {
-            cache: Cache::new(shared.db.clone(), shared.images.clone()),
+            cache: Cache::open(shared.db.clone(), shared.images.clone(), builds.join("made-of"))?,
             contexts: Contexts::open(&builds).map_err(cannot)?,
             caches: Arc::new(CacheMounts::open(&builds).map_err(cannot)?),
             temporary,
@@ -222,7 +224,17 @@ impl Builds {
         };
         let sources = Sources::new(self.parts.clone(), session.clone(), progress.clone());
         let remote = Arc::new(Remote::open(&request.cache.from, &sources, &progress).await?);
-        let works = Works::new(self.parts.clone(), running, sources, remote.clone());
+        let explain = explain::Account::open(
+            self.parts.clone(),
+            progress.clone(),
+            session.shared_key(),
+            &request.asked,
+            request.explain,
+        );
+        let explain = Arc::new(explain);
+        let works = Works::new(self.parts.clone(), running, sources, remote.clone(), explain.clone());
+        // However it ends: what was made is what the next build begins with.
+        let _left = Left(explain);
         let solver =
             Solver::new(Arc::new(works.clone()), self.flights.clone(), progress.clone(), self.places);
         let solver = Arc::new(solver);
@@ -259,8 +271,11 @@ impl Builds {
             about: &about,
             inline: request.cache.to.iter().any(|entry| entry.kind == "inline").then_some(&*remote),
         };
-        let response = exporting.export(&request.exports, &built, &trees).await?;
-        exporting.give_caches(&remote, &request.cache.to, &trees).await?;
+        let mut response = exporting.export(&request.exports, &built, &trees).await?;
+        if let Some(given) = exporting.give_caches(&remote, &request.cache.to, &trees).await? {
+            let text = serde_json::to_string(&given).map_err(|e| work("tell of a cache", e))?;
+            response.insert("cache.manifest".into(), text);
+        }
         let counts = solver.counts();
         if counts.ran > 0 {
             self.parts.make_room();
@@ -290,6 +305,17 @@ impl Builds {
             std::collections::BTreeMap::from([("reclaimed".to_owned(), pruned.bytes.to_string())]);
         self.parts.shared.events.emit(crate::events::Kind::Builder, "prune", "", reclaimed);
         Ok(pruned)
+    }
+}
+
+/// Leaves what was built for the next build to be compared with.
+struct Left(Arc<explain::Account>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.close() {
+            tracing::warn!(error = diag::chain(&error), "cannot write down what was built");
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod bring;
 mod document;
 mod give;
+pub(super) mod stores;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -33,8 +34,14 @@ pub(super) struct Remote {
 struct Source {
     /// For each key the layers, lowest first.
     chains: HashMap<String, Vec<Part>>,
-    /// Nothing where the layers are here.
-    repository: Option<distribution::Repository>,
+    place: Place,
+}
+
+/// Where its layers are.
+enum Place {
+    Here,
+    Registry(Box<distribution::Repository>),
+    Client(stores::Store),
 }
 
 /// A layer, and as what it is to be had.
@@ -81,6 +88,12 @@ pub(super) fn check(asked: &Asked) -> Result<(), Error> {
     for entry in &asked.from {
         match entry.kind.as_str() {
             "registry" => known(entry, &["ref", "registry.insecure"])?,
+            "local" => {
+                // The client has found the digest by the tag.
+                known(entry, &["src", "tag", "digest"])?;
+                stores::digest(entry)?;
+                continue;
+            }
             other => return Err(Error::Unsupported { what: format!("a cache from {other:?}") }),
         }
         check_insecure(&entry.attributes, &[reference(entry)?])?;
@@ -91,6 +104,11 @@ pub(super) fn check(asked: &Asked) -> Result<(), Error> {
             "registry" => {
                 known(entry, give::KEYS)?;
                 check_insecure(&entry.attributes, &[reference(entry)?])?;
+                give::Settings::read(entry)?;
+            }
+            "local" => {
+                known(entry, give::LOCAL_KEYS)?;
+                stores::name(entry, "dest")?;
                 give::Settings::read(entry)?;
             }
             other => return Err(Error::Unsupported { what: format!("a cache to {other:?}") }),

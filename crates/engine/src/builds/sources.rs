@@ -38,6 +38,10 @@ impl Sources {
         Self { parts, session, progress, commits: Arc::default() }
     }
 
+    pub(super) fn session(&self) -> &Arc<dyn Session> {
+        &self.session
+    }
+
     pub(super) fn parts(&self) -> &Arc<Parts> {
         &self.parts
     }

@@ -16,6 +16,7 @@ use oci::{Algorithm, Digest, Hasher};
 use super::Parts;
 use super::error::{blocking, engine, work};
 use super::exec::{Chamber, Running, on_top};
+use super::explain::{Account, Ingredients};
 use super::files::{Last, Performed, Planned, Root, perform, resolve};
 use super::remote::Remote;
 use super::sources::Sources;
@@ -37,12 +38,20 @@ struct Shared {
     roots: Mutex<HashMap<Digest, Arc<Root>>>,
     /// What others have of the cache, and what they are to get.
     remote: Arc<Remote>,
+    /// What is built, and why.
+    explain: Arc<Account>,
 }
 
 impl Works {
-    pub(super) fn new(parts: Arc<Parts>, running: Running, sources: Sources, remote: Arc<Remote>) -> Self {
+    pub(super) fn new(
+        parts: Arc<Parts>,
+        running: Running,
+        sources: Sources,
+        remote: Arc<Remote>,
+        explain: Arc<Account>,
+    ) -> Self {
         let (planned, roots) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { parts, running, sources, planned, roots, remote }))
+        Self(Arc::new(Shared { parts, running, sources, planned, roots, remote, explain }))
     }
 
     pub(super) fn sources(&self) -> &Sources {
@@ -73,7 +82,13 @@ impl Works {
     async fn look_for(self, step: Step<Tree>) -> Result<Looked<Tree>, Error> {
         let vertex = step.vertex.clone();
         match &vertex.op {
-            Op::Source(source) => self.0.sources.look(&self, source, &vertex).await,
+            Op::Source(source) => {
+                let looked = self.0.sources.look(&self, source, &vertex).await?;
+                if let Looked::Hit(trees) = &looked {
+                    self.0.explain.given(&vertex, trees);
+                }
+                Ok(looked)
+            }
             Op::Exec(exec) => {
                 // What may not be done may not be had from the cache either.
                 self.0.running.check(exec)?;
@@ -113,6 +128,7 @@ impl Works {
             self.0.parts.cache.find_by_any(key).map_err(|e| engine("look into the build cache", e))?;
         Ok(found.map(|(own, trees)| {
             self.0.remote.note(&own, &trees);
+            self.0.explain.made(vertex, &own, &trees);
             trees
         }))
     }
@@ -125,6 +141,7 @@ impl Works {
         let Some(trees) = self.0.remote.find(&self.0.parts, &key).await else { return Ok(Looked::Miss(key)) };
         self.0.planned.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         self.remember(&key, &vertex.shown.name)(&trees)?;
+        self.0.explain.made(vertex, &key, &trees);
         Ok(Looked::Hit(trees))
     }
 
@@ -139,7 +156,10 @@ impl Works {
                 let inputs = self.layered_roots(exec, step.inputs.clone()).await?;
                 let running = self.0.running.clone();
                 let remember = self.remember(&key, &name);
-                running.run((**exec).clone(), inputs, digest, name, remember).await?
+                let made_of = self.ingredients(exec, &step, &key).await?;
+                let made = running.run((**exec).clone(), inputs, digest, name, remember).await?;
+                self.0.parts.cache.put_made_of(&key, &made_of);
+                made
             }
             Op::File(_) => {
                 let (works, step, key, name) = (self.clone(), step.clone(), key.clone(), name.clone());
@@ -153,6 +173,7 @@ impl Works {
                 return Err(Error::Invalid("a step that makes nothing was run".into()));
             }
         };
+        self.0.explain.made(&step.vertex, &key, &made);
         Ok(made)
     }
 
@@ -169,6 +190,17 @@ impl Works {
     }
 
     // ── programs ──
+
+    /// What a program's step is made of, told to who wants to know why it runs.
+    async fn ingredients(&self, exec: &Exec, step: &Step<Tree>, key: &Digest) -> Result<Ingredients, Error> {
+        let (works, exec, step, key) = (self.clone(), exec.clone(), step.clone(), key.clone());
+        blocking(move || {
+            let made_of = Ingredients::of_exec(&exec, &step.vertex, &step.inputs);
+            works.0.explain.runs(&step.vertex, &key, &made_of);
+            Ok(made_of)
+        })
+        .await
+    }
 
     fn exec_key(&self, exec: &Exec, vertex: &Vertex, inputs: &[Tree]) -> Result<Digest, Error> {
         let said = serde_json::to_vec(&(exec, &vertex.platform)).map_err(|e| work("write down a step", e))?;
@@ -264,11 +296,14 @@ impl Works {
             Some(performed) => performed,
             None => perform(file, &step.inputs, self)?,
         };
+        let made_of = Ingredients::of_files(file, &performed, &step.inputs);
+        self.0.explain.runs(&step.vertex, key, &made_of);
         let mut made = Vec::new();
         for planned in performed.outputs {
             made.push(self.write(planned, name)?);
         }
         self.remember(key, name)(&made)?;
+        self.0.parts.cache.put_made_of(key, &made_of);
         let fast = self.files_key(file, &step.inputs)?;
         self.0.parts.cache.alias(&fast, key).map_err(|e| engine("remember a key", e))?;
         Ok(made)

@@ -295,10 +295,15 @@ impl Images {
         Lending { images: self.clone(), blobs: Vec::new(), pins: Vec::new() }
     }
 
-    /// A layer that a registry has, unpacked here, or one that is here; its length uncompressed, and what holds it.
+    /// Where blobs lie.
+    pub(crate) fn content(&self) -> &content::Store {
+        &self.content
+    }
+
+    /// A layer that is here, or one that `fetch` puts among the blobs, unpacked; its length uncompressed, and what holds it.
     pub(crate) async fn bring_layer(
         self: &Arc<Self>,
-        from: Option<&distribution::Repository>,
+        fetch: impl Future<Output = Result<(), Error>>,
         blob: &Descriptor,
         diff_id: &Digest,
         known_size: Option<u64>,
@@ -310,9 +315,8 @@ impl Images {
         {
             return Ok((size, kept));
         }
-        let Some(from) = from else { return Err(Error::RemovedMeanwhile(diff_id.clone())) };
         let pin = self.pins.pin(&blob.digest);
-        from.fetch_blob(&self.content, &blob.digest, blob.size, &|_| {}).await?;
+        fetch.await?;
         let (images, blob, diff_id) = (self.clone(), blob.digest.clone(), diff_id.clone());
         super::blocking(move || {
             let _flight = flight;

@@ -5,6 +5,7 @@ mod answer;
 mod context;
 mod csv;
 mod excerpt;
+mod folders;
 mod metadata;
 mod outputs;
 mod progress;
@@ -20,6 +21,11 @@ use crate::error::{Error, Outcome};
 /// `build`, `image build`, `builder build`, `buildx build`.
 pub(crate) fn build(call: &Call) -> Outcome {
     run::run(call).map_err(named)
+}
+
+/// What several lines of `build` say, at once; each has a name.
+pub(super) fn together(call: &Call, all: &[(String, Call)]) -> Outcome {
+    run::together(call, all).map_err(named)
 }
 
 /// buildx ends with this word before whatever went wrong.

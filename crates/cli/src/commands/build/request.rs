@@ -8,6 +8,7 @@ use client::resolve::process_env;
 
 use super::answer::{self, Question};
 use super::context::{self, Context};
+use super::folders::{self, Folder};
 use super::outputs::{self, Outputs};
 use super::{csv, secrets};
 use crate::call::Call;
@@ -19,6 +20,8 @@ pub(super) struct Request {
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) outputs: Outputs,
     pub(super) cache: CacheOptions,
+    /// Where caches go that become folders of ours.
+    pub(super) cache_folders: Vec<Folder>,
     pub(super) entitlements: Vec<String>,
     pub(super) offer: Offer,
     pub(super) context: Context,
@@ -91,14 +94,31 @@ pub(super) fn read(call: &Call) -> Result<Request, Error> {
     for (kind, value) in attestations(call)? {
         set(&format!("attest:{kind}"), value);
     }
-    let cache = cache(call, attributes.get("build-arg:BUILDKIT_INLINE_CACHE"))?;
+    if flags.bool("explain") {
+        if question.is_some() {
+            return Err(Error::Usage("--explain is about steps, and a question has none".into()));
+        }
+        attributes.insert(buildkit::EXPLAIN.into(), "1".into());
+    }
+    let mut cache = cache(call, attributes.get("build-arg:BUILDKIT_INLINE_CACHE"))?;
+    let cache_folders = folders::lend(&mut cache, &mut offer)?;
     if attributes
         .get("build-arg:BUILDKIT_MULTI_PLATFORM")
         .is_some_and(|value| flags::go::parse_bool(value) == Ok(true))
     {
         attributes.insert("multi-platform".into(), "true".into());
     }
-    Ok(Request { attributes, outputs, cache, entitlements, offer, context, gateway_hosts, question })
+    Ok(Request {
+        attributes,
+        outputs,
+        cache,
+        cache_folders,
+        entitlements,
+        offer,
+        context,
+        gateway_hosts,
+        question,
+    })
 }
 
 /// Names as exporters take them.
@@ -203,12 +223,6 @@ fn entry(flag: &str, text: &str) -> Result<CacheOptionsEntry, Error> {
         return Ok(CacheOptionsEntry { r#type: "registry".into(), attrs });
     }
     let (kind, fields) = csv::typed(flag, text)?;
-    if kind == "local" {
-        // It would need a content store on our side.
-        return Err(Error::Usage(format!(
-            "--{flag} type=local is not supported: use type=registry or type=inline"
-        )));
-    }
     Ok(CacheOptionsEntry { r#type: kind, attrs: fields.into_iter().collect() })
 }
 

@@ -1,12 +1,13 @@
 //! One build from its first byte to its last: connections, the session, the display, what is written at the end.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use buildkit::attach::{Keyring, Session};
 use buildkit::client::Builder;
 use buildkit::problem::Problem;
-use buildkit::proto::control::SolveRequest;
+use buildkit::proto::control::{SolveRequest, StatusResponse};
 use buildkit::proto::gateway;
 use client::Engine;
 use client::config::Config;
@@ -34,8 +35,22 @@ pub(super) fn run(call: &Call) -> Outcome {
     let mut request = request::read(call)?;
     request.offer.keyring = Some(Arc::new(Keys { config: call.config().clone() }));
     call.with_engine(|engine| async move {
-        let mut display = Display::new(mode, &builder)?;
-        let built = Build::open(&engine, request).await?.run(&mut display).await?;
+        let display = RefCell::new(Display::new(mode, &builder)?);
+        let cache_folders = std::mem::take(&mut request.cache_folders);
+        let explain = call.flags().bool("explain");
+        let build = Build::open(&engine, request).await?;
+        if explain {
+            check_explains(&build.builder).await?;
+        }
+        let built = build.run(&Shown { display: &display, prefix: "" }).await;
+        let display = display.into_inner();
+        if explain {
+            Sink::Errors.write(&display.explanation())?;
+        }
+        let built = built?;
+        for folder in &cache_folders {
+            folder.note(&built.response)?;
+        }
         Sink::Errors.write(&display.warnings(call.debug() || call.flags().bool("debug")))?;
         metadata::write(call, &built.id, &built.response)?;
         let id = metadata::image_id(&built.response);
@@ -46,6 +61,71 @@ pub(super) fn run(call: &Call) -> Outcome {
             .answer
             .map_or(Ok(0), |(question, answer)| answer::show(&question, &answer, &context::dockerfile(call)))
     })
+}
+
+/// Builds what several command lines say, all at once and shown together, each under a name.
+pub(super) fn together(call: &Call, all: &[(String, Call)]) -> Outcome {
+    let builder = builder::name(call, &call.endpoint()?.context)?;
+    let mode = Mode::parse(&progress_word(call))?;
+    let mut requests = Vec::new();
+    for (name, one) in all {
+        classic(one)?;
+        let mut request = request::read(one)?;
+        request.offer.keyring = Some(Arc::new(Keys { config: call.config().clone() }));
+        requests.push((name, one, request));
+    }
+    call.with_engine(|engine| async move {
+        let display = RefCell::new(Display::new(mode, &builder)?);
+        let building = requests.into_iter().map(|(name, one, mut request)| {
+            let (engine, shown) = (&engine, Shown { display: &display, prefix: name });
+            async move {
+                let folders = std::mem::take(&mut request.cache_folders);
+                let build = async { Build::open(engine, request).await?.run(&shown).await };
+                let about = |error: Error| match error {
+                    Error::Usage(text) => Error::Usage(format!("target {name}: {text}")),
+                    other => other,
+                };
+                let built = build.await.map_err(about)?;
+                folders.iter().try_for_each(|folder| folder.note(&built.response))?;
+                metadata::write(one, &built.id, &built.response)
+            }
+        });
+        let built = futures_util::future::try_join_all(building).await;
+        let mut display = display.into_inner();
+        // One that failed has shown the end.
+        built?;
+        display.finish()?;
+        Sink::Errors.write(&display.warnings(call.debug()))?;
+        Ok(0)
+    })
+}
+
+/// Where a build is shown: alone, or beside others under its name.
+struct Shown<'a> {
+    display: &'a RefCell<Display>,
+    prefix: &'a str,
+}
+
+impl Shown<'_> {
+    fn take(&self, mut told: StatusResponse) -> Result<(), Error> {
+        if !self.prefix.is_empty() {
+            for vertex in &mut told.vertexes {
+                vertex.name = self.named(&vertex.name);
+                if let Some(group) = &mut vertex.progress_group {
+                    group.name = self.named(&group.name);
+                }
+            }
+        }
+        self.display.borrow_mut().take(told)
+    }
+
+    /// `[app 1/2] FROM busybox`.
+    fn named(&self, step: &str) -> String {
+        match step.strip_prefix('[') {
+            Some(rest) => format!("[{} {rest}", self.prefix),
+            None => format!("[{}] {step}", self.prefix),
+        }
+    }
 }
 
 /// Flags of the builder before BuildKit, which has no containers that could stay and sends no archive.
@@ -153,7 +233,7 @@ impl Build {
         })
     }
 
-    async fn run(self, display: &mut Display) -> Result<Built, Error> {
+    async fn run(self, shown: &Shown<'_>) -> Result<Built, Error> {
         let session = tokio::spawn(self.session.serve(self.session_io));
         let mut news = self.builder.news(&self.solve.r#ref).map_err(|status| failure(&status))?;
         let solving = async {
@@ -167,25 +247,28 @@ impl Build {
         };
         let showing = async {
             loop {
-                let next = match display.tick() {
+                let tick = shown.display.borrow().tick();
+                let next = match tick {
                     Some(tick) => tokio::time::timeout(tick, news.next()).await.ok(),
                     None => Some(news.next().await),
                 };
                 match next {
-                    None => display.show()?,
-                    Some(Ok(Some(told))) => display.take(told)?,
+                    None => shown.display.borrow_mut().show()?,
+                    Some(Ok(Some(told))) => shown.take(told)?,
                     // Why there is no more, the build itself says.
-                    Some(Ok(None) | Err(_)) => break,
+                    Some(Ok(None) | Err(_)) => break Ok(()),
                 }
             }
-            display.finish()
         };
-        let (solved, shown) = tokio::select! {
+        let (solved, told): (_, Result<(), Error>) = tokio::select! {
             both = async { tokio::join!(solving, showing) } => both,
             _ = tokio::signal::ctrl_c() => return Err(Error::Interrupted),
         };
         session.abort();
-        shown?;
+        told?;
+        if shown.prefix.is_empty() || solved.is_err() {
+            shown.display.borrow_mut().finish()?;
+        }
         let (response, answer) = solved.map_err(|status| failure(&status))?;
         Ok(Built { id: self.solve.r#ref, response, answer })
     }
@@ -202,6 +285,16 @@ fn asked(method: &str, mut attributes: HashMap<String, String>) -> gateway::Solv
         allow_result_return: true,
         allow_result_array_ref: true,
         ..gateway::SolveRequest::default()
+    }
+}
+
+/// Other engines build without a word about why.
+async fn check_explains(builder: &Builder) -> Result<(), Error> {
+    let workers = builder.workers().await.map_err(|status| failure(&status))?;
+    let label = "org.mobyproject.buildkit.worker.executor";
+    match workers.record.iter().any(|worker| worker.labels.get(label).is_some_and(|name| name == "ketch")) {
+        true => Ok(()),
+        false => Err(Error::Usage("--explain: this engine doesn't say why a step runs".into())),
     }
 }
 

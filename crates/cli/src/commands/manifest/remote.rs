@@ -33,23 +33,8 @@ pub(super) enum Found {
 impl Remote {
     /// The registry of `reference`, known by what the user kept for it.
     pub(super) fn new(call: &Call, reference: &Reference) -> Self {
-        let domain = reference.domain();
-        let proxy = |names: [&str; 2]| names.into_iter().find_map(process_env).unwrap_or_default();
-        let client = Client::new(Config {
-            mirrors: Vec::new(),
-            insecure: if call.flags().bool("insecure") { vec![domain.to_owned()] } else { Vec::new() },
-            proxies: Proxies {
-                http: proxy(["HTTP_PROXY", "http_proxy"]),
-                https: proxy(["HTTPS_PROXY", "https_proxy"]),
-                none: proxy(["NO_PROXY", "no_proxy"]),
-            },
-            certificates: CERTIFICATES.into(),
-            attempts: ATTEMPTS,
-            patience: PATIENCE,
-            user_agent: format!("Ketch-Client/{} (linux)", env!("CARGO_PKG_VERSION")),
-            plain_http: false,
-        });
-        Self { client, credentials: shown(call.auth(domain)) }
+        let (client, credentials) = registry(call, reference.domain());
+        Self { client, credentials }
     }
 
     /// The image that a name means; a list is none.
@@ -148,6 +133,27 @@ async fn entry(repository: &Repository, reference: Reference, document: Document
         platform: ordered(&config),
         raw: document.bytes.to_vec(),
     })
+}
+
+/// The registry of this name, and who the user is there.
+pub(in crate::commands) fn registry(call: &Call, domain: &str) -> (Client, Option<Credentials>) {
+    let is_insecure = call.flags().has("insecure") && call.flags().bool("insecure");
+    let proxy = |names: [&str; 2]| names.into_iter().find_map(process_env).unwrap_or_default();
+    let client = Client::new(Config {
+        mirrors: Vec::new(),
+        insecure: if is_insecure { vec![domain.to_owned()] } else { Vec::new() },
+        proxies: Proxies {
+            http: proxy(["HTTP_PROXY", "http_proxy"]),
+            https: proxy(["HTTPS_PROXY", "https_proxy"]),
+            none: proxy(["NO_PROXY", "no_proxy"]),
+        },
+        certificates: CERTIFICATES.into(),
+        attempts: ATTEMPTS,
+        patience: PATIENCE,
+        user_agent: format!("Ketch-Client/{} (linux)", env!("CARGO_PKG_VERSION")),
+        plain_http: false,
+    });
+    (client, shown(call.auth(domain)))
 }
 
 fn shown(auth: Auth) -> Option<Credentials> {

@@ -1,14 +1,14 @@
 //! A draft as a layer, and as a key: both say of each change what it is, in the same order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 
 use build::Error;
 use layers::{About, Composer, What};
-use oci::Hasher;
+use oci::{Algorithm, Hasher};
 
 use super::draft::{Content, Draft, Folder, Node};
-use super::look::{Path, join};
+use super::look::{Path, Root, join};
 
 impl Draft {
     /// Writes the changes as a layer. Names of one file stay names of one file.
@@ -28,6 +28,46 @@ impl Draft {
         }
         describe(&mut Path::new(), self.root(), to)
     }
+}
+
+impl Draft {
+    /// What comes from clients among the changes: files by their names there, links by where they will be, each with
+    /// what tells one state from another. No more than `limit`.
+    pub(crate) fn sources(&self, limit: usize, found: &mut BTreeMap<String, String>) {
+        sources(&mut Path::new(), self.root(), limit, found);
+    }
+}
+
+fn sources(path: &mut Path, folder: &Folder, limit: usize, found: &mut BTreeMap<String, String>) {
+    for (name, node) in folder.children.iter() {
+        if found.len() >= limit {
+            return;
+        }
+        path.push(name.clone());
+        match node {
+            Node::Directory(folder) => sources(path, folder, limit, found),
+            Node::File { about: says, size, content: Content::Of { root, path: from }, .. } => {
+                if let Root::Folder(client) = &**root {
+                    let digest = client.digest(from).unwrap_or_default();
+                    let state = state(says, format!("{size} {digest}").as_bytes());
+                    found.insert(String::from_utf8_lossy(&join(from)).into_owned(), state);
+                }
+            }
+            Node::Symlink { about: says, to } => {
+                let name = format!("/{}", String::from_utf8_lossy(&join(path)));
+                found.insert(name, state(says, to));
+            }
+            _ => {}
+        }
+        path.pop();
+    }
+}
+
+fn state(says: &About, content: &[u8]) -> String {
+    let mut state = Hasher::new(Algorithm::Sha256);
+    about(&mut state, says);
+    field(&mut state, content);
+    state.finish().hex()[..16].to_owned()
 }
 
 struct Writing<'a> {

@@ -10,13 +10,13 @@ use oci::image::{Descriptor, ImageConfig, Manifest};
 use serde::Deserialize;
 
 use super::document::{self, CONFIG};
-use super::{INLINE, Part, Remote, Source, reference};
+use super::{INLINE, Part, Place, Remote, Source, reference, stores};
 use crate::builds::Parts;
 use crate::builds::error::{blocking, engine};
 use crate::builds::gateway::{begun, ended};
 use crate::builds::sources::Sources;
 use crate::builds::tree::{Layer, Layers, Tree};
-use crate::images::Wanted;
+use crate::images::{Images, Wanted};
 
 /// What of an image's config matters here.
 #[derive(Deserialize)]
@@ -34,9 +34,18 @@ impl Remote {
     ) -> Result<Self, Error> {
         let mut remote = Self::default();
         for entry in entries {
-            let name = reference(entry)?;
-            let mut shown = begun(progress, &format!("importing cache manifest from {}", name.familiar()));
-            let learned = learn(sources, &name).await;
+            let (name, learned);
+            let mut shown;
+            if entry.kind == "local" {
+                name = stores::name(entry, "src")?;
+                shown = begun(progress, &format!("importing cache manifest from {name}"));
+                learned = from_client(sources, entry).await;
+            } else {
+                let reference = reference(entry)?;
+                name = reference.familiar();
+                shown = begun(progress, &format!("importing cache manifest from {name}"));
+                learned = learn(sources, &reference).await;
+            }
             ended(progress, &mut shown, learned.as_ref().err());
             match learned {
                 Ok(source) => remote.sources.push(source),
@@ -52,7 +61,7 @@ impl Remote {
     pub(in crate::builds) async fn find(&self, parts: &Arc<Parts>, key: &Digest) -> Option<Vec<Tree>> {
         for source in &self.sources {
             let Some(chain) = source.chains.get(key.as_str()) else { continue };
-            match bring(parts, source, chain).await {
+            match Box::pin(bring(parts, source, chain)).await {
                 Ok(tree) => return Some(vec![tree]),
                 Err(error) => {
                     tracing::warn!(error = diag::chain(&error), %key, "a step's result can't be brought: it is made");
@@ -92,6 +101,29 @@ async fn learn(sources: &Sources, name: &oci::Reference) -> Result<Source, Error
     from_image(repository, &manifest, name).await
 }
 
+/// What a client has in one of its folders.
+async fn from_client(sources: &Sources, entry: &CacheEntry) -> Result<Source, Error> {
+    let store = stores::Store::new(sources.session().clone(), stores::name(entry, "src")?);
+    let wrong = |why: String| Error::Invalid(format!("the cache in {} can't be read: {why}", store.name()));
+    let bytes = store.document(&stores::digest(entry)?, None).await?;
+    let listed: Listed = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    let all = listed.config.into_iter().chain(listed.manifests);
+    let config = all.into_iter().find(|blob| blob.media_type == CONFIG);
+    let config = config.ok_or_else(|| wrong("it names no config of a cache".into()))?;
+    let bytes = store.document(&config.digest, Some(config.size)).await?;
+    let config = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    Ok(Source { chains: document::chains(&config)?, place: Place::Client(store) })
+}
+
+/// A cache's manifest, or the index that older ones are.
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    config: Option<Descriptor>,
+    #[serde(default)]
+    manifests: Vec<Descriptor>,
+}
+
 /// What an image that is here carries.
 async fn carried_here(sources: &Sources, name: &oci::Reference) -> Result<Option<Source>, Error> {
     let images = sources.parts().shared.images.clone();
@@ -113,7 +145,7 @@ async fn carried_here(sources: &Sources, name: &oci::Reference) -> Result<Option
             Part { blob, diff_id: diff_id.clone() }
         };
         let parts: Vec<Part> = diff_ids.map(part).collect();
-        Ok(Some(Source { chains: document::read_inline(&text, &parts)?, repository: None }))
+        Ok(Some(Source { chains: document::read_inline(&text, &parts)?, place: Place::Here }))
     })
     .await
 }
@@ -131,7 +163,7 @@ async fn from_config(
     let bytes = repository.config(config).await.map_err(failed)?;
     let config = serde_json::from_slice(&bytes)
         .map_err(|e| Error::Invalid(format!("the config of the cache {name} can't be read: {e}")))?;
-    Ok(Source { chains: document::chains(&config)?, repository: Some(repository) })
+    Ok(Source { chains: document::chains(&config)?, place: Place::Registry(Box::new(repository)) })
 }
 
 async fn from_image(
@@ -150,7 +182,7 @@ async fn from_image(
     }
     let pairs = manifest.layers.iter().cloned().zip(config.rootfs.diff_ids);
     let parts: Vec<Part> = pairs.map(|(blob, diff_id)| Part { blob, diff_id }).collect();
-    Ok(Source { chains: document::read_inline(&text, &parts)?, repository: Some(repository) })
+    Ok(Source { chains: document::read_inline(&text, &parts)?, place: Place::Registry(Box::new(repository)) })
 }
 
 async fn bring(parts: &Arc<Parts>, source: &Source, chain: &[Part]) -> Result<Tree, Error> {
@@ -159,10 +191,26 @@ async fn bring(parts: &Arc<Parts>, source: &Source, chain: &[Part]) -> Result<Tr
         let images = parts.shared.images.clone();
         let known =
             parts.cache.layer_size(&part.diff_id).map_err(|e| engine("look into the build cache", e))?;
-        let brought = images.bring_layer(source.repository.as_ref(), &part.blob, &part.diff_id, known).await;
+        let brought = images
+            .bring_layer(Box::pin(fetch(&images, source, part)), &part.blob, &part.diff_id, known)
+            .await;
         let (size, kept) = brought.map_err(|e| engine("bring a layer of a cache", e))?;
         layers.kept.push(kept);
         layers.list.push(Layer { diff_id: part.diff_id.clone(), size, made: None, by: String::new() });
     }
     Ok(Tree::Layers(Arc::new(layers)))
+}
+
+async fn fetch(images: &Images, source: &Source, part: &Part) -> Result<(), crate::Error> {
+    match &source.place {
+        Place::Here => Err(crate::Error::RemovedMeanwhile(part.diff_id.clone())),
+        Place::Registry(repository) => {
+            let fetched = repository.fetch_blob(images.content(), &part.blob.digest, part.blob.size, &|_| {});
+            fetched.await.map(drop).map_err(crate::Error::from)
+        }
+        Place::Client(store) => {
+            let fetched = store.fetch(images.content(), &part.blob).await;
+            fetched.map_err(|error| crate::Error::Build(Box::new(error)))
+        }
+    }
 }

@@ -10,6 +10,7 @@ use oci::Digest;
 use oci::image::{Descriptor, Index, Manifest, media_type};
 
 use super::document::{About, CONFIG, Config, Ends, OneLayer, Record};
+use super::stores::{self, Store};
 use super::{Remote, reference};
 use crate::builds::error::{blocking, engine, work};
 use crate::builds::export::{Exporting, form};
@@ -27,6 +28,19 @@ pub(super) const KEYS: &[&str] = &[
     "image-manifest",
     "ignore-error",
     "registry.insecure",
+];
+
+pub(super) const LOCAL_KEYS: &[&str] = &[
+    "dest",
+    // The client writes its index itself.
+    "tag",
+    "mode",
+    "compression",
+    "compression-level",
+    "force-compression",
+    "oci-mediatypes",
+    "image-manifest",
+    "ignore-error",
 ];
 
 /// How a cache is given.
@@ -68,26 +82,28 @@ impl Settings {
 }
 
 impl Exporting<'_> {
-    /// Gives everybody what they are to get.
+    /// Gives everybody what they are to get; the manifest of the last one, which clients want to know of.
     pub(in crate::builds) async fn give_caches(
         &self,
         remote: &Remote,
         to: &[CacheEntry],
         trees: &[(String, Tree)],
-    ) -> Result<(), Error> {
-        for entry in to.iter().filter(|entry| entry.kind == "registry") {
+    ) -> Result<Option<Descriptor>, Error> {
+        let mut last = None;
+        for entry in to.iter().filter(|entry| matches!(entry.kind.as_str(), "registry" | "local")) {
             let settings = Settings::read(entry)?;
-            let mut shown = begun(self.progress, "exporting cache to registry");
+            let what = if entry.kind == "local" { "client directory" } else { "registry" };
+            let mut shown = begun(self.progress, &format!("exporting cache to {what}"));
             let given = self.give(remote, entry, &settings, trees).await;
             ended(self.progress, &mut shown, given.as_ref().err());
             match given {
                 Err(error) if settings.forgiving => {
                     tracing::warn!(error = diag::chain(&error), "a cache isn't given, which is forgiven");
                 }
-                given => given?,
+                given => last = Some(given?),
             }
         }
-        Ok(())
+        Ok(last)
     }
 
     async fn give(
@@ -96,8 +112,7 @@ impl Exporting<'_> {
         entry: &CacheEntry,
         settings: &Settings,
         trees: &[(String, Tree)],
-    ) -> Result<(), Error> {
-        let name = reference(entry)?;
+    ) -> Result<Descriptor, Error> {
         let ends: Vec<&Tree> = trees.iter().map(|(_, tree)| tree).collect();
         let results = remote.results((!settings.all).then_some(&ends[..]));
         let (images, form) = (self.parts.shared.images.clone(), settings.form);
@@ -111,6 +126,17 @@ impl Exporting<'_> {
         let (config, mut lending) = packing.await?;
         let bytes = serde_json::to_vec(&config).map_err(|e| work("write the cache's config", e))?;
         let config = lending.document(CONFIG, &bytes).map_err(|e| engine("write the cache's config", e))?;
+        if entry.kind == "local" {
+            let (kind, bytes) = manifest(settings, config, &lending)?;
+            let failed = |e| engine("write the cache's manifest", e);
+            let manifest = lending.document(kind, &bytes).map_err(failed)?;
+            let store = Store::new(self.session.clone(), stores::name(entry, "dest")?);
+            for blob in lending.blobs() {
+                store.give(lending.content(), blob).await?;
+            }
+            return Ok(manifest);
+        }
+        let name = reference(entry)?;
         let failed =
             |e: distribution::Error| engine(format!("give the cache to {}", name.familiar()), e.into());
         let credentials = self.works.sources().credentials_for(&name).await?;
@@ -123,7 +149,15 @@ impl Exporting<'_> {
         }
         let (kind, bytes) = manifest(settings, config, &lending)?;
         let tag = name.tag().unwrap_or("latest");
-        opened.put_manifest(tag, kind, &Bytes::from(bytes)).await.map_err(failed)
+        let given = Descriptor {
+            media_type: kind.to_owned(),
+            digest: Digest::sha256(&bytes),
+            size: bytes.len() as u64,
+            platform: None,
+            annotations: BTreeMap::new(),
+        };
+        opened.put_manifest(tag, kind, &Bytes::from(bytes)).await.map_err(failed)?;
+        Ok(given)
     }
 }
 

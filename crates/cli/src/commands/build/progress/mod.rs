@@ -1,5 +1,6 @@
 //! What a build tells, shown as BuildKit's own clients show it.
 
+mod explain;
 mod json;
 mod plain;
 mod terminal;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::ui::Sink;
+use explain::Explanation;
 use plain::Plain;
 use terminal::Terminal;
 use trace::Trace;
@@ -50,6 +52,7 @@ pub(in crate::commands) struct Display {
     face: Face,
     shown: Option<Instant>,
     warnings: Vec<VertexWarning>,
+    explanation: Explanation,
 }
 
 enum Face {
@@ -73,7 +76,13 @@ impl Display {
             Mode::Quiet => Face::Quiet,
         };
         let keeps_logs = mode == Mode::Terminal;
-        Ok(Self { trace: Trace::new(keeps_logs), face, shown: None, warnings: Vec::new() })
+        Ok(Self {
+            trace: Trace::new(keeps_logs),
+            face,
+            shown: None,
+            warnings: Vec::new(),
+            explanation: Explanation::default(),
+        })
     }
 
     /// For a build that ended long ago: nobody builds.
@@ -87,6 +96,7 @@ impl Display {
 
     /// Takes news, and shows them if the last were shown long enough ago.
     pub(in crate::commands) fn take(&mut self, news: StatusResponse) -> Result<(), Error> {
+        self.explanation.update(&news);
         match self.face {
             Face::Json => return Sink::Errors.write(&format!("{}\n", json::line(&news))),
             Face::Quiet => {}
@@ -123,6 +133,11 @@ impl Display {
             Face::Json | Face::Quiet => return Ok(()),
         };
         Sink::Errors.write(&format!("{text}{}", self.trace.failures()))
+    }
+
+    /// For each step whether it came from the cache, and if not, why. Nothing for programs: their news have it.
+    pub(in crate::commands) fn explanation(&self) -> String {
+        if matches!(self.face, Face::Json) { String::new() } else { self.explanation.render() }
     }
 
     /// What should be changed, as buildx lists it at the end.
