@@ -15,6 +15,7 @@ use crate::bundle::Bundle;
 use crate::compose::{self, Step, Whose};
 use crate::dns;
 use crate::images::{self as work, Corpus, Kind, Work, sample};
+use crate::networks::{self, Crowd, From, Place};
 use crate::registry::{self, Measure};
 use crate::stats::milliseconds;
 use crate::volumes;
@@ -121,6 +122,90 @@ pub(crate) const CASES: &[Case] = &[
         against: Against::Docker,
         ours: |bench| dns::slowest(bench.engine.socket(), TAG),
         theirs: Some(|bench| dns::slowest(&bench.peer_socket(), TAG)),
+    },
+    Case {
+        name: "run-bridge",
+        what: "`run --rm busybox true` on the default bridge",
+        unit: "ms",
+        rounds: 20,
+        against: Against::Docker,
+        ours: |bench| timed(&mut bench.ketch(ON_BRIDGE)),
+        theirs: Some(|bench| timed(&mut bench.docker(ON_BRIDGE))),
+    },
+    Case {
+        name: "run-ports",
+        what: "the same with ten published ports",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| timed(&mut bench.ketch(TEN_PORTS)),
+        theirs: Some(|bench| timed(&mut bench.docker(TEN_PORTS))),
+    },
+    Case {
+        name: "run-range",
+        what: "the same with 10,000 published as a range",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| timed(&mut bench.ketch(RANGE)),
+        theirs: None,
+    },
+    Case {
+        name: "network-create",
+        what: "`network create`",
+        unit: "ms",
+        rounds: 10,
+        against: Against::Docker,
+        ours: |bench| networks::create(&|words| timed(&mut bench.ketch(words))),
+        theirs: Some(|bench| networks::create(&|words| timed(&mut bench.docker(words)))),
+    },
+    Case {
+        name: "stream-loopback",
+        what: "a stream of 1 GB from the host's loopback by a published port",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| networks::stream(&bench.place()?, From::Loopback, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            networks::stream(&peer_place(&socket)?, From::Loopback, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "stream-loopback6",
+        what: "the same by `[::1]`",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| networks::stream(&bench.place()?, From::Loopback6, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            networks::stream(&peer_place(&socket)?, From::Loopback6, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "stream-outside",
+        what: "the same from another host",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| networks::stream(&bench.place()?, From::Outside, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            networks::stream(&peer_place(&socket)?, From::Outside, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "stream-containers",
+        what: "the same from another container",
+        unit: "ms",
+        rounds: 5,
+        against: Against::Docker,
+        ours: |bench| networks::stream(&bench.place()?, From::Container, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            networks::stream(&peer_place(&socket)?, From::Container, bench.megabytes())
+        }),
     },
     Case {
         name: "pull-large",
@@ -279,6 +364,30 @@ pub(crate) const CASES: &[Case] = &[
         theirs: None,
     },
     Case {
+        name: "run-bridge-crowd",
+        what: "`run --rm busybox true` beside 300 containers with ten ports each",
+        unit: "ms",
+        rounds: 20,
+        against: Against::Docker,
+        ours: |bench| {
+            bench.crowd()?;
+            timed(&mut bench.ketch(ON_BRIDGE))
+        },
+        theirs: None,
+    },
+    Case {
+        name: "run-ports-crowd",
+        what: "the same with ten published ports",
+        unit: "ms",
+        rounds: 20,
+        against: Against::Docker,
+        ours: |bench| {
+            bench.crowd()?;
+            timed(&mut bench.ketch(TEN_PORTS))
+        },
+        theirs: None,
+    },
+    Case {
         name: "compose-up",
         what: "`compose up -d`, ten services on a network, a volume each",
         unit: "ms",
@@ -392,6 +501,9 @@ pub(crate) const TAG: &str = "ketch-bench:1";
 /// A container that sleeps in each engine, for `exec`.
 const SLEEPER: &str = "ketch-bench-sleeper";
 const EXEC: &[&str] = &["exec", SLEEPER, "true"];
+const ON_BRIDGE: &[&str] = &["run", "--rm", TAG, "true"];
+const TEN_PORTS: &[&str] = &["run", "--rm", "-p", "18411-18420:80-89", TAG, "true"];
+const RANGE: &[&str] = &["run", "--rm", "-p", "30000-39999:30000-39999", TAG, "true"];
 const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];
 
 /// Our engine, idle, and the peer if there is one; both have the image.
@@ -402,16 +514,21 @@ pub(crate) struct Bench {
     corpus: RefCell<Option<(Kind, Rc<Corpus>)>>,
     thousand: OnceCell<()>,
     bundle: OnceCell<Bundle>,
+    crowd: OnceCell<Crowd>,
+    /// Each case once and small: whether it works at all.
+    pub(crate) short: bool,
 }
 
 impl Bench {
-    pub(crate) fn start(peer: Option<String>) -> anyhow::Result<Self> {
+    pub(crate) fn start(peer: Option<String>, short: bool) -> anyhow::Result<Self> {
         let bench = Self {
             engine: Engine::ours(),
             peer,
             corpus: RefCell::default(),
             thousand: OnceCell::new(),
             bundle: OnceCell::new(),
+            crowd: OnceCell::new(),
+            short,
         };
         let archive = images::busybox(TAG)?;
         let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
@@ -456,6 +573,23 @@ impl Bench {
                 Ok(self.bundle.get_or_init(|| bundle))
             }
         }
+    }
+
+    fn crowd(&self) -> anyhow::Result<()> {
+        if self.crowd.get().is_none() {
+            let crowd = Crowd::gather(self, if self.short { 5 } else { 300 })?;
+            self.crowd.get_or_init(|| crowd);
+        }
+        Ok(())
+    }
+
+    fn megabytes(&self) -> usize {
+        if self.short { 8 } else { 1024 }
+    }
+
+    fn place(&self) -> anyhow::Result<Place<'_>> {
+        let pid = self.engine.pid().context("the engine has no process")?;
+        Ok(Place { socket: self.engine.socket(), pid: pid.cast_signed() })
     }
 
     /// Whether there is somebody to compare a case with.
@@ -539,15 +673,25 @@ fn memory(_: &Bench) -> anyhow::Result<f64> {
     resident
 }
 
-/// dockerd and its containerd, wherever they came from: the only ones that a machine usually has.
-fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
+/// The peer's host: the only dockerd that a machine usually has.
+fn peer_place(socket: &std::path::Path) -> anyhow::Result<Place<'_>> {
+    let pid = named(&["dockerd"])?.first().copied().context("no dockerd runs on this machine")?;
+    Ok(Place { socket, pid: pid.cast_signed() })
+}
+
+fn named(names: &[&str]) -> anyhow::Result<Vec<u32>> {
     let entries = std::fs::read_dir("/proc")?.flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let named = pids.filter(|pid| {
+    let is_one = |pid: &u32| {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        ["dockerd", "containerd"].contains(&name.trim())
-    });
-    let sum: f64 = named.filter_map(|pid| resident(pid).ok()).sum();
+        names.contains(&name.trim())
+    };
+    Ok(pids.filter(is_one).collect())
+}
+
+/// dockerd and its containerd, wherever they came from: the only ones that a machine usually has.
+fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
+    let sum: f64 = named(&["dockerd", "containerd"])?.into_iter().filter_map(|pid| resident(pid).ok()).sum();
     ensure!(sum > 0.0, "no dockerd runs on this machine");
     Ok(sum)
 }

@@ -1,13 +1,14 @@
 //! The same work on Ketch and on a peer: whole processes, alternating, medians.
 //!
 //! `cargo run --release -p bench -- [--peer unix:///path/docker.sock] [case…]` writes docs/benchmarks.md. Without a peer
-//! (or `KETCH_BENCH_PEER`) only Ketch is measured. The peer's client is the one that `cargo xtask clients` fetched.
+//! (or `KETCH_BENCH_PEER`) only Ketch is measured. `--short` runs each case once and small, and writes nothing. The peer's client is the one that `cargo xtask clients` fetched.
 
 mod bundle;
 mod cases;
 mod compose;
 mod dns;
 mod images;
+mod networks;
 mod registry;
 mod stats;
 mod volumes;
@@ -32,12 +33,14 @@ fn main() -> anyhow::Result<()> {
         peer = Some(arguments.get(at + 1).context("--peer needs a host")?.clone());
         arguments.drain(at..at + 2);
     }
+    let short = arguments.iter().any(|argument| argument == "--short");
+    arguments.retain(|argument| argument != "--short");
     let unknown = arguments.iter().find(|name| !CASES.iter().any(|case| case.name == **name));
     if let Some(name) = unknown {
         let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
         anyhow::bail!("no case {name}; there are: {}", names.join(", "));
     }
-    let bench = Bench::start(peer)?;
+    let bench = Bench::start(peer, short)?;
     let mut rows = Vec::new();
     for case in
         CASES.iter().filter(|case| arguments.is_empty() || arguments.iter().any(|name| case.name == name))
@@ -49,7 +52,7 @@ fn main() -> anyhow::Result<()> {
     }
     let page = render(&rows);
     println!("{page}");
-    if arguments.is_empty() {
+    if arguments.is_empty() && !short {
         let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
         std::fs::create_dir_all(docs)?;
         std::fs::write(format!("{docs}/benchmarks.md"), page)?;
@@ -61,7 +64,7 @@ fn main() -> anyhow::Result<()> {
 fn measure(bench: &Bench, case: &'static Case) -> anyhow::Result<Row> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     (case.ours)(bench)?;
-    for _ in 0..case.rounds {
+    for _ in 0..if bench.short { 1 } else { case.rounds } {
         ours.push((case.ours)(bench)?);
         if let (true, Some(run)) = (bench.has(&case.against), case.theirs) {
             theirs.push(run(bench)?);

@@ -231,14 +231,14 @@ fn a_known_name_has_no_other_records_and_the_host_has_a_name() {
 // ── the host's resolvers ──
 
 /// A resolver on port 53 of a loopback address of the test's host, by UDP and TCP. It counts what it is asked.
-struct Resolver {
+pub(crate) struct Resolver {
     asked: Arc<AtomicUsize>,
 }
 
 impl Resolver {
     /// `text` says for a name what becomes of it: `nx…` is unknown, `big…` only fits TCP, `silent…` is never answered, and
     /// others have the address.
-    fn at(ip: &str, address: Ipv4Addr) -> Self {
+    pub(crate) fn at(ip: &str, address: Ipv4Addr) -> Self {
         let (socket, listener) = (UdpSocket::bind((ip, 53)).unwrap(), TcpListener::bind((ip, 53)).unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
         let (by_udp, by_tcp) = (asked.clone(), asked.clone());
@@ -278,7 +278,7 @@ impl Resolver {
         Some(answer)
     }
 
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
 }
@@ -347,7 +347,7 @@ fn a_container_s_own_resolvers_come_before_the_host_s() {
 }
 
 #[test]
-fn an_internal_network_asks_nobody() {
+fn s131_an_internal_network_asks_nobody() {
     let (mut setup, _) = with_resolvers("nameserver 127.0.0.1\n");
     let resolver = Resolver::at("127.0.0.1", FIRST);
     let inner = setup.network("inner", &json!({"Internal": true}));

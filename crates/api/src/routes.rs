@@ -54,6 +54,8 @@ static ROUTES: &[Route] = &[
     route!("GET" "/info" [] system::info::get),
     route!("GET" "/events" ["since" "until" "filters"] system::events::get),
     route!("GET" "/system/df" ["type" "verbose"] system::df::get),
+    route!("GET" "/system/doctor" [] system::doctor::get),
+    route!("GET" "/system/ports" [] system::doctor::ports),
     route!("POST" "/auth" [] system::auth::post),
     route!("POST" "/grpc" [] builder::connections::grpc),
     route!("POST" "/session" [] builder::connections::session),

@@ -435,7 +435,7 @@ mod tests {
             message(given(json!({"metrics-addr": "x"})))
                 .starts_with("metrics-addr (--metrics-addr) is not supported: ")
         );
-        given(json!({"userland-proxy": false, "iptables": true, "dns": []})).unwrap();
+        given(json!({"rootless": false, "iptables": true, "dns": []})).unwrap();
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Every setting of dockerd: its key in `daemon.json`, its flag, and what becomes of it here.
 //!
 //! A setting that doesn't work is refused by name, wherever it is given, unless its value asks for what is the case
-//! anyway (`--userland-proxy=false`: there is none).
+//! anyway (`--restart`: containers with a policy are started again).
 
 use serde_json::{Value, json};
 
@@ -153,8 +153,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("tlscert", "tlscert", Shape::Text, Support::Done, &[]),
     setting("tlskey", "tlskey", Shape::Text, Support::Done, &[]),
     setting("tlsverify", "tlsverify", Shape::Flag, Support::Done, &[]),
-    setting("userland-proxy", "userland-proxy", Shape::Flag, Support::Refused("there is no userland proxy"), &["false"]),
-    setting("userland-proxy-path", "userland-proxy-path", Shape::Text, Support::Refused("there is no userland proxy"), &[]),
+    setting("userland-proxy", "userland-proxy", Shape::Flag, Support::Done, &[]),
+    setting("userland-proxy-path", "userland-proxy-path", Shape::Text, Support::Refused("a container's shim is its proxy: there is no program for it"), &[]),
     setting("volume-plugin-timeout", "volume-plugin-timeout", Shape::Text, Support::Done, &[]),
     setting("userns-remap", "userns-remap", Shape::Text, Support::NotYet("user namespaces do not exist in this version yet"), &[]),
 ];

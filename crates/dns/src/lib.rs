@@ -15,4 +15,4 @@ mod server;
 
 pub use forward::{Forwarder, Transport};
 pub use message::{Code, Data, Question, Received, read};
-pub use server::{Names, Server};
+pub use server::{Leave, Names, Server};

@@ -4,6 +4,7 @@
 //! pointer is ever followed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 pub(crate) const HEADER: usize = 12;
 /// What every client takes over UDP.
@@ -31,6 +32,7 @@ pub enum Code {
     Fine = 0,
     Malformed = 1,
     Failed = 2,
+    Unknown = 3,
     Unsupported = 4,
     Refused = 5,
 }
@@ -155,6 +157,39 @@ impl Question {
             && head[4..6] == [0, 1]
             && head[HEADER..].eq_ignore_ascii_case(&self.head[HEADER..])
     }
+}
+
+/// The addresses in a resolver's answer, each with how long it may be believed. Which name leads to which isn't asked: all
+/// of it is the answer to one question.
+pub(crate) fn addresses_in(answer: &[u8]) -> Vec<(IpAddr, Duration)> {
+    let mut found = Vec::new();
+    let _ = read_addresses(answer, &mut found);
+    found
+}
+
+/// As far as it can be read.
+fn read_addresses(answer: &[u8], found: &mut Vec<(IpAddr, Duration)>) -> Option<()> {
+    let [questions, answers, ..] = counts(answer.first_chunk()?);
+    let mut at = HEADER;
+    for _ in 0..questions {
+        at = skip_name(answer, at)? + 4;
+    }
+    for _ in 0..answers {
+        let after = skip_name(answer, at)?;
+        let (kind, class) = (u16_at(answer, after)?, u16_at(answer, after + 2)?);
+        let lifetime = answer.get(after + 4..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))?;
+        let start = after + 10;
+        at = start + usize::from(u16_at(answer, after + 8)?);
+        let data = answer.get(start..at)?;
+        let ip = match kind {
+            kind::A => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
+            kind::AAAA => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
+            _ => None,
+        };
+        let lasts = Duration::from_secs(u64::from(lifetime));
+        found.extend(ip.filter(|_| class == INTERNET).map(|ip| (ip, lasts)));
+    }
+    Some(())
 }
 
 /// A resolver's verdict, which decides whether the next one is asked.
@@ -311,6 +346,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn addresses_are_found_behind_other_records_and_none_in_what_is_cut() {
+        let asked = question("web.example", kind::A, None);
+        let [first, second] = [Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 3)];
+        let found = [Data::Ptr("alias.example".to_owned()), Data::A(first), Data::A(second)];
+        let answer = asked.answer(Code::Fine, &found, Transport::Tcp);
+        let lasts = Duration::from_secs(u64::from(LIFETIME));
+        assert_eq!(addresses_in(&answer), [(first.into(), lasts), (second.into(), lasts)]);
+        assert_eq!(addresses_in(&answer[..answer.len() - 1]), [(first.into(), lasts)]);
+        (0..answer.len()).for_each(|length| assert!(addresses_in(&answer[..length]).len() < 2));
+    }
+
+    #[test]
     fn an_answer_is_as_long_as_the_client_takes_and_says_that_it_was_cut() {
         let many: Vec<Data> = (0..100).map(|n| Data::A(Ipv4Addr::new(10, 0, 0, n))).collect();
         for (edns, transport, limit, cut) in [
@@ -341,7 +388,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_answered_with_an_error_or_not_at_all() {
+    fn s140_what_makes_no_sense_is_answered_with_an_error_or_not_at_all() {
         let good = query("web", kind::A, None);
         let with = |at: usize, byte: u8| {
             let mut bytes = good.clone();

@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::forward::{Forwarder, Transport, Unanswered, framed};
-use crate::message::{Code, Data, Question, Received, kind, read};
+use crate::message::{Code, Data, Question, Received, addresses_in, kind, read};
 
 /// Queries of one container that are with the resolvers.
 const AT_ONCE: usize = 128;
@@ -34,6 +34,22 @@ pub trait Names: Send + Sync + 'static {
     fn name_of(&self, ip: IpAddr) -> Option<String>;
     /// Who is asked for everything else. None: nobody may be.
     fn resolvers(&self) -> Option<Vec<SocketAddr>>;
+    /// Whether that may be about this name.
+    fn leave(&self, _name: Option<&str>) -> Leave {
+        Leave::Given
+    }
+    /// What a name stands for, before the client hears of it, and for how long.
+    fn learn(&self, _name: &str, _found: &[(IpAddr, Duration)]) {}
+}
+
+/// Whether others are asked about a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    Given,
+    /// And their answer is to be learnt.
+    Watched,
+    /// There is no such name here.
+    Denied,
 }
 
 /// A server at work. It ends when this is dropped, and its sockets are closed when [`Server::stop`] returns.
@@ -94,6 +110,7 @@ enum Reply {
 struct Errand {
     question: Question,
     resolvers: Vec<SocketAddr>,
+    watched: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -108,11 +125,18 @@ impl Desk {
         if let Some(found) = self.own(&question) {
             return Reply::Now(question.answer(Code::Fine, &found, transport));
         }
+        let leave = self.names.leave(question.name.as_deref());
+        if leave == Leave::Denied {
+            return Reply::Now(question.answer(Code::Unknown, &[], transport));
+        }
         let Some(resolvers) = self.names.resolvers().filter(|resolvers| !resolvers.is_empty()) else {
             return Reply::Now(question.answer(Code::Failed, &[], transport));
         };
         match self.permits.clone().try_acquire_owned() {
-            Ok(_permit) => Reply::Later(Errand { question, resolvers, _permit }),
+            Ok(_permit) => {
+                let watched = leave == Leave::Watched;
+                Reply::Later(Errand { question, resolvers, watched, _permit })
+            }
             Err(_) => Reply::Now(question.answer(Code::Refused, &[], transport)),
         }
     }
@@ -135,8 +159,13 @@ impl Desk {
     }
 
     async fn forward(&self, query: &[u8], errand: Errand, transport: Transport) -> Vec<u8> {
-        let Errand { question, resolvers, _permit } = errand;
+        let Errand { question, resolvers, watched, _permit } = errand;
         let asked = self.forwarder.ask(query, &question, transport, &resolvers).await;
+        if let (true, Ok(answer), Some(name)) = (watched, &asked, &question.name) {
+            let (names, name, found) = (self.names.clone(), name.clone(), addresses_in(answer));
+            // The kernel is told of it.
+            let _ = tokio::task::spawn_blocking(move || names.learn(&name, &found)).await;
+        }
         asked.unwrap_or_else(|why| {
             let code = match why {
                 Unanswered::Busy => Code::Refused,

@@ -94,7 +94,7 @@ impl Engine {
         let shared = Arc::new(shared);
         let containers = Containers::open(shared.clone(), images.clone())?;
         containers.settled().await;
-        networks.restore()?;
+        networks.restore(&containers.list())?;
         networks.guard_firewall();
         let builds = Arc::new(Builds::open(shared)?);
         let engine = Arc::new(Self {

@@ -2,6 +2,7 @@
 //!
 //! Everything here blocks for microseconds and talks netlink; nothing here knows what a container is, or keeps a record.
 
+mod doors;
 mod error;
 pub mod firewall;
 mod interior;
@@ -12,6 +13,7 @@ mod resolver;
 mod subnet;
 mod sysctl;
 
+pub use doors::{Door, speaks_ipv6};
 pub use error::Error;
 pub use interior::{Cable, Interior, Way};
 pub use links::{Address, Bridge, Links, Split};

@@ -1,5 +1,6 @@
 //! Links, addresses and routes of one network namespace.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use netlink::{Message, Socket, attributes, u32_of};
@@ -163,6 +164,21 @@ impl Links {
         self.0.apply(vec![message]).map_err(kernel(format!("make the bridge {}", bridge.name)))
     }
 
+    /// A VLAN of a link, up.
+    pub fn make_vlan(&mut self, name: &str, of: u32, id: u16) -> Result<u32, Error> {
+        self.make(name, "vlan", vlan_message(name, of, id))
+    }
+
+    /// A link that leads nowhere, up.
+    pub fn make_dummy(&mut self, name: &str) -> Result<u32, Error> {
+        self.make(name, "dummy", dummy_message(name))
+    }
+
+    fn make(&mut self, name: &str, kind: &str, message: Message) -> Result<u32, Error> {
+        self.0.apply(vec![message]).map_err(kernel(format!("make the {kind} link {name}")))?;
+        self.index(name)?.ok_or_else(|| missing(name))
+    }
+
     /// A cable whose inside end is in the namespace that the descriptor is of; it can't be up before it has two ends.
     pub(crate) fn make_veth(&mut self, veth: &Veth<'_>) -> Result<(), Error> {
         let mut message = Message::new(NEW_LINK, CREATE | EXCLUSIVE, &link_header(0, UP));
@@ -271,6 +287,16 @@ impl Links {
         Ok(links.iter().filter_map(|link| named(&link.body)).collect())
     }
 
+    /// The links that are in a bridge, each with the bridge's index.
+    pub fn in_bridges(&mut self) -> Result<HashMap<String, u32>, Error> {
+        let links = self.0.list(GET_LINK, &[0; 16], |_| {}).map_err(kernel("list links"))?;
+        let read = |body: &[u8]| {
+            let of = |kind| attributes(body.get(16..)?).find(|found| found.kind == kind);
+            Some((of(link::NAME)?.text().to_owned(), u32_of(of(link::MASTER)?.value)?))
+        };
+        Ok(links.iter().filter_map(|link| read(&link.body)).collect())
+    }
+
     /// A link's index, if there is such a link.
     pub fn index(&mut self, name: &str) -> Result<Option<u32>, Error> {
         Ok(self.names()?.into_iter().find(|(known, _)| known == name).map(|(_, index)| index))
@@ -305,6 +331,25 @@ impl Links {
         };
         Ok(found.iter().filter_map(|route| read(&route.body)).collect())
     }
+}
+
+fn vlan_message(name: &str, of: u32, id: u16) -> Message {
+    let mut message = Message::new(NEW_LINK, CREATE | EXCLUSIVE, &link_header(0, UP));
+    message.text(link::NAME, name).u32(link::PARENT, of);
+    message.nest(link::INFO, |info| {
+        info.text(link::INFO_KIND, "vlan").nest(link::INFO_DATA, |data| {
+            data.u16(1, id);
+        });
+    });
+    message
+}
+
+fn dummy_message(name: &str) -> Message {
+    let mut message = Message::new(NEW_LINK, CREATE | EXCLUSIVE, &link_header(0, UP));
+    message.text(link::NAME, name).nest(link::INFO, |info| {
+        info.text(link::INFO_KIND, "dummy");
+    });
+    message
 }
 
 fn missing(name: &str) -> Error {

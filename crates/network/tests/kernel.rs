@@ -33,6 +33,7 @@ fn network() -> Network {
         direct: false,
         trusted: Vec::new(),
         open_within: true,
+        egress: None,
     }
 }
 

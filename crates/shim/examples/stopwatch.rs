@@ -60,6 +60,7 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
         log: LogConfig { file: Some(LogFile::bounded(folder.join("log"), LogFormat::Local)), forward: None },
         runtime: None,
         kept: 0,
+        relays: Vec::new(),
     }
 }
 

@@ -30,6 +30,24 @@ pub struct Launch {
     /// How many descriptors come along that the shim keeps for engines, and lends them.
     #[serde(default)]
     pub kept: u32,
+    /// Whose sockets come behind those.
+    #[serde(default)]
+    pub relays: Vec<Relay>,
+}
+
+/// A socket of the host's that leads to the container by way of its shim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    pub carries: Carries,
+    pub to: SocketAddr,
+}
+
+/// What a socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carries {
+    Streams,
+    Datagrams,
 }
 
 /// Another OCI runtime.

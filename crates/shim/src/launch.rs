@@ -23,6 +23,8 @@ pub(crate) const CONFIG_FD: i32 = 5;
 pub(crate) const FIRST_KEPT_FD: i32 = 6;
 /// More than anything needs.
 pub(crate) const MAX_KEPT: u32 = 16;
+/// And behind them as many sockets as this, from which it passes on what comes: each costs a look in each round.
+pub const MAX_RELAYS: usize = 64;
 /// A specification is no larger than this: a thousand variables and as many mounts fit many times.
 pub(crate) const MAX_CONFIG: u64 = 16 << 20;
 const SOCKET: &str = "shim.sock";
@@ -68,12 +70,12 @@ impl Launcher {
 
     /// Starts a container's shim, which makes its namespaces and process 1 and then waits for `Start`. Takes about a
     /// millisecond and never waits for the container; call it where blocking is allowed.
-    /// The shim keeps those of `kept`, as many as `what` says, for later engines.
+    /// Along come those that the shim keeps for later engines, as many as `what` says, and behind them those of its relays.
     pub fn launch(
         &self,
         what: &Launch,
         root: BorrowedFd<'_>,
-        kept: &[BorrowedFd<'_>],
+        along: &[BorrowedFd<'_>],
     ) -> Result<Launched, Error> {
         let spawn = |source| Error::Spawn { id: what.id.clone(), source };
         let config = describe(what).map_err(|source| Error::Describe { id: what.id.clone(), source })?;
@@ -82,7 +84,7 @@ impl Launcher {
         let null = null.as_fd();
         let id = CString::new(what.id.as_str()).map_err(|e| spawn(e.into()))?;
         let mut fds = vec![null, null, null, theirs.as_fd(), root, config.as_fd()];
-        fds.extend(kept);
+        fds.extend(along);
         let child = sys::spawn(&Spawn {
             program: self.program.as_fd(),
             args: &[c"ketch".to_owned(), c"shim".to_owned(), id],
@@ -95,13 +97,13 @@ impl Launcher {
 }
 
 /// [`Launcher::launch`] with this very program, protected at the first call.
-pub fn launch(what: &Launch, root: BorrowedFd<'_>, kept: &[BorrowedFd<'_>]) -> Result<Launched, Error> {
+pub fn launch(what: &Launch, root: BorrowedFd<'_>, along: &[BorrowedFd<'_>]) -> Result<Launched, Error> {
     static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
     if let Some(launcher) = LAUNCHER.get() {
-        return launcher.launch(what, root, kept);
+        return launcher.launch(what, root, along);
     }
     let launcher = Launcher::of_self()?;
-    LAUNCHER.get_or_init(|| launcher).launch(what, root, kept)
+    LAUNCHER.get_or_init(|| launcher).launch(what, root, along)
 }
 
 /// Connects to a container's shim; it says `Hello` first.

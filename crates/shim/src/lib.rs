@@ -21,16 +21,17 @@ mod launch;
 mod log;
 mod outbox;
 pub mod protocol;
+mod relay;
 mod serve;
 mod start;
 mod streams;
 mod task;
 
 pub use config::{
-    ForeignRuntime, Forward, Language, Launch, LogConfig, LogFile, LogFormat, Packing, Server, Stdin,
-    SyslogFormat, WhenFull,
+    Carries, ForeignRuntime, Forward, Language, Launch, LogConfig, LogFile, LogFormat, Packing, Relay,
+    Server, Stdin, SyslogFormat, WhenFull,
 };
 pub use error::Error;
 pub use exit::{forget_exit, read_exit};
-pub use launch::{Launched, Launcher, borrow_kept, connect, launch, program};
+pub use launch::{Launched, Launcher, MAX_RELAYS, borrow_kept, connect, launch, program};
 pub use start::main;

@@ -13,6 +13,7 @@ use crate::foreign::Foreign;
 use crate::log::{Log, Stream};
 use crate::outbox::PATIENCE;
 use crate::protocol::{Exit, FailureKind, FromShim, Guest, ShimState, ToShim};
+use crate::relay::{self, Relays};
 use crate::start::failure;
 use crate::streams::Streams;
 use crate::task::{Key, Process, Task};
@@ -46,6 +47,8 @@ pub(crate) struct Shim {
     connections: Vec<Connection>,
     /// What engines borrow, until process 1 has ended.
     kept: Vec<OwnedFd>,
+    /// Published ports that need somebody between, until then too.
+    relays: Relays,
     buffer: Vec<u8>,
     /// When to leave at the latest, once the container is over and nobody waits for us.
     leave_at: Option<Instant>,
@@ -60,6 +63,7 @@ enum Source {
     Input(Key),
     Connection(usize),
     LogServer,
+    Relay(relay::Place),
 }
 
 impl Shim {
@@ -69,6 +73,7 @@ impl Shim {
         foreign: Option<Foreign>,
         init: Task,
         kept: Vec<OwnedFd>,
+        relays: Relays,
     ) -> Self {
         Self {
             door: inode(&launch.run_dir).map(|inode| (launch.run_dir, inode)),
@@ -81,6 +86,7 @@ impl Shim {
             next_key: 1,
             connections: Vec::new(),
             kept,
+            relays,
             buffer: vec![0; CHUNK],
             leave_at: None,
         }
@@ -99,6 +105,7 @@ impl Shim {
                 self.handle(source, flags, listener);
             }
             self.work_on_log();
+            self.relays.tidy();
             self.drop_gone();
         }
         self.close_door();
@@ -178,6 +185,9 @@ impl Shim {
         for (index, connection) in self.connections.iter().enumerate() {
             add(Source::Connection(index), PollFd::new(connection, self.interest(connection)));
         }
+        for (place, fd, flags) in self.relays.interests() {
+            add(Source::Relay(place), PollFd::from_borrowed_fd(fd, flags));
+        }
         let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
         // A little later, so that it has come by then; what is to be done now is done now.
         let later = |t: Duration| if t.is_zero() { t } else { t + Duration::from_millis(1) };
@@ -216,6 +226,7 @@ impl Shim {
             Source::Connection(index) => self.connection_ready(index, flags),
             // It is looked at after everything else.
             Source::LogServer => {}
+            Source::Relay(place) => self.relays.ready(place, flags, &mut self.buffer),
         }
     }
 
@@ -440,6 +451,7 @@ impl Shim {
         let mut exit = self.init().reap();
         // They hold the container's network, whose addresses are others' as soon as somebody is told.
         self.kept.clear();
+        self.relays = Relays::default();
         // Without a process namespace of its own it may have left others behind.
         let _ = self.cgroup.kill(LEFTOVERS);
         exit.oom_killed = self.cgroup.oom_killed();

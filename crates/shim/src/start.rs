@@ -11,10 +11,12 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use crate::Launch;
 use crate::foreign::Foreign;
 use crate::launch::{
-    CONFIG_FD, CONTROL_FD, FIRST_KEPT_FD, MAX_CONFIG, MAX_KEPT, ROOT_FD, socket_path, unlink_socket,
+    CONFIG_FD, CONTROL_FD, FIRST_KEPT_FD, MAX_CONFIG, MAX_KEPT, MAX_RELAYS, ROOT_FD, socket_path,
+    unlink_socket,
 };
 use crate::log::Log;
 use crate::protocol::{self, FailureKind, FromShim};
+use crate::relay::Relays;
 use crate::serve::Shim;
 use crate::streams::Streams;
 use crate::task::{Key, Process, Task};
@@ -40,7 +42,11 @@ pub fn main(args: &[String]) -> i32 {
         Ok(kept) => kept,
         Err(error) => return told("take over descriptors", error),
     };
-    match create(launch, &root, kept) {
+    let relays = match take_relays(&launch) {
+        Ok(relays) => relays,
+        Err(error) => return told("take over published ports", error),
+    };
+    match create(launch, &root, kept, relays) {
         Ok((shim, listener)) => shim.serve(control, &listener),
         Err(Failure::Io(step, error)) => told(step, error),
         Err(Failure::Runtime(error)) => {
@@ -79,7 +85,19 @@ fn keep(count: u32) -> io::Result<Vec<OwnedFd>> {
     (FIRST_KEPT_FD..).take(count.min(MAX_KEPT) as usize).map(sys::inherited).collect()
 }
 
-fn create(mut launch: Launch, root: &OwnedFd, kept: Vec<OwnedFd>) -> Result<(Shim, UnixListener), Failure> {
+fn take_relays(launch: &Launch) -> io::Result<Relays> {
+    let first = FIRST_KEPT_FD.saturating_add_unsigned(launch.kept.min(MAX_KEPT));
+    let count = launch.relays.len().min(MAX_RELAYS);
+    let sockets = (first..).take(count).map(sys::inherited).collect::<io::Result<_>>()?;
+    Relays::new(&launch.relays, sockets)
+}
+
+fn create(
+    mut launch: Launch,
+    root: &OwnedFd,
+    kept: Vec<OwnedFd>,
+    relays: Relays,
+) -> Result<(Shim, UnixListener), Failure> {
     let failed = |step| move |error| Failure::Io(step, error);
     // Init is a copy of this process: hidden from the container it is in already before it hides itself.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| Failure::Io("hide memory", e.into()))?;
@@ -105,7 +123,7 @@ fn create(mut launch: Launch, root: &OwnedFd, kept: Vec<OwnedFd>) -> Result<(Shi
     // After the clone, so that the container doesn't inherit it: rather anything is killed for memory than the process
     // that knows how the container ended. Fails where we are not root over ourselves, which is no reason to stop.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
-    Ok((Shim::new(launch, cgroup, foreign, init, kept), listener))
+    Ok((Shim::new(launch, cgroup, foreign, init, kept, relays), listener))
 }
 
 fn request<'a>(launch: &'a Launch, root: &'a OwnedFd, stdio: runtime::Stdio) -> runtime::Request<'a> {

@@ -52,6 +52,56 @@ pub fn flush_firewall() {
     flushed.unwrap_or_else(|error| panic!("cannot flush the rules: {error}"));
 }
 
+/// The keys of all elements of a set or map of this name, in whichever of our tables.
+pub fn firewall_keys(set: &str) -> Vec<Vec<u8>> {
+    use ::netlink::{Message, Socket, attributes};
+    const GET_ELEMENTS: u16 = 10 << 8 | 13;
+    const INET: [u8; 4] = [1, 0, 0, 0];
+    let names = |body: &[u8]| {
+        let found = attributes(body.get(4..).unwrap_or_default()).find(|found| found.kind == 1);
+        found.map(|found| found.text().to_owned())
+    };
+    let ask = |table: &str| {
+        let write = |message: &mut Message| {
+            message.text(1, table).text(2, set);
+        };
+        Socket::netfilter()?.list(GET_ELEMENTS, &INET, write)
+    };
+    let tables = Socket::netfilter().and_then(|mut socket| socket.list(GET_TABLES, &INET, |_| {}));
+    let tables = tables.unwrap_or_else(|error| panic!("cannot list tables: {error}"));
+    let ours = tables.iter().filter_map(|table| names(&table.body)).filter(|name| name.starts_with("ketch"));
+    let mut keys = Vec::new();
+    for part in
+        ours.flat_map(|table| ask(&table).unwrap_or_else(|error| panic!("cannot list {set}: {error}")))
+    {
+        let nested = |bytes, kind| attributes(bytes).find(|found| found.kind & 0x3fff == kind);
+        let Some(list) = nested(part.body.get(4..).unwrap_or_default(), 3) else { continue };
+        for element in attributes(list.value) {
+            let key = nested(element.value, 1).and_then(|key| nested(key.value, 1));
+            keys.extend(key.map(|key| key.value.to_vec()));
+        }
+    }
+    keys
+}
+
+/// Makes a chain of IPv4's that drops all that is passed on, as dockerd makes one. It goes with [`flush_firewall`].
+pub fn drop_what_is_forwarded(table: &str, chain: &str) {
+    use ::netlink::{Message, Socket};
+    const CREATE: u16 = 0x400;
+    const IPV4: [u8; 4] = [2, 0, 0, 0];
+    let edge = |kind| Message::silent(kind, &[0, 0, 0, 10]);
+    let mut made = Message::new(10 << 8, CREATE, &IPV4);
+    made.text(1, table);
+    let mut hooked = Message::new(10 << 8 | 3, CREATE, &IPV4);
+    hooked.text(1, table).text(3, chain).nest(4, |hook| {
+        hook.be32(1, 2).be32(2, 0);
+    });
+    hooked.be32(5, 0).text(7, "filter");
+    let batch = vec![edge(0x10), made, hooked, edge(0x11)];
+    let done = Socket::netfilter().and_then(|mut socket| socket.apply(batch));
+    done.unwrap_or_else(|error| panic!("cannot make a chain that drops: {error}"));
+}
+
 /// What is left of an engine's network, once the kernel has done what it does behind a process's end. Bridges and the
 /// firewall's table stay, as dockerd's do: containers may outlive engines.
 pub(crate) fn left_since(before: &BTreeSet<String>) -> BTreeSet<String> {

@@ -7,7 +7,7 @@ use testkit::{Engine, Lan, Neighbour};
 use super::{Site, fetch, fetched, ip};
 
 #[test]
-fn neighbours_in_a_network_reach_each_other_and_networks_do_not() {
+fn s133_neighbours_in_a_network_reach_each_other_and_networks_do_not() {
     [true, false].into_iter().for_each(neighbours_and_strangers);
 }
 
@@ -31,9 +31,8 @@ fn neighbours_and_strangers(filtered: bool) {
     assert_ne!(site.fetch_in(&beside, &format!("{address}/index.html")).0, 0);
 }
 
-// security: an internal network reaches neither out nor the host
 #[test]
-fn an_internal_network_reaches_neither_out_nor_the_host() {
+fn s131_an_internal_network_reaches_neither_out_nor_the_host() {
     let site = Site::of(Engine::ours());
     let lan = Lan::new();
     let outside = lan.neighbour(2);
@@ -63,7 +62,7 @@ fn an_internal_network_reaches_neither_out_nor_the_host() {
 }
 
 /// A server of one line at the calling thread's host, for as long as the test runs.
-fn serve_in_background(at: &str) {
+pub(super) fn serve_in_background(at: &str) {
     use std::io::{Read as _, Write as _};
     let listener = TcpListener::bind(at).unwrap_or_else(|error| panic!("cannot listen at {at}: {error}"));
     std::thread::spawn(move || {
@@ -75,9 +74,8 @@ fn serve_in_background(at: &str) {
     });
 }
 
-// security: unpublished ports are closed from outside
 #[test]
-fn from_outside_only_published_ports_are_open() {
+fn s132_from_outside_only_published_ports_are_open() {
     let site = Site::of(Engine::ours());
     let lan = Lan::new();
     let outside = lan.neighbour(2);
@@ -98,9 +96,8 @@ fn from_outside_only_published_ports_are_open() {
     }
 }
 
-// security: a port on 127.0.0.1 is not for neighbours
 #[test]
-fn a_port_on_loopback_is_not_for_neighbours() {
+fn s134_a_port_on_loopback_is_not_for_neighbours() {
     let site = Site::of(Engine::ours());
     let lan = Lan::new();
     let outside = lan.neighbour(2);

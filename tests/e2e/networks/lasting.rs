@@ -57,9 +57,8 @@ fn a_published_port_and_its_connections_outlive_kills_of_the_engine() {
     assert!(outside.at(|| fetch((Lan::HOST, 18112), "/")).is_err());
 }
 
-// security: who flushes the rules opens nothing
 #[test]
-fn rules_that_somebody_flushed_come_back() {
+fn s132_s133_rules_that_somebody_flushed_come_back() {
     let site = Site::of(Engine::ours());
     let lan = Lan::new();
     let outside = lan.neighbour(2);

@@ -2,6 +2,9 @@
 
 mod commands;
 mod default_network;
+mod doctor;
+mod egress;
+mod faults;
 mod isolation;
 mod lasting;
 mod links;
@@ -11,6 +14,7 @@ mod options;
 mod parents;
 mod places;
 mod ports;
+mod sources;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};

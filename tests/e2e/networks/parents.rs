@@ -127,6 +127,8 @@ fn each_macvlan_mode_is_the_kernels() {
 // refuses: value network-driver docker network create -d overlay because networks of several hosts are not part of Ketch
 // refuses: value network-option overlay overlay because networks of several hosts are not part of Ketch
 // refuses: value network-option overlay encrypted because networks of several hosts are not part of Ketch
+// refuses: field Address Addr because it stands in lists of a container's further addresses, which dockerd leaves empty, too
+// refuses: field Address PrefixLen because it stands in lists of a container's further addresses, which dockerd leaves empty, too
 // refuses: value network-driver docker network create -d windows because it exists for Windows only
 // refuses: value network-driver docker network create -d remote because network plugins are not part of Ketch
 // refuses: value network-driver docker network create -d host because there is one network of the host, and every engine has it
@@ -141,9 +143,9 @@ fn what_a_network_cannot_be_is_refused_by_name() {
     let name = site.engine.name("x");
     let refused = |flags: &[&str]| site.refused(&[&["network", "create"], flags, &[&name]].concat());
     for (flags, expected) in [
-        (&["-d", "macvlan"][..], "a network of the driver macvlan without a parent is not supported"),
-        (&["-d", "macvlan", "-o", "parent=nosuch0"], "the parent nosuch0 is no link of this host"),
-        (&["-d", "macvlan", "-o", "parent=lan0.10"], "ip link add link lan0 name lan0.10 type vlan id 10"),
+        (&["-d", "macvlan", "-o", "parent=nosuch0"][..], "the parent nosuch0 is no link of this host"),
+        (&["-d", "macvlan", "-o", "parent=nosuch0.10"], "the parent nosuch0 is no link of this host"),
+        (&["-d", "macvlan", "-o", "parent=lan0.5000"], "the parent lan0.5000 is no link of this host"),
         (
             &["-d", "macvlan", "-o", "parent=lan0", "-o", "macvlan_mode=foo"],
             "requested macvlan mode 'foo' is not valid, 'bridge' mode is the macvlan driver default",
@@ -151,7 +153,7 @@ fn what_a_network_cannot_be_is_refused_by_name() {
         (&["-d", "macvlan", "-o", "parent=lan0", "-o", "foo=bar"], "the network option foo is not supported"),
         (
             &["-d", "macvlan", "-o", "parent=lan0", "--internal"],
-            "an internal network of the driver macvlan is not supported",
+            "an internal network of the driver macvlan on a link of the host's is not supported",
         ),
         (
             &["-d", "ipvlan", "-o", "parent=lan0", "-o", "ipvlan_mode=l3"],
@@ -179,6 +181,25 @@ fn what_a_network_cannot_be_is_refused_by_name() {
     ]));
     let has_ipvlan = said.code == 0;
     assert!(has_ipvlan || said.stderr.contains("this kernel has no ipvlan links"), "{}", said.stderr);
+    // What is made with the network where the kernel has it, and said by name where not.
+    for (flags, link, kind) in [
+        (&["-d", "macvlan", "-o", "parent=lan0.10"][..], "lan0.10", "vlan"),
+        (&["-d", "macvlan"], "dm-", "dummy"),
+        (&["-d", "ipvlan", "--internal"], "dm-", "dummy"),
+    ] {
+        let made = command::run(
+            site.engine.docker_command().args([&["network", "create"], flags, &[&name]].concat()),
+        );
+        let links = std::fs::read_to_string("/proc/thread-self/net/dev").expect("the kernel's own");
+        if made.code == 0 {
+            assert!(links.contains(link), "{flags:?}: {links}");
+            site.docker(&["network", "rm", &name]);
+        } else {
+            let missing = [kind, "ipvlan"].map(|kind| format!("this kernel has no {kind} links"));
+            assert!(missing.iter().any(|words| made.stderr.contains(words)), "{flags:?}: {}", made.stderr);
+            assert!(!links.contains("dm-") && !links.contains("lan0.10"), "{links}");
+        }
+    }
     let warned = command::run(site.engine.ketch_command().args([
         "create",
         "-p",

@@ -53,18 +53,24 @@ fn ports_are_listed_alike_by_both_clients() {
         ]))
         .ok();
         let expected = format!(
-            "7000-7001/tcp, 0.0.0.0:19000-19002->19000-19002/tcp, 0.0.0.0:{random}->53/udp, 127.0.0.1:18080->80/tcp, 0.0.0.0:18081->81/udp, 0.0.0.0:18443->443/tcp"
+            "7000-7001/tcp, 0.0.0.0:19000-19002->19000-19002/tcp, [::]:19000-19002->19000-19002/tcp, 0.0.0.0:{random}->53/udp, [::]:{random}->53/udp, 127.0.0.1:18080->80/tcp, 0.0.0.0:18081->81/udp, [::]:18081->81/udp, 0.0.0.0:18443->443/tcp, [::]:18443->443/tcp"
         );
         assert_eq!(ports, expected);
         let all = command::run(site.client(ours).args(["container", "port", &name])).ok();
         let expected = [
             format!("53/udp -> 0.0.0.0:{random}"),
+            format!("53/udp -> [::]:{random}"),
             "80/tcp -> 127.0.0.1:18080".into(),
             "81/udp -> 0.0.0.0:18081".into(),
+            "81/udp -> [::]:18081".into(),
             "443/tcp -> 0.0.0.0:18443".into(),
+            "443/tcp -> [::]:18443".into(),
             "19000/tcp -> 0.0.0.0:19000".into(),
+            "19000/tcp -> [::]:19000".into(),
             "19001/tcp -> 0.0.0.0:19001".into(),
+            "19001/tcp -> [::]:19001".into(),
             "19002/tcp -> 0.0.0.0:19002".into(),
+            "19002/tcp -> [::]:19002".into(),
         ];
         assert_eq!(all.lines().collect::<Vec<_>>(), expected);
         assert_eq!(command::run(site.client(ours).args(["port", &name, "80"])).ok(), "127.0.0.1:18080");
@@ -90,7 +96,9 @@ fn ports_are_listed_alike_by_both_clients() {
         ]))
         .ok();
         let lines = site.docker(&["port", &name]);
-        let keys: Vec<&str> = lines.lines().filter_map(|line| line.split(" -> ").next()).collect();
+        let mut keys: Vec<&str> = lines.lines().filter_map(|line| line.split(" -> ").next()).collect();
+        // Once for each family.
+        keys.dedup();
         assert_eq!(keys, ["80/tcp", "81/udp", "82/udp"]);
     }
 }
@@ -179,4 +187,105 @@ fn ports_are_published_by_ipv6_too() {
     assert_ne!(site.fetch_in(&elsewhere, "[fd00:226::9]/index.html").0, 0);
     let lines = site.docker(&["port", &server]);
     assert_eq!(lines.lines().collect::<Vec<_>>(), ["80/tcp -> 0.0.0.0:18092", "80/tcp -> [::]:18092"]);
+}
+
+#[test]
+fn an_ipv6_client_reaches_a_port_of_a_container_without_ipv6() {
+    let mut site = Site::of(Engine::ours());
+    let lan = Lan::new();
+    let outside = lan.neighbour(2);
+    let server = site.serves("c", &["-p", "18093:80", "-p", "18094-18095:94-95"]);
+    let six = site.network("six", &["--ipv6"]);
+    site.serves("both", &["--network", &six, "-p", "18096:80"]);
+    site.serves("alone", &["-p", "[::1]:18097:80"]);
+    let local = || {
+        for port in [18093, 18096, 18097] {
+            assert_eq!(fetched((ip("::1"), port), "/index.html"), "here", "{port}");
+        }
+    };
+    local();
+    assert_eq!(outside.at(|| fetched((Lan::HOST_6, 18093), "/index.html")), "here");
+    assert!(outside.at(|| super::fetch((Lan::HOST_6, 18097), "/")).is_err());
+    assert!(super::fetch((ip("127.0.0.1"), 18097), "/").is_err());
+    let lines = site.docker(&["port", &server, "80"]);
+    assert_eq!(lines.lines().collect::<Vec<_>>(), ["0.0.0.0:18093", "[::]:18093"]);
+    let name = site.engine.name("second");
+    let said = site.refused(&["run", "-d", "--name", &name, "-p", "[::1]:18093:80", &site.image, "true"]);
+    assert!(said.contains("port is already allocated"), "{said}");
+    // No engine is needed for it, and one that comes anew leaves it as it is.
+    site.engine.crash_and_restart();
+    local();
+    site.docker(&["restart", "-t", "0", &server]);
+    local();
+    site.docker(&["rm", "-f", &server]);
+    assert!(super::fetch((ip("::1"), 18093), "/").is_err());
+}
+
+// covers: daemon flag --userland-proxy
+// covers: daemon config-key userland-proxy
+#[test]
+fn without_a_proxy_there_are_the_kernels_own_ways_alone() {
+    let site = Site::of(Engine::planned(|plan, scratch: &testkit::Scratch| {
+        plan.config(scratch, &serde_json::json!({"userland-proxy": false}))
+    }));
+    let server = site.serves("c", &["-p", "18100:80"]);
+    assert_eq!(fetched((ip("127.0.0.1"), 18100), "/index.html"), "here");
+    assert!(super::fetch((ip("::1"), 18100), "/").is_err());
+    assert_eq!(site.docker(&["port", &server]), "80/tcp -> 0.0.0.0:18100");
+    let name = site.engine.name("alone");
+    let said = site.refused(&["run", "--name", &name, "-p", "[::1]:18101:80", &site.image, "true"]);
+    assert!(said.contains("publishing at ::1 without"), "{said}");
+}
+
+#[test]
+fn much_goes_both_ways_between_an_ipv6_client_and_a_container() {
+    use std::io::{Read as _, Write as _};
+    let site = Site::of(Engine::ours());
+    site.runs("echo", &["-p", "18098:7"], "exec busybox nc -ll -p 7 -e cat");
+    let sent: Vec<u8> = (0..4_000_000_u32).map(|number| (number % 251) as u8).collect();
+    let client = testkit::eventually(testkit::DEADLINE, || {
+        let mut client = std::net::TcpStream::connect((ip("::1"), 18098))?;
+        client.write_all(b"x")?;
+        client.read_exact(&mut [0])?;
+        Ok::<_, std::io::Error>(client)
+    });
+    let mut received = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            (&client).write_all(&sent).unwrap();
+            // The end is passed on, too.
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+        });
+        (&client).read_to_end(&mut received).unwrap();
+    });
+    assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
+}
+
+#[test]
+fn datagrams_of_ipv6_clients_find_their_way_back() {
+    let site = Site::of(Engine::ours());
+    let server = site.stays("c", &["-p", "18099:5353/udp"]);
+    let inside = testkit::Neighbour::of_process(site.inspect(&server, "{{.State.Pid}}").parse().unwrap());
+    let socket = inside.at(|| std::net::UdpSocket::bind("0.0.0.0:5353").unwrap());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&buffer[..length], from);
+        }
+    });
+    let clients: Vec<_> = (0..300_u16)
+        .map(|number| {
+            let client = std::net::UdpSocket::bind("[::1]:0").unwrap();
+            client.set_read_timeout(Some(testkit::DEADLINE)).unwrap();
+            client.connect((ip("::1"), 18099)).unwrap();
+            client.send(&number.to_be_bytes()).unwrap();
+            let mut buffer = [0; 4];
+            assert_eq!(client.recv(&mut buffer).unwrap(), 2);
+            assert_eq!(buffer[..2], number.to_be_bytes());
+            client
+        })
+        .collect();
+    // The first have given their places to others, and get one again.
+    clients[0].send(b"again").unwrap();
+    assert_eq!(clients[0].recv(&mut [0; 8]).unwrap(), 5);
 }

@@ -129,7 +129,10 @@ fn shape(fields: &mut serde_json::Map<String, Value>, call: &Call) {
         }
     }
     if call.since(49) {
-        fields.insert("FirewallBackend".into(), json!({ "Driver": "nftables" }));
+        fields.insert(
+            "FirewallBackend".into(),
+            json!({ "Driver": "nftables", "Info": [["Table", call.engine.networks.table()]] }),
+        );
     }
     if call.before(50) {
         fields.insert("BridgeNfIptables".into(), json!(false));

@@ -12,6 +12,7 @@ pub(crate) mod cp;
 pub(crate) mod detach;
 pub(crate) mod df;
 pub(crate) mod dial_stdio;
+pub(crate) mod doctor;
 pub(crate) mod each;
 pub(crate) mod events;
 pub(crate) mod exec;

@@ -2,7 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{df, dial_stdio, events, info, inspect, service, system_prune, version};
+use crate::commands::{df, dial_stdio, doctor, events, info, inspect, service, system_prune, version};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
 
@@ -25,7 +25,16 @@ pub(crate) static INSPECT: Command = Command {
 pub(crate) static SYSTEM: Command = Command {
     name: "system",
     short: "Manage Docker",
-    subcommands: &[&SYSTEM_DF, &SYSTEM_DIAL_STDIO, &SYSTEM_EVENTS, &SYSTEM_INFO, &SYSTEM_PRUNE, &SERVICE],
+    subcommands: &[
+        &SYSTEM_DF,
+        &SYSTEM_DIAL_STDIO,
+        &DOCTOR,
+        &SYSTEM_EVENTS,
+        &SYSTEM_INFO,
+        &PORTS,
+        &SYSTEM_PRUNE,
+        &SERVICE,
+    ],
     ..GROUP
 };
 
@@ -120,6 +129,36 @@ pub(crate) static VERSION: Command = Command {
     args: Args::None,
     common: 12,
     action: Action::Run(version::version),
+    ..LEAF
+};
+
+const DOCTOR_FLAGS: &[Flag] =
+    &[Flag::new("format", Kind::String, "Format output ('json': Print in JSON format)").short('f')];
+
+/// Ketch's own, like the next.
+static DOCTOR: Command = Command {
+    name: "doctor",
+    usage: "[OPTIONS]",
+    short: "Show what the engine needs of this machine, and what helps where it is missing",
+    flags: &[DOCTOR_FLAGS],
+    args: Args::None,
+    action: Action::Run(doctor::doctor),
+    ..LEAF
+};
+
+const PORTS_FLAGS: &[Flag] = &[Flag::new(
+    "format",
+    Kind::String,
+    "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+)];
+
+static PORTS: Command = Command {
+    name: "ports",
+    usage: "[OPTIONS]",
+    short: "Show each published port, who reaches it and which rule decides",
+    flags: &[PORTS_FLAGS],
+    args: Args::None,
+    action: Action::Run(doctor::ports),
     ..LEAF
 };
 

@@ -36,6 +36,7 @@ pub(super) fn bridge(read: &Reader<'_>) -> Result<BridgeSettings, Error> {
         mtu: read.number("mtu", 1500)?,
         icc: read.flag("icc", true),
         masquerade: read.flag("ip-masq", true),
+        relays: read.flag("userland-proxy", true),
         binding,
         pools,
         device,

@@ -76,7 +76,7 @@ fn code(answer: &[u8]) -> u8 {
 }
 
 #[tokio::test]
-async fn its_own_names_are_answered_and_asked_of_nobody() {
+async fn s139_its_own_names_are_answered_and_asked_of_nobody() {
     let (at, asked) = resolver(|query| vec![answered(query, [0x81, 0x83], &[])]).await;
     let (server, client, tcp) = serve(Some(vec![at])).await;
     let answer = ask(&client, &query("WEB", kind::A, None)).await;
@@ -175,7 +175,7 @@ async fn nothing_is_forwarded_from_where_nothing_may_go_out() {
 }
 
 #[tokio::test]
-async fn a_flood_towards_a_silent_resolver_and_idle_connections_leave_room_for_own_names() {
+async fn s138_a_flood_towards_a_silent_resolver_and_idle_connections_leave_room_for_own_names() {
     let (silent, _) = resolver(|_| vec![]).await;
     let (_server, client, tcp) = serve(Some(vec![silent])).await;
     let mut idle = Vec::new();

@@ -520,6 +520,9 @@ fn launch_shim(
         None => spec::filter(&container.host, &shared.filters)?.as_deref().cloned(),
         Some(_) => None,
     };
+    let doors =
+        crate::networks::open_doors(&container.ports, &shared.settings.bridge).map_err(Error::Networking)?;
+    let (relays, doors): (Vec<_>, Vec<_>) = doors.into_iter().unzip();
     let launch = shim::Launch {
         id: container.id.clone(),
         spec,
@@ -534,9 +537,10 @@ fn launch_shim(
         run_dir: places.volatile,
         container_dir: places.durable,
         kept: kept.len() as u32,
+        relays,
     };
-    let kept: Vec<_> = kept.iter().map(AsFd::as_fd).collect();
-    Ok((shim::launch(&launch, root.as_fd(), &kept)?, joined))
+    let along: Vec<_> = kept.iter().chain(&doors).map(AsFd::as_fd).collect();
+    Ok((shim::launch(&launch, root.as_fd(), &along)?, joined))
 }
 
 /// An image's files, or a part of them, as a mount of its own.

@@ -50,6 +50,8 @@ pub(super) fn create(
     warnings.extend(more);
     let mut config = merge(request.config, &image, &id)?;
     let host = settle(host, &shared.settings, &shared.live.load())?;
+    let wanted_ports = crate::networks::wanted_ports(&config, &host)?;
+    warnings.extend(shared.networks.warn_of_first_public(&host.network_mode, &wanted_ports));
     let from_image = image.config.config.volumes.keys().cloned();
     let mut mounts = mounts::settle(&mut config, &host, from_image, index, images, &shared.settings)?;
     know_drivers(&mut mounts, shared)?;

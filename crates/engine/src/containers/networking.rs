@@ -155,7 +155,7 @@ pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Optio
         }
     }
     let wanted = crate::networks::wanted_ports(&container.config, &container.host)?;
-    let guest = Guest { id: &container.id, name: &container.name };
+    let guest = container.guest();
     match networks.attach(guest, &container.host.network_mode, &container.endpoints, &wanted) {
         Err(Error::Network(error)) => Err(Error::Networking(error)),
         other => other.map(Some),
@@ -163,6 +163,12 @@ pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Optio
 }
 
 impl Container {
+    /// As networks know it.
+    pub(super) fn guest(&self) -> Guest<'_> {
+        let is_router = super::spec::administers_its_network(&self.host);
+        Guest { id: &self.id, name: &self.name, is_router }
+    }
+
     /// Whether it is in a network in which there are names: one that people made.
     pub(super) fn is_in_a_made_network(&self) -> bool {
         let made = |name: &String| !PREDEFINED.contains(&name.as_str());

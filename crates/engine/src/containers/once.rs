@@ -23,7 +23,7 @@ use super::record::{Container, Past, Places};
 use super::state::State;
 use super::{Shared, actor, create, etc, link, networking, spec};
 use crate::Error;
-use crate::networks::{Endpoint, Guest, Inside, KnownTo};
+use crate::networks::{Endpoint, Inside, KnownTo};
 use crate::settings::BUILT_IN_RUNTIME;
 
 /// How much is read from a program's output at once.
@@ -194,7 +194,7 @@ impl Once {
         let ended = self.clone().with_networks(&container, interior, root, sources, running, gone).await;
         let (networks, left) = (self.shared.networks.clone(), container.clone());
         let detached = actor::blocking(move || {
-            let guest = Guest { id: &left.id, name: &left.name };
+            let guest = left.guest();
             if left.endpoints.values().any(|endpoint| endpoint.lease.is_some()) {
                 networks.detach(guest, &left.endpoints, &left.ports);
             }
@@ -269,6 +269,7 @@ impl Once {
             container_dir: self.places.durable.clone(),
             runtime: None,
             kept: 0,
+            relays: Vec::new(),
         };
         Ok((shim::launch(&launch, root, &[])?, joined))
     }

@@ -226,6 +226,14 @@ fn environment(container: &Container, home: &str) -> Vec<String> {
     env
 }
 
+/// Whether its processes may configure the links that they have.
+pub(super) fn administers_its_network(host: &HostConfig) -> bool {
+    let held = |set: &rt::LinuxCapabilities| {
+        set.bounding().as_ref().is_some_and(|set| set.contains(&rt::Capability::NetAdmin))
+    };
+    capabilities(host).is_ok_and(|set| held(&set))
+}
+
 fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
     let parse = |list: &Option<Vec<String>>| -> Result<(bool, Vec<rt::Capability>), Error> {
         let names = list.iter().flatten().map(|name| name.to_uppercase());

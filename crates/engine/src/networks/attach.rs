@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use network::firewall::{Publication, Reach};
+use network::firewall::{Entry, Publication, Reach};
 use network::{Address, Cable, Interior, Way};
 
 use super::options::{self, Mode};
@@ -11,12 +12,15 @@ use super::ports::{self, Taken, Target, Wanted};
 use super::record::{Driver, Endpoint, Held, Lease, Network, Range};
 use super::{Family, NetworkError, Networks, Tables};
 use crate::Error;
+use crate::containers::View;
 
 /// Who wants in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guest<'a> {
     pub(crate) id: &'a str,
     pub(crate) name: &'a str,
+    /// It configures its links itself, and may pass on what others sent.
+    pub(crate) is_router: bool,
 }
 
 /// A container's networks while it runs.
@@ -90,7 +94,10 @@ impl Networks {
         choose_gateway(&networks, endpoints);
         let target = self.target(&networks, endpoints);
         match tables.publish(guest, wanted, target) {
-            Ok(ports) => Ok((networks, ports)),
+            Ok(ports) => {
+                tables.sources.extend(endpoints.values().filter_map(Endpoint::source));
+                Ok((networks, ports))
+            }
             Err(error) => {
                 tables.forget(endpoints, &[]);
                 Err(error.into())
@@ -106,26 +113,23 @@ impl Networks {
     ) -> Result<Interior, NetworkError> {
         let cabled: Vec<Network> =
             networks.iter().filter(|network| network.driver.has_links()).cloned().collect();
-        let others = || self.tables().published.iter().map(|(port, _)| port.clone()).collect();
-        let mut is_new = false;
-        let all = || {
-            is_new = true;
-            others()
-        };
-        let interior = self.kernel.with(&cabled, all, |links, bridges| {
-            let cables: Vec<Cable> = cabled
-                .iter()
-                .filter_map(|network| {
-                    cable(network, endpoints.get(&network.name)?, *bridges.get(&network.id)?)
-                })
-                .collect();
-            Interior::connected(links, &cables)
-        })?;
-        // A table that was made just now has these ports already.
-        if !is_new {
-            self.kernel.publish(ports)?;
-        }
-        Ok(interior)
+        let sources = endpoints.values().filter_map(Endpoint::source);
+        let new: Vec<Entry> =
+            ports.iter().cloned().map(Entry::Port).chain(sources.map(Entry::Source)).collect();
+        self.kernel.with(
+            &cabled,
+            || self.tables().entries(),
+            &new,
+            |links, bridges| {
+                let cables: Vec<Cable> = cabled
+                    .iter()
+                    .filter_map(|network| {
+                        cable(network, endpoints.get(&network.name)?, *bridges.get(&network.id)?)
+                    })
+                    .collect();
+                Interior::connected(links, &cables)
+            },
+        )
     }
 
     /// Gives everything back. Mostly the cables go with the container's last process; but a connection that waits for its
@@ -137,7 +141,9 @@ impl Networks {
         ports: &[Publication],
     ) {
         let forget = || self.tables().forget(endpoints, ports);
-        if let Err(error) = self.kernel.close(ports, forget) {
+        let sources = endpoints.values().filter_map(Endpoint::source).map(Entry::Source);
+        let gone: Vec<Entry> = ports.iter().cloned().map(Entry::Port).chain(sources).collect();
+        if let Err(error) = self.kernel.close(&gone, forget) {
             tracing::warn!(container = guest.name, error = diag::chain(&error), "its ports stay open");
         }
         let leases = endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref());
@@ -163,6 +169,7 @@ impl Networks {
             binding: network.options.get(options::HOST_BINDING).and_then(|text| text.parse().ok()),
             reach_4: reach(true),
             reach_6: reach(false),
+            relays: self.settings.relays && network::speaks_ipv6(),
         }
     }
 
@@ -202,8 +209,8 @@ impl Networks {
         self.host_gateway(&BTreeMap::new()).ok()
     }
 
-    /// After a restart: makes sure that the kernel has what running containers need.
-    pub(crate) fn restore(&self) -> Result<(), Error> {
+    /// After a restart: makes sure that the kernel has what running containers need, and nothing that they left.
+    pub(crate) fn restore(&self, containers: &[Arc<View>]) -> Result<(), Error> {
         let used: Vec<Network> = {
             let tables = self.tables();
             let used = |network: &&Network| {
@@ -212,11 +219,18 @@ impl Networks {
             let networks = tables.networks.values().filter(|network| network.driver == Driver::Bridge);
             networks.filter(used).cloned().collect()
         };
-        let published = || self.tables().published.iter().map(|(port, _)| port.clone()).collect();
+        if let Err(error) = self.cut_orphans() {
+            tracing::warn!(error = diag::chain(&error), "cables that nobody has can't be looked for");
+        }
         if !self.tables().inherited {
             return Ok(());
         }
-        Ok(self.kernel.with(&used, published, |_, _| Ok(()))?)
+        Ok(self.kernel.with(
+            &used,
+            || self.tables().entries(),
+            &[],
+            |links, bridges| self.mend(links, bridges, containers),
+        )?)
     }
 
     /// Adds a running container to a network.
@@ -239,11 +253,16 @@ impl Networks {
                 .find(|link| !used.contains(&link.as_str()))
                 .unwrap_or_default(),
         };
-        let lease = self.tables().lease(guest, &network, endpoint, inside)?;
-        endpoint.network_id.clone_from(&network.id);
-        endpoint.lease = Some(lease);
-        let others = || self.tables().published.iter().map(|(port, _)| port.clone()).collect();
-        let result = self.kernel.with(std::slice::from_ref(&network), others, |links, bridges| {
+        {
+            let mut tables = self.tables();
+            let lease = tables.lease(guest, &network, endpoint, inside)?;
+            endpoint.network_id.clone_from(&network.id);
+            endpoint.lease = Some(lease);
+            tables.sources.extend(endpoint.source());
+        }
+        let new: Vec<Entry> = endpoint.source().map(Entry::Source).into_iter().collect();
+        let present = || self.tables().entries();
+        let result = self.kernel.with(std::slice::from_ref(&network), present, &new, |links, bridges| {
             let bridge = bridges.get(&network.id).copied().unwrap_or_default();
             match cable(&network, endpoint, bridge) {
                 Some(cable) => Interior::of_process(pid)?.connect(links, &cable),
@@ -272,7 +291,15 @@ impl Networks {
                 .and_then(|interior| interior.disconnect(&lease.inside))
                 .map_err(NetworkError::from)?;
         }
-        self.tables().forget(&BTreeMap::from([(name.to_owned(), endpoint.clone())]), &[]);
+        let gone: Vec<Entry> = endpoint.source().map(Entry::Source).into_iter().collect();
+        let forget = || self.tables().forget(&BTreeMap::from([(name.to_owned(), endpoint.clone())]), &[]);
+        if let Err(error) = self.kernel.close(&gone, forget) {
+            tracing::warn!(
+                container = guest.name,
+                error = diag::chain(&error),
+                "the firewall knows it still"
+            );
+        }
         if let Ok(network) = self.get(name) {
             self.emit(&network, "disconnect", &[("container", guest.id)]);
         }
@@ -298,17 +325,20 @@ impl Tables {
             }
         };
         let [a, b, c, d] = crate::id::random::<4>();
+        let outside = match network.driver {
+            Driver::Bridge => format!("veth{a:02x}{b:02x}{c:02x}{:x}", d & 15),
+            _ => String::new(),
+        };
+        self.cables.insert(outside.clone());
         Ok(Lease {
             endpoint_id: crate::id::container_id(),
             mac: mac(&endpoint.asked.mac_address)?,
             ipv4,
             ipv6,
             inside,
-            outside: match network.driver {
-                Driver::Bridge => format!("veth{a:02x}{b:02x}{c:02x}{:x}", d & 15),
-                _ => String::new(),
-            },
+            outside,
             is_gateway: false,
+            guarded: network.driver == Driver::Bridge && !guest.is_router && network.is_guarded(),
         })
     }
 
@@ -341,7 +371,8 @@ impl Tables {
         };
         let prefix = addresses.subnet().prefix();
         self.holders.insert(ip, guest.name.to_owned());
-        let gateway = network.range(ip.is_ipv4()).and_then(Range::way_out).filter(|_| !network.internal);
+        let gateway =
+            network.range(ip.is_ipv4()).and_then(Range::way_out).filter(|_| !network.leads_nowhere());
         Ok(Some(Held { ip, prefix, gateway }))
     }
 
@@ -374,7 +405,18 @@ impl Tables {
                 self.release(&endpoint.network_id, held.ip);
             }
         }
+        for lease in endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref()) {
+            self.cables.remove(&lease.outside);
+        }
         self.published.retain(|(port, _)| !ports.contains(port));
+        let gone: Vec<String> = endpoints.values().filter_map(Endpoint::source).map(|s| s.link).collect();
+        self.sources.retain(|source| !gone.contains(&source.link));
+    }
+
+    /// What the firewall knows of containers.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let ports = self.published.iter().map(|(port, _)| Entry::Port(port.clone()));
+        ports.chain(self.sources.iter().cloned().map(Entry::Source)).collect()
     }
 }
 
@@ -417,7 +459,7 @@ fn choose_gateway(networks: &[Network], endpoints: &mut BTreeMap<String, Endpoin
 }
 
 /// `index` is the bridge's, or the parent's.
-fn cable(network: &Network, endpoint: &Endpoint, index: u32) -> Option<Cable> {
+pub(super) fn cable(network: &Network, endpoint: &Endpoint, index: u32) -> Option<Cable> {
     let lease = endpoint.lease.as_ref()?;
     let gateways = lease.addresses().filter_map(|held| held.gateway);
     let way = match network.split() {
@@ -426,10 +468,7 @@ fn cable(network: &Network, endpoint: &Endpoint, index: u32) -> Option<Cable> {
             Way::Bridge { outside: lease.outside.clone(), bridge: index, isolated: !network.is_open_within() }
         }
     };
-    let local = endpoint.asked.ipam_config.iter().flat_map(|config| &config.link_local_ips);
-    let local = local
-        .filter_map(|text| text.parse().ok())
-        .map(|ip: IpAddr| Address { ip, prefix: if ip.is_ipv4() { 16 } else { 64 } });
+    let local = endpoint.link_local().map(|ip| Address { ip, prefix: if ip.is_ipv4() { 16 } else { 64 } });
     Some(Cable {
         way,
         inside: lease.inside.clone(),

@@ -136,8 +136,16 @@ impl CreateNetwork {
             config_only: self.config_only,
             options,
             labels: self.labels.unwrap_or_default(),
+            made_parent: None,
         };
         if network.config_only { Ok(network) } else { by_driver(network, present.networks) }
+    }
+
+    /// As on a host that has nothing yet.
+    #[cfg(test)]
+    pub(super) fn settle_alone(self) -> Result<Network, NetworkError> {
+        let pools = [Pool { base: super::constant("10.0.0.0/8"), size: 24 }];
+        self.settle(&Present { networks: &[], routes: &[], pools: &pools }, &BTreeMap::new())
     }
 
     fn check_name(&self, networks: &[Network]) -> Result<(), NetworkError> {
@@ -208,6 +216,13 @@ impl CreateNetwork {
 /// What a network's driver makes of it, or refuses.
 fn by_driver(mut network: Network, others: &[Network]) -> Result<Network, NetworkError> {
     if network.driver == Driver::Bridge {
+        if network.internal && network.options.contains_key(options::EGRESS) {
+            let why = format!(
+                "{} says what is reached outside: an internal network reaches nothing",
+                options::EGRESS
+            );
+            return Err(NetworkError::Invalid(why));
+        }
         let modes = [true, false].map(|is_ipv4| (is_ipv4, network.mode(is_ipv4)));
         for (is_ipv4, _) in modes.into_iter().filter(|(_, mode)| *mode == Mode::Isolated) {
             if !network.internal {
@@ -221,16 +236,12 @@ fn by_driver(mut network: Network, others: &[Network]) -> Result<Network, Networ
     }
     let driver = network.driver.name();
     let unsupported = |feature: String, instead| Err(NetworkError::Unsupported { feature, instead });
-    let Some(parent) = network.options.get(options::PARENT) else {
-        return unsupported(
-            format!("a network of the driver {driver} without a parent"),
-            "say `-o parent=eth0`",
-        );
-    };
+    // Without one it gets one that leads nowhere.
+    let Some(parent) = network.options.get(options::PARENT) else { return Ok(network) };
     if network.internal {
         return unsupported(
-            format!("an internal network of the driver {driver}"),
-            "a bridge can be internal",
+            format!("an internal network of the driver {driver} on a link of the host's"),
+            "without a parent it leads nowhere; a bridge can be internal, too",
         );
     }
     let on_it = |other: &&Network| {

@@ -59,6 +59,8 @@ pub enum NetworkError {
         transport.name()
     )]
     PortTaken { address: IpAddr, port: u16, transport: Transport, by: String },
+    #[error("failed to bind host port {at}/{}", transport.name())]
+    Door { at: std::net::SocketAddr, transport: Transport, source: std::io::Error },
     #[error("all ports from {first} to {last} are taken")]
     NoPort { first: u16, last: u16 },
     #[error("endpoint with name {container} already exists in network {network}")]
@@ -100,6 +102,7 @@ impl Explain for NetworkError {
             | Self::Full { .. }
             | Self::PortAllocated { .. }
             | Self::PortTaken { .. }
+            | Self::Door { .. }
             | Self::NoPort { .. }
             | Self::NotConnected { .. }
             | Self::Kernel(_) => Class::Internal,
@@ -115,11 +118,9 @@ impl Explain for NetworkError {
                 Some(format!("it is taken by {by}: stop that, or publish another port"))
             }
             Self::NoSuchLinks { kind } => {
-                Some(format!("it was built without CONFIG_{}", kind.to_uppercase()))
+                let option = if *kind == "vlan" { "VLAN_8021Q".to_owned() } else { kind.to_uppercase() };
+                Some(format!("it was built without CONFIG_{option}"))
             }
-            Self::NoSuchParent(name) => name.split_once('.').map(|(link, id)| {
-                format!("make it first: ip link add link {link} name {name} type vlan id {id}")
-            }),
             Self::AddressTaken { ip, by } => Some(format!("{by} has {ip}")),
             Self::Unsupported { instead, .. } => Some((*instead).to_owned()).filter(|text| !text.is_empty()),
             Self::Exhausted => {

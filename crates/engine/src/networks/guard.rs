@@ -33,8 +33,8 @@ fn put_back(networks: &Weak<Networks>, mut watch: Watch) {
             return;
         }
         let state = || {
-            let published = networks.tables().published.iter().map(|(port, _)| port.clone()).collect();
-            (networks.list(), published)
+            let entries = networks.tables().entries();
+            (networks.list(), entries)
         };
         match networks.kernel.restore(state) {
             Ok(true) => tracing::warn!("somebody changed the firewall's table: it is as it has to be again"),

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use network::firewall::{Entry, Firewall, Publication};
+use network::firewall::{Entry, Firewall};
 use network::{Bridge, Cable, Interior, Links, Way};
+use rustix::io::Errno;
 
 use super::NetworkError;
+use super::egress::Learnt;
 use super::options::{self, Mode};
 use super::record::{Driver, Network};
 use super::settings::BridgeSettings;
@@ -30,9 +32,11 @@ pub(super) struct Kernel {
 }
 
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     links: Links,
-    firewall: Firewall,
+    pub(super) firewall: Firewall,
+    /// What names stand for that restricted networks reach.
+    pub(super) learnt: Learnt,
     /// Networks whose bridge is there, with its index.
     bridges: HashMap<String, u32>,
 }
@@ -66,6 +70,21 @@ impl Kernel {
             .map(|(_, address)| address))
     }
 
+    /// The host's addresses, with the names of their links.
+    pub(super) fn addresses(&self) -> Result<Vec<(std::net::IpAddr, String)>, NetworkError> {
+        let mut links = Links::open()?;
+        let names: HashMap<u32, String> =
+            links.names()?.into_iter().map(|(name, index)| (index, name)).collect();
+        let addresses = links.addresses()?.into_iter();
+        Ok(addresses.map(|(at, address)| (address.ip, names.get(&at).cloned().unwrap_or_default())).collect())
+    }
+
+    /// Whether the bridge is nobody's but this engine's.
+    pub(super) fn owns_bridge(&self, network: &Network) -> bool {
+        !network.options.contains_key(options::BRIDGE_NAME)
+            || (network.is_default_bridge() && self.bridge_name(network) == self.names.default_bridge)
+    }
+
     /// How a network's bridge is called.
     pub(super) fn bridge_name(&self, network: &Network) -> String {
         match network.options.get(options::BRIDGE_NAME) {
@@ -87,37 +106,57 @@ impl Kernel {
         Ok(routes.collect())
     }
 
-    /// Works on links with the bridges of these networks in place, under the names and indexes that it is given.
+    /// Works on links with the bridges of these networks in place, under the names and indexes that it is given, and with
+    /// what is new known to the firewall. `present` is all that it knows if it is made only now, with what is new.
     pub(super) fn with<T>(
         &self,
         networks: &[Network],
-        published: impl FnOnce() -> Vec<Publication>,
+        present: impl FnOnce() -> Vec<Entry>,
+        new: &[Entry],
         work: impl FnOnce(&mut Links, &HashMap<String, u32>) -> Result<T, network::Error>,
     ) -> Result<T, NetworkError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = open.is_none();
         let open = match &mut *open {
             Some(open) => open,
             // What an engine before this one left is replaced in one go: connections that are open stay so.
             empty => {
                 // And with their networks at once: there is no moment without isolation.
-                let ports = published().into_iter().map(Entry::Port);
                 let bridges = networks.iter().filter(|network| network.driver == Driver::Bridge);
-                let entries: Vec<Entry> = bridges.map(|n| self.entry(n)).chain(ports).collect();
+                let entries: Vec<Entry> = bridges.map(|n| self.entry(n)).chain(present()).collect();
                 let firewall = Firewall::install(&self.names.table, &entries)?;
-                empty.insert(Open { links: Links::open()?, firewall, bridges: HashMap::new() })
+                empty.insert(Open {
+                    links: Links::open()?,
+                    firewall,
+                    learnt: Learnt::default(),
+                    bridges: HashMap::new(),
+                })
             }
         };
         for network in networks {
-            if let Some(parent) = network.options.get(options::PARENT) {
-                // It may be another one by now.
-                let index =
-                    open.links.index(parent)?.ok_or_else(|| NetworkError::NoSuchParent(parent.clone()))?;
+            // It may be another one by now.
+            if let Some(index) = network.ensure_parent(&mut open.links)? {
                 open.bridges.insert(network.id.clone(), index);
             } else if !open.bridges.contains_key(&network.id) {
                 self.raise(open, network)?;
             }
         }
-        Ok(work(&mut open.links, &open.bridges)?)
+        if !is_new {
+            open.firewall.add(new)?;
+        }
+        work(&mut open.links, &open.bridges).map_err(|error| {
+            // Somebody took a bridge away: whoever comes next finds it made anew.
+            let is_gone = [Errno::NODEV, Errno::INVAL].map(Some).contains(&error.errno());
+            if is_gone {
+                for network in networks {
+                    open.bridges.remove(&network.id);
+                }
+            }
+            if let Err(error) = open.firewall.remove(new) {
+                tracing::warn!(error = diag::chain(&error), "what wasn't connected stays in the firewall");
+            }
+            error.into()
+        })
     }
 
     fn raise(&self, open: &mut Open, network: &Network) -> Result<(), NetworkError> {
@@ -149,6 +188,7 @@ impl Kernel {
             direct: self.direct,
             trusted: network.trusted(),
             open_within: network.switch(options::ICC, true),
+            egress: network.egress().map(|egress| egress.addresses),
         })
     }
 
@@ -160,11 +200,9 @@ impl Kernel {
     /// Makes a part of a network's parent and takes it away: what this kernel doesn't have, or the parent can't, is known
     /// when the network is made.
     pub(super) fn try_out(&self, network: &Network) -> Result<(), NetworkError> {
-        let (Some(split), Some(parent)) = (network.split(), network.options.get(options::PARENT)) else {
-            return Ok(());
-        };
+        let Some(split) = network.split() else { return Ok(()) };
         let mut links = Links::open()?;
-        let index = links.index(parent)?.ok_or_else(|| NetworkError::NoSuchParent(parent.clone()))?;
+        let Some(index) = network.ensure_parent(&mut links)? else { return Ok(()) };
         if network.is_passthru() {
             // One that goes would be in the way of the next for a moment.
             return Ok(());
@@ -180,11 +218,20 @@ impl Kernel {
         };
         match Interior::connected(&mut links, &[cable]) {
             Ok(_) => Ok(()),
-            Err(error) if error.errno() == Some(rustix::io::Errno::OPNOTSUPP) => {
+            Err(error) if error.errno() == Some(Errno::OPNOTSUPP) => {
                 Err(NetworkError::NoSuchLinks { kind: network.driver.name() })
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Does something with what the kernel has, if it has anything.
+    pub(super) fn with_open(
+        &self,
+        work: impl FnOnce(&mut Open) -> Result<(), NetworkError>,
+    ) -> Result<(), NetworkError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.as_mut().map_or(Ok(()), work)
     }
 
     pub(super) fn table(&self) -> &str {
@@ -200,37 +247,30 @@ impl Kernel {
     /// Makes the table anew with what is in use; false if there has been none yet.
     pub(super) fn restore(
         &self,
-        state: impl FnOnce() -> (Vec<Network>, Vec<Publication>),
+        state: impl FnOnce() -> (Vec<Network>, Vec<Entry>),
     ) -> Result<bool, NetworkError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = open.as_mut() else { return Ok(false) };
-        let (networks, ports) = state();
+        let (networks, entries) = state();
         let raised =
             |network: &&Network| network.driver == Driver::Bridge && open.bridges.contains_key(&network.id);
-        let entries = networks.iter().filter(raised).map(|network| self.entry(network));
-        let entries: Vec<Entry> = entries.chain(ports.into_iter().map(Entry::Port)).collect();
+        let raised = networks.iter().filter(raised).map(|network| self.entry(network));
+        let entries: Vec<Entry> = raised.chain(entries).collect();
         open.firewall.restore(&entries)?;
+        open.firewall.renew(&open.learnt.entries())?;
         Ok(true)
     }
 
-    /// Closes ports, and forgets them in the same breath: whoever puts the table back knows them until then, or not at all.
-    pub(super) fn close(&self, ports: &[Publication], forget: impl FnOnce()) -> Result<(), NetworkError> {
+    /// Closes ports and cables, and forgets them in the same breath: whoever puts the table back knows them until then, or
+    /// not at all.
+    pub(super) fn close(&self, gone: &[Entry], forget: impl FnOnce()) -> Result<(), NetworkError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries: Vec<Entry> = ports.iter().cloned().map(Entry::Port).collect();
         let closed = match open.as_mut() {
-            Some(open) => open.firewall.remove(&entries),
+            Some(open) => open.firewall.remove(gone),
             None => Ok(()),
         };
         forget();
         Ok(closed?)
-    }
-
-    /// Opens ports. The table is there: a container that has ports has a network.
-    pub(super) fn publish(&self, ports: &[Publication]) -> Result<(), NetworkError> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = open.as_mut().filter(|_| !ports.is_empty()) else { return Ok(()) };
-        let entries: Vec<Entry> = ports.iter().cloned().map(Entry::Port).collect();
-        Ok(open.firewall.add(&entries)?)
     }
 
     /// Removes cables, without anybody waiting for it: the kernel takes its time over each.
@@ -250,16 +290,18 @@ impl Kernel {
     }
 
     /// Takes a network away.
-    pub(super) fn remove(&self, network: &Network) -> Result<(), NetworkError> {
+    pub(super) fn remove(&self, network: &Network, others: &[Network]) -> Result<(), NetworkError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = open.as_mut()
             && open.bridges.remove(&network.id).is_some()
             && network.driver == Driver::Bridge
         {
             open.firewall.remove(&[self.entry(network)])?;
+            let named = open.learnt.forget(&self.bridge_name(network));
+            open.firewall.drop_named(&named)?;
         }
         if network.driver != Driver::Bridge {
-            return Ok(());
+            return network.drop_parent(others);
         }
         // The default network's may be the administrator's own.
         if network.is_default_bridge() && self.bridge_name(network) != self.names.default_bridge {

@@ -5,11 +5,15 @@
 
 mod attach;
 mod create;
+mod egress;
 mod error;
 mod guard;
 mod kernel;
+mod mend;
 mod names;
+mod openings;
 mod options;
+mod parents;
 mod ports;
 mod predefined;
 mod record;
@@ -17,11 +21,11 @@ mod remove;
 mod resolvers;
 mod settings;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use network::firewall::Publication;
+use network::firewall::{Publication, Source};
 use network::pools::Addresses;
 pub use network::pools::Pool;
 use network::{Interior, Subnet};
@@ -32,10 +36,11 @@ pub(crate) use attach::{Attached, Guest};
 pub use create::{ConfigFrom, CreateNetwork, Ipam, IpamConfig};
 pub use error::NetworkError;
 pub(crate) use names::KnownTo;
+pub use openings::Opening;
 pub use options::check_defaults;
 pub(crate) use options::check_endpoint as check_endpoint_options;
 pub use ports::port_map;
-pub(crate) use ports::wanted as wanted_ports;
+pub(crate) use ports::{open_doors, wanted as wanted_ports};
 pub use record::{Driver, Endpoint, EndpointConfig, EndpointIpam, Held, Lease, Network, PREDEFINED, Range};
 pub use remove::{PRUNE_KEYS, Pruned};
 pub(crate) use resolvers::{Resolvers, servers};
@@ -72,6 +77,10 @@ struct Tables {
     holders: HashMap<std::net::IpAddr, String>,
     /// With the names of the containers that they lead to.
     published: Vec<(Publication, String)>,
+    /// What containers may send under.
+    sources: Vec<Source>,
+    /// The host's ends of all cables.
+    cables: HashSet<String>,
     /// An engine before this one left something in the kernel.
     inherited: bool,
 }
@@ -128,6 +137,11 @@ impl Networks {
         Ok(self.db.write(Durability::Power, |tx| tx.put(network))?)
     }
 
+    /// How the firewall's table is called.
+    pub fn table(&self) -> &str {
+        self.kernel.table()
+    }
+
     /// Every network, by name.
     pub fn list(&self) -> Vec<Network> {
         let mut networks: Vec<Network> = self.tables().networks.values().cloned().collect();
@@ -158,12 +172,18 @@ impl Networks {
         let routes = self.kernel.routes()?;
         let mut tables = self.tables();
         let networks: Vec<Network> = tables.networks.values().cloned().collect();
-        let network = request.settle(
+        let mut network = request.settle(
             &Present { networks: &networks, routes: &routes, pools: &self.pools },
             &self.settings.defaults,
         )?;
-        self.kernel.try_out(&network)?;
-        self.record(&network)?;
+        network.choose_parent(&mut network::Links::open().map_err(NetworkError::from)?)?;
+        let kept = self.kernel.try_out(&network).map_err(Error::from).and_then(|()| self.record(&network));
+        if let Err(error) = kept {
+            if let Err(left) = network.drop_parent(&networks) {
+                tracing::warn!(error = diag::chain(&left), "a link that was made for a network stays");
+            }
+            return Err(error);
+        }
         tables.insert(network.clone());
         drop(tables);
         self.emit(&network, "create", &[]);
@@ -214,6 +234,9 @@ impl Tables {
                 self.inherited = true;
             }
         }
+        let leases = occupant.endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref());
+        self.cables.extend(leases.map(|lease| lease.outside.clone()));
+        self.sources.extend(occupant.endpoints.values().filter_map(Endpoint::source));
         let ports = occupant.ports.iter().map(|port| (port.clone(), occupant.name.clone()));
         self.published.extend(ports);
     }

@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use dns::Leave;
+
+use super::egress::Egress;
 use super::record::{Endpoint, Lease};
 use super::{Networks, PREDEFINED};
 use crate::containers::Container;
@@ -39,6 +43,8 @@ struct Presence {
     gateways: Vec<IpAddr>,
     /// Whether anything else may be asked of others.
     goes_out: bool,
+    /// If about listed names only: the lists, with their networks.
+    listed: Option<Vec<(String, Egress)>>,
     /// Resolvers of its own.
     resolvers: Vec<IpAddr>,
 }
@@ -155,8 +161,19 @@ impl Networks {
             places: places.collect(),
             gateways: gateways.flat_map(|(.., lease)| lease.addresses()).filter_map(|h| h.gateway).collect(),
             goes_out: leases.iter().any(|(name, ..)| is_open(name)),
+            listed: self.lists(leases.iter().map(|(name, ..)| name.as_str())),
             resolvers: container.host.dns.iter().flatten().filter_map(|text| text.parse().ok()).collect(),
         })
+    }
+}
+
+impl Networks {
+    /// What the networks of a container list; nothing if one of them leads anywhere.
+    fn lists<'a>(&self, networks: impl Iterator<Item = &'a str>) -> Option<Vec<(String, Egress)>> {
+        let open = networks.filter_map(|name| self.get(name).ok()).filter(|network| !network.internal);
+        let lists: Option<Vec<_>> =
+            open.map(|network| Some((network.name.clone(), network.egress()?))).collect();
+        lists.filter(|lists| !lists.is_empty())
     }
 }
 
@@ -209,6 +226,25 @@ impl dns::Names for KnownTo {
         let asked = if own.is_empty() { self.networks.resolvers.servers() } else { own };
         Some(asked.into_iter().map(|ip| SocketAddr::new(ip, 53)).collect())
     }
+
+    fn leave(&self, name: Option<&str>) -> Leave {
+        let listed = self.look(|_, asker| {
+            let lists = asker.listed.as_ref()?;
+            Some(name.is_some_and(|name| lists.iter().any(|(_, egress)| egress.names(name))))
+        });
+        match listed {
+            None => Leave::Given,
+            Some(true) => Leave::Watched,
+            Some(false) => Leave::Denied,
+        }
+    }
+
+    fn learn(&self, name: &str, found: &[(IpAddr, Duration)]) {
+        let networks = self.look(|_, asker| {
+            Some(asker.listed.as_ref()?.iter().map(|(network, _)| network.clone()).collect::<Vec<_>>())
+        });
+        self.networks.learn(&networks.unwrap_or_default(), name, found);
+    }
 }
 
 #[cfg(test)]
@@ -229,6 +265,7 @@ mod tests {
             places: places.collect(),
             gateways: Vec::new(),
             goes_out: true,
+            listed: None,
             resolvers: Vec::new(),
         }
     }

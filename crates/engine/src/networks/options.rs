@@ -3,6 +3,7 @@
 use network::Split;
 
 use super::NetworkError;
+use super::egress::Egress;
 use super::record::{Driver, EndpointConfig, Network};
 use crate::containers::config::Labels;
 
@@ -22,6 +23,9 @@ pub(super) const MTU: &str = "com.docker.network.driver.mtu";
 pub(super) const PREFIX: &str = "com.docker.network.container_iface_prefix";
 
 pub(super) const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfaces";
+/// Our own: what its containers reach, and whether they are kept to their own addresses.
+pub(super) const EGRESS: &str = "com.ketch.egress";
+pub(super) const GUARD: &str = "com.ketch.guard";
 pub(super) const PARENT: &str = "parent";
 const MACVLAN_MODE: &str = "macvlan_mode";
 const IPVLAN_MODE: &str = "ipvlan_mode";
@@ -37,6 +41,7 @@ enum Shape {
     Links,
     Address,
     Mode,
+    Egress,
     OneOf(&'static [(&'static str, u32)]),
 }
 
@@ -53,6 +58,8 @@ const OF_BRIDGES: &[(&str, Shape)] = &[
     (GATEWAY_MODE_4, Shape::Mode),
     (GATEWAY_MODE_6, Shape::Mode),
     (TRUSTED, Shape::Links),
+    (EGRESS, Shape::Egress),
+    (GUARD, Shape::Truth),
 ];
 
 const OF_MACVLAN: &[(&str, Shape)] = &[(PARENT, Shape::Link), (MACVLAN_MODE, Shape::OneOf(MACVLAN_MODES))];
@@ -96,9 +103,9 @@ pub(super) fn check(driver: Driver, options: &Labels) -> Result<(), NetworkError
             let feature = format!("the network option {name}");
             return Err(NetworkError::Unsupported { feature, instead: "" });
         };
-        let wrong = |why: String| {
-            Err(NetworkError::Invalid(format!("failed to parse {name} value: {value} ({why})")))
-        };
+        let refusal =
+            |why: String| NetworkError::Invalid(format!("failed to parse {name} value: {value} ({why})"));
+        let wrong = |why: String| Err(refusal(why));
         match shape {
             Shape::Truth if truth(value).is_none() => {
                 return wrong(format!("strconv.ParseBool: parsing \"{value}\": invalid syntax"));
@@ -118,6 +125,7 @@ pub(super) fn check(driver: Driver, options: &Labels) -> Result<(), NetworkError
                 return wrong("links' names have at most 15 characters, and colons between them".to_owned());
             }
             Shape::Mode => check_mode(name, value)?,
+            Shape::Egress => drop(Egress::read(value).map_err(refusal)?),
             Shape::OneOf(values) if !values.iter().any(|(word, _)| word == value) => {
                 return Err(wrong_word(driver, name, value, values));
             }
@@ -244,6 +252,16 @@ pub(super) fn is_link_name(name: &str) -> bool {
 }
 
 impl Network {
+    /// What its containers are kept to, if they are.
+    pub(super) fn egress(&self) -> Option<Egress> {
+        self.options.get(EGRESS).and_then(|text| Egress::read(text).ok())
+    }
+
+    /// Whether its containers are kept to their own addresses.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.switch(GUARD, true)
+    }
+
     pub(super) fn mtu(&self) -> Option<u32> {
         self.options.get(MTU).and_then(|text| text.parse().ok()).filter(|mtu| *mtu > 0)
     }
@@ -322,6 +340,27 @@ mod tests {
             "requested macvlan mode 'foo' is not valid, 'bridge' mode is the macvlan driver default"
         );
         assert_eq!(macvlan(ICC, "true").unwrap_err(), format!("the network option {ICC} is not supported"));
+    }
+
+    #[test]
+    fn each_word_for_a_part_of_a_link_is_the_kernels_number() {
+        let split = |driver: &str, words: &[(&str, &str)]| {
+            let options = words.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let body =
+                serde_json::json!({"Name": "n", "Driver": driver, "Options": options.collect::<Labels>()});
+            let request: crate::networks::CreateNetwork = serde_json::from_value(body).unwrap();
+            request.settle_alone().unwrap().split()
+        };
+        assert_eq!(split("ipvlan", &[]), Some(Split::Ipvlan(0, 0)));
+        for (flag, number) in [("bridge", 0), ("private", 1), ("vepa", 2)] {
+            let words = [(PARENT, "eth0"), (IPVLAN_MODE, "l2"), (IPVLAN_FLAG, flag)];
+            assert_eq!(split("ipvlan", &words), Some(Split::Ipvlan(0, number)), "{flag}");
+        }
+        for (mode, number) in [("bridge", 4), ("private", 1), ("vepa", 2), ("passthru", 8)] {
+            let words = [(PARENT, "eth0"), (MACVLAN_MODE, mode)];
+            assert_eq!(split("macvlan", &words), Some(Split::Macvlan(number)), "{mode}");
+        }
+        assert_eq!(split("bridge", &[]), None);
     }
 
     #[test]

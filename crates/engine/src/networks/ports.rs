@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
 
 use network::Listener;
 use network::firewall::{Publication, Reach, Transport};
 use serde_json::Value;
 
-use super::NetworkError;
+use super::{BridgeSettings, NetworkError};
 use crate::containers::config::{Config, HostConfig};
 
 /// Where ports come from that nobody chose: those that the kernel gives to clients.
@@ -22,6 +23,17 @@ pub(crate) struct Wanted {
     host: Option<IpAddr>,
     /// One of these; nothing is any.
     from: Option<(u16, u16)>,
+}
+
+impl Wanted {
+    /// Whether it is open at whichever address the host has, unless its network says otherwise.
+    pub(super) fn is_for_all_addresses(&self) -> bool {
+        self.host.is_none_or(|host| host.is_unspecified())
+    }
+
+    pub(super) fn inside(&self) -> u16 {
+        self.inside
+    }
 }
 
 /// `80/tcp`, `80`.
@@ -111,7 +123,15 @@ impl<'a> Taken<'a> {
             Transport::Udp => &self.udp,
             Transport::Sctp => return None,
         };
-        listeners.iter().find(|listener| listener.takes(host, port))
+        listeners.iter().find(|listener| listener.takes(host, port) && !self.is_relay(transport, listener))
+    }
+
+    /// Whether it is a shim's, for another family than it looks: containers were asked already.
+    fn is_relay(&self, transport: Transport, listener: &Listener) -> bool {
+        self.published
+            .iter()
+            .flat_map(|(port, _)| port.door_at(listener.port))
+            .any(|door| door.transport == transport && IpAddr::V6(*door.at.ip()) == listener.ip)
     }
 
     fn check(&self, transport: Transport, address: IpAddr, port: u16) -> Result<(), NetworkError> {
@@ -144,11 +164,26 @@ pub(super) struct Target {
     pub(super) binding: Option<IpAddr>,
     pub(super) reach_4: Reach,
     pub(super) reach_6: Reach,
+    /// Whether the host has clients that come by IPv6, also to a container without it.
+    pub(super) relays: bool,
 }
 
 impl Target {
     fn reach(self, host: IpAddr) -> Reach {
-        if host.is_ipv4() { self.reach_4 } else { self.reach_6 }
+        if host.is_ipv4() || self.ipv6.is_none() { self.reach_4 } else { self.reach_6 }
+    }
+
+    /// Whose address of the container's stands behind one of the host's.
+    fn container(self, host: IpAddr) -> Option<IpAddr> {
+        match host {
+            IpAddr::V4(_) => self.ipv4,
+            IpAddr::V6(_) => self.ipv6.or(self.relayed()),
+        }
+    }
+
+    /// Where IPv6 leads in a container that has IPv4 alone.
+    fn relayed(self) -> Option<IpAddr> {
+        self.ipv4.filter(|_| self.relays && self.ipv6.is_none() && self.reach_4 != Reach::Container)
     }
 }
 
@@ -160,6 +195,10 @@ pub(super) fn choose(
 ) -> Result<Vec<Publication>, NetworkError> {
     let mut chosen: Vec<Publication> = Vec::new();
     for port in wanted {
+        if port.host == Some(Ipv6Addr::LOCALHOST.into()) && !target.relays {
+            let feature = "publishing at ::1 without `userland-proxy` or IPv6".to_owned();
+            return Err(NetworkError::Unsupported { feature, instead: "publish it at 127.0.0.1" });
+        }
         let hosts = hosts(port.host, target);
         let at_container = |host: &IpAddr| target.reach(*host) == Reach::Container;
         let (routed, hosts): (Vec<IpAddr>, Vec<IpAddr>) = hosts.into_iter().partition(at_container);
@@ -194,8 +233,16 @@ pub(super) fn choose(
             (first..=last).find(free).ok_or(NetworkError::NoPort { first, last })?
         };
         for host in hosts {
-            let container = if host.is_ipv4() { target.ipv4 } else { target.ipv6 };
-            let Some(container) = container else { continue };
+            let Some(container) = target.container(host) else { continue };
+            if host.is_ipv4() != container.is_ipv4() && port.transport == Transport::Sctp {
+                match port.host {
+                    None => continue,
+                    Some(host) => {
+                        let feature = format!("publishing SCTP at {host} for a container without IPv6");
+                        return Err(NetworkError::Unsupported { feature, instead: "" });
+                    }
+                }
+            }
             let one = Publication {
                 host,
                 transport: port.transport,
@@ -208,7 +255,74 @@ pub(super) fn choose(
             join(&mut chosen, one);
         }
     }
+    bound_doors(&mut chosen)?;
     Ok(chosen)
+}
+
+/// Sockets of one container's shim that are left.
+struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(shim::MAX_RELAYS)
+    }
+}
+
+impl Budget {
+    /// All that a published port needs, or none.
+    fn grants(&mut self, port: &Publication) -> bool {
+        let rest = self.0.checked_sub(port.doors().len());
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+}
+
+/// So many sockets a container's shim has at most. A range that needs more is reached by IPv4 alone, if nobody asked for
+/// more by an address.
+fn bound_doors(chosen: &mut Vec<Publication>) -> Result<(), NetworkError> {
+    let mut budget = Budget::default();
+    let mut too_many = None;
+    chosen.retain(|one| {
+        if budget.grants(one) {
+            return true;
+        }
+        if !one.host.is_unspecified() {
+            too_many = Some(one.host);
+        }
+        // To those who have IPv6 the kernel leads all but `::1`.
+        !one.is_relayed()
+    });
+    match too_many {
+        Some(host) => Err(NetworkError::Unsupported {
+            feature: format!("publishing more than {} ports of a container at {host}", shim::MAX_RELAYS),
+            instead: "publish them at 127.0.0.1, or in a network with IPv6 at the host's own address",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The sockets of a container's published ports, for its shim.
+pub(crate) fn open_doors(
+    ports: &[Publication],
+    settings: &BridgeSettings,
+) -> Result<Vec<(shim::Relay, OwnedFd)>, NetworkError> {
+    if !settings.relays {
+        return Ok(Vec::new());
+    }
+    let mut budget = Budget::default();
+    let doors = ports.iter().filter(|port| budget.grants(port)).flat_map(Publication::doors);
+    let opened = doors.map(|door| {
+        let carries = match door.transport {
+            Transport::Udp => shim::Carries::Datagrams,
+            Transport::Tcp | Transport::Sctp => shim::Carries::Streams,
+        };
+        let relay = shim::Relay { carries, to: door.to };
+        match door.open() {
+            Ok(socket) => Ok((relay, socket)),
+            Err(source) => Err(NetworkError::Door { at: door.at.into(), transport: door.transport, source }),
+        }
+    });
+    opened.collect()
 }
 
 /// A port that nothing is translated for: whatever was asked of the host means nothing.
@@ -231,7 +345,8 @@ fn hosts(asked: Option<IpAddr>, target: Target) -> Vec<IpAddr> {
         Some(host) => vec![host],
         None => {
             let v4 = target.binding.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-            let v6 = target.ipv6.filter(|_| target.binding.is_none_or(|ip| ip.is_unspecified()));
+            let v6 = target.ipv6.or(target.relayed());
+            let v6 = v6.filter(|_| target.binding.is_none_or(|ip| ip.is_unspecified()));
             [target.ipv4.map(|_| v4), v6.map(|_| IpAddr::V6(Ipv6Addr::UNSPECIFIED))]
                 .into_iter()
                 .flatten()

@@ -41,7 +41,7 @@ impl Networks {
         tables.networks.remove(&network.id);
         tables.addresses.retain(|(id, _), _| *id != network.id);
         drop(tables);
-        Ok(self.kernel.remove(network)?)
+        Ok(self.kernel.remove(network, &[])?)
     }
 
     /// Whether containers that ask for no network have one.
@@ -145,5 +145,6 @@ fn predefined(name: &str) -> Network {
         config_only: false,
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
+        made_parent: None,
     }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use network::firewall::Source;
 use network::{Address, Subnet};
 use serde::{Deserialize, Serialize};
 use state::Record;
 
+use super::parents::MadeParent;
 use crate::containers::config::Labels;
 
 /// Everything the engine remembers of a network.
@@ -29,6 +31,9 @@ pub struct Network {
     pub config_only: bool,
     pub options: Labels,
     pub labels: Labels,
+    /// The parent of its links, where the engine made it.
+    #[serde(default)]
+    pub made_parent: Option<MadeParent>,
 }
 
 /// What makes a network.
@@ -169,6 +174,9 @@ pub struct Lease {
     pub outside: String,
     /// Everything that nothing else is said about goes by this network.
     pub is_gateway: bool,
+    /// It sends under its own addresses alone.
+    #[serde(default)]
+    pub guarded: bool,
 }
 
 /// An address that a container has.
@@ -182,6 +190,21 @@ pub struct Held {
 impl From<Held> for Address {
     fn from(held: Held) -> Self {
         Self { ip: held.ip, prefix: held.prefix }
+    }
+}
+
+impl Endpoint {
+    /// Addresses of its own that it asked for beside.
+    pub(super) fn link_local(&self) -> impl Iterator<Item = IpAddr> {
+        let configs = self.asked.ipam_config.iter().flat_map(|config| &config.link_local_ips);
+        configs.filter_map(|text| text.parse().ok())
+    }
+
+    /// What it may send under, where that is looked at.
+    pub(super) fn source(&self) -> Option<Source> {
+        let lease = self.lease.as_ref().filter(|lease| lease.guarded)?;
+        let addresses = lease.addresses().map(|held| held.ip).chain(self.link_local());
+        Some(Source { link: lease.outside.clone(), mac: lease.mac, addresses: addresses.collect() })
     }
 }
 

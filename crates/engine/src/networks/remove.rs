@@ -56,7 +56,7 @@ impl Networks {
         tables.networks.remove(&network.id);
         tables.addresses.retain(|(id, _), _| *id != network.id);
         drop(tables);
-        self.kernel.remove(network)?;
+        self.kernel.remove(network, &self.list())?;
         self.emit(network, "destroy", &[]);
         Ok(())
     }

@@ -34,6 +34,8 @@ pub struct BridgeSettings {
     pub forwarding: bool,
     /// Who has a route to a container's address reaches there what is published.
     pub direct_routing: bool,
+    /// Shims pass on what comes to published ports that no rule leads to a container.
+    pub relays: bool,
 }
 
 impl Default for BridgeSettings {
@@ -52,6 +54,7 @@ impl Default for BridgeSettings {
             host_gateways: Vec::new(),
             forwarding: true,
             direct_routing: false,
+            relays: true,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the engine knows of itself and its machine, for `version`, `info` and `system df`.
 
 mod cgroups;
+pub mod doctor;
 mod host;
 mod identity;
 

@@ -1,5 +1,7 @@
 //! nf_tables' messages: tables, chains, sets, elements, and rules as lists of expressions.
 
+use std::time::Duration;
+
 use netlink::Message;
 
 const SUBSYSTEM: u16 = 10 << 8;
@@ -8,11 +10,24 @@ const APPEND: u16 = 0x800;
 const LIST_ELEMENT: u16 = 1;
 const VALUE: u16 = 1;
 
-/// Which packets a table sees: those of IPv4 and IPv6.
-pub(super) const FAMILY: u8 = 1;
+/// Which packets a table sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    /// Those of IPv4 and IPv6.
+    Inet = 1,
+    /// What bridges pass on, whatever it is.
+    Bridge = 7,
+}
 
-fn message(kind: u16, flags: u16) -> Message {
-    Message::new(SUBSYSTEM | kind, flags, &[FAMILY, 0, 0, 0])
+/// A table by its name: each family has one of that name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table<'a> {
+    pub(super) family: Family,
+    pub(super) name: &'a str,
+}
+
+fn message(table: Table<'_>, kind: u16, flags: u16) -> Message {
+    Message::new(SUBSYSTEM | kind, flags, &[table.family as u8, 0, 0, 0])
 }
 
 /// All of them, or none, when they are sent between these.
@@ -25,15 +40,15 @@ pub(super) fn batch(messages: Vec<Message>) -> Vec<Message> {
     batch
 }
 
-pub(super) fn new_table(table: &str) -> Message {
-    let mut message = message(0, CREATE);
-    message.text(1, table);
+pub(super) fn new_table(table: Table<'_>) -> Message {
+    let mut message = message(table, 0, CREATE);
+    message.text(1, table.name);
     message
 }
 
-pub(super) fn delete_table(table: &str) -> Message {
-    let mut message = message(2, 0);
-    message.text(1, table);
+pub(super) fn delete_table(table: Table<'_>) -> Message {
+    let mut message = message(table, 2, 0);
+    message.text(1, table.name);
     message
 }
 
@@ -45,9 +60,9 @@ pub(super) struct Hook {
     pub(super) nat: bool,
 }
 
-pub(super) fn new_chain(table: &str, chain: &str, hook: Option<Hook>) -> Message {
-    let mut message = message(3, CREATE);
-    message.text(1, table).text(3, chain);
+pub(super) fn new_chain(table: Table<'_>, chain: &str, hook: Option<Hook>) -> Message {
+    let mut message = message(table, 3, CREATE);
+    message.text(1, table.name).text(3, chain);
     if let Some(hook) = hook {
         message.nest(4, |inner| {
             inner.be32(1, hook.number).be32(2, hook.priority.cast_unsigned());
@@ -58,15 +73,16 @@ pub(super) fn new_chain(table: &str, chain: &str, hook: Option<Hook>) -> Message
 }
 
 /// Takes all rules out of a chain.
-pub(super) fn flush_chain(table: &str, chain: &str) -> Message {
-    let mut message = message(8, 0);
-    message.text(1, table).text(2, chain);
+pub(super) fn flush_chain(table: Table<'_>, chain: &str) -> Message {
+    let mut message = message(table, 8, 0);
+    message.text(1, table.name).text(2, chain);
     message
 }
 
 /// The type of a value, with the number by which `nft list` knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
+    Hardware,
     Ipv4,
     Ipv6,
     Protocol,
@@ -77,6 +93,7 @@ pub(super) enum Type {
 impl Type {
     fn number(self) -> u32 {
         match self {
+            Self::Hardware => 9,
             Self::Ipv4 => 7,
             Self::Ipv6 => 8,
             Self::Protocol => 12,
@@ -87,6 +104,7 @@ impl Type {
 
     fn length(self) -> u32 {
         match self {
+            Self::Hardware => 6,
             Self::Ipv4 => 4,
             Self::Ipv6 | Self::Link => 16,
             Self::Protocol => 1,
@@ -111,14 +129,17 @@ pub(super) struct Set {
     pub(super) key: &'static [Type],
     pub(super) data: &'static [Type],
     pub(super) interval: bool,
+    /// Its elements go after a time of their own.
+    pub(super) fleeting: bool,
 }
 
 const FLAG_INTERVAL: u32 = 4;
 const FLAG_MAP: u32 = 8;
+const FLAG_TIMEOUT: u32 = 0x10;
 const FLAG_CONCAT: u32 = 0x80;
 
-pub(super) fn new_set(table: &str, set: &Set, id: u32) -> Message {
-    let mut message = message(9, CREATE);
+pub(super) fn new_set(table: Table<'_>, set: &Set, id: u32) -> Message {
+    let mut message = message(table, 9, CREATE);
     let mut flags = 0;
     if set.interval {
         flags |= FLAG_INTERVAL | FLAG_CONCAT;
@@ -126,11 +147,14 @@ pub(super) fn new_set(table: &str, set: &Set, id: u32) -> Message {
     if !set.data.is_empty() {
         flags |= FLAG_MAP;
     }
+    if set.fleeting {
+        flags |= FLAG_TIMEOUT;
+    }
     let length = match set.key {
         [one] => one.length(),
         several => padded(several),
     };
-    message.text(1, table).text(2, set.name).be32(3, flags).be32(4, joined(set.key)).be32(5, length);
+    message.text(1, table.name).text(2, set.name).be32(3, flags).be32(4, joined(set.key)).be32(5, length);
     if !set.data.is_empty() {
         let length = match set.data {
             [one] => one.length(),
@@ -154,37 +178,46 @@ pub(super) fn new_set(table: &str, set: &Set, id: u32) -> Message {
 }
 
 /// One element's bytes: what it is looked up by, up to where if it is an interval, and what is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Element {
     pub(super) key: Vec<u8>,
     pub(super) until: Option<Vec<u8>>,
     pub(super) data: Vec<u8>,
+    /// How long it is there.
+    pub(super) lasts: Option<Duration>,
 }
 
-pub(super) fn add_elements(table: &str, set: &str, elements: &[Element]) -> Message {
-    elements_message(message(12, CREATE), table, set, elements, true)
+impl Element {
+    /// One that is there or isn't.
+    pub(super) fn plain(key: Vec<u8>) -> Self {
+        Self { key, ..Self::default() }
+    }
+}
+
+pub(super) fn add_elements(table: Table<'_>, set: &str, elements: &[Element]) -> Message {
+    elements_message(message(table, 12, CREATE), table, set, elements, true)
 }
 
 /// Elements that aren't there are an error: what is recorded and what the kernel has would not be the same.
-pub(super) fn remove_elements(table: &str, set: &str, elements: &[Element]) -> Message {
-    elements_message(message(14, 0), table, set, elements, false)
+pub(super) fn remove_elements(table: Table<'_>, set: &str, elements: &[Element]) -> Message {
+    elements_message(message(table, 14, 0), table, set, elements, false)
 }
 
 /// Takes all elements out of a set.
-pub(super) fn flush_set(table: &str, set: &str) -> Message {
-    let mut message = message(14, 0);
-    message.text(1, table).text(2, set);
+pub(super) fn flush_set(table: Table<'_>, set: &str) -> Message {
+    let mut message = message(table, 14, 0);
+    message.text(1, table.name).text(2, set);
     message
 }
 
 fn elements_message(
     mut message: Message,
-    table: &str,
+    table: Table<'_>,
     set: &str,
     elements: &[Element],
     with_data: bool,
 ) -> Message {
-    message.text(1, table).text(2, set).nest(3, |list| {
+    message.text(1, table.name).text(2, set).nest(3, |list| {
         for element in elements {
             list.nest(LIST_ELEMENT, |item| {
                 item.nest(1, |key| {
@@ -194,6 +227,10 @@ fn elements_message(
                     item.nest(2, |data| {
                         data.bytes(VALUE, &element.data);
                     });
+                }
+                if let Some(lasts) = element.lasts.filter(|_| with_data) {
+                    let milliseconds = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+                    item.bytes(4, &milliseconds.to_be_bytes());
                 }
                 if let Some(until) = &element.until {
                     item.nest(10, |key| {
@@ -206,9 +243,9 @@ fn elements_message(
     message
 }
 
-pub(super) fn new_rule(table: &str, chain: &str, write: impl FnOnce(&mut Expressions<'_>)) -> Message {
-    let mut message = message(6, CREATE | APPEND);
-    message.text(1, table).text(2, chain).nest(4, |list| write(&mut Expressions(list)));
+pub(super) fn new_rule(table: Table<'_>, chain: &str, write: impl FnOnce(&mut Expressions<'_>)) -> Message {
+    let mut message = message(table, 6, CREATE | APPEND);
+    message.text(1, table.name).text(2, chain).nest(4, |list| write(&mut Expressions(list)));
     message
 }
 
@@ -240,12 +277,15 @@ pub(super) enum Verdict<'a> {
 /// What of a packet is not in its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Meta {
+    /// What is in a frame, as its header says.
+    Content = 1,
     InLink = 6,
     OutLink = 7,
     NetworkProtocol = 15,
     Protocol = 16,
 }
 
+pub(super) const LINK_HEADER: u32 = 0;
 pub(super) const NETWORK_HEADER: u32 = 1;
 pub(super) const TRANSPORT_HEADER: u32 = 2;
 

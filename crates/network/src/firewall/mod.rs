@@ -1,22 +1,28 @@
 //! What may go where: one nftables table of our own, spoken over netlink.
 //!
 //! The rules are constant ([`rules`]); networks and published ports are elements of its sets and maps, so that the
-//! thousandth costs what the first did. Each change is one transaction of the kernel's.
+//! thousandth costs what the first did. Each change is one transaction of the kernel's. Beside it is one of the bridges'
+//! family with the same name ([`guard`]).
 
+mod guard;
 mod message;
 mod resolver;
 mod rules;
+mod strangers;
 mod watch;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use netlink::{Message, Socket};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use message::Element;
+use crate::{Error, Subnet};
+pub use guard::Source;
+use message::{Element, Family, Table};
 pub(crate) use resolver::redirect_resolver;
+pub use strangers::{Dropping, admin_rules, dropping_chains, kernel_has};
 pub use watch::Watch;
 
 /// Something that the rules know.
@@ -24,6 +30,17 @@ pub use watch::Watch;
 pub enum Entry {
     Network(Network),
     Port(Publication),
+    Source(Source),
+    Named(Named),
+}
+
+/// What a name stood for that the containers of a network may reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The bridge's name.
+    pub bridge: String,
+    pub ip: IpAddr,
+    pub lasts: Duration,
 }
 
 /// A network, as far as the firewall is concerned.
@@ -48,6 +65,8 @@ pub struct Network {
     pub trusted: Vec<String>,
     /// Those who are in it reach each other.
     pub open_within: bool,
+    /// They reach nothing else but this, and what names stood for.
+    pub egress: Option<Vec<Subnet>>,
 }
 
 /// At which addresses a published port is reached.
@@ -124,42 +143,87 @@ impl Publication {
             && (self.first..=self.last()).contains(&other.last())
     }
 
+    /// The sets and maps of the firewall's table that it is in.
+    pub fn sets(&self) -> Vec<&'static str> {
+        places_of_port(self).into_iter().map(|(set, _)| set).collect()
+    }
+
     /// Each port of the host with the container's.
     pub fn pairs(&self) -> impl Iterator<Item = (u16, u16)> + use<> {
         (0..self.count).zip(self.first..).zip(self.container_port..).map(|((_, host), inside)| (host, inside))
     }
 }
 
-/// A table in the network namespace that the engine is in.
+/// Both tables, in the network namespace that the engine is in.
 #[derive(Debug)]
 pub struct Firewall {
     socket: Socket,
     table: String,
+    /// Whether this kernel has tables of the bridges' family.
+    guards: bool,
 }
 
 impl Firewall {
-    /// Makes the table, or what is in it anew, with these entries and nothing else.
+    /// Makes the tables, or what is in them anew, with these entries and nothing else.
     pub fn install(table: &str, entries: &[Entry]) -> Result<Self, Error> {
-        let mut firewall = Self { socket: Socket::netfilter()?, table: table.to_owned() };
+        let mut firewall = Self { socket: Socket::netfilter()?, table: table.to_owned(), guards: true };
+        firewall.guards = firewall.can_guard();
         firewall.restore(entries)?;
         Ok(firewall)
     }
 
+    /// Whether anybody keeps containers from sending under others' addresses.
+    pub fn guards(&self) -> bool {
+        self.guards
+    }
+
+    fn inet(&self) -> Table<'_> {
+        Table { family: Family::Inet, name: &self.table }
+    }
+
+    fn bridges(&self) -> Table<'_> {
+        Table { family: Family::Bridge, name: &self.table }
+    }
+
+    fn can_guard(&mut self) -> bool {
+        let made = vec![message::new_table(self.bridges())];
+        self.commit(made, "make a table for bridges").is_ok()
+    }
+
     /// Puts everything back as it has to be. The administrator's chain stays as it is.
     pub fn restore(&mut self, entries: &[Entry]) -> Result<(), Error> {
-        let mut messages = rules::base(&self.table);
+        let mut messages = rules::base(self.inet());
+        if self.guards {
+            messages.extend(guard::base(self.bridges()));
+        }
         messages.extend(self.elements(entries, message::add_elements));
-        self.commit(messages, "set up the firewall's table")
+        self.commit(messages, "set up the firewall's tables")
     }
 
     pub fn add(&mut self, entries: &[Entry]) -> Result<(), Error> {
         let messages = self.elements(entries, message::add_elements);
-        self.commit(messages, "let the firewall know a network or port")
+        self.commit(messages, "let the firewall know a network, port or container")
     }
 
     pub fn remove(&mut self, entries: &[Entry]) -> Result<(), Error> {
         let messages = self.elements(entries, message::remove_elements);
-        self.commit(messages, "let the firewall forget a network or port")
+        self.commit(messages, "let the firewall forget a network, port or container")
+    }
+
+    /// Adds what may be there or not, for a time that begins now.
+    pub fn renew(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        let mut messages = self.elements(entries, message::add_elements);
+        // Of an element that is there most kernels take no new time.
+        messages.extend(self.elements(entries, message::remove_elements));
+        messages.extend(self.elements(entries, message::add_elements));
+        self.commit(messages, "let the firewall know what a name stands for")
+    }
+
+    /// Takes away what may be there or not.
+    pub fn drop_named(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        let mut messages = self.elements(entries, message::add_elements);
+        messages.extend(self.elements(entries, message::remove_elements));
+        self.commit(messages, "let the firewall forget what a name stood for")
     }
 
     /// Whether it is this one that changed something, by the number that the kernel tells.
@@ -167,10 +231,13 @@ impl Firewall {
         self.socket.port().is_ok_and(|own| own == port)
     }
 
-    /// Takes the table away.
+    /// Takes the tables away.
     pub fn uninstall(mut self) -> Result<(), Error> {
-        let messages = vec![message::new_table(&self.table), message::delete_table(&self.table)];
-        self.commit(messages, "remove the firewall's table")
+        let mut tables = vec![self.inet()];
+        tables.extend(self.guards.then(|| self.bridges()));
+        let messages =
+            tables.into_iter().flat_map(|table| [message::new_table(table), message::delete_table(table)]);
+        self.commit(messages.collect(), "remove the firewall's tables")
     }
 
     fn commit(&mut self, messages: Vec<Message>, doing: &'static str) -> Result<(), Error> {
@@ -182,18 +249,20 @@ impl Firewall {
     }
 
     /// One message for each set that is concerned.
-    fn elements(&self, entries: &[Entry], write: fn(&str, &str, &[Element]) -> Message) -> Vec<Message> {
+    fn elements(&self, entries: &[Entry], write: fn(Table<'_>, &str, &[Element]) -> Message) -> Vec<Message> {
         let mut placed: Vec<(&str, Element)> = entries.iter().flat_map(places).collect();
         // One port of a container may be published at several of the host's.
         let mut seen = HashSet::new();
         placed.retain(|(set, element)| seen.insert((*set, element.key.clone())));
-        let of = |set: &message::Set| {
+        let of = |table: Table<'_>, set: &message::Set| {
             let elements: Vec<_> =
                 placed.iter().filter(|(name, _)| *name == set.name).map(|(_, e)| e.clone()).collect();
             // What one attribute can hold.
-            elements.chunks(400).map(|part| write(&self.table, set.name, part)).collect::<Vec<_>>()
+            elements.chunks(400).map(|part| write(table, set.name, part)).collect::<Vec<_>>()
         };
-        rules::SETS.iter().flat_map(of).collect()
+        let inet = rules::SETS.iter().flat_map(|set| of(self.inet(), set));
+        let guarding = guard::SETS.iter().filter(|_| self.guards);
+        inet.chain(guarding.flat_map(|set| of(self.bridges(), set))).collect()
     }
 }
 
@@ -202,11 +271,12 @@ fn places(entry: &Entry) -> Vec<(&'static str, Element)> {
     match entry {
         Entry::Network(network) => {
             let key = link_key(&network.bridge);
-            let plain = |key: Vec<u8>| Element { key, until: None, data: Vec::new() };
-            let pair = plain([&key[..], &key].concat());
+            let pair = Element::plain([&key[..], &key].concat());
+            let trusted = network.trusted.iter();
             let trusted: Vec<_> =
-                network.trusted.iter().map(|link| plain([&link_key(link)[..], &key].concat())).collect();
-            let element = plain(key);
+                trusted.map(|link| Element::plain([&link_key(link)[..], &key].concat())).collect();
+            let listed: Vec<_> = network.egress.iter().flatten().map(|part| listed(&key, *part)).collect();
+            let element = Element::plain(key);
             [
                 (rules::BRIDGES, true),
                 (rules::INTERNAL, network.internal),
@@ -215,6 +285,7 @@ fn places(entry: &Entry) -> Vec<(&'static str, Element)> {
                 (rules::ROUTED_4, network.routed_4),
                 (rules::ROUTED_6, network.routed_6),
                 (rules::DIRECT, network.direct),
+                (rules::RESTRICTED, network.egress.is_some()),
                 (rules::MASQUERADED_4, network.masquerade_4 && !network.internal),
                 (rules::MASQUERADED_6, network.masquerade_6 && !network.internal),
             ]
@@ -223,10 +294,24 @@ fn places(entry: &Entry) -> Vec<(&'static str, Element)> {
             .map(|(set, _)| (set, element.clone()))
             .chain(network.open_within.then_some((rules::WITHIN, pair)))
             .chain(trusted.into_iter().map(|element| (rules::TRUSTED, element)))
+            .chain(listed)
             .collect()
         }
         Entry::Port(port) => places_of_port(port),
+        Entry::Source(source) => guard::places(source),
+        Entry::Named(named) => {
+            let key = [link_key(&named.bridge), octets(named.ip)].concat();
+            let set = if named.ip.is_ipv4() { rules::NAMED_4 } else { rules::NAMED_6 };
+            vec![(set, Element { lasts: Some(named.lasts), ..Element::plain(key) })]
+        }
     }
+}
+
+/// Addresses that a network's containers may reach.
+fn listed(bridge: &[u8], part: Subnet) -> (&'static str, Element) {
+    let set = if part.is_ipv4() { rules::EGRESS_4 } else { rules::EGRESS_6 };
+    let key = |ip| [bridge, &octets(ip)].concat();
+    (set, Element { until: Some(key(part.last())), ..Element::plain(key(part.base())) })
 }
 
 fn link_key(name: &str) -> Vec<u8> {
@@ -248,6 +333,9 @@ fn service(transport: Transport, number: u16) -> Vec<u8> {
 }
 
 fn places_of_port(port: &Publication) -> Vec<(&'static str, Element)> {
+    if port.is_relayed() {
+        return Vec::new();
+    }
     let is_4 = port.container.is_ipv4();
     match port.reach {
         Reach::Host => vec![translated(port)],
@@ -266,7 +354,7 @@ fn at_container(port: &Publication, single: &'static str, ranges: &'static str) 
     let last = port.container_port.saturating_add(port.count.saturating_sub(1));
     let until = (port.count > 1).then(|| key(last));
     let set = if until.is_some() { ranges } else { single };
-    (set, Element { key: key(port.container_port), until, data: Vec::new() })
+    (set, Element { until, ..Element::plain(key(port.container_port)) })
 }
 
 /// From the host's address to the container's.
@@ -289,7 +377,7 @@ fn translated(port: &Publication) -> (&'static str, Element) {
         let key = [lowest, service(port.transport, port.first)].concat();
         let until = Some([highest, service(port.transport, last)].concat());
         let set = if is_4 { rules::RANGES_4 } else { rules::RANGES_6 };
-        return (set, Element { key, until, data: data(false) });
+        return (set, Element { until, data: data(false), ..Element::plain(key) });
     }
     let (set, key) = match (any, is_4) {
         (true, true) => (rules::PORTS_4, Vec::new()),
@@ -298,5 +386,5 @@ fn translated(port: &Publication) -> (&'static str, Element) {
         (false, false) => (rules::PORTS_6_AT, octets(port.host)),
     };
     let key = [key, service(port.transport, port.first)].concat();
-    (set, Element { key, until: None, data: data(true) })
+    (set, Element { data: data(true), ..Element::plain(key) })
 }

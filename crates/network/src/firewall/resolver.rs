@@ -6,13 +6,13 @@ use netlink::Socket;
 
 use super::Transport;
 use super::message::{
-    Hook, Meta, NETWORK_HEADER, Register, TRANSPORT_HEADER, batch, flush_chain, new_chain, new_rule,
-    new_table,
+    Family, Hook, Meta, NETWORK_HEADER, Register, TRANSPORT_HEADER, Table, batch, flush_chain, new_chain,
+    new_rule, new_table,
 };
 use crate::Error;
 use crate::error::kernel;
 
-const TABLE: &str = "ketch";
+const TABLE: Table<'_> = Table { family: Family::Inet, name: "ketch" };
 const CHAIN: &str = "resolver";
 const IPV4: u8 = 2;
 

@@ -1,9 +1,9 @@
 //! The rules: few, and the same however many containers there are. What differs is in sets and maps.
 //!
 //! ```text
-//! forward      admin's rules │ known connections │ within a network │ internal networks │ published ports │ inward │ between networks │ from outside
+//! forward      admin's rules │ known connections │ within a network │ internal networks │ restricted ones │ published ports │ inward │ between networks │ from outside
 //! inward       networks without translation │ ports at the container's own address
-//! input        internal networks don't reach the host
+//! input        internal networks don't reach the host, nor restricted ones what isn't listed
 //! raw          127.0.0.0/8 comes by no wire
 //! prerouting   to an address of this host: published ports
 //! output       the same for the host's own programs
@@ -13,8 +13,8 @@
 use netlink::Message;
 
 use super::message::{
-    Expressions, Hook, Meta, NETWORK_HEADER, Register, Set, TRANSPORT_HEADER, Type, Verdict, flush_chain,
-    flush_set, new_chain, new_rule, new_set, new_table,
+    Expressions, Hook, Meta, NETWORK_HEADER, Register, Set, TRANSPORT_HEADER, Table, Type, Verdict,
+    flush_chain, flush_set, new_chain, new_rule, new_set, new_table,
 };
 
 pub(super) const BRIDGES: &str = "bridges";
@@ -42,27 +42,33 @@ pub(super) const RANGES_4: &str = "ranges4";
 pub(super) const PORTS_6: &str = "ports6";
 pub(super) const PORTS_6_AT: &str = "ports6_at";
 pub(super) const RANGES_6: &str = "ranges6";
+/// Networks whose containers reach only what is listed: by address, and what names stood for.
+pub(super) const RESTRICTED: &str = "restricted";
+pub(super) const EGRESS_4: &str = "egress4";
+pub(super) const EGRESS_6: &str = "egress6";
+pub(super) const NAMED_4: &str = "named4";
+pub(super) const NAMED_6: &str = "named6";
 
 use Type::{Ipv4, Ipv6, Link, Protocol, Service};
 
 const fn links(name: &'static str) -> Set {
-    Set { name, key: &[Link], data: &[], interval: false }
+    Set { name, key: &[Link], data: &[], interval: false, fleeting: false }
 }
 
 const OF_PORT_4: &[Type] = &[Ipv4, Protocol, Service];
 const OF_PORT_6: &[Type] = &[Ipv6, Protocol, Service];
 
 const fn ports(name: &'static str, key: &'static [Type], interval: bool) -> Set {
-    Set { name, key, data: &[], interval }
+    Set { name, key, data: &[], interval, fleeting: false }
 }
 
 const fn map(name: &'static str, key: &'static [Type], data: &'static [Type], interval: bool) -> Set {
-    Set { name, key, data, interval }
+    Set { name, key, data, interval, fleeting: false }
 }
 
 pub(super) const SETS: &[Set] = &[
     links(BRIDGES),
-    Set { name: WITHIN, key: &[Link, Link], data: &[], interval: false },
+    Set { name: WITHIN, key: &[Link, Link], data: &[], interval: false, fleeting: false },
     links(INTERNAL),
     links(REACHABLE_4),
     links(REACHABLE_6),
@@ -71,7 +77,7 @@ pub(super) const SETS: &[Set] = &[
     links(ROUTED_4),
     links(ROUTED_6),
     links(DIRECT),
-    Set { name: TRUSTED, key: &[Link, Link], data: &[], interval: false },
+    Set { name: TRUSTED, key: &[Link, Link], data: &[], interval: false, fleeting: false },
     ports(OPEN_4, OF_PORT_4, false),
     ports(OPEN_RANGES_4, OF_PORT_4, true),
     ports(OPEN_6, OF_PORT_6, false),
@@ -86,6 +92,11 @@ pub(super) const SETS: &[Set] = &[
     map(PORTS_6, &[Protocol, Service], &[Ipv6, Service], false),
     map(PORTS_6_AT, &[Ipv6, Protocol, Service], &[Ipv6, Service], false),
     map(RANGES_6, &[Ipv6, Protocol, Service], &[Ipv6], true),
+    links(RESTRICTED),
+    ports(EGRESS_4, &[Link, Ipv4], true),
+    ports(EGRESS_6, &[Link, Ipv6], true),
+    Set { name: NAMED_4, key: &[Link, Ipv4], data: &[], interval: false, fleeting: true },
+    Set { name: NAMED_6, key: &[Link, Ipv6], data: &[], interval: false, fleeting: true },
 ];
 
 /// The administrator's: made empty, and never touched again.
@@ -112,12 +123,14 @@ const ICMP_4: u8 = 1;
 const ICMP_6: u8 = 58;
 
 /// Makes the table as it is without any network, whatever was there before.
-pub(super) fn base(table: &str) -> Vec<Message> {
+pub(super) fn base(table: Table<'_>) -> Vec<Message> {
     let mut messages = vec![new_table(table), new_chain(table, ADMIN, None)];
     messages.extend(CHAINS.iter().map(|(name, hook)| new_chain(table, name, *hook)));
     messages.extend(CHAINS.iter().map(|(name, _)| flush_chain(table, name)));
     messages.extend(SETS.iter().zip(1..).map(|(set, id)| new_set(table, set, id)));
-    messages.extend(SETS.iter().map(|set| flush_set(table, set.name)));
+    // What names stood for a moment ago still holds.
+    let lasting = SETS.iter().filter(|set| !set.fleeting);
+    messages.extend(lasting.map(|set| flush_set(table, set.name)));
     let mut rule = |chain: &str, write: &dyn Fn(&mut Expressions<'_>)| {
         messages.push(new_rule(table, chain, |expressions| write(expressions)));
     };
@@ -125,6 +138,11 @@ pub(super) fn base(table: &str) -> Vec<Message> {
     input(&mut rule);
     forward(&mut rule);
     inward(&mut rule);
+    // There are sockets for it.
+    rule("output", &|e| {
+        e.family(IPV6).payload(NETWORK_HEADER, 24, 16, Register::FIRST);
+        e.equals(Register::FIRST, &std::net::Ipv6Addr::LOCALHOST.octets()).verdict(Verdict::Accept);
+    });
     for chain in ["prerouting", "output"] {
         rule(chain, &|e| {
             e.is_for_this_host().verdict(Verdict::Jump(PUBLISHED));
@@ -166,6 +184,26 @@ fn input(rule: Add<'_>) {
     rule("input", &|e| {
         e.link_is_in(Meta::InLink, INTERNAL).verdict(Verdict::Drop);
     });
+    rule("input", &|e| {
+        e.link_is_in(Meta::InLink, RESTRICTED).state(ESTABLISHED_OR_RELATED).verdict(Verdict::Accept);
+    });
+    rule("input", &|e| {
+        e.link_is_in(Meta::InLink, RESTRICTED).meta(Meta::Protocol, Register::FIRST);
+        e.equals(Register::FIRST, &[ICMP_6]).verdict(Verdict::Accept);
+    });
+    restricted(rule, "input");
+}
+
+/// Those who may reach only what is listed for their network go no further with anything else.
+fn restricted(rule: Add<'_>, chain: &str) {
+    for (to, listed, named) in [(&TO_4, EGRESS_4, NAMED_4), (&TO_6, EGRESS_6, NAMED_6)] {
+        rule(chain, &|e| {
+            e.link_is_in(Meta::InLink, RESTRICTED).family(to.family);
+            e.meta(Meta::InLink, Register::FIRST);
+            e.payload(NETWORK_HEADER, to.address_at, to.address_length, Register::FIRST.plus(4));
+            e.is_not_in(listed, Register::FIRST).is_not_in(named, Register::FIRST).verdict(Verdict::Drop);
+        });
+    }
 }
 
 fn forward(rule: Add<'_>) {
@@ -187,6 +225,7 @@ fn forward(rule: Add<'_>) {
     rule("forward", &|e| {
         e.link_is_in(Meta::OutLink, INTERNAL).verdict(Drop);
     });
+    restricted(rule, "forward");
     rule("forward", &|e| {
         e.link_is_in(Meta::OutLink, BRIDGES).is_forwarded_port().verdict(Accept);
     });

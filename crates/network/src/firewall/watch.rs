@@ -2,7 +2,7 @@
 
 use netlink::{Received, Socket, attributes};
 
-use super::message::FAMILY;
+use super::message::Family;
 use super::rules::ADMIN;
 use crate::Error;
 use crate::error::kernel;
@@ -47,7 +47,8 @@ impl Watch {
     fn concerns(&self, change: &Received) -> bool {
         const HEADER: usize = 4;
         let removal = change.kind.checked_sub(SUBSYSTEM).is_some_and(|kind| REMOVALS.contains(&kind));
-        let ours = change.body.first() == Some(&FAMILY);
+        let families = [Family::Inet as u8, Family::Bridge as u8];
+        let ours = change.body.first().is_some_and(|family| families.contains(family));
         let Some(rest) = change.body.get(HEADER..).filter(|_| removal && ours) else { return false };
         let text =
             |kind| attributes(rest).find(|found| found.kind == kind).map(|found| found.text().to_owned());

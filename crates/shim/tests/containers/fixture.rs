@@ -24,6 +24,8 @@ pub(crate) struct Fixture {
     pub(crate) links: Vec<(String, String)>,
     /// What its shim keeps for engines.
     pub(crate) kept: Vec<OwnedFd>,
+    /// The last of those are their sockets.
+    pub(crate) relays: Vec<shim::Relay>,
 }
 
 /// A container whose shim is running. Killed, with its shim, when dropped.
@@ -45,7 +47,16 @@ impl Fixture {
         let id = format!("ketch-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let log = LogConfig { file: Some(json_file(folder.path().join("container/log"))), forward: None };
         let spec = spec(&id, args);
-        Self { folder, id, spec, stdin: Stdin::Closed, log, links: Vec::new(), kept: Vec::new() }
+        Self {
+            folder,
+            id,
+            spec,
+            stdin: Stdin::Closed,
+            log,
+            links: Vec::new(),
+            kept: Vec::new(),
+            relays: Vec::new(),
+        }
     }
 
     pub(crate) fn container_dir(&self) -> PathBuf {
@@ -79,7 +90,8 @@ impl Fixture {
             stdin: self.stdin,
             log: self.log.clone(),
             runtime: None,
-            kept: self.kept.len() as u32,
+            kept: (self.kept.len() - self.relays.len()) as u32,
+            relays: self.relays.clone(),
         }
     }
 

@@ -253,3 +253,55 @@ fn what_a_shim_keeps_is_lent_to_every_engine_and_given_up_with_the_container() {
     assert_eq!(text, "one two ", "it ends: nobody has the other end any more");
     running.end();
 }
+
+#[test]
+fn what_comes_to_a_published_port_goes_on_to_the_container_and_back() {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+    let inside_udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let doors = [(); 2].map(|()| TcpListener::bind("[::1]:0").unwrap());
+    let door_udp = UdpSocket::bind("[::1]:0").unwrap();
+    let [open, refused] = [&doors[0], &doors[1]].map(|door| door.local_addr().unwrap());
+    let open_udp = door_udp.local_addr().unwrap();
+    let mut container = Fixture::new(&["sh", "-c", "ls /proc/self/fd | wc -l; sleep 1000"]);
+    container.relays = vec![
+        shim::Relay { carries: shim::Carries::Streams, to: inside.local_addr().unwrap() },
+        shim::Relay { carries: shim::Carries::Streams, to: closed },
+        shim::Relay { carries: shim::Carries::Datagrams, to: inside_udp.local_addr().unwrap() },
+    ];
+    container.kept = doors.into_iter().map(Into::into).collect();
+    container.kept.push(door_udp.into());
+    let running = container.create();
+    container.kept.clear();
+    container.relays.clear();
+    running.start();
+    // Nothing of it is the container's, and none of it is lent.
+    eventually(|| container.log_text().contains("\"4\\n\"").then_some(()).ok_or(container.log_text()));
+    assert!(shim::borrow_kept(&container.run_dir()).unwrap().is_empty());
+    let mut client = TcpStream::connect(open).unwrap();
+    let (mut server, _) = inside.accept().unwrap();
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut said = String::new();
+    server.read_to_string(&mut said).unwrap();
+    server.write_all(b"answer").unwrap();
+    drop(server);
+    let mut answered = String::new();
+    client.read_to_string(&mut answered).unwrap();
+    assert_eq!((said.as_str(), answered.as_str()), ("question", "answer"));
+    // Where the container doesn't listen the client is let go.
+    let mut client = TcpStream::connect(refused).unwrap();
+    assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
+    let client = UdpSocket::bind("[::1]:0").unwrap();
+    client.connect(open_udp).unwrap();
+    client.send(b"ping").unwrap();
+    let mut buffer = [0; 8];
+    let (length, between) = inside_udp.recv_from(&mut buffer).unwrap();
+    inside_udp.send_to(&buffer[..length], between).unwrap();
+    assert_eq!(client.recv(&mut buffer).unwrap(), 4);
+    running.say(&ToShim::Signal { signal: 9 });
+    running.wait();
+    assert!(TcpStream::connect(open).is_err());
+    running.end();
+}

@@ -3,7 +3,7 @@
 use super::{Actor, blocking};
 use crate::Error;
 use crate::containers::{etc, links, networking};
-use crate::networks::{Endpoint, EndpointConfig, Guest, Inside, NetworkError};
+use crate::networks::{Endpoint, EndpointConfig, Inside, NetworkError};
 
 impl Actor {
     /// Takes addresses and ports, and writes them down before anything uses them. The namespace is to be held until the
@@ -53,7 +53,7 @@ impl Actor {
         self.view.container.ports.clear();
         let shared = self.shared.clone();
         let done = blocking(move || {
-            let guest = Guest { id: &container.id, name: &container.name };
+            let guest = container.guest();
             shared.networks.detach(guest, &container.endpoints, &container.ports);
             Ok(())
         });
@@ -83,7 +83,7 @@ impl Actor {
                 let (shared, container, name) = (self.shared.clone(), container.clone(), name.clone());
                 let mut endpoint = endpoint;
                 blocking(move || {
-                    let guest = Guest { id: &container.id, name: &container.name };
+                    let guest = container.guest();
                     shared.networks.plug(guest, pid, &name, &container.endpoints, &mut endpoint)?;
                     Ok(endpoint)
                 })
@@ -110,7 +110,7 @@ impl Actor {
         if let Some(pid) = container.state.live().map(|live| live.pid) {
             let (shared, container, name) = (self.shared.clone(), container.clone(), name.clone());
             blocking(move || {
-                let guest = Guest { id: &container.id, name: &container.name };
+                let guest = container.guest();
                 shared.networks.unplug(guest, pid, &name, &endpoint)
             })
             .await?;

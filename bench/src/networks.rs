@@ -1,0 +1,183 @@
+//! Networks: what connecting costs, and how fast bytes go by published ports and between containers.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use network::Interior;
+use serde_json::{Value, json};
+use testkit::Lan;
+use testkit::http::{self, Request};
+
+use crate::cases::{Bench, TAG};
+use crate::stats::milliseconds;
+
+const SINK: &str = "ketch-bench-sink";
+const SOURCE: &str = "ketch-bench-source";
+/// Where the stream ends in its container, and at the host.
+const INSIDE: u16 = 5001;
+const OUTSIDE: u16 = 18401;
+/// The ports of those that are there beside what is measured.
+const CROWDED: u16 = 20_000;
+
+/// Where a stream comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum From {
+    /// The host's own loopback, by a published port.
+    Loopback,
+    /// The same over IPv6, where somebody stands between.
+    Loopback6,
+    /// Another host, by a published port.
+    Outside,
+    /// Another container of the network.
+    Container,
+}
+
+/// An engine: where it listens, and a process of its host's network.
+pub(crate) struct Place<'a> {
+    pub(crate) socket: &'a Path,
+    pub(crate) pid: i32,
+}
+
+fn call(socket: &Path, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+    let reply = http::call(socket, &Request::new(method, path).json(body))?;
+    ensure!(reply.status() < 300, "{method} {path}: {}", reply.text());
+    Ok(if reply.text().is_empty() { Value::Null } else { reply.json() })
+}
+
+/// A container that sleeps in the default network. It goes when dropped.
+struct Sleeper<'a> {
+    socket: &'a Path,
+    name: String,
+    pid: i32,
+    ip: IpAddr,
+}
+
+impl<'a> Sleeper<'a> {
+    fn start(socket: &'a Path, name: &str, bindings: &Value) -> anyhow::Result<Self> {
+        let config =
+            json!({"Image": TAG, "Cmd": ["sleep", "100000"], "HostConfig": {"PortBindings": bindings}});
+        call(socket, "POST", &format!("/containers/create?name={name}"), &config)?;
+        let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut sleeper = Self { socket, name: name.to_owned(), pid: 0, ip: unspecified };
+        call(socket, "POST", &format!("/containers/{name}/start"), &Value::Null)?;
+        let found = call(socket, "GET", &format!("/containers/{name}/json"), &Value::Null)?;
+        sleeper.pid = found["State"]["Pid"].as_i64().context("it has no process")? as i32;
+        let ip = found["NetworkSettings"]["Networks"]["bridge"]["IPAddress"].as_str().unwrap_or_default();
+        sleeper.ip = ip.parse().with_context(|| format!("no address: {ip:?}"))?;
+        Ok(sleeper)
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        // What stays is seen by the next run, which then can't make it.
+        let path = format!("/containers/{}?force=1", self.name);
+        let _ = http::call(self.socket, &Request::new("DELETE", &path));
+    }
+}
+
+/// Milliseconds for so many megabytes into a container, from the first byte until it has the last.
+pub(crate) fn stream(place: &Place<'_>, from: From, megabytes: usize) -> anyhow::Result<f64> {
+    let bindings = json!({ format!("{INSIDE}/tcp"): [{"HostPort": OUTSIDE.to_string()}] });
+    let sink = Sleeper::start(place.socket, SINK, &bindings)?;
+    let listener =
+        Interior::of_process(sink.pid)?.enter(|_| Ok(TcpListener::bind(("0.0.0.0", INSIDE))))??;
+    let swallowing = std::thread::spawn(move || swallow(&listener));
+    let at_host = Interior::of_process(place.pid)?;
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, OUTSIDE));
+    let took = match from {
+        From::Loopback => at_host.enter(|_| Ok(pour(loopback, megabytes)))?,
+        From::Loopback6 => {
+            let six = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, OUTSIDE));
+            at_host.enter(|_| Ok(pour(six, megabytes)))?
+        }
+        From::Outside => at_host.enter(|_| {
+            let lan = Lan::new();
+            let neighbour = lan.neighbour(2);
+            Ok(neighbour.at(|| pour(SocketAddr::from((Lan::HOST, OUTSIDE)), megabytes)))
+        })?,
+        From::Container => {
+            let source = Sleeper::start(place.socket, SOURCE, &json!({}))?;
+            let to = SocketAddr::from((sink.ip, INSIDE));
+            Interior::of_process(source.pid)?.enter(|_| Ok(pour(to, megabytes)))?
+        }
+    }?;
+    let swallowed = swallowing.join().ok().context("the sink's thread ended early")??;
+    ensure!(swallowed == megabytes << 20, "{swallowed} bytes came");
+    Ok(milliseconds(took))
+}
+
+/// The first connection's bytes, to their end, which is answered.
+fn swallow(listener: &TcpListener) -> anyhow::Result<usize> {
+    let (mut stream, _) = listener.accept()?;
+    let mut buffer = vec![0; 1 << 18];
+    let mut count = 0;
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            more => count += more,
+        }
+    }
+    stream.write_all(b".")?;
+    Ok(count)
+}
+
+fn pour(to: SocketAddr, megabytes: usize) -> anyhow::Result<Duration> {
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(10))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let bytes = vec![7; 1 << 18];
+    let begun = Instant::now();
+    for _ in 0..megabytes * 4 {
+        stream.write_all(&bytes)?;
+    }
+    stream.shutdown(Shutdown::Write)?;
+    stream.read_exact(&mut [0])?;
+    Ok(begun.elapsed())
+}
+
+/// Milliseconds of `network create`; the network goes again.
+pub(crate) fn create(run: &dyn Fn(&[&str]) -> anyhow::Result<f64>) -> anyhow::Result<f64> {
+    const NAME: &str = "ketch-bench-network";
+    let took = run(&["network", "create", NAME])?;
+    run(&["network", "rm", NAME])?;
+    Ok(took)
+}
+
+/// Containers that are there beside what is measured, each with ten published ports. They go when dropped.
+pub(crate) struct Crowd {
+    socket: std::path::PathBuf,
+    names: Vec<String>,
+}
+
+impl Crowd {
+    pub(crate) fn gather(bench: &Bench, count: u16) -> anyhow::Result<Self> {
+        let mut crowd = Self { socket: bench.socket().to_owned(), names: Vec::new() };
+        for number in 0..count {
+            let name = format!("ketch-bench-crowd-{number}");
+            let first = CROWDED + number * 10;
+            let bindings = (0..10).map(|port| {
+                (format!("{}/tcp", 80 + port), json!([{"HostPort": (first + port).to_string()}]))
+            });
+            let bindings: serde_json::Map<String, Value> = bindings.collect();
+            let config = json!({
+                "Image": TAG, "Cmd": ["sleep", "100000"], "HostConfig": {"PortBindings": bindings}
+            });
+            call(&crowd.socket, "POST", &format!("/containers/create?name={name}"), &config)?;
+            crowd.names.push(name.clone());
+            call(&crowd.socket, "POST", &format!("/containers/{name}/start"), &Value::Null)?;
+        }
+        Ok(crowd)
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for name in &self.names {
+            let remove = Request::new("DELETE", &format!("/containers/{name}?force=1"));
+            let _ = http::call(&self.socket, &remove);
+        }
+    }
+}
