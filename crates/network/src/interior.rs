@@ -187,6 +187,11 @@ fn plug(
         let wanted = cable.addresses.iter().any(|address| address.ip.is_ipv6());
         sysctl::set(&format!("ipv6/conf/{}/disable_ipv6", cable.inside), if wanted { "0" } else { "1" })?;
     }
+    // Its address may have been another's a moment ago, whose station the host and neighbours still know.
+    sysctl::set(&format!("ipv4/conf/{}/arp_notify", cable.inside), "1")?;
+    if sysctl::has_ipv6() {
+        sysctl::set(&format!("ipv6/conf/{}/ndisc_notify", cable.inside), "1")?;
+    }
     for (name, value) in &cable.switches {
         // `ipv4/conf/log_martians` is `ipv4/conf/eth0/log_martians` here.
         let (kind, last) = name.rsplit_once('/').unwrap_or((name, ""));

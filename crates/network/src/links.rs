@@ -253,8 +253,10 @@ impl Links {
         addresses: &[Address],
         gateways: &[IpAddr],
     ) -> Result<(), Error> {
-        let mut messages = vec![Message::new(NEW_LINK, 0, &link_header(index, UP))];
-        messages.extend(addresses.iter().map(|address| new_address(index, *address)));
+        // Addresses first: whoever is to be told of them (`arp_notify`) is told when the link comes up.
+        let mut messages: Vec<Message> =
+            addresses.iter().map(|address| new_address(index, *address)).collect();
+        messages.push(Message::new(NEW_LINK, 0, &link_header(index, UP)));
         messages.extend(gateways.iter().map(|gateway| default_route(index, *gateway)));
         self.0.apply(messages).map_err(kernel("give a container its addresses and its route"))
     }
