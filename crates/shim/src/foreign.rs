@@ -243,7 +243,7 @@ fn receive_console(listener: &UnixListener) -> io::Result<OwnedFd> {
     console.ok_or_else(|| io::Error::other("the runtime handed no terminal over"))
 }
 
-/// The last error of a log whose lines are JSON.
+/// The last error of a log of JSON objects, one in each line or, as crun has them since 1.28, in several.
 fn last_words(log: &Path) -> Option<String> {
     #[derive(Deserialize)]
     struct Line {
@@ -252,8 +252,11 @@ fn last_words(log: &Path) -> Option<String> {
     }
     let mut text = String::new();
     File::open(log).ok()?.take(MAX_LOG).read_to_string(&mut text).ok()?;
-    let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    lines.find(|line| line.level == "error").map(|line| line.msg)
+    let objects = text.match_indices('{').filter_map(|(at, _)| {
+        let mut objects = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Line>();
+        objects.next()?.ok()
+    });
+    objects.filter(|line| line.level == "error").last().map(|line| line.msg)
 }
 
 /// Runtimes say in words what decides about the exit code, and clients look for runc's.
@@ -306,5 +309,8 @@ mod tests {
         let text = "no json\n{\"level\":\"error\",\"msg\":\"a\"}\n{\"level\":\"error\",\"msg\":\"b\",\"time\":\"x\"}\n{\"level\":\"debug\",\"msg\":\"c\"}\n";
         fs::write(&path, text).unwrap();
         assert_eq!(last_words(&path).as_deref(), Some("b"));
+        fs::write(&path, "{\n  \"msg\": \"of {several}\",\n  \"level\": \"error\",\n  \"time\": \"x\"\n}\n")
+            .unwrap();
+        assert_eq!(last_words(&path).as_deref(), Some("of {several}"));
     }
 }
