@@ -252,11 +252,11 @@ fn last_words(log: &Path) -> Option<String> {
     }
     let mut text = String::new();
     File::open(log).ok()?.take(MAX_LOG).read_to_string(&mut text).ok()?;
-    let objects = text.match_indices('{').filter_map(|(at, _)| {
+    let mut objects = text.match_indices('{').rev().filter_map(|(at, _)| {
         let mut objects = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Line>();
         objects.next()?.ok()
     });
-    objects.filter(|line| line.level == "error").last().map(|line| line.msg)
+    objects.find(|line| line.level == "error").map(|line| line.msg)
 }
 
 /// Runtimes say in words what decides about the exit code, and clients look for runc's.
