@@ -119,6 +119,14 @@ fn a_terminal_is_the_container_s_and_of_what_joins_it() {
     second.type_in("echo also $((50+2)); exit 3\n");
     assert_eq!(second.wait(), Some(3), "{}", second.shown());
     assert!(second.shown().contains("also 52"), "{}", second.shown());
+    // A shim lives as long as its container, and keeps nothing of what has ended.
+    let shim = crate::faults::shim_of(&engine, "term").as_raw_nonzero();
+    let open = || fs::read_dir(format!("/proc/{shim}/fd")).unwrap().count();
+    let before = open();
+    for _ in 0..10 {
+        assert_eq!(engine.ketch(["exec", "-t", "term", "echo", "more"]).ok(), "more");
+    }
+    eventually(DEADLINE, || if open() <= before { Ok(()) } else { Err(format!("{} of {before}", open())) });
     terminal.type_in("exit 7\n");
     assert_eq!(terminal.wait(), Some(7), "{}", terminal.shown());
 }

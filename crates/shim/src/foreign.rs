@@ -138,12 +138,14 @@ impl Foreign {
     /// Has a process made and becomes its parent.
     fn make(&self, words: &[&str], stdio: runtime::Stdio, terminal: bool) -> Result<Made, Error> {
         let pid_file = self.folder.join("pid");
-        let console =
-            terminal.then(|| self.listen()).transpose().map_err(failed("make the console's socket"))?;
+        let console = terminal
+            .then(|| Console::listen(&self.folder))
+            .transpose()
+            .map_err(failed("make the console's socket"))?;
         let mut command = self.command();
         command.args(words).arg("--pid-file").arg(&pid_file);
-        if let Some((_, address)) = &console {
-            command.args(["--console-socket", address]);
+        if let Some(console) = &console {
+            command.args(["--console-socket", &console.address()]);
         }
         command.arg(&self.id).stdin(stdio.stdin).stdout(stdio.stdout).stderr(stdio.stderr);
         // Its parent ends, and we are next: but only of this one, other orphans are the system's.
@@ -158,22 +160,10 @@ impl Foreign {
             let pid = fs::read_to_string(&pid_file)?.trim().parse().map_err(io::Error::other)?;
             let number = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
             let pidfd = pidfd_open(number, PidfdFlags::empty())?;
-            let console = console.map(|(listener, _)| receive_console(&listener)).transpose()?;
+            let console = console.map(Console::receive).transpose()?;
             Ok(Made { pid, pidfd, console, starter: None })
         };
         take().map_err(failed("take over the process"))
-    }
-
-    /// The socket that the terminal comes through, and where the runtime finds it: its path may be too long for an address.
-    fn listen(&self) -> io::Result<(UnixListener, String)> {
-        let folder = open(&self.folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let place = format!("fd/{}/{CONSOLE}", folder.as_raw_fd());
-        let _ = fs::remove_file(self.folder.join(CONSOLE));
-        let listener = UnixListener::bind(format!("/proc/self/{place}"))?;
-        listener.set_nonblocking(true)?;
-        // Open for as long as this process lives: the address leads through it.
-        std::mem::forget(folder);
-        Ok((listener, format!("/proc/{}/{place}", std::process::id())))
     }
 
     fn run(&self, verb: &str, words: &[&str]) -> Result<(), Error> {
@@ -237,10 +227,33 @@ fn attach(tree: BorrowedFd<'_>, place: &Path) -> io::Result<()> {
     Ok(move_mount(tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 
-fn receive_console(listener: &UnixListener) -> io::Result<OwnedFd> {
-    let (connection, _) = listener.accept()?;
-    let (_, console) = sys::receive_with_fd(&connection, &mut [0; 256])?;
-    console.ok_or_else(|| io::Error::other("the runtime handed no terminal over"))
+/// The socket that a terminal comes through. Its path may be too long for an address, so that leads through its folder's
+/// descriptor.
+struct Console {
+    folder: OwnedFd,
+    listener: UnixListener,
+}
+
+impl Console {
+    fn listen(folder: &Path) -> io::Result<Self> {
+        let _ = fs::remove_file(folder.join(CONSOLE));
+        let folder = open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let listener = UnixListener::bind(format!("/proc/self/fd/{}/{CONSOLE}", folder.as_raw_fd()))?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { folder, listener })
+    }
+
+    /// Where the runtime finds it, for as long as this lives.
+    fn address(&self) -> String {
+        format!("/proc/{}/fd/{}/{CONSOLE}", std::process::id(), self.folder.as_raw_fd())
+    }
+
+    /// After the runtime has ended: by then the terminal is there.
+    fn receive(self) -> io::Result<OwnedFd> {
+        let (connection, _) = self.listener.accept()?;
+        let (_, console) = sys::receive_with_fd(&connection, &mut [0; 256])?;
+        console.ok_or_else(|| io::Error::other("the runtime handed no terminal over"))
+    }
 }
 
 /// The last error of a log of JSON objects, one in each line or, as crun has them since 1.28, in several.
