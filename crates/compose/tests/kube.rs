@@ -37,7 +37,7 @@ services:
     volumes: ["./static:/static:ro"]
   db:
     image: postgres:17
-    volumes: [data:/var/lib/postgresql/data]
+    volumes: ["data:/var/lib/postgresql/data:idmap"]
     expose: ["5432"]
     restart: unless-stopped
   migrate:
@@ -216,6 +216,7 @@ fn what_has_no_counterpart_is_told() {
         "worker_one: deploy.placement: is the cluster's",
         "worker_one: deploy.update_config.parallelism: is the cluster's",
         "db: volumes: data isn't filled",
+        "db: volumes: x-idmap of /var/lib/postgresql/data: set fsGroup by hand",
     ] {
         assert!(told.contains(line), "{line}: {told}");
     }

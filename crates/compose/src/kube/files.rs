@@ -94,6 +94,9 @@ pub(super) fn mounts(service: &str, spec: &Value, all: &mut Objects) -> Mounts {
 fn volume(service: &str, volume: &Value, found: &mut Mounts, all: &mut Objects) {
     let (source, target) = (text(volume, "source"), text(volume, "target"));
     let read_only = volume["read_only"] == true;
+    if volume["x-idmap"] == true {
+        all.tell(service, &format!("volumes: x-idmap of {target}: set fsGroup by hand"));
+    }
     match text(volume, "type") {
         "volume" if source.is_empty() => {
             let place = format!("anonymous-{}", found.volumes.len());
