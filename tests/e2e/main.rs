@@ -64,6 +64,7 @@ mod mounts;
 mod networks;
 mod ping_version_info;
 mod platforms;
+mod private_users;
 mod probe;
 mod protocol;
 mod ps;

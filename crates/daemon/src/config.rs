@@ -169,6 +169,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         cdi_folders: containers::cdi_folders(read),
         no_new_privileges: read.flag("no-new-privileges", false),
         init: read.flag("init", false),
+        private_users: containers::private_users(&read.text("userns-remap", ""))?,
         seccomp: containers::seccomp_profile(&seccomp_name)?,
         seccomp_name,
         resolv_conf: read.text("resolv-conf", "/etc/resolv.conf").into(),

@@ -156,7 +156,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("userland-proxy", "userland-proxy", Shape::Flag, Support::Done, &[]),
     setting("userland-proxy-path", "userland-proxy-path", Shape::Text, Support::Refused("a container's shim is its proxy: there is no program for it"), &[]),
     setting("volume-plugin-timeout", "volume-plugin-timeout", Shape::Text, Support::Done, &[]),
-    setting("userns-remap", "userns-remap", Shape::Text, Support::NotYet("user namespaces do not exist in this version yet"), &[]),
+    setting("userns-remap", "userns-remap", Shape::Text, Support::Done, &[]),
 ];
 
 /// What SIGHUP may change.

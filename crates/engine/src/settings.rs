@@ -29,6 +29,8 @@ pub struct Settings {
     /// Where devices by name are described.
     pub cdi_folders: Vec<PathBuf>,
     pub no_new_privileges: bool,
+    /// Containers that don't say otherwise have users of their own.
+    pub private_users: bool,
     /// For containers that don't say whether they want an init.
     pub init: bool,
     /// For containers that don't choose a profile themselves.

@@ -21,9 +21,11 @@ mod driver;
 mod erofs;
 mod error;
 mod gzip;
+mod ids;
 mod mount;
 mod overlay;
 mod pack;
+mod shown;
 mod store;
 mod unpack;
 
@@ -33,11 +35,12 @@ pub use driver::{Choice, Driver, Limits};
 pub use erofs::IndexedTars;
 pub use error::Error;
 pub use gzip::compress;
+pub use ids::{IdMap, Span};
 pub use mount::Strategy;
 pub use overlay::Directories;
 pub use pack::{
     About, Change, Composer, Copied, Kind, What, Written, changes, copy_tree, pack_changes, pack_file,
-    pack_tree,
+    pack_file_of, pack_tree, pack_tree_of,
 };
 pub use store::{Layer, LayerStore, Unpacked};
 pub use unpack::{Extract, Overwrite, Owner, extract, restore};

@@ -15,7 +15,7 @@
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::{Error, Limits};
+use crate::{Error, IdMap, Limits};
 
 mod changes;
 mod compose;
@@ -51,7 +51,18 @@ pub fn pack_tree(
     out: &mut dyn Write,
     limits: &Limits,
 ) -> Result<(), Error> {
-    let mut tree = Tree { writer: Writer::new(out), prefix: prefix.to_vec() };
+    pack_tree_of(&IdMap::default(), root, prefix, out, limits)
+}
+
+/// The same of a container's files, whose owners the host knows by other numbers.
+pub fn pack_tree_of(
+    ids: &IdMap,
+    root: BorrowedFd<'_>,
+    prefix: &[u8],
+    out: &mut dyn Write,
+    limits: &Limits,
+) -> Result<(), Error> {
+    let mut tree = Tree { writer: Writer::with_owners(out, ids.clone()), prefix: prefix.to_vec() };
     if !prefix.is_empty() {
         let top = Node::open(root, b".", prefix)?;
         let node = top.ok_or_else(|| Error::pack("open", prefix, std::io::ErrorKind::NotFound))?;
@@ -63,7 +74,12 @@ pub fn pack_tree(
 
 /// Writes one file, which isn't a directory, under a name of the caller's choice.
 pub fn pack_file(file: OwnedFd, name: &[u8], out: &mut dyn Write) -> Result<(), Error> {
-    let mut writer = Writer::new(out);
+    pack_file_of(&IdMap::default(), file, name, out)
+}
+
+/// The same of a container's file.
+pub fn pack_file_of(ids: &IdMap, file: OwnedFd, name: &[u8], out: &mut dyn Write) -> Result<(), Error> {
+    let mut writer = Writer::with_owners(out, ids.clone());
     writer.node(name, &Node::of(file, name)?.ready(name)?)?;
     writer.finish()
 }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oci::{Algorithm, Digest, Hasher};
 use rustix::fs::{Mode, OFlags, open, openat};
 
-use crate::mount::{Keeping, Overlay, Strategy};
+use crate::mount::{Keeping, Overlay, Strategy, failed};
+use crate::shown::shown_to;
 use crate::{Choice, Directories, Driver, Error, IndexedTars, Limits};
 
 const TEMPORARY: &str = "tmp";
@@ -206,20 +207,46 @@ impl LayerStore {
             .mount(self.strategy)
     }
 
+    /// The same for a container with users of its own: layers and changes keep the owners that they have on disk and are shown
+    /// with those that `users`, a user namespace, maps them to; `root` is who its root is on the host. `folder` has the
+    /// directories `upper` and `work`.
+    pub fn mount_root_for(
+        &self,
+        users: BorrowedFd<'_>,
+        root: (u32, u32),
+        layers: &[Digest],
+        folder: &Path,
+    ) -> Result<OwnedFd, Error> {
+        let mut shown = self.lowers(layers)?;
+        shown.push(Arc::new(open_folder(folder)?));
+        shown_to(users, &shown, self.strategy, &self.root, |shown| {
+            let (lowers, folder) = shown.split_at(shown.len() - 1);
+            let child = |name| open_child(folder[0].as_fd(), name);
+            let (upper, work) = (child("upper")?, child("work")?);
+            let writable = Some((upper.as_fd(), work.as_fd()));
+            let overlay = Overlay { lowers, writable, keeping: Keeping::Lasting };
+            // What overlayfs makes for itself belongs to whoever mounts it, and the host's root is nobody there.
+            let mounted = sys::as_owner(root.0, root.1, || overlay.mount(self.strategy));
+            mounted.map_err(|e| failed("become the owner of a root file system", e))?
+        })
+    }
+
     /// The same without anything to write to: what an image is, for looking at it.
     pub fn mount_read_only(&self, layers: &[Digest]) -> Result<OwnedFd, Error> {
-        // Without an upper directory overlayfs wants two lower ones; nothing is below everything.
-        let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
-        lowers.extend(self.lowers(layers)?);
-        Overlay { lowers: &lowers, writable: None, keeping: Keeping::Lasting }.mount(self.strategy)
+        self.image(&self.over_nothing(layers)?)
+    }
+
+    /// The same as a container sees it that has users of its own.
+    pub fn mount_read_only_for(&self, users: BorrowedFd<'_>, layers: &[Digest]) -> Result<OwnedFd, Error> {
+        let lowers = self.over_nothing(layers)?;
+        shown_to(users, &lowers, self.strategy, &self.root, |lowers| self.image(lowers))
     }
 
     /// What a container's root is at this moment, for reading: the layers with the changes on top, which may go on.
     pub fn mount_seen(&self, layers: &[Digest], upper: &Path) -> Result<OwnedFd, Error> {
-        let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
-        lowers.extend(self.lowers(layers)?);
+        let mut lowers = self.over_nothing(layers)?;
         lowers.push(Arc::new(open_folder(upper)?));
-        Overlay { lowers: &lowers, writable: None, keeping: Keeping::Lasting }.mount(self.strategy)
+        self.image(&lowers)
     }
 
     /// The same of layers with a directory of the caller's on top of them, which nobody changes meanwhile; with `writable`
@@ -230,8 +257,7 @@ impl LayerStore {
         folder: Option<OwnedFd>,
         writable: Option<(&Path, &Path)>,
     ) -> Result<OwnedFd, Error> {
-        let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
-        lowers.extend(self.lowers(layers)?);
+        let mut lowers = self.over_nothing(layers)?;
         lowers.extend(folder.map(Arc::new));
         let writable = match writable {
             Some((upper, work)) => Some((open_folder(upper)?, open_folder(work)?)),
@@ -241,6 +267,17 @@ impl LayerStore {
         };
         let writable = writable.as_ref().map(|(upper, work)| (upper.as_fd(), work.as_fd()));
         Overlay { lowers: &lowers, writable, keeping: Keeping::Passing }.mount(self.strategy)
+    }
+
+    fn image(&self, lowers: &[Arc<OwnedFd>]) -> Result<OwnedFd, Error> {
+        Overlay { lowers, writable: None, keeping: Keeping::Lasting }.mount(self.strategy)
+    }
+
+    /// Without an upper directory overlayfs wants two lower ones; nothing is below everything.
+    fn over_nothing(&self, layers: &[Digest]) -> Result<Vec<Arc<OwnedFd>>, Error> {
+        let mut lowers = vec![Arc::new(open_folder(&self.root.join(EMPTY))?)];
+        lowers.extend(self.lowers(layers)?);
+        Ok(lowers)
     }
 
     fn lowers(&self, layers: &[Digest]) -> Result<Vec<Arc<OwnedFd>>, Error> {

@@ -10,6 +10,7 @@ use std::path::Path;
 use layers::{Choice, Directories, Driver, Error, IndexedTars, LayerStore, Limits, Strategy};
 use oci::Digest;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 
 fn tar(files: &[(&str, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -75,6 +76,52 @@ fn layers_stack_and_changes_go_to_the_upper_directory_whatever_the_strategy() {
         let image = store.mount_read_only(&[lower.diff_id.clone(), ids[2].clone()]).unwrap();
         assert_eq!(read(&image, "new"), None);
         assert!(open(&image, "new", OFlags::CREATE | OFlags::WRONLY).is_err());
+    }
+}
+
+/// Whatever the strategy: what is on disk has its own owners, and a container's root has those of its users.
+#[test]
+fn a_container_with_users_of_its_own_owns_what_it_sees() {
+    use std::os::unix::fs::MetadataExt;
+    let (base, size) = (1_200_000_000u32, 65536);
+    let users = sys::in_new_namespaces(sys::Namespaces { user: true, ..Default::default() }, |pid| {
+        for file in ["uid_map", "gid_map"] {
+            fs::write(format!("/proc/{pid}/{file}"), format!("0 {base} {size}\n"))?;
+        }
+        fs::File::open(format!("/proc/{pid}/ns/user"))
+    });
+    let users = users.unwrap();
+    let ways: [(Box<dyn Driver>, Strategy); 3] = [
+        (Box::new(Directories), Strategy::Descriptors),
+        (Box::new(Directories), Strategy::Paths),
+        (Box::new(IndexedTars), Strategy::Descriptors),
+    ];
+    for (driver, strategy) in ways {
+        let folder = tempfile::tempdir().unwrap();
+        let store = with(folder.path(), driver, strategy);
+        let ids = [store.apply(&tar(&[("a", "1")])[..], None).unwrap().diff_id];
+        for name in ["upper", "work"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let root = store.mount_root_for(users.as_fd(), (base, base), &ids, folder.path()).unwrap();
+        let owner = |path: &str| {
+            let seen = open(&root, path, OFlags::RDONLY).unwrap().metadata().unwrap();
+            (seen.uid(), seen.gid())
+        };
+        assert_eq!((owner("a"), owner(".")), ((base, base), (base, base)), "{strategy:?}");
+        let refused = open(&root, "host's", OFlags::CREATE | OFlags::WRONLY).unwrap_err();
+        assert_eq!(refused, Errno::OVERFLOW, "the host's root is nobody there");
+        sys::as_owner(base + 7, base, || {
+            open(&root, "mine", OFlags::CREATE | OFlags::WRONLY).unwrap();
+        })
+        .unwrap();
+        assert_eq!(owner("mine"), (base + 7, base));
+        let kept = fs::metadata(folder.path().join("upper/mine")).unwrap();
+        assert_eq!((kept.uid(), kept.gid()), (7, 0));
+        let image = store.mount_read_only_for(users.as_fd(), &ids).unwrap();
+        assert_eq!(open(&image, "a", OFlags::RDONLY).unwrap().metadata().unwrap().uid(), base);
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!table.contains(folder.path().to_str().unwrap()), "{table}");
     }
 }
 

@@ -50,22 +50,39 @@ pub enum Way {
 impl Interior {
     /// A new one, with its loopback up.
     pub fn create() -> Result<Self, Error> {
-        Self::create_with(|_, _| Ok(())).map(|(interior, ())| interior)
+        Self::create_with(None, |_, _| Ok(())).map(|(interior, ())| interior)
     }
 
     /// A new one, with these cables. `links` is the host's.
     pub fn connected(links: &mut Links, cables: &[Cable]) -> Result<Self, Error> {
-        let made = Self::create_with(|inside, namespace| {
+        Self::connected_in(None, links, cables)
+    }
+
+    /// The same in a namespace that is there, if there is one, and has nothing yet.
+    pub fn connected_in(
+        namespace: Option<OwnedFd>,
+        links: &mut Links,
+        cables: &[Cable],
+    ) -> Result<Self, Error> {
+        let made = Self::create_with(namespace, |inside, namespace| {
             cables.iter().try_for_each(|cable| plug(links, inside, namespace, cable))
         });
         made.map(|(interior, ())| interior)
     }
 
     fn create_with<T: Send>(
+        given: Option<OwnedFd>,
         work: impl FnOnce(&mut Links, BorrowedFd<'_>) -> Result<T, Error> + Send,
     ) -> Result<(Self, T), Error> {
         on_a_thread(move || {
-            let namespace = sys::enter_new_network().map_err(system("make a network namespace"))?;
+            let namespace = match given {
+                Some(namespace) => {
+                    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+                        .map_err(system("enter a container's network"))?;
+                    namespace
+                }
+                None => sys::enter_new_network().map_err(system("make a network namespace"))?,
+            };
             let mut inside = Links::open()?;
             inside.raise_loopback()?;
             let value = work(&mut inside, namespace.as_fd())?;

@@ -6,10 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, Process, Spec};
+use rustix::fs::{FileType, Gid, Uid, fchown, fstat};
+use rustix::io::Errno;
 
 use crate::cgroups::Cgroup;
 use crate::credentials::Sets;
 use crate::entry::Entry;
+use crate::error::Doing;
 use crate::gate::Gate;
 use crate::hooks::{HookState, run_hooks};
 use crate::init::Init;
@@ -18,7 +21,7 @@ use crate::namespaces::Plan;
 use crate::net_devices::NetDevices;
 use crate::procfs::check_sysctls;
 use crate::waiting::{Birth, Waiting};
-use crate::{Error, Filter, compile_seccomp, identities, mounts, supported};
+use crate::{Error, Filter, compile_seccomp, credentials, identities, mounts, supported};
 
 /// What a container is made from.
 pub struct Request<'a> {
@@ -75,6 +78,24 @@ pub struct Created {
     pub cgroup: Cgroup,
 }
 
+impl Stdio {
+    /// Who has no name for the owner of his streams can't open them again. The host's `/dev/null` stays the host's.
+    pub(crate) fn give_to(&self, (uid, gid): (Option<u32>, Option<u32>)) -> Result<(), Error> {
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        for stream in [&self.stdin, &self.stdout, &self.stderr] {
+            let stat = fstat(stream).doing("look at a standard stream")?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo {
+                match fchown(stream, uid, gid) {
+                    // Not ours to give.
+                    Err(Errno::PERM | Errno::INVAL) => {}
+                    other => other.doing("give a standard stream to the container's user")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Makes a container up to the point where only `execve` is left. After an error nothing of it is left.
 pub fn create(request: Request<'_>) -> Result<Created, Error> {
     supported::check(request.spec)?;
@@ -118,13 +139,29 @@ fn set_up(request: Request<'_>, cgroup: &Cgroup) -> Result<Waiting, Error> {
     let listener = Listener::of(linux, &state)?;
     let entrance = cgroup.first_entrance()?;
     let (new, unified) = (namespaces.new, entrance.unified_copy()?);
+    if namespaces.has_own_users() {
+        let user = process.user();
+        let on_host = |mappings: &Option<Vec<_>>, id| identities::on_host(mappings.as_deref()?, id);
+        let user = (on_host(linux.uid_mappings(), user.uid()), on_host(linux.gid_mappings(), user.gid()));
+        request.stdio.give_to(user)?;
+    }
+    // Root of a namespace may not raise what root of the host may.
+    let limited_outside =
+        namespaces.has_own_users() && process.rlimits().as_ref().is_some_and(|limits| !limits.is_empty());
     let do_outside = |pid| {
         cgroup.take_in(pid, linux.resources().as_ref(), spec.annotations().as_ref())?;
         devices.give(pid, namespaces.network_to_join())?;
+        if limited_outside {
+            credentials::limit_of(pid, process.rlimits().as_deref().unwrap_or_default())?;
+        }
         from_outside(linux, spec, new.user, &HookState { pid: Some(pid), ..state.clone() })
     };
-    let outside =
-        new.user || has_outside_hooks(spec) || listener.is_some() || cgroup.is_scope() || !devices.is_empty();
+    let outside = new.user
+        || limited_outside
+        || has_outside_hooks(spec)
+        || listener.is_some()
+        || cgroup.is_scope()
+        || !devices.is_empty();
     namespaces.aim(linux)?;
     let waiting = Waiting::clone_into(
         namespaces.users_to_join().map_or(Birth::Here(new), |users| Birth::Within(users, new)),

@@ -1,7 +1,7 @@
 //! What the program may do: limits, user, capabilities, privileges. One function for every way into a container.
 
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, PosixRlimit, PosixRlimitType, Process};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, prlimit, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
@@ -79,11 +79,23 @@ fn bits(capabilities: &Capabilities) -> Result<CapabilitySet, Error> {
 /// Limits on resources, while we may still raise them.
 pub(crate) fn limit(limits: &[PosixRlimit]) -> Result<(), Error> {
     for limit in limits {
-        let finite = |value: u64| (value != u64::MAX).then_some(value);
-        let new = Rlimit { current: finite(limit.soft()), maximum: finite(limit.hard()) };
-        setrlimit(resource(limit.typ()), new).doing(&format!("set {}", limit.typ()))?;
+        setrlimit(resource(limit.typ()), ends(limit)).doing(&format!("set {}", limit.typ()))?;
     }
     Ok(())
+}
+
+/// The same of another process.
+pub(crate) fn limit_of(pid: i32, limits: &[PosixRlimit]) -> Result<(), Error> {
+    for limit in limits {
+        prlimit(Pid::from_raw(pid), resource(limit.typ()), ends(limit))
+            .doing(&format!("set {}", limit.typ()))?;
+    }
+    Ok(())
+}
+
+fn ends(limit: &PosixRlimit) -> Rlimit {
+    let finite = |value: u64| (value != u64::MAX).then_some(value);
+    Rlimit { current: finite(limit.soft()), maximum: finite(limit.hard()) }
 }
 
 fn resource(kind: PosixRlimitType) -> Resource {

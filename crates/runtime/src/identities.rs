@@ -20,6 +20,25 @@ pub(crate) fn map(pid: i32, linux: &Linux) -> Result<(), Error> {
     write_tables(pid, &users, &groups)
 }
 
+/// Whom the host knows one of the container's users or groups as.
+pub(crate) fn on_host(mappings: &[LinuxIdMapping], id: u32) -> Option<u32> {
+    mappings.iter().find_map(|mapping| {
+        let offset = id.checked_sub(mapping.container_id()).filter(|offset| *offset < mapping.size())?;
+        mapping.host_id().checked_add(offset)
+    })
+}
+
+/// The same of a container that runs, whose first process this is.
+pub(crate) fn on_host_of(pid: i32, table: &str, id: u32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/{table}")).ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().map(|field| field.parse::<u32>().ok());
+        let (inside, host, count) = (fields.next()??, fields.next()??, fields.next()??);
+        let offset = id.checked_sub(inside).filter(|offset| *offset < count)?;
+        host.checked_add(offset)
+    })
+}
+
 fn write_tables(pid: i32, users: &str, groups: &str) -> Result<(), Error> {
     let set = |file: &str, table: &str| {
         fs::write(format!("/proc/{pid}/{file}"), table)

@@ -18,7 +18,7 @@ use crate::hooks::HookState;
 use crate::listener::Listener;
 use crate::root::Root;
 use crate::waiting::{Birth, Enter, Waiting};
-use crate::{Error, Filter, home, supported, surroundings};
+use crate::{Error, Filter, home, identities, supported, surroundings};
 
 /// What is to run in a container, and in which.
 pub struct Joining<'a> {
@@ -51,6 +51,11 @@ pub fn join(request: Joining<'_>) -> Result<Waiting, Error> {
         _ => None,
     };
     let different = Different::from_ours(request.init)?;
+    if different.users {
+        let (pid, user) = (different.pid, process.user());
+        let uid = identities::on_host_of(pid, "uid_map", user.uid());
+        request.stdio.give_to((uid, identities::on_host_of(pid, "gid_map", user.gid())))?;
+    }
     let guest = |channel| Guest {
         init: request.init,
         entrance,
@@ -140,6 +145,7 @@ impl Guest<'_> {
 
 /// The namespaces of a process that are not ours: those that are can't be joined, nor need be.
 struct Different {
+    pid: i32,
     kinds: ThreadNameSpaceType,
     users: bool,
 }
@@ -156,7 +162,7 @@ impl Different {
             ("time", ThreadNameSpaceType::TIME),
         ];
         let pid = sys::number_of(init).doing("look at the container's first process")?;
-        let mut different = Self { kinds: ThreadNameSpaceType::empty(), users: false };
+        let mut different = Self { pid, kinds: ThreadNameSpaceType::empty(), users: false };
         for (name, kind) in KINDS {
             let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{name}"));
             // A kind that this kernel doesn't have.

@@ -9,11 +9,13 @@ mod clone;
 mod fdpass;
 mod mount;
 mod network;
+mod owner;
 mod process;
 mod sched;
 mod seccomp;
 mod signal;
 mod spawn;
+mod standing;
 mod window;
 mod writeback;
 
@@ -23,9 +25,10 @@ pub use clone::{Cloned, Namespaces, clone3, clone3_by_go_between, number_of};
 pub use fdpass::{receive_with_fd, send_with_fd};
 pub use mount::{
     MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, enter_new_mounts,
-    map_ids, part_of_mount, set_mount_attributes,
+    in_own_mounts, map_ids, part_of_mount, set_mount_attributes,
 };
 pub use network::{enter_new_network, explain_netlink_errors};
+pub use owner::as_owner;
 pub use process::{
     become_user, close_all_but, close_inherited, exec_at, exec_path, exit_now, forget_program_pages,
     inherited, is_open, join_new_session_keyring, pass_on, set_cloexec_from, unshare_cgroup_namespace,
@@ -39,5 +42,6 @@ pub use signal::{
     SignalDescriptor, block_signals, restore_default_signals, send_signal, with_default_signals,
 };
 pub use spawn::{Spawn, Spawned, spawn};
+pub use standing::in_new_namespaces;
 pub use window::Window;
 pub use writeback::Writeback;

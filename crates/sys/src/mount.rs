@@ -90,31 +90,37 @@ pub fn part_of_mount(
     at: &std::path::Path,
     path: &std::ffi::OsStr,
 ) -> io::Result<OwnedFd> {
-    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
     use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
-    use rustix::thread::{UnshareFlags, unshare_unsafe};
-    let copy = || {
-        // SAFETY: only `FILES` could take descriptors from other threads; these are the mounts and the working directory,
-        // on a thread that ends here.
-        unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }?;
-        // Or the others would see what is attached here.
-        let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let private = MountAttributes {
-            propagation: Some(Propagation::Private),
-            recursive: true,
-            ..MountAttributes::default()
-        };
-        set_mount_attributes(std::os::fd::AsFd::as_fd(&root), private)?;
+    in_own_mounts(|| {
         move_mount(mount, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let part = openat2(mount, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
         let flags =
             OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
         Ok(open_tree(part, c"", flags)?)
+    })?
+}
+
+/// Does `work` on a thread in a mount namespace that ends with it: nobody else sees what is attached there.
+pub fn in_own_mounts<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    let enter = || {
+        // SAFETY: only `FILES` could take descriptors from other threads; these are the mounts and the working directory,
+        // on a thread that ends here.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }?;
+        let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let private = MountAttributes {
+            propagation: Some(Propagation::Private),
+            recursive: true,
+            ..MountAttributes::default()
+        };
+        set_mount_attributes(std::os::fd::AsFd::as_fd(&root), private)
     };
-    std::thread::scope(|scope| match scope.spawn(copy).join() {
-        Ok(copied) => copied,
-        Err(_) => Err(io::Error::other("the thread that copies a mount failed")),
+    std::thread::scope(|scope| match scope.spawn(|| enter().map(|()| work())).join() {
+        Ok(done) => done,
+        Err(_) => Err(io::Error::other("a thread with mounts of its own failed")),
     })
 }
 

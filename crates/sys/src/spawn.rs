@@ -37,18 +37,16 @@ struct Plan {
 /// Starts a program like `posix_spawn`: the child shares our memory until its `execve`, and we wait that long, so the
 /// size of this process doesn't matter.
 pub fn spawn(what: &Spawn<'_>) -> io::Result<Spawned> {
+    let quiet = Quiet::now();
     let mut plan = Plan {
         program: what.program.as_raw_fd(),
         argv: pointers(what.args),
         envp: pointers(what.env),
         fds: what.fds.iter().map(|fd| fd.as_raw_fd()).collect(),
-        mask: all_signals(),
+        mask: quiet.before,
         errno: 0,
     };
     let mut stack = vec![0u128; STACK / size_of::<u128>()];
-    let blocked = all_signals();
-    // SAFETY: both sets are initialised; the previous mask is stored into `plan.mask` for the child and for ourselves.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const blocked, &raw mut plan.mask) };
     let mut pidfd: c_int = -1;
     let top = stack.as_mut_ptr_range().end.cast::<c_void>();
     // SAFETY: `top` is the end of a stack that outlives the child's use of it, since CLONE_VFORK suspends us until the
@@ -64,8 +62,7 @@ pub fn spawn(what: &Spawn<'_>) -> io::Result<Spawned> {
         )
     };
     let cloned = if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) };
-    // SAFETY: restores the mask that was stored above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const plan.mask, std::ptr::null_mut()) };
+    drop(quiet);
     let pid = cloned?;
     // SAFETY: the call succeeded, so `pidfd` is a new descriptor that only we own.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -78,6 +75,27 @@ pub fn spawn(what: &Spawn<'_>) -> io::Result<Spawned> {
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// No signal reaches this thread, nor a child that it makes, while this lives.
+pub(crate) struct Quiet {
+    before: libc::sigset_t,
+}
+
+impl Quiet {
+    pub(crate) fn now() -> Self {
+        let (all, mut before) = (all_signals(), all_signals());
+        // SAFETY: both sets are initialised; the previous mask is stored into the second.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+        Self { before }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // SAFETY: restores the mask that was stored when this was made.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
+    }
 }
 
 fn all_signals() -> libc::sigset_t {

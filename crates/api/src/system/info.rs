@@ -283,6 +283,9 @@ fn security(engine: &Engine) -> Vec<String> {
     if engine.settings.no_new_privileges {
         options.push("name=no-new-privileges".to_owned());
     }
+    if engine.settings.private_users {
+        options.push("name=userns".to_owned());
+    }
     options
 }
 

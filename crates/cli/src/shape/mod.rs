@@ -255,6 +255,20 @@ fn health(flags: &Matches, config: &mut Object) -> Result<(), Error> {
     Ok(())
 }
 
+/// docker's `host`, and ours: users of the container's own, `keep-id` with whoever calls among them.
+fn user_namespace(mode: &str) -> Result<Option<String>, Error> {
+    match mode.split_once(':').unwrap_or((mode, "")) {
+        ("", "") => Ok(None),
+        ("host" | "private" | "auto", "") => Ok(Some(mode.to_owned())),
+        ("keep-id", options) => {
+            let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+            let given = if options.is_empty() { String::new() } else { format!("{options},") };
+            Ok(Some(format!("keep-id:{given}host-uid={uid},host-gid={gid}")))
+        }
+        _ => Err(wrong("--userns: invalid USER mode")),
+    }
+}
+
 fn host(flags: &Matches) -> Result<Object, Error> {
     let mut host = Object::new();
     for (flag, key) in [
@@ -265,7 +279,6 @@ fn host(flags: &Matches) -> Result<Object, Error> {
         ("ipc", "IpcMode"),
         ("pid", "PidMode"),
         ("uts", "UTSMode"),
-        ("userns", "UsernsMode"),
         ("volume-driver", "VolumeDriver"),
     ] {
         host.text(flags, flag, key);
@@ -285,7 +298,10 @@ fn host(flags: &Matches) -> Result<Object, Error> {
     if !hosts.is_empty() {
         host.put("ExtraHosts", hosts);
     }
-    for (flag, name, kind) in [("pid", "PID", true), ("uts", "UTS", false), ("userns", "USER", false)] {
+    if let Some(mode) = user_namespace(flags.text("userns"))? {
+        host.put("UsernsMode", mode);
+    }
+    for (flag, name, kind) in [("pid", "PID", true), ("uts", "UTS", false)] {
         let mode = flags.text(flag);
         let other = mode.strip_prefix("container:").is_some_and(|name| kind && !name.is_empty());
         if !matches!(mode, "" | "host") && !other {

@@ -36,6 +36,19 @@ pub(super) fn cdi_folders(read: &Reader<'_>) -> Vec<PathBuf> {
     }
 }
 
+/// dockerd has one mapping for all containers, of a user that is named; here each container has users of its own.
+pub(super) fn private_users(remap: &str) -> Result<bool, Error> {
+    match remap {
+        "" => Ok(false),
+        "default" => Ok(true),
+        other => {
+            let why =
+                format!("{other}: only \"default\" exists, which gives each container users of its own");
+            Err(Error::Value { key: "userns-remap".into(), why })
+        }
+    }
+}
+
 /// A profile is read and checked once, so that a container doesn't fail for what the administrator wrote.
 pub(super) fn seccomp_profile(name: &str) -> Result<Seccomp, Error> {
     /// More than any profile needs.

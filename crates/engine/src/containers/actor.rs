@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use super::attach::{self, Streams};
 use super::handle::{self, Command, Handle, Removal, Reply, View, Volumes};
 use super::health::Monitor;
+use super::identities::Users;
 use super::mounts::{self, Point, volume_of};
 use super::namespaces::Joined;
 use super::record::{Container, Places};
@@ -210,14 +211,19 @@ impl Actor {
     }
 
     async fn launch(&mut self) -> Result<(), Error> {
-        let interior = self.join_networks().await?;
+        let users = match self.container().identities.clone() {
+            Some(identities) => Some(blocking(move || identities.namespaces()).await?),
+            None => None,
+        };
+        let interior = self.join_networks(users.as_ref()).await?;
         let sockets = self.make_resolver(interior.as_ref()).await?;
         let (shared, container) = (self.shared.clone(), self.container().clone());
         let log = logs::configure(&container, &shared.places(&container.id)).await?;
         let index = self.index.clone();
         // What is joined stays open until the shim has joined it.
         let (launched, _joined, sockets) = blocking(move || {
-            let (launched, joined) = launch_shim(&shared, &index, &container, interior, &sockets, log)?;
+            let (launched, joined) =
+                launch_shim(&shared, &index, &container, (users, interior), &sockets, log)?;
             Ok((launched, joined, sockets))
         })
         .await?;
@@ -499,16 +505,21 @@ fn launch_shim(
     shared: &Shared,
     index: &Index,
     container: &Container,
-    interior: Option<Inside>,
+    (users, interior): (Option<Users>, Option<Inside>),
     kept: &[OwnedFd],
     log: shim::LogConfig,
 ) -> Result<(shim::Launched, Joined), Error> {
     let places = shared.places(&container.id);
     create::make_folder(&places.volatile, 0o700)?;
     shim::forget_exit(&places.durable)?;
-    let mut joined = Joined::open(&container.host, index)?.with_network(interior);
+    let mut joined = Joined::open(&container.host, index)?.with_network(interior).with_users(users);
     container.mounts.iter().try_for_each(Point::prepare)?;
-    let root = shared.layers.mount_root(&container.layers, &places.upper(), &places.work())?;
+    let root = match joined.users() {
+        Some(users) => {
+            shared.layers.mount_root_for(users.as_fd(), users.root(), &container.layers, &places.durable)?
+        }
+        None => shared.layers.mount_root(&container.layers, &places.upper(), &places.work())?,
+    };
     if spec::has_init(container, &shared.settings) {
         joined.add_source(spec::INIT, shim::program()?);
     }
@@ -520,7 +531,8 @@ fn launch_shim(
         }
     }
     for point in container.mounts.iter().filter(|point| point.kind == mounts::Kind::Image) {
-        joined.add_source(&point.destination, open_image(shared, point, &places)?);
+        let tree = open_image(shared, point, &places, joined.users())?;
+        joined.add_source(&point.destination, tree);
     }
     let mut spec = spec::build(container, root.as_fd(), &places, &shared.settings, &joined)?;
     let runtime = foreign::of(shared, &container.host, &mut spec)?;
@@ -552,8 +564,16 @@ fn launch_shim(
 }
 
 /// An image's files, or a part of them, as a mount of its own.
-fn open_image(shared: &Shared, point: &Point, places: &Places) -> Result<OwnedFd, Error> {
-    let tree = shared.layers.mount_read_only(&point.layers)?;
+fn open_image(
+    shared: &Shared,
+    point: &Point,
+    places: &Places,
+    users: Option<&Users>,
+) -> Result<OwnedFd, Error> {
+    let tree = match users {
+        Some(users) => shared.layers.mount_read_only_for(users.as_fd(), &point.layers)?,
+        None => shared.layers.mount_read_only(&point.layers)?,
+    };
     if point.subpath.is_empty() {
         return Ok(tree);
     }

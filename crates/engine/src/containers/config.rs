@@ -358,7 +358,7 @@ fn read<T: serde::de::DeserializeOwned + Serialize>(body: &Value, place: &str) -
 fn culprit<T: serde::de::DeserializeOwned>(body: &Value) -> Option<&str> {
     let alone = |key: &str, value: &Value| serde_json::json!({ key: value });
     let mut fields = body.as_object()?.iter();
-    fields.find(|(key, value)| T::deserialize(alone(key, value)).is_err()).map(|(key, _)| key.as_str())
+    fields.find(|(key, value)| T::deserialize(&alone(key, value)).is_err()).map(|(key, _)| key.as_str())
 }
 
 /// An option is done or refused by name, never accepted and ignored.

@@ -10,13 +10,14 @@ use std::time::SystemTime;
 use ::state::{Durability, Tx};
 
 use super::config::{Config, Create, HostConfig};
+use super::identities::Identities;
 use super::mounts::Point;
 use super::networking::Networked;
 use super::record::{Container, Past, Places};
 use super::state::State;
 use super::{
-    Index, Shared, cdi, devices, etc, foreign, health, mounts, namespaces, networking, resources, restart,
-    spec,
+    Index, Shared, cdi, devices, etc, foreign, health, identities, mounts, namespaces, networking, resources,
+    restart, spec,
 };
 use crate::Error;
 use crate::images::{self, Image, Images};
@@ -48,8 +49,13 @@ pub(super) fn create(
     let Networked { endpoints, links, warnings: more } =
         networking::settle(request.endpoints, &mut host, &request.config, &shared.networks, index)?;
     warnings.extend(more);
+    let runs_as_said = !request.config.user.is_empty();
     let mut config = merge(request.config, &image, &id)?;
-    let host = settle(host, &shared.settings, &shared.live.load())?;
+    let mut host = settle(host, &shared.settings, &shared.live.load())?;
+    if host.userns_mode.is_empty() && shared.settings.private_users {
+        "private".clone_into(&mut host.userns_mode);
+    }
+    identities::check(&host)?;
     let wanted_ports = crate::networks::wanted_ports(&config, &host)?;
     warnings.extend(shared.networks.warn_of_first_public(&host.network_mode, &wanted_ports));
     let from_image = image.config.config.volumes.keys().cloned();
@@ -59,6 +65,19 @@ pub(super) fn create(
     // A profile that is wrong is told now, and one that isn't needn't be compiled at the start.
     spec::filter(&host, &shared.filters)?;
     let name = claim_name(request.name.as_deref(), &id, index)?;
+    let identities = match identities::read(&host.userns_mode)? {
+        Some(kept) => match index.claim_users(&id) {
+            Ok(first) => Some(Identities::new(first, kept)),
+            Err(error) => {
+                index.release(&name);
+                return Err(error);
+            }
+        },
+        None => None,
+    };
+    if let Some(user) = identities.as_ref().and_then(Identities::user).filter(|_| !runs_as_said) {
+        config.user = user;
+    }
     let container = Container {
         id,
         name,
@@ -73,11 +92,13 @@ pub(super) fn create(
         ports: Vec::new(),
         state: State::Created,
         past: Past::default(),
+        identities,
     };
     match establish(&container, shared) {
         Ok(()) => Ok((container, warnings)),
         Err(error) => {
             index.release(&container.name);
+            index.release_users(&container.id);
             discard(&shared.places(&container.id));
             Err(error)
         }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime as rt;
 
@@ -99,7 +99,7 @@ pub(super) fn requested(
     let (mut nodes, mut rules) = (Vec::new(), Vec::new());
     // A privileged container has them all already.
     for asked in host.devices.iter().flatten().filter(|_| !host.privileged) {
-        for node in found(asked)? {
+        for (_, node) in found(asked)? {
             rules.push(allow(&node, permissions(asked)));
             nodes.push(node);
         }
@@ -110,7 +110,17 @@ pub(super) fn requested(
     Ok((nodes, rules))
 }
 
-fn found(asked: &Device) -> Result<Vec<rt::LinuxDevice>, Error> {
+/// Where they are on the host and in the container: no device is made where the users are the container's own, so the host's
+/// are bound.
+pub(super) fn to_bind(host: &HostConfig) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+    let mut pairs = Vec::new();
+    for asked in host.devices.iter().flatten() {
+        pairs.extend(found(asked)?.into_iter().map(|(path, node)| (path, node.path().clone())));
+    }
+    Ok(pairs)
+}
+
+fn found(asked: &Device) -> Result<Vec<(PathBuf, rt::LinuxDevice)>, Error> {
     let failed = |why: &str| {
         let path = &asked.path_on_host;
         Error::Device(format!(
@@ -130,13 +140,15 @@ fn found(asked: &Device) -> Result<Vec<rt::LinuxDevice>, Error> {
     if nodes.is_empty() {
         return Err(failed("not a device node"));
     }
-    for node in &mut nodes {
+    let placed = nodes.into_iter().map(|mut node| {
         let below = node.path().strip_prefix(&path).map(Path::to_path_buf).unwrap_or_default();
         let inside = Path::new(&asked.path_in_container);
         let inside = if below.as_os_str().is_empty() { inside.to_owned() } else { inside.join(below) };
+        let place = node.path().clone();
         node.set_path(inside);
-    }
-    Ok(nodes)
+        (place, node)
+    });
+    Ok(placed.collect())
 }
 
 /// `c 1:3 rwm`, with `*` for any number and `a` for any kind.

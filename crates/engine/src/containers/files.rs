@@ -100,8 +100,11 @@ impl Containers {
     pub fn export(&self, handle: &Handle) -> Result<Export, Error> {
         let container = &handle.view().container;
         let root = match container.state.live() {
-            Some(live) => bare_root(live.pid).or_else(|_| self.shared.seen(container))?,
-            None => self.shared.seen(container)?,
+            // Where the host numbers its users otherwise, as it is kept.
+            Some(live) if container.identities.is_none() => {
+                bare_root(live.pid).or_else(|_| self.shared.seen(container))?
+            }
+            _ => self.shared.seen(container)?,
         };
         self.shared.emit(container, "export", &[]);
         Ok(Export { root, limits: self.shared.layers.limits().clone() })

@@ -51,7 +51,7 @@ fn on_path(program: &str) -> PathBuf {
     candidates.find(|candidate| candidate.is_file()).unwrap_or_else(|| program.into())
 }
 
-fn is_foreign(name: &str) -> bool {
+pub(super) fn is_foreign(name: &str) -> bool {
     !name.is_empty() && name != BUILT_IN_RUNTIME
 }
 

@@ -18,6 +18,7 @@ mod files;
 mod foreign;
 mod handle;
 pub mod health;
+mod identities;
 mod link;
 mod links;
 pub mod logs;
@@ -111,6 +112,8 @@ pub(crate) struct Index(Mutex<Tables>);
 struct Tables {
     by_id: HashMap<String, Handle>,
     by_name: HashMap<String, String>,
+    /// The first of the users that are a container's own, and whose.
+    users: BTreeMap<u32, String>,
 }
 
 impl Index {
@@ -154,12 +157,29 @@ impl Index {
         handles.iter().map(Handle::view).collect()
     }
 
+    /// Takes users for a container that is to have its own.
+    fn claim_users(&self, id: &str) -> Result<u32, Error> {
+        self.with(|tables| {
+            let first = identities::free(|first| tables.users.contains_key(&first))?;
+            tables.users.insert(first, id.to_owned());
+            Ok(first)
+        })
+    }
+
     fn release(&self, name: &str) {
         self.with(|tables| tables.by_name.remove(name));
     }
 
+    fn release_users(&self, id: &str) {
+        self.with(|tables| tables.users.retain(|_, holder| holder != id));
+    }
+
     fn insert(&self, handle: Handle) {
-        self.with(|tables| tables.by_id.insert(handle.id().to_owned(), handle));
+        let users = handle.view().container.identities.as_ref().map(identities::Identities::first);
+        self.with(|tables| {
+            tables.users.extend(users.map(|first| (first, handle.id().to_owned())));
+            tables.by_id.insert(handle.id().to_owned(), handle);
+        });
     }
 
     /// The container is gone, name and all.
@@ -167,6 +187,7 @@ impl Index {
         self.with(|tables| {
             tables.by_id.remove(id);
             tables.by_name.remove(name);
+            tables.users.retain(|_, holder| holder != id);
         });
     }
 }

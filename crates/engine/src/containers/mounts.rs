@@ -208,6 +208,12 @@ impl Point {
         if let Some(user) = user.filter(|_| self.id_map) {
             owners::exchange(&mut mount, user)?;
         }
+        // A volume belongs to those who use it. What is the host's stays the host's, unless it is asked for.
+        if let Some(users) = joined.users()
+            && (self.kind == Kind::Volume || self.id_map)
+        {
+            users.show(&mut mount);
+        }
         Ok(mount)
     }
 

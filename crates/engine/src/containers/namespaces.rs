@@ -8,6 +8,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::config::{Config, HostConfig};
 use super::exec::root_of;
+use super::identities::Users;
 use super::state::State;
 use super::{Index, View};
 use crate::Error;
@@ -50,10 +51,6 @@ pub(super) fn settle(host: &mut HostConfig, config: &Config, index: &Index) -> R
     }
     if !matches!(host.uts_mode.as_str(), "" | "host") {
         return invalid("UTS", &host.uts_mode);
-    }
-    if !matches!(host.userns_mode.as_str(), "" | "host") {
-        let feature = format!("HostConfig.UsernsMode {}", host.userns_mode);
-        return Err(Error::Unsupported { feature, instead: Some("say nothing, or `host`".into()) });
     }
     if host.uts_mode == "host" && !config.hostname.is_empty() {
         return Err(Error::Invalid("conflicting options: hostname and the UTS mode".into()));
@@ -119,6 +116,7 @@ fn shares_ipc(host: &HostConfig) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Joined {
     namespaces: Vec<(Kind, OwnedFd)>,
+    users: Option<Users>,
     /// With an IPC namespace goes what is shared in it through `/dev/shm`.
     shared_memory: Option<OwnedFd>,
     /// What is mounted at a place in the container, where a path could lead elsewhere.
@@ -144,6 +142,16 @@ impl Joined {
         Ok(joined)
     }
 
+    /// Users of its own.
+    pub(super) fn with_users(mut self, users: Option<Users>) -> Self {
+        self.users = users;
+        self
+    }
+
+    pub(super) fn users(&self) -> Option<&Users> {
+        self.users.as_ref()
+    }
+
     /// A network that is its own and was made before it.
     pub(super) fn with_network(mut self, interior: Option<Inside>) -> Self {
         self.namespaces.extend(interior.map(|interior| (Kind::Network, interior.into())));
@@ -152,6 +160,9 @@ impl Joined {
 
     /// Where the runtime finds one of them, for as long as this lives.
     pub(super) fn path(&self, kind: Kind) -> Option<String> {
+        if kind == Kind::User {
+            return self.users.as_ref().map(|users| ours(&users.as_fd()));
+        }
         let (_, fd) = self.namespaces.iter().find(|(known, _)| *known == kind)?;
         Some(ours(fd))
     }
@@ -171,7 +182,7 @@ impl Joined {
     }
 }
 
-fn ours(fd: &OwnedFd) -> String {
+fn ours(fd: &impl AsRawFd) -> String {
     format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd())
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 
 use super::config::{Config, HostConfig};
 use super::links::{self, Link};
@@ -134,8 +135,12 @@ pub fn check(network: &Network, asked: &EndpointConfig) -> Result<(), NetworkErr
     Ok(())
 }
 
-/// Takes what it needs of its networks; nothing where it has none of its own.
-pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Option<Attached>, Error> {
+/// Takes what it needs of its networks, `into` a namespace that is there if one is; nothing where it has none of its own.
+pub(super) fn attach(
+    container: &Container,
+    into: Option<OwnedFd>,
+    networks: &Networks,
+) -> Result<Option<Attached>, Error> {
     if namespaces::other(&container.host.network_mode).is_some() {
         return Ok(None);
     }
@@ -156,7 +161,7 @@ pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Optio
     }
     let wanted = crate::networks::wanted_ports(&container.config, &container.host)?;
     let guest = container.guest();
-    match networks.attach(guest, &container.host.network_mode, &container.endpoints, &wanted) {
+    match networks.attach(guest, into, &container.host.network_mode, &container.endpoints, &wanted) {
         Err(Error::Network(error)) => Err(Error::Networking(error)),
         other => other.map(Some),
     }

@@ -108,6 +108,7 @@ impl Once {
             ports: Vec::new(),
             state: State::Created,
             past: Past::default(),
+            identities: None,
             id,
         };
         let places = shared.places(&container.id);
@@ -185,7 +186,7 @@ impl Once {
         container.config = running.config.clone();
         container.host.privileged = running.privileged;
         let (networks, what) = (self.shared.networks.clone(), container.clone());
-        let attached = actor::blocking(move || networking::attach(&what, &networks)).await?;
+        let attached = actor::blocking(move || networking::attach(&what, None, &networks)).await?;
         let mut interior = None;
         if let Some(attached) = attached {
             container.endpoints = attached.endpoints;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use state::Record;
 
 use super::config::{Config, HostConfig};
+use super::identities::Identities;
 use super::links::Link;
 use super::mounts::Point;
 use super::state::State;
@@ -39,6 +40,9 @@ pub struct Container {
     pub state: State,
     #[serde(default)]
     pub past: Past,
+    /// Users that are its own alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identities: Option<Identities>,
 }
 
 /// What is remembered from one run to the next.
@@ -61,6 +65,11 @@ impl Record for Container {
 }
 
 impl Container {
+    /// How the host numbers its users.
+    pub(crate) fn id_map(&self) -> layers::IdMap {
+        self.identities.as_ref().map(Identities::map).unwrap_or_default()
+    }
+
     /// The program and its arguments, as `inspect` shows them.
     pub fn command(&self) -> Vec<String> {
         let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();

@@ -335,7 +335,17 @@ fn mounts(
     mounts.extend(shared_memory(&container.host, joined));
     for name in etc::NAMES {
         let source = etc::path(name, container, places).to_string_lossy().into_owned();
-        mounts.push(mount(&format!("/etc/{name}"), "bind", &source, &["rbind", "rprivate"]));
+        let mut file = mount(&format!("/etc/{name}"), "bind", &source, &["rbind", "rprivate"]);
+        if let Some(users) = joined.users() {
+            users.show(&mut file);
+        }
+        mounts.push(file);
+    }
+    if joined.users().is_some() {
+        for (device, inside) in devices::to_bind(&container.host)? {
+            let (device, inside) = (device.to_string_lossy(), inside.to_string_lossy());
+            mounts.push(mount(&inside, "bind", &device, &["bind", "rprivate"]));
+        }
     }
     if let Some(source) = joined.source(INIT) {
         mounts.push(mount(INIT, "bind", &source, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
@@ -387,6 +397,9 @@ fn linux(container: &Container, settings: &Settings, joined: &Joined) -> Result<
     if host.privileged {
         nodes.extend(devices::of_host());
     }
+    if joined.users().is_some() {
+        nodes.clear();
+    }
     let paths = |given: &Option<Vec<String>>| given.clone();
     let mut linux = rt::Linux::default();
     linux
@@ -397,6 +410,9 @@ fn linux(container: &Container, settings: &Settings, joined: &Joined) -> Result<
         .set_readonly_paths(paths(&host.readonly_paths))
         .set_cgroups_path(Some(cgroup_path(container, settings)))
         .set_resources(Some(resources(host, rules)?));
+    if let Some(users) = joined.users() {
+        users.tell(&mut linux);
+    }
     Ok(linux)
 }
 
@@ -408,6 +424,7 @@ fn namespaces(host: &HostConfig, joined: &Joined) -> Vec<rt::LinuxNamespace> {
         (host.pid_mode != "host", rt::LinuxNamespaceType::Pid),
         (host.network_mode != "host", rt::LinuxNamespaceType::Network),
         (host.cgroupns_mode == "private", rt::LinuxNamespaceType::Cgroup),
+        (joined.users().is_some(), rt::LinuxNamespaceType::User),
     ];
     let wanted = kinds.into_iter().filter(|(wanted, _)| *wanted);
     let namespaces = wanted.map(|(_, kind)| {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use network::firewall::{Entry, Publication, Reach};
@@ -32,18 +33,19 @@ pub(crate) struct Attached {
 }
 
 impl Networks {
-    /// Takes addresses and ports, and makes a network namespace with cables to all its networks: `first` has the first
-    /// link. After an error nothing of it is left. Blocking.
+    /// Takes addresses and ports, and makes a network namespace, if it isn't given one to go `into`, with cables to all its
+    /// networks: `first` has the first link. After an error nothing of it is left. Blocking.
     pub(crate) fn attach(
         &self,
         guest: Guest<'_>,
+        into: Option<OwnedFd>,
         first: &str,
         endpoints: &BTreeMap<String, Endpoint>,
         wanted: &[Wanted],
     ) -> Result<Attached, Error> {
         let mut endpoints = endpoints.clone();
         let (networks, ports) = self.reserve(guest, first, &mut endpoints, wanted)?;
-        match self.connect_all(&networks, &endpoints, &ports) {
+        match self.connect_all(into, &networks, &endpoints, &ports) {
             Ok(interior) => {
                 self.tell(guest, &endpoints, "connect");
                 Ok(Attached { interior, endpoints, ports })
@@ -107,6 +109,7 @@ impl Networks {
 
     fn connect_all(
         &self,
+        into: Option<OwnedFd>,
         networks: &[Network],
         endpoints: &BTreeMap<String, Endpoint>,
         ports: &[Publication],
@@ -127,7 +130,7 @@ impl Networks {
                         cable(network, endpoints.get(&network.name)?, *bridges.get(&network.id)?)
                     })
                     .collect();
-                Interior::connected(links, &cables)
+                Interior::connected_in(into, links, &cables)
             },
         )
     }

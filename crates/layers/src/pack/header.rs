@@ -9,13 +9,13 @@ use rustix::io::Errno;
 use tar::{EntryType, Header};
 
 use super::node::{Node, Xattrs};
-use crate::Error;
+use crate::{Error, IdMap};
 
 const BLOCK: u64 = 512;
 /// What a ustar header's octal fields can hold.
 const MAX_ID: u64 = 0o7_777_777;
 const MAX_SIZE: u64 = 0o77_777_777_777;
-static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 8 * 1024] = [0; 8 * 1024];
 
 /// Writes entries one after the other.
 pub(super) struct Writer<'a> {
@@ -23,17 +23,28 @@ pub(super) struct Writer<'a> {
     /// The first name of each file that has several.
     names: HashMap<(u64, u64), Vec<u8>>,
     buffer: Vec<u8>,
+    ids: IdMap,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(out: &'a mut dyn Write) -> Self {
-        Self { out, names: HashMap::new(), buffer: vec![0; 128 * 1024] }
+        Self::with_owners(out, IdMap::default())
+    }
+
+    /// The owners are written as the container knows them, whose map it is.
+    pub(super) fn with_owners(out: &'a mut dyn Write, ids: IdMap) -> Self {
+        Self { out, names: HashMap::new(), buffer: vec![0; 128 * 1024], ids }
+    }
+
+    fn described(&self, name: &[u8], stat: &Stat) -> Entry {
+        let (uid, gid) = self.ids.inside(stat.st_uid, stat.st_gid);
+        Entry { owner: (uid.into(), gid.into()), ..Entry::of(name, stat) }
     }
 
     /// A file, directory, link or device as it is. Sockets are nothing in a tar.
     pub(super) fn node(&mut self, name: &[u8], node: &Node) -> Result<(), Error> {
         let stat = node.stat();
-        let mut entry = Entry { xattrs: node.xattrs(name)?, ..Entry::of(name, stat) };
+        let mut entry = Entry { xattrs: node.xattrs(name)?, ..self.described(name, stat) };
         match node.kind() {
             FileType::Directory => {
                 let entry = self.folder(name, node)?;
@@ -54,7 +65,7 @@ impl<'a> Writer<'a> {
 
     /// A directory's entry, to be written now or later.
     pub(super) fn folder(&self, name: &[u8], node: &Node) -> Result<Entry, Error> {
-        let mut entry = Entry::of(name, node.stat());
+        let mut entry = self.described(name, node.stat());
         entry.kind = EntryType::Directory;
         entry.xattrs = node.xattrs(name)?;
         if !entry.name.ends_with(b"/") {
@@ -253,7 +264,6 @@ impl Entry {
         Self {
             name: name.to_vec(),
             mode: stat.st_mode & 0o7777,
-            owner: (stat.st_uid.into(), stat.st_gid.into()),
             time: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or_default()),
             ..Self::default()
         }

@@ -8,13 +8,15 @@ use std::os::fd::BorrowedFd;
 
 use super::place::Found;
 use super::{Attributes, Content, Disk, Place, Special, Target, Unpacker};
-use crate::{Error, Limits};
+use crate::{Error, IdMap, Limits};
 
 /// Whose the files are to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     /// Who the tar says.
     Archive,
+    /// Who the tar says, as the host numbers a container's.
+    Containers(IdMap),
     /// All this one's.
     All { uid: u32, gid: u32 },
     /// Whoever extracts.
@@ -69,9 +71,13 @@ struct Extracting<'a> {
 
 impl Extracting<'_> {
     fn owned(&self, attributes: Attributes) -> Attributes {
-        match self.how.owner {
+        match &self.how.owner {
             Owner::Archive => attributes,
-            Owner::All { uid, gid } => Attributes { uid, gid, ..attributes },
+            Owner::Containers(ids) => {
+                let (uid, gid) = ids.on_host(attributes.uid, attributes.gid);
+                Attributes { uid, gid, ..attributes }
+            }
+            Owner::All { uid, gid } => Attributes { uid: *uid, gid: *gid, ..attributes },
             Owner::Caller => Attributes { owned: false, ..attributes },
         }
     }

@@ -2,15 +2,18 @@
 
 use super::{Actor, blocking};
 use crate::Error;
+use crate::containers::identities::Users;
 use crate::containers::{etc, links, networking};
 use crate::networks::{Endpoint, EndpointConfig, Inside, NetworkError};
 
 impl Actor {
     /// Takes addresses and ports, and writes them down before anything uses them. The namespace is to be held until the
     /// container is in it.
-    pub(super) async fn join_networks(&mut self) -> Result<Option<Inside>, Error> {
+    pub(super) async fn join_networks(&mut self, users: Option<&Users>) -> Result<Option<Inside>, Error> {
         let (shared, container) = (self.shared.clone(), self.container().clone());
-        let attached = blocking(move || networking::attach(&container, &shared.networks)).await?;
+        let held = |source| Error::System { doing: "hold a network open", source };
+        let into = users.map(|users| users.network.try_clone().map_err(held)).transpose()?;
+        let attached = blocking(move || networking::attach(&container, into, &shared.networks)).await?;
         let Some(attached) = attached else { return Ok(None) };
         self.edit().container.endpoints = attached.endpoints;
         self.edit().container.ports = attached.ports;

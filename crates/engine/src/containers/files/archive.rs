@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
-use layers::{Extract, Overwrite, Owner};
+use layers::{Extract, IdMap, Overwrite, Owner};
 use rustix::fs::FileType;
 
 use super::path::Wanted;
@@ -19,6 +19,8 @@ pub struct Archive {
     found: OwnedFd,
     name: String,
     limits: layers::Limits,
+    /// Whose files they are, as whoever gets them shall be told.
+    ids: IdMap,
     /// The mount that it is in stays as long as this.
     _root: OwnedFd,
 }
@@ -29,7 +31,7 @@ impl Archive {
         let wanted = Wanted::read(path)?;
         let found = wanted.open(root.as_fd(), name)?;
         let stat = wanted.stat(root.as_fd(), &found)?;
-        Ok(Self { stat, found, name: wanted.base().to_owned(), limits, _root: root })
+        Ok(Self { stat, found, name: wanted.base().to_owned(), limits, ids: IdMap::default(), _root: root })
     }
 
     /// Writes it. Blocking.
@@ -41,9 +43,10 @@ impl Archive {
         let kind = rustix::fs::fstat(&self.found).map(|stat| FileType::from_raw_mode(stat.st_mode));
         match kind {
             Ok(FileType::Directory) => {
-                layers::pack_tree(self.found.as_fd(), self.name.as_bytes(), out, &self.limits)?;
+                let (folder, name) = (self.found.as_fd(), self.name.as_bytes());
+                layers::pack_tree_of(&self.ids, folder, name, out, &self.limits)?;
             }
-            _ => layers::pack_file(self.found, self.name.as_bytes(), out)?,
+            _ => layers::pack_file_of(&self.ids, self.found, self.name.as_bytes(), out)?,
         }
         Ok(())
     }
@@ -75,8 +78,12 @@ impl Containers {
     }
 
     fn find(&self, handle: &Handle, name: &str, path: &str) -> Result<Archive, Error> {
-        let root = self.shared.visible(&handle.view().container)?;
-        Archive::of(root, name, path, self.shared.layers.limits().clone())
+        let container = &handle.view().container;
+        let root = self.shared.visible(container)?;
+        let found = Archive::of(root, name, path, self.shared.layers.limits().clone())?;
+        // On disk they are who they are in it.
+        let ids = if container.state.live().is_some() { container.id_map() } else { IdMap::default() };
+        Ok(Archive { ids, ..found })
     }
 
     /// Waits for the right to write to the root, if it is one that nobody else has.
@@ -85,11 +92,17 @@ impl Containers {
     }
 
     /// Extracts a tar into a directory of the container. Blocking.
-    pub fn put(&self, handle: &Handle, put: &Put, writing: Writing, tar: impl Read) -> Result<(), Error> {
+    pub fn put(
+        &self,
+        handle: &Handle,
+        put: &Put,
+        writing: Writing,
+        tar: impl Read + Send,
+    ) -> Result<(), Error> {
         let container = &handle.view().container;
         let wanted = Wanted::read(&put.path)?;
         // In a running container there is one mount for everybody, and the next start needn't wait.
-        let (root, _writing) = match container.state.live().and_then(|live| root_of(live.pid).ok()) {
+        let (root, writing) = match container.state.live().and_then(|live| root_of(live.pid).ok()) {
             Some(root) => (root, None),
             None => (self.shared.writable(container)?, Some(writing)),
         };
@@ -97,21 +110,36 @@ impl Containers {
         if container.host.readonly_rootfs {
             return Err(Error::Invalid("container rootfs is marked read-only".into()));
         }
+        let ids = if writing.is_none() { container.id_map() } else { IdMap::default() };
         let owner = match put.own && !container.config.user.is_empty() {
             true => {
                 let user = user::resolve(&container.config.user, root.as_fd())?;
-                Owner::All { uid: user.uid, gid: user.gid }
+                let (uid, gid) = ids.on_host(user.uid, user.gid);
+                Owner::All { uid, gid }
             }
-            false => Owner::Archive,
+            false if ids.is_empty() => Owner::Archive,
+            false => Owner::Containers(ids.clone()),
         };
         let overwrite = if put.same_kind { Overwrite::SameKind } else { Overwrite::Anything };
         let how = Extract { owner, overwrite, rename: None, shown: put.path.clone() };
         let unreadable = |source| Error::Layers(layers::Error::ReadTar { source });
-        let tar = layers::decompress_archive(tar).map_err(unreadable)?;
-        layers::extract(tar, folder.as_fd(), &how, self.shared.layers.limits())?;
+        extract_as(&ids, || {
+            let tar = layers::decompress_archive(tar).map_err(unreadable)?;
+            Ok(layers::extract(tar, folder.as_fd(), &how, self.shared.layers.limits())?)
+        })?;
         self.shared.emit(container, "extract-to-dir", &[]);
         Ok(())
     }
+}
+
+/// What a container's root does can be done only by whom the host knows as that: the host's own root is nobody there.
+fn extract_as(ids: &IdMap, extract: impl FnOnce() -> Result<(), Error> + Send) -> Result<(), Error> {
+    if ids.is_empty() {
+        return extract();
+    }
+    let (uid, gid) = ids.on_host(0, 0);
+    let done = sys::as_owner(uid, gid, extract);
+    done.map_err(|source| Error::System { doing: "write as the container's root", source })?
 }
 
 impl Shared {
