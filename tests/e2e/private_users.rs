@@ -277,7 +277,7 @@ fn every_container_can_have_users_of_its_own() {
         assert!(info["SecurityOptions"].as_array().unwrap().contains(&json!("name=userns")));
     }
     let scratch = Scratch::create();
-    let mut plan = testkit::daemon::Plan::below(&scratch).arg("--userns-remap=alice").arg("--validate");
+    let plan = testkit::daemon::Plan::below(&scratch).arg("--userns-remap=alice").arg("--validate");
     let refused = testkit::command::run(&mut plan.command()).assert_code(1);
     assert!(refused.stderr.contains("userns-remap: alice: only \"default\" exists"), "{}", refused.stderr);
     scratch.remove();

@@ -28,21 +28,20 @@ pub fn as_owner<T: Send>(uid: u32, gid: u32, work: impl FnOnce() -> T + Send) ->
 
 fn become_owner(uid: u32, gid: u32) -> io::Result<()> {
     let before = capabilities(None)?;
-    // SAFETY: the ids by which files are made belong to the calling thread alone, and it ends with this work.
-    unsafe {
-        libc::syscall(libc::SYS_setfsgid, gid);
-        libc::syscall(libc::SYS_setfsuid, uid);
-    }
-    // Neither call says whether it did anything but by what a second one answers.
-    // SAFETY: an id that nobody can have changes nothing.
-    let now =
-        unsafe { (libc::syscall(libc::SYS_setfsuid, u32::MAX), libc::syscall(libc::SYS_setfsgid, u32::MAX)) };
-    if now != (i64::from(uid), i64::from(gid)) {
-        return Err(io::Error::from_raw_os_error(libc::EPERM));
-    }
+    set_file_id(libc::SYS_setfsgid, gid)?;
+    set_file_id(libc::SYS_setfsuid, uid)?;
     // Leaving root's id took those that are for files away, and others stay as they were.
     let effective = before.effective.union(before.permitted.intersection(FOR_FILES));
     Ok(set_capabilities(None, CapabilitySets { effective, ..before })?)
+}
+
+fn set_file_id(call: libc::c_long, id: u32) -> io::Result<()> {
+    // SAFETY: takes a plain number; the id by which files are made belongs to the calling thread alone.
+    unsafe { libc::syscall(call, id) };
+    // It says only what it was before: so it is asked once more, for an id that nobody can have, which changes nothing.
+    // SAFETY: as above.
+    let now = unsafe { libc::syscall(call, u32::MAX) };
+    if now == i64::from(id) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EPERM)) }
 }
 
 #[cfg(test)]

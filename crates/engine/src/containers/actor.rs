@@ -4,6 +4,7 @@
 //! shim. It holds nothing that a running container needs: when it goes, the shim goes on.
 
 mod health;
+mod launch;
 mod lost;
 mod names;
 mod networks;
@@ -13,7 +14,7 @@ mod rename;
 mod signal;
 mod update;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -28,16 +29,13 @@ use tokio::time::Instant;
 use super::attach::{self, Streams};
 use super::handle::{self, Command, Handle, Removal, Reply, View, Volumes};
 use super::health::Monitor;
-use super::identities::Users;
-use super::mounts::{self, Point, volume_of};
-use super::namespaces::Joined;
-use super::record::{Container, Places};
+use super::mounts::volume_of;
+use super::record::Container;
 use super::restart::{self, Backoff};
 use super::state::{Event, Exit, Live, Next, State};
-use super::{Index, Shared, create, foreign, link, logs, spec};
+use super::{Index, Shared, create, link, logs};
 use crate::Error;
 use crate::images::Force;
-use crate::networks::Inside;
 use crate::ready::Readable;
 
 /// Starts the task for a container that is recorded.
@@ -223,7 +221,7 @@ impl Actor {
         // What is joined stays open until the shim has joined it.
         let (launched, _joined, sockets) = blocking(move || {
             let (launched, joined) =
-                launch_shim(&shared, &index, &container, (users, interior), &sockets, log)?;
+                launch::launch_shim(&shared, &index, &container, (users, interior), &sockets, log)?;
             Ok((launched, joined, sockets))
         })
         .await?;
@@ -498,90 +496,6 @@ pub(super) async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(source) => Err(Error::System { doing: "finish a task", source: source.into() }),
     }
-}
-
-/// Everything between the record and the shim's first word. Blocking, about a millisecond.
-fn launch_shim(
-    shared: &Shared,
-    index: &Index,
-    container: &Container,
-    (users, interior): (Option<Users>, Option<Inside>),
-    kept: &[OwnedFd],
-    log: shim::LogConfig,
-) -> Result<(shim::Launched, Joined), Error> {
-    let places = shared.places(&container.id);
-    create::make_folder(&places.volatile, 0o700)?;
-    shim::forget_exit(&places.durable)?;
-    let mut joined = Joined::open(&container.host, index)?.with_network(interior).with_users(users);
-    container.mounts.iter().try_for_each(Point::prepare)?;
-    let root = match joined.users() {
-        Some(users) => {
-            shared.layers.mount_root_for(users.as_fd(), users.root(), &container.layers, &places.durable)?
-        }
-        None => shared.layers.mount_root(&container.layers, &places.upper(), &places.work())?,
-    };
-    if spec::has_init(container, &shared.settings) {
-        joined.add_source(spec::INIT, shim::program()?);
-    }
-    for point in container.mounts.iter().filter(|point| volume_of(point).is_some()) {
-        shared.volumes.take(&container.id, point, root.as_fd(), shared.layers.limits())?;
-        // Where a plugin has it mounted, only that one knows.
-        if !point.subpath.is_empty() || point.source.is_empty() {
-            joined.add_source(&point.destination, shared.volumes.open_below(point)?);
-        }
-    }
-    for point in container.mounts.iter().filter(|point| point.kind == mounts::Kind::Image) {
-        let tree = open_image(shared, point, &places, joined.users())?;
-        joined.add_source(&point.destination, tree);
-    }
-    let mut spec = spec::build(container, root.as_fd(), &places, &shared.settings, &joined)?;
-    let runtime = foreign::of(shared, &container.host, &mut spec)?;
-    let seccomp = match &runtime {
-        None => spec::filter(&container.host, &shared.filters)?.as_deref().cloned(),
-        Some(_) => None,
-    };
-    let doors =
-        crate::networks::open_doors(&container.ports, &shared.settings.bridge).map_err(Error::Networking)?;
-    let (relays, doors): (Vec<_>, Vec<_>) = doors.into_iter().unzip();
-    let launch = shim::Launch {
-        id: container.id.clone(),
-        spec,
-        seccomp,
-        runtime,
-        stdin: match (container.config.open_stdin, container.config.stdin_once) {
-            (false, _) => shim::Stdin::Closed,
-            (true, false) => shim::Stdin::Open,
-            (true, true) => shim::Stdin::Once,
-        },
-        log,
-        run_dir: places.volatile,
-        container_dir: places.durable,
-        kept: kept.len() as u32,
-        relays,
-    };
-    let along: Vec<_> = kept.iter().chain(&doors).map(AsFd::as_fd).collect();
-    Ok((shim::launch(&launch, root.as_fd(), &along)?, joined))
-}
-
-/// An image's files, or a part of them, as a mount of its own.
-fn open_image(
-    shared: &Shared,
-    point: &Point,
-    places: &Places,
-    users: Option<&Users>,
-) -> Result<OwnedFd, Error> {
-    let tree = match users {
-        Some(users) => shared.layers.mount_read_only_for(users.as_fd(), &point.layers)?,
-        None => shared.layers.mount_read_only(&point.layers)?,
-    };
-    if point.subpath.is_empty() {
-        return Ok(tree);
-    }
-    let part = sys::part_of_mount(tree.as_fd(), &places.volatile, std::ffi::OsStr::new(&point.subpath));
-    part.map_err(|source| {
-        let path = std::path::Path::new(&point.name).join(&point.subpath);
-        Error::File { doing: "find in the image", path, source }
-    })
 }
 
 /// Waits for a shim of ours to end, so that it doesn't stay as a zombie.

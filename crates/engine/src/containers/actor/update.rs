@@ -4,8 +4,9 @@ use shim::protocol::ToShim;
 
 use super::super::resources::Update;
 use super::super::state::State;
-use super::{Actor, link, spec};
+use super::{Actor, link};
 use crate::Error;
+use crate::containers::spec;
 
 impl Actor {
     pub(super) async fn update(&mut self, update: &Update) -> Result<(), Error> {
