@@ -148,9 +148,10 @@ fn a_websocket_carries_the_bare_streams() {
 }
 
 // covers: api GET /containers/{id}/attach/ws ?detachKeys
+// covers: value event-action events detach
 #[test]
 fn a_websocket_is_left_by_its_keys_and_by_closing_it() {
-    let engine = Engine::ours();
+    let (engine, since) = (Engine::ours(), crate::life::now());
     let name = waiting(&engine, "keys", "while read x; do echo got $x; done", true);
     let path = format!("/containers/{name}/attach/ws?stream=1&stdin=1&stdout=1&detachKeys=ctrl-k,q");
     let mut socket = Socket::open(&engine, &path);
@@ -165,6 +166,10 @@ fn a_websocket_is_left_by_its_keys_and_by_closing_it() {
         kinds.push(kind);
     }
     assert_eq!(kinds.last(), Some(&8));
+    testkit::eventually(testkit::DEADLINE, || match crate::life::actions(&engine, &since, &name) {
+        told if told.contains(&"detach".to_owned()) => Ok(()),
+        told => Err(told),
+    });
     let mut closed = Socket::open(&engine, &path);
     closed.say(8, &1000u16.to_be_bytes());
     assert_eq!(closed.hear(), Some((8, 1000u16.to_be_bytes().to_vec())));

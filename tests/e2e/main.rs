@@ -20,6 +20,7 @@ mod client_settings;
 mod command_lines;
 mod completion;
 mod compose;
+mod container_fields;
 mod container_files;
 mod container_flags;
 mod containers;

@@ -209,6 +209,14 @@ impl Call {
         })
     }
 
+    /// What containers and builds are told of the user's proxies.
+    pub(crate) fn proxies(&self) -> Result<Vec<(String, String)>, Error> {
+        match self.config().get("proxies") {
+            None => Ok(Vec::new()),
+            Some(_) => Ok(self.config().proxies(&self.endpoint()?.address)),
+        }
+    }
+
     /// The engine that is meant when no context is chosen.
     pub(crate) fn default_endpoint(&self) -> Result<Endpoint, Error> {
         let wanted = Wanted { context: None, ..self.wanted() };

@@ -60,6 +60,27 @@ impl Config {
         pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
     }
 
+    /// The variables by which containers and builds learn of the user's proxies, for the engine at an address, in both of the
+    /// spellings that programs look for.
+    pub fn proxies(&self, engine: &str) -> Vec<(String, String)> {
+        const VARIABLES: [(&str, &str); 5] = [
+            ("httpProxy", "HTTP_PROXY"),
+            ("httpsProxy", "HTTPS_PROXY"),
+            ("noProxy", "NO_PROXY"),
+            ("ftpProxy", "FTP_PROXY"),
+            ("allProxy", "ALL_PROXY"),
+        ];
+        let all = self.get("proxies");
+        let Some(own) = all.and_then(|all| all.get(engine).or_else(|| all.get("default"))) else {
+            return Vec::new();
+        };
+        let pairs = VARIABLES.iter().filter_map(|(key, variable)| {
+            let value = own.get(key)?.as_str().filter(|value| !value.is_empty())?;
+            Some([(*variable).to_owned(), variable.to_lowercase()].map(|name| (name, value.to_owned())))
+        });
+        pairs.flatten().collect()
+    }
+
     /// Chooses the context that commands use by themselves, and writes the file.
     pub fn set_current_context(&mut self, name: Option<&str>) -> Result<(), Error> {
         match name {

@@ -167,6 +167,12 @@ fn window(call: &Call, filters: &Filters) -> Result<Window, Error> {
         let Some(name) = filters.values(key).next() else { return Ok(None) };
         Ok(Some(call.engine.containers.get(name)?.view().container.created))
     };
+    for key in ["expose", "publish"] {
+        for wanted in filters.values(key) {
+            let wrong = |why| Error::invalid(format!("error while looking up for {key} {wanted}: {why}"));
+            PortRange::read(wanted).map_err(wrong)?;
+        }
+    }
     Ok(Window { before: created("before")?, since: created("since")? })
 }
 
@@ -174,23 +180,65 @@ fn admits(call: &Call, filters: &Filters, view: &View) -> bool {
     let container = &view.container;
     let label = |name: &str| container.config.labels.as_ref()?.get(name).map(String::as_str);
     let exit_code = container.state.exit().map(|exit| exit.code.to_string());
-    let port = |wanted: &str| {
-        let wanted = if wanted.contains('/') { wanted.to_owned() } else { format!("{wanted}/tcp") };
-        container.config.exposed_ports.as_ref().is_some_and(|ports| ports.contains_key(&wanted))
+    let exposed = |wanted: &str| {
+        let ports = container.config.exposed_ports.iter().flat_map(|ports| ports.keys());
+        PortRange::read(wanted).is_ok_and(|range| ports.into_iter().any(|port| range.has(port)))
+    };
+    let published = |wanted: &str| {
+        PortRange::read(wanted).is_ok_and(|range| {
+            let mut ports = container.ports.iter();
+            ports.any(|port| range.meets(port.transport.name(), port.first, port.last()))
+        })
+    };
+    let in_network = |wanted: &str| {
+        let own = container.endpoints.iter();
+        own.into_iter().any(|(name, endpoint)| name == wanted || endpoint.network_id == wanted)
+            || container.host.network_mode == wanted
     };
     filters.admits_by("id", |id| container.id.starts_with(id))
         && filters.admits_by("name", |name| is_named(&container.name, name))
         && filters.admits("status", &[container.state.word()])
         && filters.admits_by("exited", |code| exit_code.as_deref() == Some(code))
         && filters.admits_by("ancestor", |image| descends(call, view, image))
-        && filters.admits("network", &[&container.host.network_mode])
+        && filters.admits_by("network", in_network)
         && filters.admits("health", &[health(view)])
         && filters.admits("is-task", &["false", "0"])
-        && filters.admits_by("expose", port)
-        // Nothing is published in this version.
-        && !filters.has("publish")
+        && filters.admits_by("expose", exposed)
+        && filters.admits_by("publish", published)
         && filters.admits_by("volume", |volume| mounts_at(view, volume))
         && filters.admits_labels("label", label)
+}
+
+/// `80`, `80/udp` or `80-90/tcp`.
+struct PortRange<'a> {
+    first: u16,
+    last: u16,
+    transport: &'a str,
+}
+
+impl<'a> PortRange<'a> {
+    fn read(text: &'a str) -> Result<Self, String> {
+        let (ports, transport) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        let number = |text: &str| match text.parse::<u64>().map(u16::try_from) {
+            Ok(Ok(number)) => Ok(number),
+            Ok(Err(_)) => Err(format!("strconv.ParseUint: parsing {text:?}: value out of range")),
+            Err(_) => Err(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")),
+        };
+        Ok(Self { first: number(first)?, last: number(last)?, transport })
+    }
+
+    /// `port` as containers expose it.
+    fn has(&self, port: &str) -> bool {
+        let (number, transport) = port.split_once('/').unwrap_or((port, "tcp"));
+        transport == self.transport
+            && number.parse().is_ok_and(|number| (self.first..=self.last).contains(&number))
+    }
+
+    /// Whether one of these ports is one of those.
+    fn meets(&self, transport: &str, first: u16, last: u16) -> bool {
+        transport == self.transport && first <= self.last && self.first <= last
+    }
 }
 
 /// dockerd takes a regular expression; what people write is a part of the name, perhaps anchored.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::containers::Handle;
-use engine::containers::stats::{Operation, Sample};
+use engine::containers::stats::{Link, Operation, Sample};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -32,19 +32,25 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
             tokio::time::sleep(INTERVAL).await;
         }
         let now = sample(&handle).await;
-        return Ok(reply::json(&describe(&handle, now.as_ref(), before.as_ref())));
+        return Ok(reply::json(&describe(&handle, call.since(52), now.as_ref(), before.as_ref())));
     }
     let (sender, body) = body::streamed();
-    tokio::spawn(send(handle, sender, call.closing));
+    let names_system = call.since(52);
+    tokio::spawn(send(handle, names_system, sender, call.closing));
     Ok(reply::with_type(StatusCode::OK, "application/json", body))
 }
 
 /// Looks again and again until the client or the container has gone.
-async fn send(handle: Handle, sender: mpsc::Sender<Bytes>, mut closing: watch::Receiver<bool>) {
+async fn send(
+    handle: Handle,
+    names_system: bool,
+    sender: mpsc::Sender<Bytes>,
+    mut closing: watch::Receiver<bool>,
+) {
     let mut before = None;
     while !handle.view().removed {
         let now = sample(&handle).await;
-        let line = format!("{}\n", describe(&handle, now.as_ref(), before.as_ref()));
+        let line = format!("{}\n", describe(&handle, names_system, now.as_ref(), before.as_ref()));
         if sender.send(line.into()).await.is_err() {
             return;
         }
@@ -62,10 +68,10 @@ async fn sample(handle: &Handle) -> Option<Sample> {
     tokio::task::spawn_blocking(move || handle.sample()).await.ok().flatten()
 }
 
-fn describe(handle: &Handle, now: Option<&Sample>, before: Option<&Sample>) -> Value {
+fn describe(handle: &Handle, names_system: bool, now: Option<&Sample>, before: Option<&Sample>) -> Value {
     let at =
         |sample: Option<&Sample>| sample.map_or_else(|| NEVER.to_owned(), |sample| time::rfc3339(sample.at));
-    json!({
+    let mut figures = json!({
         "name": format!("/{}", handle.view().container.name),
         "id": handle.id(),
         "read": at(now),
@@ -77,6 +83,22 @@ fn describe(handle: &Handle, now: Option<&Sample>, before: Option<&Sample>) -> V
         "cpu_stats": cpu(now),
         "precpu_stats": cpu(before),
         "memory_stats": now.map_or_else(|| json!({}), memory),
+    });
+    if let Some(sample) = now.filter(|sample| !sample.links.is_empty()) {
+        let links = sample.links.iter().map(|(name, link)| (name.clone(), traffic(link)));
+        figures["networks"] = Value::Object(links.collect());
+    }
+    if names_system {
+        figures["os_type"] = "linux".into();
+    }
+    figures
+}
+
+fn traffic(Link { received, sent }: &Link) -> Value {
+    json!({
+        "rx_bytes": received.bytes, "rx_packets": received.packets, "rx_errors": received.errors,
+        "rx_dropped": received.dropped, "tx_bytes": sent.bytes, "tx_packets": sent.packets,
+        "tx_errors": sent.errors, "tx_dropped": sent.dropped,
     })
 }
 

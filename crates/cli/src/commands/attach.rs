@@ -76,7 +76,7 @@ pub(crate) async fn carry(
     }
 }
 
-/// Says so, as docker does.
+/// Says so, as docker does of `attach` and `exec`, which end with 1 then, but not of `run` and `start`.
 pub(crate) fn was_detached(end: End) -> bool {
     if end == End::Detached {
         ui::err("read escape sequence");
@@ -135,7 +135,7 @@ pub(crate) fn attach(call: &Call) -> Outcome {
         let end = carry(&engine, &path_of(name), connection, Carried { attached, tty, keys, caught }).await;
         drop(raw);
         if was_detached(end?) {
-            return Ok(0);
+            return Ok(1);
         }
         super::run::last_exit_code(&engine, name).await
     })

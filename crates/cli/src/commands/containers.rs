@@ -21,6 +21,7 @@ const CONTAINERS: Listing = Listing {
         ("Ports", "PORTS"),
         ("State", "STATE"),
         ("Status", "STATUS"),
+        ("HealthStatus", "HEALTH STATUS"),
         ("Size", "SIZE"),
         ("Names", "NAMES"),
         ("Labels", "LABELS"),
@@ -84,6 +85,7 @@ pub(crate) fn row(container: &Value, full: bool) -> Row {
         "Ports": ports(&container["Ports"]),
         "State": text("State"),
         "Status": text("Status"),
+        "HealthStatus": health(container),
         "Size": size(container),
         "Names": names(container, full),
         "Labels": labels(&container["Labels"]),
@@ -93,6 +95,17 @@ pub(crate) fn row(container: &Value, full: bool) -> Row {
         "Platform": platform(&container["ImageManifestDescriptor"]["platform"]),
     });
     row.as_object().cloned().unwrap_or_default()
+}
+
+/// As the engine says it, or as the status of an older one has it in brackets.
+fn health(container: &Value) -> &str {
+    let status = container["Status"].as_str().unwrap_or_default();
+    container["Health"]["Status"].as_str().unwrap_or(match status.rsplit_once('(') {
+        Some((_, "healthy)")) => "healthy",
+        Some((_, "unhealthy)")) => "unhealthy",
+        Some((_, "health: starting)")) => "starting",
+        _ => "none",
+    })
 }
 
 fn platform(platform: &Value) -> Value {

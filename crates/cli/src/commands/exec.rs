@@ -58,7 +58,6 @@ async fn carry(engine: &Engine, id: &str, start: &Value, how: Carried) -> Outcom
     let connection = engine.upgrade(&format!("/exec/{id}/start"), "tcp", Some(start)).await?;
     let end = attach::carry(engine, &format!("/exec/{id}"), connection, how).await;
     drop(raw);
-    // docker's code, although nothing has failed.
     if attach::was_detached(end?) {
         return Ok(1);
     }

@@ -13,7 +13,7 @@ use super::attach::{self, Carried};
 use super::{api_socket, each, filters, pull};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
-use crate::session::{signals, terminal};
+use crate::session::{End, signals, terminal};
 use crate::shape::{self, Attached};
 use crate::ui;
 
@@ -88,7 +88,7 @@ async fn run_attached(call: &Call, engine: &Engine, id: &str, attached: Attached
         attach::carry(engine, &attach::path_of(id), connection, Carried { attached, tty, keys, caught })
             .await;
     drop(raw);
-    if attach::was_detached(carried?) {
+    if carried? == End::Detached {
         return Ok(0);
     }
     attach::exit_code_from(ended).await
@@ -137,6 +137,10 @@ fn in_words_of_run<T>(call: &Call, result: Result<T, Error>) -> Result<T, Error>
 async fn create_container(call: &Call, engine: &Engine, mut body: Value) -> Result<String, Error> {
     let flags = call.flags();
     let secrets = api_socket::add(call, &mut body)?;
+    // A variable that is named without a value is to be what the client has, which may be nothing.
+    let named = flags.list("env");
+    let proxies = call.proxies()?.into_iter().filter(|(name, _)| !named.contains(name));
+    shape::add_variables(&mut body, &proxies.collect::<Vec<_>>());
     let policy = flags.text("pull");
     if !matches!(policy, "always" | "missing" | "never") {
         let message =

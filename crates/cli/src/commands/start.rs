@@ -8,7 +8,7 @@ use super::attach::{self, Carried};
 use super::each::unless_fatal;
 use crate::call::Call;
 use crate::error::{Error, Outcome};
-use crate::session::{signals, terminal};
+use crate::session::{End, signals, terminal};
 use crate::shape::Attached;
 use crate::ui;
 
@@ -68,7 +68,7 @@ async fn start_attached(call: &Call, engine: &Engine, name: &str, keys: Keys, in
         attach::carry(engine, &attach::path_of(id), connection, Carried { attached, tty, keys, caught })
             .await;
     drop(raw);
-    if attach::was_detached(end?) {
+    if end? == End::Detached {
         return Ok(0);
     }
     attach::exit_code_from(ended).await

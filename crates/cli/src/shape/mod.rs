@@ -104,6 +104,18 @@ pub(crate) fn attached(flags: &Matches, detach: bool) -> Result<Attached, Error>
     Ok(attached)
 }
 
+/// Adds variables to those of a container's body that it doesn't set itself.
+pub(crate) fn add_variables(body: &mut Value, more: &[(String, String)]) {
+    let lines = body["Env"].as_array().cloned().unwrap_or_default();
+    let is_set =
+        |name: &str| lines.iter().filter_map(Value::as_str).any(|line| line.split('=').next() == Some(name));
+    let added = more.iter().filter(|(name, _)| !is_set(name));
+    let added: Vec<Value> = added.map(|(name, value)| format!("{name}={value}").into()).collect();
+    if !added.is_empty() {
+        body["Env"] = [lines.clone(), added].concat().into();
+    }
+}
+
 /// The whole body.
 pub(crate) fn container(flags: &Matches, attached: Attached, detach: bool) -> Result<Value, Error> {
     if !flags.bool("disable-content-trust") {

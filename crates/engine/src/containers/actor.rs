@@ -150,7 +150,12 @@ impl Actor {
                 drop(reply.send(Ok(())));
             }
             Command::Resize { rows, columns, reply } => {
-                drop(reply.send(self.tell_running(ToShim::Resize { rows, columns }).await));
+                let resized = self.tell_running(ToShim::Resize { rows, columns }).await;
+                if resized.is_ok() {
+                    let size = [("height", rows.to_string()), ("width", columns.to_string())];
+                    self.shared.emit(self.container(), "resize", &size);
+                }
+                drop(reply.send(resized));
             }
             Command::Attach { streams, queued, stream } => self.attach(streams, queued, stream).await,
             Command::Probed(probe, reply) => {

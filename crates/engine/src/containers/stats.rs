@@ -25,6 +25,23 @@ pub struct Sample {
     pub memory: Memory,
     pub processes: Processes,
     pub block: Block,
+    /// Of each link that it has, by name.
+    pub links: BTreeMap<String, Link>,
+}
+
+/// What came in by a link and went out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Link {
+    pub received: Traffic,
+    pub sent: Traffic,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub bytes: u64,
+    pub packets: u64,
+    pub errors: u64,
+    pub dropped: u64,
 }
 
 /// Nanoseconds.
@@ -94,8 +111,27 @@ impl Handle {
         let is_v1 = read("memory", "memory.usage_in_bytes").is_some();
         let (cpu, memory, processes, block) = if is_v1 { v1(&read, most) } else { v2(&read, most) };
         let (system, processors) = of_machine(&machine);
-        Some(Sample { at: SystemTime::now(), cpu, system, processors, memory, processes, block })
+        let links = match view.container.host.network_mode.as_str() {
+            // Those are everybody's.
+            "host" => BTreeMap::new(),
+            _ => links(&fs::read_to_string(format!("/proc/{}/net/dev", live.pid)).unwrap_or_default()),
+        };
+        Some(Sample { at: SystemTime::now(), cpu, system, processors, memory, processes, block, links })
     }
+}
+
+/// The table of `/proc/net/dev`, without the loopback.
+fn links(table: &str) -> BTreeMap<String, Link> {
+    let row = |line: &str| {
+        let (name, figures) = line.split_once(':')?;
+        let figures: Vec<u64> = figures.split_whitespace().map_while(|figure| figure.parse().ok()).collect();
+        let traffic = |from: usize| {
+            let &[bytes, packets, errors, dropped] = figures.get(from..from + 4)? else { return None };
+            Some(Traffic { bytes, packets, errors, dropped })
+        };
+        Some((name.trim().to_owned(), Link { received: traffic(0)?, sent: traffic(8)? }))
+    };
+    table.lines().filter_map(row).filter(|(name, _)| name != "lo").collect()
 }
 
 /// The container's own folder of a controller: one that isn't called so is somebody else's by now.
@@ -261,6 +297,21 @@ mod tests {
 
     fn reading<'a>(files: &'a [(&'a str, &'a str)]) -> impl Fn(&str, &str) -> Option<String> + 'a {
         move |_, wanted| files.iter().find(|(name, _)| *name == wanted).map(|(_, text)| (*text).to_owned())
+    }
+
+    #[test]
+    fn links_are_read_from_the_kernels_table() {
+        let table = "Inter-|   Receive                                                |  Transmit\n \
+             face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    \
+             lo:     500       5    0    0    0     0          0         0      500       5    0    0    0     0       0          0\n  \
+             eth0: 1296      16    1    2    0     0          0         0      42       3    4    5    0     0       0          0\n";
+        let found = links(table);
+        let link = Link {
+            received: Traffic { bytes: 1296, packets: 16, errors: 1, dropped: 2 },
+            sent: Traffic { bytes: 42, packets: 3, errors: 4, dropped: 5 },
+        };
+        assert_eq!(found, BTreeMap::from([("eth0".to_owned(), link)]));
+        assert!(links("nonsense: 1 2\n: x").is_empty());
     }
 
     #[test]

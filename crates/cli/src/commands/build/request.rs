@@ -45,7 +45,7 @@ pub(super) fn read(call: &Call) -> Result<Request, Error> {
     let context = context::read(call, &mut attributes, &mut offer)?;
     secrets::read(call, &mut offer)?;
     let mut set = |key: &str, value: String| drop(attributes.insert(key.to_owned(), value));
-    for (key, value) in pairs(&flags.list("build-arg"), process_env) {
+    for (key, value) in call.proxies()?.into_iter().chain(pairs(&flags.list("build-arg"), process_env)) {
         set(&format!("build-arg:{key}"), value);
     }
     for (key, value) in pairs(&flags.list("label"), |_| Some(String::new())) {
