@@ -409,8 +409,8 @@ fn every_kind_of_mount_is_made_as_it_was_asked_for_and_told() {
 // covers: value format-field docker container ls .HealthStatus
 // covers: value format-method formatter.ContainerContext .HealthStatus
 // covers: value format-method formatter.ContainerContext .Platform
-// covers: value format-method container.diffContext .Path
-// covers: value format-method container.diffContext .Type
+// refuses: value format-method container.diffContext .Path because docker's command has no flag for a template
+// refuses: value format-method container.diffContext .Type because docker's command has no flag for a template
 // covers: value state-value StateRestarting restarting
 // covers: field ContainerSummary SizeRw
 // covers: field ContainerSummary Health
@@ -467,8 +467,6 @@ fn listings_tell_health_sizes_ports_and_changes() {
     assert!(wrong.stderr.contains("error while looking up for publish 99999"), "{}", wrong.stderr);
     // The engine doesn't say it, as dockerd with its own store doesn't.
     assert_eq!(ps("{{json .Platform}}", &publish), "null");
-    let changed = engine.ketch(["diff", "--format", "{{.Type}} {{.Path}}", &name]).ok();
-    assert!(changed.lines().any(|line| line == "A /file"), "{changed}");
     let again = engine.name("again");
     engine
         .ketch(["run", "-d", "--name", &again, "--network", "none", "--restart", "always", &tag, "false"])
@@ -477,4 +475,122 @@ fn listings_tell_health_sizes_ports_and_changes() {
         state if state == "restarting" => Ok(()),
         state => Err(state),
     });
+}
+
+// refuses: cli docker run --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker run --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker run --memory-swappiness because cgroup v2 has none
+// refuses: cli docker run --oom-kill-disable because cgroup v2 has none, and on v1 it hangs processes instead
+// refuses: cli docker run --storage-opt because it needs project quotas for the folders of roots, which are not set up
+// covers: cli docker run --disable-content-trust
+// refuses: cli docker create --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker create --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker create --memory-swappiness because cgroup v2 has none
+// refuses: cli docker create --oom-kill-disable because cgroup v2 has none, and on v1 it hangs processes instead
+// refuses: cli docker create --storage-opt because it needs project quotas for the folders of roots, which are not set up
+// covers: cli docker create --disable-content-trust
+// refuses: cli docker container run --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker container run --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker container run --memory-swappiness because cgroup v2 has none
+// refuses: cli docker container run --oom-kill-disable because cgroup v2 has none, and on v1 it hangs processes instead
+// refuses: cli docker container run --storage-opt because it needs project quotas for the folders of roots, which are not set up
+// covers: cli docker container run --disable-content-trust
+// refuses: cli docker container create --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker container create --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker container create --memory-swappiness because cgroup v2 has none
+// refuses: cli docker container create --oom-kill-disable because cgroup v2 has none, and on v1 it hangs processes instead
+// refuses: cli docker container create --storage-opt because it needs project quotas for the folders of roots, which are not set up
+// covers: cli docker container create --disable-content-trust
+// refuses: cli docker update --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker update --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker container update --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: cli docker container update --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
+// refuses: field HostConfig StorageOpt because it needs project quotas for the folders of roots, which are not set up
+// refuses: field HostConfig StorageOpt.* because it needs project quotas for the folders of roots, which are not set up
+// refuses: api POST /containers/{id}/start ?checkpoint because checkpoints need CRIU, which Ketch does not use
+// refuses: api POST /containers/{id}/start ?checkpoint-dir because checkpoints need CRIU, which Ketch does not use
+// refuses: value mode-value Isolation process because it is for Windows alone
+// refuses: value mode-value Isolation hyperv because it is for Windows alone
+// refuses: field ContainerConfig ArgsEscaped because it is for Windows alone
+// refuses: field ContainerWaitResponse Error because a removal that fails leaves the container, and whoever waits for it waits on
+// refuses: field ContainerWaitExitError Message because a removal that fails leaves the container, and whoever waits for it waits on
+// refuses: field ContainerUpdateResponse Warnings[] because what can't be changed is an error
+// refuses: field ContainerInspectResponse ImageManifestDescriptor because dockerd's own store has none either: it is containerd's
+// refuses: field ContainerSummary ImageManifestDescriptor because dockerd's own store has none either: it is containerd's
+// refuses: field ContainerInspectResponse Storage because it names containerd's snapshotter, and there is no containerd
+// refuses: field Storage RootFS because it names containerd's snapshotter, and there is no containerd
+// refuses: field RootFSStorage Snapshot because it names containerd's snapshotter, and there is no containerd
+// refuses: field RootFSStorageSnapshot Name because it names containerd's snapshotter, and there is no containerd
+#[test]
+fn what_this_engine_cannot_do_is_refused_by_name() {
+    let engine = Engine::isolated();
+    let tag = engine.busybox();
+    let refused = [
+        ("--cpu-rt-period=1000", ["CpuRealtimePeriod", "real-time"]),
+        ("--cpu-rt-runtime=1000", ["CpuRealtimeRuntime", "real-time"]),
+        ("--memory-swappiness=5", ["MemorySwappiness", "swappiness"]),
+        ("--oom-kill-disable", ["OomKillDisable", "oom"]),
+        ("--storage-opt=size=1g", ["quota", "--storage-opt"]),
+        ("--isolation=hyperv", ["isolation", "hyperv"]),
+        ("--isolation=process", ["isolation", "process"]),
+    ];
+    let verbs: [&[&str]; 4] = [&["run"], &["create"], &["container", "run"], &["container", "create"]];
+    for verb in verbs {
+        for (flag, words) in refused {
+            let arguments = [verb, &["--network", "none", flag, &tag, "true"]].concat();
+            let said = command::run(engine.ketch_command().args(arguments));
+            assert!(
+                said.code != 0 && words.iter().any(|word| said.stderr.contains(word)),
+                "{flag}: {}",
+                said.stderr
+            );
+        }
+        let arguments = [verb, &["--network", "none", "--disable-content-trust", &tag, "true"]].concat();
+        command::run(engine.ketch_command().args(arguments)).ok();
+        let arguments =
+            [verb, &["--network", "none", "--disable-content-trust=false", &tag, "true"]].concat();
+        let said = command::run(engine.ketch_command().args(arguments));
+        assert!(said.code != 0 && said.stderr.contains("Content Trust"), "{}", said.stderr);
+    }
+    let name = created(&engine, "c", "true", &json!({}));
+    for verb in [&["update"][..], &["container", "update"]] {
+        for flag in ["--cpu-rt-period=1000", "--cpu-rt-runtime=1000"] {
+            let said = command::run(engine.ketch_command().args([verb, &[flag, &name]].concat()));
+            assert!(said.code != 0 && said.stderr.contains("CpuRealtime"), "{}", said.stderr);
+        }
+    }
+    for key in ["checkpoint", "checkpoint-dir"] {
+        let start = Request::new("POST", &format!("/containers/{name}/start?{key}=x"));
+        let reply = engine.request_unchecked(&start);
+        assert!(reply.status() == 501 && reply.message().contains("CRIU"), "{}", reply.text());
+    }
+    let about = inspected(&engine, &name);
+    for absent in ["ImageManifestDescriptor", "Storage"] {
+        assert_eq!(about.get(absent), None);
+    }
+}
+
+// covers: cli docker system prune
+// covers: value filter docker system prune until
+// covers: value filter docker system prune label
+#[test]
+fn a_prune_of_everything_keeps_what_the_filters_spare() {
+    let engine = Engine::ours();
+    let tag = engine.busybox();
+    let left = || {
+        let listed =
+            engine.request_unchecked(&Request::new("GET", "/containers/json?all=1")).expect(200).json();
+        listed.as_array().map_or(0, Vec::len)
+    };
+    for label in ["keep=1", "go=1"] {
+        engine.ketch(["create", "--label", label, "--network", "none", &tag, "true"]).ok();
+    }
+    engine.ketch(["system", "prune", "--force", "--filter", "until=1h"]).ok();
+    assert_eq!(left(), 2);
+    engine.ketch(["system", "prune", "--force", "--filter", "label=go"]).ok();
+    assert_eq!(left(), 1);
+    engine.ketch(["system", "prune", "--force", "--filter", "label!=keep"]).ok();
+    assert_eq!(left(), 1);
+    engine.ketch(["system", "prune", "--force"]).ok();
+    assert_eq!(left(), 0);
 }

@@ -276,3 +276,32 @@ fn weights_are_kept_checked_and_given_to_a_scheduler_that_has_them() {
         engine.request_unchecked(&Request::new("POST", &format!("/containers/{name}/start"))).message();
     assert!(told.contains("cannot limit the block device /dev/null: it is not a block device"), "{told}");
 }
+
+// covers: field SystemInfo DiscoveredDevices
+// covers: field SystemInfo DiscoveredDevices[]
+// covers: field DeviceInfo Source
+// covers: field DeviceInfo ID
+#[test]
+fn the_engine_tells_which_devices_files_describe() {
+    let engine = engine(&spec("/nowhere"));
+    let info = |version: &str| {
+        engine.request_unchecked(&Request::new("GET", &format!("{version}/info"))).expect(200).json()
+    };
+    let wanted =
+        json!([{"Source": "cdi", "ID": "ketch.test/gpu=0"}, {"Source": "cdi", "ID": "ketch.test/gpu=all"}]);
+    assert_eq!(info("/v1.50")["DiscoveredDevices"], wanted);
+    assert_eq!(info("/v1.49").get("DiscoveredDevices"), None);
+}
+
+// refuses: value option-key --gpus options because they are for drivers other than CDI's files
+// refuses: field DeviceRequest Options because they are for drivers other than CDI's files
+// refuses: field DeviceRequest Options.* because they are for drivers other than CDI's files
+#[test]
+fn options_of_drivers_are_refused() {
+    let engine = engine(&spec("/nowhere"));
+    let tag = engine.busybox();
+    for mut client in both(&engine) {
+        let said = command::run(client.args(["run", "--gpus", "all,\"options=a=b\"", &tag, "true"]));
+        assert!(said.code == 125 && said.stderr.contains("DeviceRequests.Options"), "{}", said.stderr);
+    }
+}

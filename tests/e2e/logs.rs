@@ -62,6 +62,7 @@ const LINES: &str = "i=0; while [ $i -lt 300 ]; do echo a line of text $i; i=$((
 // covers: value log-opt local max-file
 // covers: value log-opt local compress
 // covers: api GET /containers/{id}/logs ?tail
+// refuses: api GET /containers/{id}/logs ?format because dockerd's documentation names it and dockerd reads it in no version
 #[test]
 fn files_rotate_are_compressed_and_are_read_back_whole() {
     let engine = Engine::ours();

@@ -182,6 +182,7 @@ fn platforms_go_to_a_registry_and_come_back_side_by_side() {
 }
 
 // covers: api POST /containers/create ?platform
+// covers: field ContainerCreateResponse Warnings[]
 #[test]
 fn a_container_is_of_the_platform_that_was_asked_for() {
     let engine = Engine::isolated();

@@ -134,6 +134,11 @@ fn shape(fields: &mut serde_json::Map<String, Value>, call: &Call) {
             json!({ "Driver": "nftables", "Info": [["Table", call.engine.networks.table()]] }),
         );
     }
+    let devices = engine::containers::cdi::discovered(&call.engine.settings.cdi_folders);
+    if call.since(50) && !devices.is_empty() {
+        let devices: Vec<_> = devices.iter().map(|id| json!({ "Source": "cdi", "ID": id })).collect();
+        fields.insert("DiscoveredDevices".into(), devices.into());
+    }
     if call.before(50) {
         fields.insert("BridgeNfIptables".into(), json!(false));
         fields.insert("BridgeNfIp6tables".into(), json!(false));
