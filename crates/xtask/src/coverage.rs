@@ -227,9 +227,11 @@ fn rows(claims: &Claims, marks: &Marks) -> anyhow::Result<Vec<Row>> {
         let told = is_told_by_tests_alone(&name).then(|| marks.told(&name)).flatten();
         let state = match claims.get(&name) {
             Some(State::Done) if marks.covered.contains(&name) => State::Done,
-            Some(State::Done) => State::Untested,
+            // The client passes on what an engine of another kind may take, and ours refuses.
+            Some(State::Done) => marks.refusal(&name).unwrap_or(State::Untested),
             Some(State::Refused(reason)) => State::Refused(reason.clone()),
             _ => told
+                .or_else(|| marks.refusal(&name))
                 .or_else(|| marks.refusal(&parent))
                 .or_else(|| refused_with(claims, &name, &parent))
                 .unwrap_or(State::Missing),
