@@ -168,3 +168,26 @@ fn the_scripts_complete_in_their_shells() {
     assert!(engine.ketch(["completion", "powershell"]).assert_code(1).stderr.contains("bash, zsh and fish"));
     scratch.remove();
 }
+
+// covers: value client-env docker DOCKER_COMPLETION_SHOW_CONTAINER_IDS
+// covers: value client-env docker DOCKER_CLI_DISABLE_COMPLETION_DESCRIPTION
+// refuses: value client-env docker DOCKER_COMPLETION_SHOW_NODE_IDS because there is no swarm whose nodes could be named
+// refuses: value client-env docker DOCKER_COMPLETION_SHOW_SERVICE_IDS because there is no swarm whose services could be named
+#[test]
+fn the_environment_says_what_is_offered() {
+    let engine = Engine::isolated();
+    let (tag, name) = (engine.busybox(), engine.name("c"));
+    let id = engine.docker(["create", "--name", &name, "--network", "none", &tag, "true"]).ok();
+    for mut client in [engine.ketch_command(), engine.docker_command()] {
+        client.env("DOCKER_COMPLETION_SHOW_CONTAINER_IDS", "yes");
+        let (words, _) = told(client, "rm ");
+        assert!(words.contains(&id) && words.contains(&name), "{words:?}");
+    }
+    assert!(!ours(&engine, "rm ").contains(&id));
+    let described = run(engine.ketch_command().args(["__complete", "ru"])).ok();
+    assert!(described.contains('\t'), "{described}");
+    let mut bare = engine.ketch_command();
+    let bare =
+        run(bare.env("DOCKER_CLI_DISABLE_COMPLETION_DESCRIPTION", "true").args(["__complete", "ru"])).ok();
+    assert!(bare.starts_with("run\n") && !bare.contains('\t'), "{bare}");
+}

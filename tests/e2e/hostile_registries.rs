@@ -40,6 +40,8 @@ fn refused(what: &str, kind: &'static str, manifest: Vec<u8>, words: &str) {
     assert!(asked.iter().all(|asked| !asked.path.contains("/blobs/")), "{what} was believed: {asked:?}");
 }
 
+// covers: api POST /images/create ?fromImage
+// covers: api POST /images/create ?tag
 #[test]
 fn s065_bytes_are_what_their_digest_says() {
     let engine = engine();

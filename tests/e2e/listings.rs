@@ -152,3 +152,33 @@ fn contexts_are_listed_and_removed_by_their_other_names_too() {
     let help = engine.ketch(["context", "--help"]).ok();
     assert!(help.contains("Manage contexts") && help.contains("inspect"), "{help}");
 }
+
+// covers: api GET /images/json ?all
+// covers: api GET /images/json ?shared-size
+// covers: api GET /images/json ?digests
+// refuses: api GET /images/json ?identity because images of this version of Ketch are not signed
+#[test]
+fn a_listing_of_images_tells_what_is_asked_for() {
+    let engine = Engine::ours();
+    let tag = engine.busybox();
+    let ask = |query: &str| engine.request_unchecked(&Request::new("GET", &format!("/images/json?{query}")));
+    let sizes = |query: &str| {
+        let list = ask(query).expect(200).json();
+        let sizes = list.as_array().into_iter().flatten().map(|image| image["SharedSize"].as_i64());
+        let mut sizes: Vec<i64> = sizes.map(|size| size.expect("a number")).collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    assert_eq!((sizes("all=1&digests=1"), sizes("shared-size=1")), (vec![-1], vec![0]));
+    let child = engine.name("child");
+    let name = ended_container(&engine);
+    engine.ketch(["commit", &name, &child]).ok();
+    // Both have all of the first one's layers.
+    let whole = ask("").expect(200).json().as_array().into_iter().flatten().find_map(|image| {
+        let is_first = image["RepoTags"][0] == tag.as_str();
+        is_first.then(|| image["Size"].as_i64())?
+    });
+    assert_eq!(sizes("shared-size=true"), [whole.expect("its size"); 2]);
+    let refused = ask("identity=1");
+    assert!(refused.status() == 501 && refused.message().contains("signed"), "{}", refused.text());
+}

@@ -28,6 +28,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let (all, with_manifests) = (call.query.flag("all"), call.query.flag("manifests") && call.since(47));
     let catalogue = call.engine.images.catalogue();
     let chosen = Chosen::new(&catalogue, &filters)?;
+    let usage = call.query.flag("shared-size").then(|| engine::disk::measure_images(&call.engine));
     let mut list = Vec::new();
     for image in catalogue.images.values() {
         let mut names = catalogue.names_of(&image.id);
@@ -40,6 +41,9 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
         entry.repo_tags.retain(|name| chosen.means(name));
         entry.repo_digests.iter_mut().for_each(|digests| digests.retain(|name| chosen.means(name)));
         entry.descriptor = manifests::descriptor(image).filter(|_| call.since(48));
+        if let Some(usage) = &usage {
+            entry.shared_size = i64::try_from(usage.shared_size(image)).unwrap_or(i64::MAX);
+        }
         entry.manifests = with_manifests.then(|| manifests::of(&call, &catalogue, image));
         list.push(entry);
     }

@@ -8,6 +8,7 @@ mod names;
 mod scripts;
 mod values;
 
+use client::resolve::process_env;
 use flags::{Expected, Flag, Kind, Place};
 
 use crate::error::Outcome;
@@ -59,6 +60,9 @@ type Answer = (Vec<Candidate>, Directive);
 /// `__complete WORD…`, the last word being the unfinished one.
 pub(crate) fn complete(words: &[String], with_descriptions: bool) -> Outcome {
     let place = flags::place(&ROOT, words);
+    let unwanted = process_env("DOCKER_CLI_DISABLE_COMPLETION_DESCRIPTION");
+    let with_descriptions =
+        with_descriptions && !matches!(unwanted.as_deref(), Some("1" | "t" | "T" | "true" | "TRUE" | "True"));
     let (candidates, directive) = answer(&place);
     let mut text = String::new();
     for Candidate { word, description } in candidates {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use client::Engine;
+use client::resolve::process_env;
 use flags::{Outcome, Place};
 use serde_json::Value;
 
@@ -129,11 +130,14 @@ pub(super) fn ask(place: &Place<Action>, which: Which) -> Vec<Candidate> {
         Which::Containers(fits) => {
             let rows = list(&call, "/containers/json?all=1");
             let fits = |row: &&Value| fits(row["State"].as_str().unwrap_or_default());
-            let names =
-                rows.iter().filter(fits).flat_map(|row| row["Names"].as_array().cloned().unwrap_or_default());
-            let names = names.filter_map(|name| Some(name.as_str()?.trim_start_matches('/').to_owned()));
+            let with_ids = process_env("DOCKER_COMPLETION_SHOW_CONTAINER_IDS").as_deref() == Some("yes");
+            let words = rows.iter().filter(fits).flat_map(|row| {
+                let id = row["Id"].as_str().filter(|_| with_ids);
+                let names = row["Names"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                id.into_iter().chain(names).map(|name| name.trim_start_matches('/'))
+            });
             // With a slash: a name that a link gave it.
-            names.filter(|name| !name.contains('/')).map(Candidate::bare).collect()
+            words.filter(|name| !name.contains('/')).map(Candidate::bare).collect()
         }
         Which::Images => {
             let rows = list(&call, "/images/json");
