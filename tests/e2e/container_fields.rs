@@ -198,7 +198,7 @@ fn a_container_is_left_by_the_keys_of_the_configuration() {
     for (number, client) in both(&engine).into_iter().enumerate() {
         let (tag, name) = (engine.busybox(), engine.name(&format!("c{number}")));
         engine.ketch(["run", "-dit", "--name", &name, "--network", "none", &tag, "cat"]).ok();
-        let mut line = format!("{:?}", client).replace('"', "'");
+        let mut line = format!("{client:?}").replace('"', "'");
         let (code, said) = leave(&format!("{line} run -it --name {name}r --network none {tag} cat"));
         assert!(code == 0 && !said.contains("escape"), "{said}");
         line.push_str(&format!(" attach {name}"));
@@ -226,7 +226,7 @@ fn every_security_option_does_what_it_says_or_is_refused() {
     engine.request_unchecked(&old).expect(201);
     for mut client in both(&engine) {
         let program = client.get_program().to_owned();
-        let mut run = |option: &str, script: &str| {
+        let run = |option: &str, script: &str| {
             let mut fresh = if program == engine.ketch_command().get_program() {
                 engine.ketch_command()
             } else {

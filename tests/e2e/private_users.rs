@@ -1,5 +1,7 @@
 //! Containers with users of their own: `--userns private` and `keep-id`.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 
