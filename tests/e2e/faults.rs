@@ -27,8 +27,9 @@ fn is_alive(pid: &Value) -> bool {
 fn a_killed_shim_takes_its_container_with_it() {
     let engine = Engine::ours();
     // Without a process namespace of its own, and with more than one process.
+    let rounds = testkit::Faults::of(100).count.max(10);
     for host in [json!({}), json!({"PidMode": "host"})] {
-        for round in 0..5 {
+        for round in 0..rounds / 2 {
             let name = runs(
                 &engine,
                 &format!("c{}{round}", host.as_object().map_or(0, serde_json::Map::len)),
@@ -36,7 +37,7 @@ fn a_killed_shim_takes_its_container_with_it() {
                 &host,
             );
             let pid = state(&engine, &name)["Pid"].clone();
-            if round == 4 {
+            if round % 5 == 4 {
                 post(&engine, &format!("/containers/{name}/pause")).expect(204);
             }
             kill_process(shim_of(&engine, &name), Signal::KILL).unwrap();

@@ -53,6 +53,7 @@ mod images_cli;
 mod import;
 mod init;
 mod install;
+mod killed_engines;
 mod leak_check;
 mod life;
 mod listening;

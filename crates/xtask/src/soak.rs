@@ -12,9 +12,12 @@ const LOOPS: &[&str] = &[
     "corpus::",
     "exec::",
     "handover::",
+    "builds::",
     "containers::",
+    "faults::",
     "hostile",
     "image_crashes::",
+    "killed_engines::",
     "registry",
 ];
 
