@@ -72,6 +72,7 @@ mod protocol;
 mod ps;
 mod pull;
 mod push;
+mod real_clients;
 mod recorded;
 mod registry;
 mod registry_faults;

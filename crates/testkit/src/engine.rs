@@ -216,6 +216,17 @@ impl Engine {
         self.environment(command::docker_py(program))
     }
 
+    /// A program for Node whose `DOCKER_HOST` is this engine.
+    #[track_caller]
+    pub fn node(&self, program: &str) -> Command {
+        let node = command::node(program);
+        let modules = node.get_envs().find_map(|(name, value)| (name == "NODE_PATH").then_some(value?));
+        let modules = modules.map(std::ffi::OsStr::to_owned).unwrap_or_default();
+        let mut node = self.environment(node);
+        node.env("NODE_PATH", modules);
+        node
+    }
+
     fn environment(&self, mut command: Command) -> Command {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command

@@ -3,8 +3,9 @@
 //! Nothing is installed: the packages are unpacked beside each other ([`Apt`]), with the C library that they were built
 //! for, so they run on older systems.
 //!
-//! docker-py comes from Python's registry into a virtual environment of its own, every file checked against the hash in
-//! `requirements.txt`.
+//! docker-py and testcontainers come from Python's registry into a virtual environment of their own, every file checked against
+//! the hash in `requirements.txt`; dockerode, testcontainers for Node and Node itself from its registry, against those in
+//! `node/package-lock.json`.
 
 use std::fs;
 use std::path::Path;
@@ -18,6 +19,7 @@ use crate::process;
 
 const PACKAGES: &[&str] = &["docker-cli", "docker-compose", "docker-buildx", "skopeo"];
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/requirements.txt");
+const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/node");
 /// Older clients than these don't speak what the tests ask.
 const AT_LEAST: &[(&str, &[&str], u32)] =
     &[("docker", &["--version"], 28), ("docker-compose", &["version"], 2), ("skopeo", &["--version"], 1)];
@@ -25,7 +27,8 @@ const AT_LEAST: &[(&str, &[&str], u32)] =
 pub(crate) fn run() -> anyhow::Result<()> {
     let cache = clients_folder();
     let stamp = cache.join("complete");
-    if !stamp.exists() {
+    let wanted = PACKAGES.join(" ");
+    if fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
         fetch(&cache).context("cannot fetch the real clients")?;
     }
     for (name, arguments, major) in AT_LEAST {
@@ -34,8 +37,28 @@ pub(crate) fn run() -> anyhow::Result<()> {
         anyhow::ensure!(found >= Some(*major), "{name} is older than {major}: {text}");
         println!("{}", text.lines().next().unwrap_or_default());
     }
-    fs::write(stamp, "")?;
-    docker_py(&cache).context("cannot fetch docker-py")
+    fs::write(stamp, wanted)?;
+    docker_py(&cache).context("cannot fetch docker-py")?;
+    node(&cache).context("cannot fetch dockerode and testcontainers")
+}
+
+/// Packages' own scripts don't run: what they would compile is left out.
+fn node(cache: &Path) -> anyhow::Result<()> {
+    let (folder, source) = (cache.join("node"), Path::new(NODE));
+    let wanted = fs::read_to_string(source.join("package-lock.json"))?;
+    let stamp = folder.join("complete");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    fs::create_dir_all(&folder)?;
+    for name in ["package.json", "package-lock.json"] {
+        fs::copy(source.join(name), folder.join(name))?;
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]).current_dir(&folder);
+    process::run(&mut npm)?;
+    fs::write(stamp, wanted)?;
+    Ok(())
 }
 
 /// The stamp is the list itself: another list is another environment.

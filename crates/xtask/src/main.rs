@@ -24,7 +24,10 @@ const VERBS: &[(&str, &str)] = &[
         "coverage",
         "write docs/compatibility.md from the built binary; --check fails when it is not so; --missing <area>",
     ),
-    ("clients", "fetch the real docker, compose, buildx, skopeo and docker-py into the cache"),
+    (
+        "clients",
+        "fetch the real docker, compose, buildx, skopeo, docker-py, dockerode and testcontainers into the cache",
+    ),
     ("record", "ask real dockerds and write tests/recordings: --host unix://… --containerd-host unix://…"),
     ("replies", "ask a real dockerd and the docker CLI and write tests/replayed: --host unix://…"),
     ("soak", "run the fault loops' full numbers and write docs/reliability.md"),

@@ -116,6 +116,9 @@ impl Networks {
     ) -> Result<Interior, NetworkError> {
         let cabled: Vec<Network> =
             networks.iter().filter(|network| network.driver.has_links()).cloned().collect();
+        if !cabled.is_empty() {
+            self.raise_default(&cabled);
+        }
         let sources = endpoints.values().filter_map(Endpoint::source);
         let new: Vec<Entry> =
             ports.iter().cloned().map(Entry::Port).chain(sources.map(Entry::Source)).collect();
@@ -133,6 +136,18 @@ impl Networks {
                 Interior::connected_in(into, links, &cables)
             },
         )
+    }
+
+    /// Programs take the default network's gateway for the host itself, whichever network they are in.
+    fn raise_default(&self, cabled: &[Network]) {
+        let Ok(default) = self.get("bridge") else { return };
+        if default.driver != Driver::Bridge || cabled.iter().any(|network| network.id == default.id) {
+            return;
+        }
+        let present = || self.tables().entries();
+        if let Err(error) = self.kernel.with(&[default], present, &[], |_, _| Ok(())) {
+            tracing::debug!(error = diag::chain(&error), "the default network isn't there");
+        }
     }
 
     /// Gives everything back. Mostly the cables go with the container's last process; but a connection that waits for its

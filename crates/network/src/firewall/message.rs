@@ -290,7 +290,6 @@ pub(super) const NETWORK_HEADER: u32 = 1;
 pub(super) const TRANSPORT_HEADER: u32 = 2;
 
 const LOCAL: u32 = 2;
-const FIB_SOURCE: u32 = 1;
 const FIB_DESTINATION: u32 = 2;
 
 impl Expressions<'_> {
@@ -397,11 +396,6 @@ impl Expressions<'_> {
     /// Packets to an address of this host.
     pub(super) fn is_for_this_host(&mut self) -> &mut Self {
         self.kind_of_address(FIB_DESTINATION).equals(Register::FIRST, &LOCAL.to_ne_bytes())
-    }
-
-    /// Packets from no address of this host.
-    pub(super) fn is_from_elsewhere(&mut self) -> &mut Self {
-        self.kind_of_address(FIB_SOURCE).differs(Register::FIRST, &LOCAL.to_ne_bytes())
     }
 
     fn kind_of_address(&mut self, whose: u32) -> &mut Self {

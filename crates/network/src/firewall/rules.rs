@@ -337,11 +337,11 @@ fn postrouting(rule: Add<'_>) {
         e.link_is_in(Meta::InLink, BRIDGES).link_is_in(Meta::OutLink, BRIDGES);
         e.is_forwarded_port().masquerade();
     });
-    // The same with br_netfilter, where the bridge itself passes it on and it comes by no link.
+    // The same of what comes by no link: with br_netfilter, where the bridge itself passes it on, and from the host's own
+    // programs. A container of several networks would answer these by another one's link, where nobody may say what it is.
     rule("postrouting", &|e| {
         e.meta(Meta::InLink, Register::FIRST).equals(Register::FIRST, &[0; 16]);
-        e.link_is_in(Meta::OutLink, BRIDGES).is_from_elsewhere();
-        e.is_forwarded_port().masquerade();
+        e.link_is_in(Meta::OutLink, BRIDGES).is_forwarded_port().masquerade();
     });
     rule("postrouting", &|e| {
         e.link_is_in(Meta::OutLink, BRIDGES);
