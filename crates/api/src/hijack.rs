@@ -69,13 +69,18 @@ pub(crate) fn nothing() -> Before {
 }
 
 /// Joins the client's connection, once it is ours, with what it is for. Returns whether the client left by `escape`.
+///
+/// What it is for begins only then: a client that reads the head of the answer by more than a line at a time would take the
+/// first output for a part of it, and docker-py does.
 pub(crate) async fn join(
     upgrading: OnUpgrade,
-    source: Source,
+    source: impl Future<Output = Source>,
     escape: Option<Keys>,
     mut closing: watch::Receiver<bool>,
 ) -> bool {
-    let (client, hang_up) = match upgrading.await {
+    let upgraded = upgrading.await;
+    let source = source.await;
+    let (client, hang_up) = match upgraded {
         Ok(upgraded) => serving::take(upgraded),
         Err(error) => {
             tracing::debug!(%error, "a client left before its stream began");

@@ -68,7 +68,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let (upgrading, closing, engine) = (hyper::upgrade::on(call.request), call.closing, call.engine);
     tokio::spawn(async move {
         let Some(source) = source.await else { return };
-        if hijack::join(upgrading, source, asked.escape, closing).await {
+        if hijack::join(upgrading, std::future::ready(source), asked.escape, closing).await {
             engine.containers.detached(&asked.handle);
         }
     });

@@ -82,22 +82,22 @@ pub(crate) async fn start(call: Call) -> Result<Reply, Error> {
     let Call { engine, mut request, closing, .. } = call;
     let upgrading = hyper::upgrade::on(&mut request);
     let start: Start = body(Call::json(request).await?)?;
+    let claimed = engine.containers.claim_exec(&exec)?;
     if start.detach {
-        engine.containers.start_exec(&exec, start.console_size, None).await?;
+        claimed.launch(start.console_size, None).await?;
         return Ok(reply::empty(StatusCode::OK));
     }
-    let started = engine.containers.start_exec(&exec, start.console_size, Some(wanted(&exec))).await;
-    let source = match started {
-        Ok(None) => Source::Said(Vec::new()),
-        Ok(Some(stream)) => Source::Process(stream, exec.clone()),
-        // As dockerd does: its stream has begun by then, and the failure comes in it.
-        Err(error @ (engine::Error::Exec { .. } | engine::Error::ShimLost(_))) => {
-            Source::Said(failure(&error, terminal))
+    let process = exec.clone();
+    let source = async move {
+        match claimed.launch(start.console_size, Some(wanted(&process))).await {
+            Ok(None) => Source::Said(Vec::new()),
+            Ok(Some(stream)) => Source::Process(stream, process),
+            // As dockerd does: its stream has begun by then, and the failure comes in it.
+            Err(error) => Source::Said(failure(&error, terminal)),
         }
-        Err(error) => return Err(error.into()),
     };
     if !upgrade {
-        return Ok(hijack::output_only(std::future::ready(Some(source)), hijack::RAW));
+        return Ok(hijack::output_only(async { Some(source.await) }, hijack::RAW));
     }
     tokio::spawn(async move {
         if hijack::join(upgrading, source, escape, closing).await {

@@ -151,6 +151,37 @@ impl Execs {
     }
 }
 
+/// An exec that is to be started by whoever has this, and has to be.
+#[derive(Debug)]
+#[must_use]
+pub struct Claimed {
+    shared: Arc<Shared>,
+    handle: Handle,
+    exec: Arc<Exec>,
+}
+
+impl Claimed {
+    /// Runs it, with a connection to its streams where any are wanted. Returns when the program runs.
+    pub async fn launch(
+        self,
+        size: Option<[u32; 2]>,
+        streams: Option<Streams>,
+    ) -> Result<Option<UnixStream>, Error> {
+        let Self { shared, handle, exec } = self;
+        match launch(&shared, &handle, &exec, size, streams).await {
+            Ok((pid, stream, control)) => {
+                exec.state.send_replace(ExecState::Running { pid });
+                tokio::spawn(watch_over(shared, handle, exec, pid, control));
+                Ok(stream)
+            }
+            Err(error) => {
+                exec.state.send_replace(ExecState::Ended { pid: 0, code: failed_with(&error) });
+                Err(error)
+            }
+        }
+    }
+}
+
 impl Containers {
     /// Remembers what is to be run in a running container. Blocking: a user's name is looked up there, so that one who
     /// doesn't exist is told at once.
@@ -183,28 +214,13 @@ impl Containers {
         self.execs.of(container)
     }
 
-    /// Runs it, with a connection to its streams where any are wanted. Returns when the program runs.
-    pub async fn start_exec(
-        &self,
-        exec: &Arc<Exec>,
-        size: Option<[u32; 2]>,
-        streams: Option<Streams>,
-    ) -> Result<Option<UnixStream>, Error> {
+    /// Takes it for a start that nobody else may make.
+    pub fn claim_exec(&self, exec: &Arc<Exec>) -> Result<Claimed, Error> {
         let handle = self.get(&exec.container)?;
         check_running(&handle.view().container)?;
         exec.claim()?;
         self.tell_of(&handle, exec, &format!("exec_start: {}", exec.config.command().join(" ")), &[]);
-        match launch(&self.shared, &handle, exec, size, streams).await {
-            Ok((pid, stream, control)) => {
-                exec.state.send_replace(ExecState::Running { pid });
-                tokio::spawn(watch_over(self.shared.clone(), handle, exec.clone(), pid, control));
-                Ok(stream)
-            }
-            Err(error) => {
-                exec.state.send_replace(ExecState::Ended { pid: 0, code: failed_with(&error) });
-                Err(error)
-            }
-        }
+        Ok(Claimed { shared: self.shared.clone(), handle, exec: exec.clone() })
     }
 
     /// A client left it by its escape keys.

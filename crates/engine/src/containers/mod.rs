@@ -46,7 +46,7 @@ use oci::Digest;
 
 pub use attach::Streams;
 pub use create::Created;
-pub use exec::{Exec, ExecConfig, ExecState};
+pub use exec::{Claimed as ClaimedExec, Exec, ExecConfig, ExecState};
 pub use files::{Archive, Commit, Export, PathStat, Put, Still, Writing};
 pub(crate) use files::{Wanted, Writers};
 pub use handle::{Handle, Purpose, Removal, View, Volumes, WaitFor};
