@@ -45,6 +45,11 @@ fn look() -> io::Result<()> {
     writeln!(out, "my root holds {}", root.join(" "))?;
     writeln!(out, "my network has {}", links.join(" "))?;
     writeln!(out, "my capabilities are {}", field("CapEff:"))?;
+    let users = read("/proc/self/uid_map");
+    let mut users = users.split_whitespace().skip(1);
+    if let Some(host) = users.next().filter(|host| *host != "0") {
+        writeln!(out, "I am root, whom the host knows as user {host}")?;
+    }
     let written = fs::write("/written", "by the container");
     writeln!(out, "my own layer is {}", if written.is_ok() { "writable" } else { "read-only" })
 }

@@ -57,6 +57,12 @@ pub(crate) fn tell() -> Result<(), Error> {
         stage.ketch(&["run", "--rm", "--network", "none", "--runtime", RUNTIME, image::NAME, "look"])?;
     expect(&look, "I am process 1 ")?;
 
+    say("\nOne whose root is nobody on the host; what it sees and writes is its own all the same:");
+    let look =
+        stage.ketch(&["run", "--rm", "--network", "none", "--userns", "private", image::NAME, "look"])?;
+    expect(&look, "I am root, whom the host knows as user ")?;
+    expect(&look, "my own layer is writable")?;
+
     travel(&mut stage)?;
     application::show(&stage)?;
 
