@@ -45,14 +45,18 @@ fn with(folder: &Path, driver: Box<dyn Driver>, strategy: Strategy) -> LayerStor
     LayerStore::with(folder, driver, Limits::default(), strategy).unwrap()
 }
 
-#[test]
-fn layers_stack_and_changes_go_to_the_upper_directory_whatever_the_strategy() {
-    let ways: [(Box<dyn Driver>, Strategy); 3] = [
+/// Every driver with every way in which overlayfs can be told of its layers.
+fn ways() -> [(Box<dyn Driver>, Strategy); 3] {
+    [
         (Box::new(Directories), Strategy::Descriptors),
         (Box::new(Directories), Strategy::Paths),
         (Box::new(IndexedTars), Strategy::Descriptors),
-    ];
-    for (driver, strategy) in ways {
+    ]
+}
+
+#[test]
+fn layers_stack_and_changes_go_to_the_upper_directory_whatever_the_strategy() {
+    for (driver, strategy) in ways() {
         let folder = tempfile::tempdir().unwrap();
         let store = with(folder.path(), driver, strategy);
         let lower = store.apply(&tar(&[("a", "1"), ("b", "1"), ("d/x", "1")])[..], None).unwrap();
@@ -91,12 +95,7 @@ fn a_container_with_users_of_its_own_owns_what_it_sees() {
         fs::File::open(format!("/proc/{pid}/ns/user"))
     });
     let users = users.unwrap();
-    let ways: [(Box<dyn Driver>, Strategy); 3] = [
-        (Box::new(Directories), Strategy::Descriptors),
-        (Box::new(Directories), Strategy::Paths),
-        (Box::new(IndexedTars), Strategy::Descriptors),
-    ];
-    for (driver, strategy) in ways {
+    for (driver, strategy) in ways() {
         let folder = tempfile::tempdir().unwrap();
         let store = with(folder.path(), driver, strategy);
         let ids = [store.apply(&tar(&[("a", "1")])[..], None).unwrap().diff_id];
