@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use engine::containers::state::State;
 use engine::containers::{Container, LinkNames, View};
 use engine::filters::Filters;
+use engine::networks::runs;
 use serde_json::{Value, json};
 
 use super::inspect::mounts;
@@ -176,7 +177,7 @@ fn admits(call: &Call, filters: &Filters, view: &View) -> bool {
     let exit_code = container.state.exit().map(|exit| exit.code.to_string());
     let port = |wanted: &str| {
         let wanted = if wanted.contains('/') { wanted.to_owned() } else { format!("{wanted}/tcp") };
-        container.config.exposed_ports.as_ref().is_some_and(|ports| ports.contains_key(&wanted))
+        container.config.exposed_ports.as_ref().is_some_and(|ports| runs::contains(ports, &wanted))
     };
     filters.admits_by("id", |id| container.id.starts_with(id))
         && filters.admits_by("name", |name| is_named(&container.name, name))
