@@ -36,8 +36,8 @@ pub use gzip::compress;
 pub use mount::Strategy;
 pub use overlay::Directories;
 pub use pack::{
-    About, Change, Composer, Copied, Kind, What, Written, changes, copy_tree, pack_changes, pack_file,
-    pack_tree,
+    About, Change, Composer, Copied, Kind, Source, What, Written, changes, copy_tree, pack_changes,
+    pack_file, pack_tree,
 };
 pub use store::{Layer, LayerStore, Unpacked};
 pub use unpack::{Extract, Overwrite, Owner, extract, restore};
