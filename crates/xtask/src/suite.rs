@@ -25,6 +25,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("xz", "xz-utils"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("mkfs.xfs", "xfsprogs"),
 ];
 const LIMIT: u64 = 25_000_000;
 
