@@ -47,7 +47,27 @@ fn call(socket: &Path, method: &str, path: &str, body: &Value) -> anyhow::Result
     Ok(if reply.text().is_empty() { Value::Null } else { reply.json() })
 }
 
-/// A container that sleeps in the default network. It goes when dropped.
+/// A network for the streams, of a subnet that no machine has: that of the default network may be somebody else's, too,
+/// where several engines share a host. It goes when dropped.
+struct Wires<'a>(&'a Path);
+
+impl<'a> Wires<'a> {
+    const NAME: &'static str = "ketch-bench-streams";
+
+    fn lay(socket: &'a Path) -> anyhow::Result<Self> {
+        let ipam = json!({"Driver": "default", "Config": [{"Subnet": "10.225.250.0/24"}]});
+        call(socket, "POST", "/networks/create", &json!({"Name": Self::NAME, "IPAM": ipam}))?;
+        Ok(Self(socket))
+    }
+}
+
+impl Drop for Wires<'_> {
+    fn drop(&mut self) {
+        let _ = http::call(self.0, &Request::new("DELETE", &format!("/networks/{}", Self::NAME)));
+    }
+}
+
+/// A container that sleeps in it. It goes when dropped.
 struct Sleeper<'a> {
     socket: &'a Path,
     name: String,
@@ -57,15 +77,15 @@ struct Sleeper<'a> {
 
 impl<'a> Sleeper<'a> {
     fn start(socket: &'a Path, name: &str, bindings: &Value) -> anyhow::Result<Self> {
-        let config =
-            json!({"Image": TAG, "Cmd": ["sleep", "100000"], "HostConfig": {"PortBindings": bindings}});
+        let host = json!({"PortBindings": bindings, "NetworkMode": Wires::NAME});
+        let config = json!({"Image": TAG, "Cmd": ["sleep", "100000"], "HostConfig": host});
         call(socket, "POST", &format!("/containers/create?name={name}"), &config)?;
         let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let mut sleeper = Self { socket, name: name.to_owned(), pid: 0, ip: unspecified };
         call(socket, "POST", &format!("/containers/{name}/start"), &Value::Null)?;
         let found = call(socket, "GET", &format!("/containers/{name}/json"), &Value::Null)?;
         sleeper.pid = found["State"]["Pid"].as_i64().context("it has no process")? as i32;
-        let ip = found["NetworkSettings"]["Networks"]["bridge"]["IPAddress"].as_str().unwrap_or_default();
+        let ip = found["NetworkSettings"]["Networks"][Wires::NAME]["IPAddress"].as_str().unwrap_or_default();
         sleeper.ip = ip.parse().with_context(|| format!("no address: {ip:?}"))?;
         Ok(sleeper)
     }
@@ -82,6 +102,7 @@ impl Drop for Sleeper<'_> {
 /// Milliseconds for so many megabytes into a container, from the first byte until it has the last.
 pub(crate) fn stream(place: &Place<'_>, from: From, megabytes: usize) -> anyhow::Result<f64> {
     let bindings = json!({ format!("{INSIDE}/tcp"): [{"HostPort": OUTSIDE.to_string()}] });
+    let _wires = Wires::lay(place.socket)?;
     let sink = Sleeper::start(place.socket, SINK, &bindings)?;
     let listener =
         Interior::of_process(sink.pid)?.enter(|_| Ok(TcpListener::bind(("0.0.0.0", INSIDE))))??;
@@ -95,9 +116,9 @@ pub(crate) fn stream(place: &Place<'_>, from: From, megabytes: usize) -> anyhow:
             at_host.enter(|_| Ok(pour(six, megabytes)))?
         }
         From::Outside => at_host.enter(|_| {
-            let lan = Lan::new();
+            let lan = Lan::elsewhere();
             let neighbour = lan.neighbour(2);
-            Ok(neighbour.at(|| pour(SocketAddr::from((Lan::HOST, OUTSIDE)), megabytes)))
+            Ok(neighbour.at(|| pour(SocketAddr::from((lan.host(), OUTSIDE)), megabytes)))
         })?,
         From::Container => {
             let source = Sleeper::start(place.socket, SOURCE, &json!({}))?;

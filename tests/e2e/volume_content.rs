@@ -53,6 +53,63 @@ fn assert_only(engine: &Engine, names: &[&str]) {
     assert_eq!(listed.lines().collect::<Vec<_>>(), names);
 }
 
+/// On a file system that can share blocks, in a mount namespace of the engine's.
+#[test]
+fn a_twin_shares_its_blocks_where_the_file_system_can() {
+    const MOUNT: &str = "mkdir -p \"$ROOT\" && mount -o loop \"$DISK\" \"$ROOT\" && exec \"$@\"";
+    let engine = Engine::planned(|plan, scratch: &testkit::Scratch| {
+        let disk = scratch.join("disk");
+        fs::File::create(&disk).unwrap().set_len(512 << 20).unwrap();
+        run(Command::new("mkfs.xfs").arg("-q").arg(&disk)).ok();
+        let root = plan.root.clone();
+        plan.under(&["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh"])
+            .env("ROOT", root)
+            .env("DISK", disk)
+    });
+    let free = || -> u64 {
+        let words = sh(&engine, "one:/v", "sync; df -k /v | tail -n 1");
+        words
+            .split_whitespace()
+            .nth(3)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| panic!("{words}"))
+    };
+    sh(
+        &engine,
+        "one:/v",
+        "dd if=/dev/urandom of=/v/big bs=1M count=96 2>/dev/null; truncate -s 200M /v/sparse",
+    );
+    let before = free();
+    engine.ketch(["volume", "clone", "one", "two"]).ok();
+    engine.ketch(["volume", "snapshot", "one", "three"]).ok();
+    let taken = before.saturating_sub(free());
+    assert!(taken < 16 << 10, "two twins of 96 MB took {taken} kB");
+    let same = |other: &str| {
+        let tag = engine.busybox();
+        let mount = format!("{other}:/w");
+        let words = [
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "-v",
+            "one:/v",
+            "-v",
+            &mount,
+            &tag,
+            "busybox",
+            "cmp",
+            "/v/big",
+            "/w/big",
+        ];
+        engine.ketch(words).code == 0
+    };
+    assert!(same("two") && same("three"));
+    // Who writes to one doesn't write to the other.
+    sh(&engine, "two:/v", "echo changed >> /v/big");
+    assert!(!same("two") && same("three"));
+}
+
 #[test]
 fn a_volume_goes_through_an_archive_and_is_what_it_was() {
     let engine = Engine::ours();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine::Engine;
 use http::{HeaderMap, Request, header};
 use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::body::{self, Refused};
@@ -57,13 +58,18 @@ impl Call {
 
     /// The body as JSON. An empty one is `null`; another content type than JSON is refused as dockerd does.
     pub(crate) async fn json(request: Request<Incoming>) -> Result<Value, Error> {
+        Self::read(request).await.map(Option::unwrap_or_default)
+    }
+
+    /// The same as something else than just any JSON.
+    pub(crate) async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<Option<T>, Error> {
         let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
         let bytes = body::read_small(request.into_body()).await.map_err(|refused| match refused {
             Refused::TooLarge => Error::too_large(),
             Refused::Broken(why) => Error::invalid(format!("cannot read the request's body: {why}")),
         })?;
         if bytes.is_empty() {
-            return Ok(Value::Null);
+            return Ok(None);
         }
         check_content_type(content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default())?;
         parse_one(&bytes)
@@ -82,9 +88,9 @@ fn check_content_type(text: &str) -> Result<(), Error> {
     }
 }
 
-fn parse_one(bytes: &[u8]) -> Result<Value, Error> {
+fn parse_one<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<T>, Error> {
     let mut documents = serde_json::Deserializer::from_slice(bytes).into_iter();
-    let first = documents.next().unwrap_or(Ok(Value::Null));
+    let first = documents.next().transpose();
     let value = first.map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
     match documents.next() {
         None => Ok(value),

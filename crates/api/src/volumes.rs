@@ -2,12 +2,15 @@
 
 pub(crate) mod content;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::Engine;
 use engine::filters::Filters;
 use engine::volumes::{CreateVolume, PRUNE_KEYS, Volume};
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::call::Call;
@@ -47,21 +50,48 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Error> {
         }
         Ok(shown)
     });
-    let described: Vec<Value> = volumes.await?.iter().map(|volume| describe(&call.engine, volume)).collect();
-    Ok(reply::json(&json!({ "Volumes": described, "Warnings": null })))
+    let volumes = volumes.await?;
+    let described: Vec<Entry<'_>> = volumes.iter().map(|volume| Entry::of(&call.engine, volume)).collect();
+    Ok(reply::json(&Listing { volumes: described, warnings: None }))
 }
 
-/// What is said of a volume everywhere.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listing<'a> {
+    volumes: Vec<Entry<'a>>,
+    warnings: Option<()>,
+}
+
+/// What is said of a volume everywhere. A shape of its own, since there may be thousands.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'a> {
+    created_at: String,
+    driver: &'a str,
+    labels: &'a Option<BTreeMap<String, String>>,
+    mountpoint: PathBuf,
+    name: &'a str,
+    options: &'a Option<BTreeMap<String, String>>,
+    scope: &'static str,
+}
+
+impl<'a> Entry<'a> {
+    fn of(engine: &Engine, volume: &'a Volume) -> Self {
+        Self {
+            created_at: time::rfc3339_seconds(volume.created),
+            driver: volume.driver(),
+            labels: &volume.labels,
+            mountpoint: engine.volumes.mountpoint(volume),
+            name: &volume.name,
+            options: &volume.options,
+            scope: "local",
+        }
+    }
+}
+
+/// The same as JSON that others add to.
 pub(crate) fn describe(engine: &Engine, volume: &Volume) -> Value {
-    json!({
-        "CreatedAt": time::rfc3339_seconds(volume.created),
-        "Driver": volume.driver(),
-        "Labels": volume.labels,
-        "Mountpoint": engine.volumes.mountpoint(volume),
-        "Name": volume.name,
-        "Options": volume.options,
-        "Scope": "local",
-    })
+    json!(Entry::of(engine, volume))
 }
 
 /// `GET /volumes/{name}`.

@@ -39,8 +39,8 @@ pub use ids::{IdMap, Span};
 pub use mount::Strategy;
 pub use overlay::Directories;
 pub use pack::{
-    About, Change, Composer, Copied, Kind, What, Written, changes, copy_tree, pack_changes, pack_file,
-    pack_file_of, pack_tree, pack_tree_of,
+    About, Change, Composer, Copied, Kind, Source, What, Written, changes, copy_tree, pack_changes,
+    pack_file, pack_file_of, pack_tree, pack_tree_of,
 };
 pub use store::{Layer, LayerStore, Unpacked};
 pub use unpack::{Extract, Overwrite, Owner, extract, restore};

@@ -30,6 +30,7 @@ pub use compose::{About, Composer, What};
 pub use copy::{Copied, copy_tree};
 use header::Writer;
 use node::Node;
+pub use node::Source;
 use walk::{Step, Visitor, walk};
 pub use written::Written;
 
@@ -68,7 +69,7 @@ pub fn pack_tree_of(
         let node = top.ok_or_else(|| Error::pack("open", prefix, std::io::ErrorKind::NotFound))?;
         tree.writer.node(&name_below(prefix, b""), &node)?;
     }
-    walk(root, limits, &mut tree)?;
+    walk(root, Source::Live, limits, &mut tree)?;
     tree.writer.finish()
 }
 

@@ -139,6 +139,22 @@ impl Socket {
     ) -> Result<Vec<Received>, Error> {
         let mut message = Message::new(kind, DUMP, fixed);
         fill(&mut message);
+        self.ask(message)
+    }
+
+    /// One message, and what the kernel tells of the one thing that it is about.
+    pub fn get(
+        &mut self,
+        kind: u16,
+        fixed: &[u8],
+        fill: impl FnOnce(&mut Message),
+    ) -> Result<Option<Received>, Error> {
+        let mut message = Message::new(kind, 0, fixed);
+        fill(&mut message);
+        Ok(self.ask(message)?.pop())
+    }
+
+    fn ask(&mut self, message: Message) -> Result<Vec<Received>, Error> {
         self.sequence = self.sequence.wrapping_add(1);
         let sequence = self.sequence;
         net::send(&self.fd, &message.finish(sequence), SendFlags::empty()).map_err(socket)?;

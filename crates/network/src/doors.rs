@@ -1,10 +1,11 @@
 //! Sockets at published ports that no rule of the kernel's leads to a container: what comes to them is passed on.
 //!
 //! nftables translates addresses within a family. So an IPv6 client of a container that has IPv4 alone needs somebody between;
-//! and one that asks `::1` does in any case, since there is no `route_localnet` for IPv6.
+//! and one that asks `::1` does in any case, since there is no `route_localnet` for IPv6. And where the host's own rules for
+//! its input are to decide, what comes must be the host's.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
@@ -19,14 +20,14 @@ const QUEUE: i32 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Door {
     pub transport: Transport,
-    pub at: SocketAddrV6,
+    pub at: SocketAddr,
     pub to: SocketAddr,
 }
 
 impl Publication {
     /// Whether somebody has to stand between the host's address and the container's.
     pub fn is_relayed(&self) -> bool {
-        self.host.is_ipv4() != self.container.is_ipv4()
+        self.host.is_ipv4() != self.container.is_ipv4() || self.reach == Reach::Input
     }
 
     /// The sockets that it needs. For SCTP there are none.
@@ -36,6 +37,11 @@ impl Publication {
         })
     }
 
+    /// How many those are.
+    pub fn door_count(&self) -> usize {
+        self.door_address().map_or(0, |_| usize::from(self.count))
+    }
+
     /// The one of them that is at this port of the host.
     pub fn door_at(&self, port: u16) -> Option<Door> {
         let at = self.door_address()?;
@@ -43,22 +49,21 @@ impl Publication {
         Some(self.door(at, port, self.container_port.checked_add(place)?))
     }
 
-    fn door(&self, at: Ipv6Addr, outside: u16, inside: u16) -> Door {
+    fn door(&self, at: IpAddr, outside: u16, inside: u16) -> Door {
         Door {
             transport: self.transport,
-            at: SocketAddrV6::new(at, outside, 0, 0),
+            at: SocketAddr::new(at, outside),
             to: SocketAddr::new(self.container, inside),
         }
     }
 
-    fn door_address(&self) -> Option<Ipv6Addr> {
-        let IpAddr::V6(host) = self.host else { return None };
+    fn door_address(&self) -> Option<IpAddr> {
         if self.reach == Reach::Container || self.transport == Transport::Sctp {
             return None;
         }
-        match host {
-            _ if self.is_relayed() => Some(host),
-            Ipv6Addr::UNSPECIFIED | Ipv6Addr::LOCALHOST => Some(Ipv6Addr::LOCALHOST),
+        match self.host {
+            host if self.is_relayed() => Some(host),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED | Ipv6Addr::LOCALHOST) => Some(Ipv6Addr::LOCALHOST.into()),
             _ => None,
         }
     }
@@ -69,13 +74,16 @@ impl Door {
     pub fn open(&self) -> io::Result<OwnedFd> {
         let kind = if self.transport == Transport::Udp { SocketType::DGRAM } else { SocketType::STREAM };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::INET6, kind, flags, None)?;
-        // IPv4 has the kernel's own way.
-        set_ipv6_v6only(&socket, true)?;
+        let family = if self.at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket_with(family, kind, flags, None)?;
+        if self.at.is_ipv6() {
+            // IPv4 has a way of its own.
+            set_ipv6_v6only(&socket, true)?;
+        }
         if kind == SocketType::STREAM {
             set_socket_reuseaddr(&socket, true)?;
         }
-        bind(&socket, &SocketAddr::V6(self.at))?;
+        bind(&socket, &self.at)?;
         if kind == SocketType::STREAM {
             listen(&socket, QUEUE)?;
         }

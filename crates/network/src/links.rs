@@ -301,7 +301,15 @@ impl Links {
 
     /// A link's index, if there is such a link.
     pub fn index(&mut self, name: &str) -> Result<Option<u32>, Error> {
-        Ok(self.names()?.into_iter().find(|(known, _)| known == name).map(|(_, index)| index))
+        // Not out of the list of all: there may be thousands.
+        let asked = self.0.get(GET_LINK, &[0; 16], |message| {
+            message.text(link::NAME, name);
+        });
+        match asked {
+            Ok(found) => Ok(found.and_then(|link| u32_of(link.body.get(4..)?))),
+            Err(error) if error.errno() == Some(rustix::io::Errno::NODEV) => Ok(None),
+            Err(source) => Err(kernel(format!("find the link {name}"))(source)),
+        }
     }
 
     /// Every address of this namespace's links, with the link's index.

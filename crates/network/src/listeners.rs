@@ -18,8 +18,8 @@ pub struct Listener {
     inode: u32,
 }
 
-/// All sockets that listen.
-pub fn listeners(transport: Transport) -> Result<Vec<Listener>, Error> {
+/// All sockets that listen, or those at one port: the kernel finds these without telling of all others.
+pub fn listeners(transport: Transport, port: Option<u16>) -> Result<Vec<Listener>, Error> {
     const BY_FAMILY: u16 = 20;
     const TCP_LISTEN: u32 = 1 << 10;
     const UDP_UNCONNECTED: u32 = 1 << 7;
@@ -35,6 +35,8 @@ pub fn listeners(transport: Transport) -> Result<Vec<Listener>, Error> {
         let mut request = [0; 56];
         request[..2].copy_from_slice(&[family, transport.number()]);
         request[4..8].copy_from_slice(&states.to_ne_bytes());
+        // No port is any.
+        request[8..10].copy_from_slice(&port.unwrap_or_default().to_be_bytes());
         let sockets = socket.list(BY_FAMILY, &request, |_| {}).map_err(kernel("list who listens"))?;
         found.extend(sockets.iter().filter_map(|socket| read(&socket.body)));
     }
@@ -93,9 +95,13 @@ mod tests {
         for (transport, address) in
             [(Transport::Tcp, tcp.local_addr().unwrap()), (Transport::Udp, udp.local_addr().unwrap())]
         {
-            let all = listeners(transport).unwrap();
-            let found = all.iter().find(|listener| listener.takes(address.ip(), address.port())).unwrap();
+            let takes = |listener: &&Listener| listener.takes(address.ip(), address.port());
+            let all = listeners(transport, None).unwrap();
+            let found = all.iter().find(takes).unwrap();
             assert!(found.holder().contains(&std::process::id().to_string()), "{}", found.holder());
+            let there = listeners(transport, Some(address.port())).unwrap();
+            assert_eq!(there.iter().find(takes), Some(found));
+            assert!(there.iter().all(|listener| listener.port == address.port()), "{there:?}");
         }
     }
 }

@@ -10,7 +10,14 @@ const LINK: &str = "lan0";
 #[derive(Debug)]
 pub struct Lan {
     link: u32,
+    subnet: Subnet,
 }
+
+/// The first three bytes of a wire's IPv4 addresses.
+type Subnet = [u8; 3];
+
+const USUAL: Subnet = [192, 0, 2];
+const OTHER: Subnet = [198, 51, 100];
 
 /// A host on it, which knows the test's host as its router.
 #[derive(Debug)]
@@ -20,9 +27,9 @@ pub struct Neighbour {
     outside: Option<String>,
 }
 
-fn addresses(number: u8) -> [IpAddr; 2] {
+fn addresses([a, b, c]: Subnet, number: u8) -> [IpAddr; 2] {
     [
-        IpAddr::V4(Ipv4Addr::new(192, 0, 2, number)),
+        IpAddr::V4(Ipv4Addr::new(a, b, c, number)),
         IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(number))),
     ]
 }
@@ -40,10 +47,26 @@ impl Lan {
     /// Lays the wire.
     #[track_caller]
     pub fn new() -> Self {
-        let addresses = with_prefixes(addresses(1));
+        Self::within(USUAL)
+    }
+
+    /// One for a machine whose own network may be what tests use: the host is 198.51.100.1.
+    #[track_caller]
+    pub fn elsewhere() -> Self {
+        Self::within(OTHER)
+    }
+
+    #[track_caller]
+    fn within(subnet: Subnet) -> Self {
+        let addresses = with_prefixes(addresses(subnet, 1));
         let bridge = Bridge { name: LINK.to_owned(), mtu: None, addresses, forwarding: true };
         let link = Links::open().and_then(|mut links| links.ensure_bridge(&bridge));
-        Self { link: link.unwrap_or_else(|error| panic!("cannot make a LAN: {error:?}")) }
+        Self { link: link.unwrap_or_else(|error| panic!("cannot make a LAN: {error:?}")), subnet }
+    }
+
+    /// Where the test's host is reached.
+    pub fn host(&self) -> IpAddr {
+        addresses(self.subnet, 1)[0]
     }
 
     /// Another host, as 192.0.2.`number` and 2001:db8::`number`.
@@ -55,8 +78,8 @@ impl Lan {
             inside: "eth0".to_owned(),
             mac: [2, 0, 0, 0, 0x2a, number],
             mtu: None,
-            addresses: with_prefixes(addresses(number)),
-            gateways: vec![Self::HOST, Self::HOST_6],
+            addresses: with_prefixes(addresses(self.subnet, number)),
+            gateways: vec![self.host(), Self::HOST_6],
             switches: Vec::new(),
         };
         let made = Links::open().and_then(|mut links| Interior::connected(&mut links, &[cable]));

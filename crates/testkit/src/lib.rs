@@ -18,7 +18,7 @@ pub mod images;
 mod lan;
 pub mod leaks;
 mod netfilter;
-pub use netfilter::{drop_what_is_forwarded, firewall_keys, flush_firewall};
+pub use netfilter::{drop_what_comes_in, drop_what_is_forwarded, firewall_keys, flush_firewall};
 pub mod own_network;
 pub mod recording;
 pub mod registry;

@@ -86,6 +86,15 @@ pub fn firewall_keys(set: &str) -> Vec<Vec<u8>> {
 
 /// Makes a chain of IPv4's that drops all that is passed on, as dockerd makes one. It goes with [`flush_firewall`].
 pub fn drop_what_is_forwarded(table: &str, chain: &str) {
+    drop_at(2, table, chain);
+}
+
+/// The same for what is this host's own.
+pub fn drop_what_comes_in(table: &str, chain: &str) {
+    drop_at(1, table, chain);
+}
+
+fn drop_at(hook_number: u32, table: &str, chain: &str) {
     use ::netlink::{Message, Socket};
     const CREATE: u16 = 0x400;
     const IPV4: [u8; 4] = [2, 0, 0, 0];
@@ -94,7 +103,7 @@ pub fn drop_what_is_forwarded(table: &str, chain: &str) {
     made.text(1, table);
     let mut hooked = Message::new(10 << 8 | 3, CREATE, &IPV4);
     hooked.text(1, table).text(3, chain).nest(4, |hook| {
-        hook.be32(1, 2).be32(2, 0);
+        hook.be32(1, hook_number).be32(2, 0);
     });
     hooked.be32(5, 0).text(7, "filter");
     let batch = vec![edge(0x10), made, hooked, edge(0x11)];

@@ -26,6 +26,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("npm", "npm"),
+    ("mkfs.xfs", "xfsprogs"),
 ];
 const LIMIT: u64 = 25_000_000;
 

@@ -167,6 +167,85 @@ fn a_wide_range_is_published_whole() {
     assert_eq!(fetched((ip("127.0.0.1"), 27777), "/index.html"), "far");
     let line = site.docker(&["ps", "--filter", &format!("name={name}"), "--format", "{{.Ports}}"]);
     assert_eq!(line, "0.0.0.0:20000-29999->20000-29999/tcp");
+    // Clients hear of each port, as from dockerd.
+    let told = |template: &str| site.inspect(&name, template);
+    assert_eq!(told("{{len .HostConfig.PortBindings}} {{len .Config.ExposedPorts}}"), "10000 10000");
+    assert_eq!(
+        told("{{json (index .HostConfig.PortBindings \"23456/tcp\")}}"),
+        r#"[{"HostIp":"","HostPort":"23456"}]"#
+    );
+    assert_eq!(told("{{len .NetworkSettings.Ports}}"), "10000");
+    let listed = |port: &str| site.docker(&["ps", "-q", "--filter", &format!("expose={port}")]);
+    assert!(!listed("23456").is_empty() && listed("30000").is_empty());
+    // One of them is taken for others, whether they want it alone or among many.
+    for wanted in ["23456:80", "29990-30005:29990-30005"] {
+        let other = site.engine.name("other");
+        let said = site.refused(&["run", "--name", &other, "-p", wanted, &site.image, "true"]);
+        let first = wanted.split([':', '-']).next().unwrap();
+        assert!(
+            said.contains(&format!("Bind for 0.0.0.0:{first} failed: port is already allocated")),
+            "{said}"
+        );
+        site.docker(&["rm", "-f", &other]);
+    }
+    site.stays("beside", &["-p", "30000-30005:30000-30005", "-p", "20000-20002:20000-20002/udp"]);
+}
+
+// covers: value network-option bridge com.ketch.input
+#[test]
+fn where_the_network_says_so_the_hosts_own_rules_for_input_decide_about_published_ports() {
+    let site = Site::of(Engine::planned(|plan, scratch: &testkit::Scratch| {
+        plan.config(
+            scratch,
+            &serde_json::json!({"default-network-opts": {"bridge": {"com.ketch.input": "true"}}}),
+        )
+    }));
+    let lan = Lan::new();
+    let outside = lan.neighbour(2);
+    let passed_on = site.network("passed_on", &["-o", "com.ketch.input=false", "--ipv6"]);
+    let taken_in = site.network("taken_in", &["--ipv6"]);
+    site.serves("c", &["-p", "18310:80"]);
+    site.serves("a", &["--network", &passed_on, "-p", "18311:80"]);
+    let server = site.serves("b", &["--network", &taken_in, "-p", "18312:80"]);
+    site.stays("local", &["--network", &taken_in, "-p", "127.0.0.1:18313:80"]);
+    let reaches = |host, port| outside.at(|| super::fetch((host, port), "/index.html")).is_ok();
+    for port in [18310, 18311, 18312] {
+        assert_eq!(fetched((ip("127.0.0.1"), port), "/index.html"), "here", "{port}");
+        for host in [Lan::HOST, Lan::HOST_6] {
+            assert_eq!(outside.at(|| fetched((host, port), "/index.html")), "here", "{host} {port}");
+        }
+    }
+    assert!(!reaches(Lan::HOST, 18313));
+    // An administrator's policy of dropping: what isn't passed on but taken in obeys.
+    testkit::drop_what_comes_in("filter", "INPUT");
+    let reached = |host| [18310, 18311, 18312].map(|port| reaches(host, port));
+    assert_eq!(reached(Lan::HOST), [false, true, false]);
+    // Of IPv6 nothing is dropped, but what the default network's container answers, by IPv4.
+    assert_eq!(reached(Lan::HOST_6), [false, true, true]);
+    let words = ["system", "ports", "--format", "{{.Port}}|{{.Rule}}|{{.Hindered}}"];
+    let lines = command::run(site.engine.ketch_command().args(words)).ok();
+    let line =
+        |port: &str| lines.lines().find(|line| line.starts_with(port)).unwrap_or_else(|| panic!("{lines}"));
+    for port in ["0.0.0.0:18310/tcp", "0.0.0.0:18312/tcp"] {
+        assert!(line(port).contains("|a socket of the container's shim, behind"), "{lines}");
+        assert!(line(port).contains("ip filter INPUT drops"), "{lines}");
+    }
+    assert!(line("0.0.0.0:18311/tcp").contains("chain published"), "{lines}");
+    assert!(!line("0.0.0.0:18311/tcp").contains("INPUT"), "{lines}");
+    testkit::flush_firewall();
+    assert_eq!(outside.at(|| fetched((Lan::HOST, 18312), "/index.html")), "here");
+    // What needs more sockets than a shim has, or other ones, is refused by name.
+    for (port, said) in
+        [("18400-18500:18400-18500", "publishing more than"), ("18315:80/sctp", "publishing SCTP in")]
+    {
+        let name = site.engine.name("refused");
+        let words = ["run", "--name", &name, "--network", &taken_in, "-p", port, &site.image, "true"];
+        let refused = site.refused(&words);
+        assert!(refused.contains(said) && refused.contains("com.ketch.input"), "{refused}");
+        site.docker(&["rm", "-f", &name]);
+    }
+    site.docker(&["restart", "-t", "0", &server]);
+    assert_eq!(outside.at(|| fetched((Lan::HOST, 18312), "/index.html")), "here");
 }
 
 // covers: cli docker network create --ipv6

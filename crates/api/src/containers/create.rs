@@ -1,6 +1,7 @@
 //! `POST /containers/create`.
 
 use engine::containers::config::Create;
+use engine::networks::runs::Body;
 use http::StatusCode;
 use serde_json::json;
 
@@ -9,7 +10,7 @@ use crate::error::Error;
 use crate::reply::{self, Reply};
 
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
-    let body = Call::json(call.request).await?;
+    let body = Call::read::<Body>(call.request).await?.map_or(serde_json::Value::Null, |body| body.0);
     if body.is_null() {
         return Err(Error::invalid("invalid JSON: got EOF while reading request body"));
     }

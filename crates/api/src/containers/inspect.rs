@@ -5,6 +5,7 @@ use engine::containers::health::Probe;
 use engine::containers::mounts::{Kind, Point};
 use engine::containers::state::State;
 use engine::containers::{Container, View};
+use engine::networks::runs;
 use serde_json::{Map, Value, json};
 
 use super::network;
@@ -72,6 +73,7 @@ fn describe(call: &Call, view: &View) -> Map<String, Value> {
 
 fn config(call: &Call, container: &Container) -> Value {
     let mut config = json!(container.config);
+    runs::expand(&mut config, "ExposedPorts");
     // Of whoever gave it as the network's, dockerd shows it here as well.
     let own = container.endpoints.get(&container.host.network_mode).map(|own| &own.asked.mac_address);
     let own = own.filter(|mac| call.since(44) && !mac.is_empty());
@@ -88,6 +90,7 @@ fn config(call: &Call, container: &Container) -> Value {
 
 fn host_config(call: &Call, container: &Container) -> Value {
     let mut host = json!(container.host);
+    runs::expand(&mut host, "PortBindings");
     let Some(fields) = host.as_object_mut() else { return host };
     if let Some(links) = call.engine.containers.links_of(container) {
         fields.insert("Links".into(), json!(links));

@@ -228,11 +228,9 @@ impl<'a> PortRange<'a> {
         Ok(Self { first: number(first)?, last: number(last)?, transport })
     }
 
-    /// `port` as containers expose it.
+    /// `port` as containers expose it, one or a range.
     fn has(&self, port: &str) -> bool {
-        let (number, transport) = port.split_once('/').unwrap_or((port, "tcp"));
-        transport == self.transport
-            && number.parse().is_ok_and(|number| (self.first..=self.last).contains(&number))
+        PortRange::read(port).is_ok_and(|own| self.meets(own.transport, own.first, own.last))
     }
 
     /// Whether one of these ports is one of those.

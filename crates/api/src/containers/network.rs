@@ -2,7 +2,7 @@
 
 use engine::Engine;
 use engine::containers::Container;
-use engine::networks::{Endpoint, Lease, port_map};
+use engine::networks::{Endpoint, Lease, port_map, runs};
 use serde_json::{Map, Value, json};
 
 /// `NetworkSettings.Networks`. dockerd sends the same keys whatever the version asked for.
@@ -65,8 +65,8 @@ pub(super) fn ports(container: &Container) -> Value {
         return json!({});
     }
     let mut ports = Map::new();
-    for port in container.config.exposed_ports.iter().flatten().map(|(port, _)| port) {
-        ports.insert(port.clone(), Value::Null);
+    for port in container.config.exposed_ports.iter().flat_map(runs::keys) {
+        ports.insert(port, Value::Null);
     }
     for (port, places) in port_map(&container.ports) {
         let places =

@@ -90,7 +90,7 @@ pub(crate) fn row(volume: &Value) -> Row {
         .collect();
     let usage = &volume["UsageData"];
     let size = usage["Size"].as_f64().filter(|size| *size >= 0.0);
-    let row = json!({
+    let shown = json!({
         "Driver": text("Driver"),
         "Name": text("Name"),
         "Scope": text("Scope"),
@@ -102,7 +102,10 @@ pub(crate) fn row(volume: &Value) -> Row {
         "Group": "N/A",
         "Status": "N/A",
     });
-    row.as_object().cloned().unwrap_or_default()
+    match shown {
+        Value::Object(row) => row,
+        _ => Row::new(),
+    }
 }
 
 /// `volume rm`.

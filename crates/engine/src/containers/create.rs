@@ -21,6 +21,7 @@ use super::{
 };
 use crate::Error;
 use crate::images::{self, Image, Images};
+use crate::networks::runs;
 use crate::settings::{Live, Settings};
 use crate::volumes::{self, Volume};
 
@@ -269,7 +270,9 @@ fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
     if !from.exposed_ports.is_empty() {
         let ports = config.exposed_ports.get_or_insert_default();
         for port in from.exposed_ports.keys() {
-            ports.entry(port.clone()).or_default();
+            if !runs::contains(ports, port) {
+                ports.insert(port.clone(), super::config::Empty {});
+            }
         }
     }
     let labels = config.labels.get_or_insert_default();

@@ -295,11 +295,11 @@ mod tests {
     fn an_exchange_of_owners_goes_before_the_containers_own() {
         let spans = [Span { inside: 0, host: 5000, count: 100 }];
         assert_eq!(triples(&composed(None, &spans)), [(0, 5000, 100)]);
-        let swap: Vec<_> = [(0, 9, 1), (1, 1, 8), (9, 0, 1), (10, 10, 1000)]
+        let swap: Vec<_> = [(0u32, 9u32, 1u32), (1, 1, 8), (9, 0, 1), (10, 10, 1000)]
             .into_iter()
             .map(|(disk, inside, count)| {
                 let builder = rt::LinuxIdMappingBuilder::default();
-                builder.container_id(disk).host_id(inside).size(count as u32).build().unwrap()
+                builder.container_id(disk).host_id(inside).size(count).build().unwrap()
             })
             .collect();
         let both = composed(Some(swap), &spans);

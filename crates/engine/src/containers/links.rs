@@ -16,6 +16,7 @@ use super::handle::View;
 use super::record::{Container, Places};
 use super::{Containers, Index};
 use crate::Error;
+use crate::networks::runs;
 
 /// What is said of a container to one that is linked to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,12 +116,10 @@ fn names(alias: &str, target: &Container) -> String {
 /// Docker's variables of old: ports that the other container exposes, and its own environment.
 fn environment(container: &Container, alias: &str, target: &Container, address: IpAddr) -> Vec<String> {
     let prefix = alias.to_uppercase().replace('-', "_");
-    let mut ports: Vec<(u16, &str)> = target
-        .config
-        .exposed_ports
+    let exposed: Vec<String> = target.config.exposed_ports.iter().flat_map(runs::keys).collect();
+    let mut ports: Vec<(u16, &str)> = exposed
         .iter()
-        .flatten()
-        .filter_map(|(port, _)| {
+        .filter_map(|port| {
             let (number, transport) = port.split_once('/').unwrap_or((port, "tcp"));
             Some((number.parse().ok()?, transport))
         })

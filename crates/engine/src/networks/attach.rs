@@ -179,7 +179,11 @@ impl Networks {
         let Some((network, lease)) = leading.filter(|(network, _)| network.driver == Driver::Bridge) else {
             return Target::default();
         };
-        let direct = if self.kernel.is_direct(network) { Reach::Both } else { Reach::Host };
+        let direct = match (network.is_input(), self.kernel.is_direct(network)) {
+            (true, _) => Reach::Input,
+            (false, true) => Reach::Both,
+            (false, false) => Reach::Host,
+        };
         let reach = |is_ipv4| if network.mode(is_ipv4) == Mode::Routed { Reach::Container } else { direct };
         Target {
             ipv4: lease.ipv4.map(|held| held.ip),
@@ -411,7 +415,7 @@ impl Tables {
         if wanted.is_empty() || (target.ipv4.is_none() && target.ipv6.is_none()) {
             return Ok(Vec::new());
         }
-        let ports = ports::choose(wanted, target, &Taken::look(&self.published))?;
+        let ports = ports::choose(wanted, target, &Taken::look(&self.published, wanted))?;
         self.published.extend(ports.iter().map(|port| (port.clone(), guest.name.to_owned())));
         Ok(ports)
     }

@@ -19,6 +19,7 @@ mod predefined;
 mod record;
 mod remove;
 mod resolvers;
+pub mod runs;
 mod settings;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -61,6 +61,7 @@ impl Networks {
         let binding = network.options.get(options::HOST_BINDING).and_then(|text| text.parse::<IpAddr>().ok());
         let is_open = |port: &Publication| port.host.is_unspecified() && port.reach != Reach::Container;
         if network.internal
+            || network.is_input()
             || binding.is_some_and(|ip| !ip.is_unspecified())
             || self.tables().published.iter().any(|(port, _)| is_open(port))
         {
@@ -231,5 +232,8 @@ mod tests {
         );
         let relayed = port("::", "10.0.0.2");
         assert!(around.rule(&relayed).contains("shim") && around.hindered(&relayed).is_empty());
+        let taken_in = Publication { reach: Reach::Input, ..port("0.0.0.0", "10.0.0.2") };
+        assert!(around.rule(&taken_in).contains("shim") && around.hindered(&taken_in).is_empty());
+        assert_eq!(around.reach(&taken_in), "everybody, at 8.8.4.4 (eth1)");
     }
 }

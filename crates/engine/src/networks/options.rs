@@ -26,6 +26,8 @@ pub(super) const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfa
 /// Our own: what its containers reach, and whether they are kept to their own addresses.
 pub(super) const EGRESS: &str = "com.ketch.egress";
 pub(super) const GUARD: &str = "com.ketch.guard";
+/// The host takes in what comes to published ports: its own rules for that decide.
+pub(super) const INPUT: &str = "com.ketch.input";
 pub(super) const PARENT: &str = "parent";
 const MACVLAN_MODE: &str = "macvlan_mode";
 const IPVLAN_MODE: &str = "ipvlan_mode";
@@ -60,6 +62,7 @@ const OF_BRIDGES: &[(&str, Shape)] = &[
     (TRUSTED, Shape::Links),
     (EGRESS, Shape::Egress),
     (GUARD, Shape::Truth),
+    (INPUT, Shape::Truth),
 ];
 
 const OF_MACVLAN: &[(&str, Shape)] = &[(PARENT, Shape::Link), (MACVLAN_MODE, Shape::OneOf(MACVLAN_MODES))];
@@ -260,6 +263,11 @@ impl Network {
     /// Whether its containers are kept to their own addresses.
     pub(super) fn is_guarded(&self) -> bool {
         self.switch(GUARD, true)
+    }
+
+    /// Whether what comes to its published ports is the host's input.
+    pub(super) fn is_input(&self) -> bool {
+        self.switch(INPUT, false)
     }
 
     pub(super) fn mtu(&self) -> Option<u32> {

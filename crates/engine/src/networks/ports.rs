@@ -8,16 +8,19 @@ use network::Listener;
 use network::firewall::{Publication, Reach, Transport};
 use serde_json::Value;
 
+use super::runs::{self, Run};
 use super::{BridgeSettings, NetworkError};
 use crate::containers::config::{Config, HostConfig};
 
 /// Where ports come from that nobody chose: those that the kernel gives to clients.
 const EPHEMERAL: (u16, u16) = (32768, 60999);
 
-/// A port of the container, and where at the host it is wanted.
+/// A port of the container, or several in a row, and where at the host it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     inside: u16,
+    /// More than one are the same ports on both sides.
+    count: u16,
     transport: Transport,
     /// Nothing is the network's default.
     host: Option<IpAddr>,
@@ -34,6 +37,15 @@ impl Wanted {
     pub(super) fn inside(&self) -> u16 {
         self.inside
     }
+
+    /// The one port of the host that it can be, if it is just one.
+    fn single(&self) -> Option<u16> {
+        self.from.filter(|(first, last)| first == last && self.count == 1).map(|(first, _)| first)
+    }
+
+    fn has(&self, inside: u16) -> bool {
+        inside.checked_sub(self.inside).is_some_and(|place| place < self.count)
+    }
 }
 
 /// `80/tcp`, `80`.
@@ -46,8 +58,11 @@ pub(crate) fn parse_port(text: &str) -> Option<(u16, Transport)> {
 pub(crate) fn wanted(config: &Config, host: &HostConfig) -> Result<Vec<Wanted>, NetworkError> {
     let mut wanted = Vec::new();
     for (port, bindings) in host.port_bindings.iter().flatten() {
-        let (inside, transport) = parse_port(port)
-            .ok_or_else(|| NetworkError::Invalid(format!("invalid port specification: \"{port}\"")))?;
+        if let Some(run) = Run::parse(port) {
+            wanted.extend(read_run(&run, bindings)?);
+            continue;
+        }
+        let (inside, transport) = parse_port(port).ok_or_else(|| invalid(port))?;
         let bindings = bindings.as_array().cloned().unwrap_or_default();
         // A port without a place is one anywhere.
         let bindings = if bindings.is_empty() { vec![Value::Null] } else { bindings };
@@ -56,16 +71,38 @@ pub(crate) fn wanted(config: &Config, host: &HostConfig) -> Result<Vec<Wanted>, 
         }
     }
     if host.publish_all_ports {
-        let published: Vec<_> = wanted.iter().map(|port| (port.inside, port.transport)).collect();
-        let exposed = config.exposed_ports.iter().flatten().filter_map(|(port, _)| parse_port(port));
-        wanted.extend(exposed.filter(|port| !published.contains(port)).map(|(inside, transport)| Wanted {
+        let published = wanted.clone();
+        let is_new = |(inside, transport): &(u16, Transport)| {
+            !published.iter().any(|port| port.transport == *transport && port.has(*inside))
+        };
+        let exposed = config.exposed_ports.iter().flat_map(runs::keys).filter_map(|port| parse_port(&port));
+        wanted.extend(exposed.filter(is_new).map(|(inside, transport)| Wanted {
             inside,
+            count: 1,
             transport,
             host: None,
             from: None,
         }));
     }
     Ok(wanted)
+}
+
+fn invalid(port: &str) -> NetworkError {
+    NetworkError::Invalid(format!("invalid port specification: \"{port}\""))
+}
+
+/// Several ports in a row, each with one place at the host: one for the kernel if they are the same there.
+fn read_run(run: &Run<'_>, bindings: &Value) -> Result<Vec<Wanted>, NetworkError> {
+    let transport = Transport::parse(run.transport).ok_or_else(|| invalid(run.transport))?;
+    let one = |(inside, binding): (u16, Value)| read_binding(inside, transport, &binding[0]);
+    let mut each = (*run).each(bindings).map(one);
+    let first = each.next().transpose()?;
+    match first {
+        Some(same) if same.from == Some((same.inside, same.inside)) => {
+            Ok(vec![Wanted { count: run.last - run.first + 1, ..same }])
+        }
+        first => first.map(Ok).into_iter().chain(each).collect(),
+    }
 }
 
 fn read_binding(inside: u16, transport: Transport, binding: &Value) -> Result<Wanted, NetworkError> {
@@ -75,7 +112,7 @@ fn read_binding(inside: u16, transport: Transport, binding: &Value) -> Result<Wa
         ip => Some(ip.parse().map_err(|_| NetworkError::Invalid(format!("invalid IP address: {ip}")))?),
     };
     let ports = text("HostPort");
-    let invalid = || NetworkError::Invalid(format!("invalid port specification: \"{ports}\""));
+    let invalid = || invalid(ports);
     let from = match ports.split_once('-') {
         None if ports.is_empty() => None,
         None => {
@@ -88,7 +125,14 @@ fn read_binding(inside: u16, transport: Transport, binding: &Value) -> Result<Wa
             Some(range).filter(|(first, last)| *first > 0 && first <= last).map(Some).ok_or_else(invalid)?
         }
     };
-    Ok(Wanted { inside, transport, host, from })
+    Ok(Wanted { inside, count: 1, transport, host, from })
+}
+
+/// So many ports are asked about one by one. Who asks about more has all sockets listed.
+const FEW: usize = 32;
+
+fn listeners_at(transport: Transport, port: Option<u16>) -> Vec<Listener> {
+    network::listeners(transport, port).unwrap_or_default()
 }
 
 /// What is taken already.
@@ -101,8 +145,17 @@ pub(super) struct Taken<'a> {
 
 impl<'a> Taken<'a> {
     /// Looks at the host's sockets; where the kernel doesn't tell, only containers are asked.
-    pub(super) fn look(published: &'a [(Publication, String)]) -> Self {
-        let listening = |transport| network::listeners(transport).unwrap_or_default();
+    pub(super) fn look(published: &'a [(Publication, String)], wanted: &[Wanted]) -> Self {
+        let listening = |transport| -> Vec<Listener> {
+            let wanted = wanted.iter().filter(|port| port.transport == transport);
+            let single: Option<Vec<u16>> = wanted.map(Wanted::single).collect();
+            match single.filter(|ports| ports.len() <= FEW) {
+                Some(ports) => {
+                    ports.into_iter().flat_map(|port| listeners_at(transport, Some(port))).collect()
+                }
+                None => listeners_at(transport, None),
+            }
+        };
         Self { published, tcp: listening(Transport::Tcp), udp: listening(Transport::Udp) }
     }
 
@@ -117,13 +170,18 @@ impl<'a> Taken<'a> {
         self.published.iter().find(|(other, _)| clash(other)).map(|(_, by)| by.as_str())
     }
 
-    fn by_socket(&self, transport: Transport, host: IpAddr, port: u16) -> Option<&Listener> {
-        let listeners = match transport {
+    fn listeners(&self, transport: Transport) -> &[Listener] {
+        match transport {
             Transport::Tcp => &self.tcp,
             Transport::Udp => &self.udp,
-            Transport::Sctp => return None,
-        };
-        listeners.iter().find(|listener| listener.takes(host, port) && !self.is_relay(transport, listener))
+            Transport::Sctp => &[],
+        }
+    }
+
+    fn by_socket(&self, transport: Transport, host: IpAddr, port: u16) -> Option<&Listener> {
+        self.listeners(transport)
+            .iter()
+            .find(|listener| listener.takes(host, port) && !self.is_relay(transport, listener))
     }
 
     /// Whether it is a shim's, for another family than it looks: containers were asked already.
@@ -131,7 +189,32 @@ impl<'a> Taken<'a> {
         self.published
             .iter()
             .flat_map(|(port, _)| port.door_at(listener.port))
-            .any(|door| door.transport == transport && IpAddr::V6(*door.at.ip()) == listener.ip)
+            .any(|door| door.transport == transport && door.at.ip() == listener.ip)
+    }
+
+    /// The lowest of these ports that somebody may have.
+    fn suspect(&self, transport: Transport, first: u16, last: u16) -> Option<u16> {
+        let listening = self.listeners(transport).iter().map(|listener| listener.port);
+        let published = self.published.iter().filter(|(other, _)| other.transport == transport);
+        let published = published.filter(|(other, _)| other.last() >= first);
+        let published = published.map(|(other, _)| other.first.max(first));
+        listening.chain(published).filter(|port| (first..=last).contains(port)).min()
+    }
+
+    /// Whether all of these ports are free.
+    fn check_all(
+        &self,
+        transport: Transport,
+        address: IpAddr,
+        mut first: u16,
+        last: u16,
+    ) -> Result<(), NetworkError> {
+        while let Some(port) = self.suspect(transport, first, last) {
+            self.check(transport, address, port)?;
+            let Some(next) = port.checked_add(1) else { break };
+            first = next;
+        }
+        Ok(())
     }
 
     fn check(&self, transport: Transport, address: IpAddr, port: u16) -> Result<(), NetworkError> {
@@ -210,30 +293,38 @@ pub(super) fn choose(
         if hosts.is_empty() {
             continue;
         }
+        // The lowest from there on, as long as the run is, that is this container's own.
         let own = |number: u16| {
-            chosen.iter().filter(|other| other.reach != Reach::Container).any(|other| {
-                other.transport == port.transport
-                    && hosts.contains(&other.host)
-                    && (other.first..=other.last()).contains(&number)
-            })
+            let last = number.saturating_add(port.count - 1);
+            let others = chosen.iter().filter(|other| other.reach != Reach::Container);
+            let others =
+                others.filter(|other| other.transport == port.transport && hosts.contains(&other.host));
+            let clashing = others.filter(|other| other.first <= last && other.last() >= number);
+            clashing.map(|other| other.first.max(number)).min()
         };
         let (first, last) = port.from.unwrap_or(EPHEMERAL);
         let number = if first == last {
             for host in &hosts {
-                taken.check(port.transport, *host, first)?;
+                taken.check_all(port.transport, *host, first, first.saturating_add(port.count - 1))?;
             }
-            if own(first) {
+            if let Some(first) = own(first) {
                 let by = "this container itself".to_owned();
                 let address = hosts.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
                 return Err(NetworkError::PortAllocated { address, port: first, by });
             }
             first
         } else {
-            let free = |number: &u16| !own(*number) && taken.is_free(port.transport, &hosts, *number);
+            let free =
+                |number: &u16| own(*number).is_none() && taken.is_free(port.transport, &hosts, *number);
             (first..=last).find(free).ok_or(NetworkError::NoPort { first, last })?
         };
         for host in hosts {
             let Some(container) = target.container(host) else { continue };
+            let reach = target.reach(host);
+            if port.transport == Transport::Sctp && reach == Reach::Input {
+                let feature = format!("publishing SCTP in a network with {}", super::options::INPUT);
+                return Err(NetworkError::Unsupported { feature, instead: "" });
+            }
             if host.is_ipv4() != container.is_ipv4() && port.transport == Transport::Sctp {
                 match port.host {
                     None => continue,
@@ -247,10 +338,10 @@ pub(super) fn choose(
                 host,
                 transport: port.transport,
                 first: number,
-                count: 1,
+                count: port.count,
                 container,
                 container_port: port.inside,
-                reach: target.reach(host),
+                reach,
             };
             join(&mut chosen, one);
         }
@@ -271,7 +362,7 @@ impl Default for Budget {
 impl Budget {
     /// All that a published port needs, or none.
     fn grants(&mut self, port: &Publication) -> bool {
-        let rest = self.0.checked_sub(port.doors().len());
+        let rest = self.0.checked_sub(port.door_count());
         self.0 = rest.unwrap_or(self.0);
         rest.is_some()
     }
@@ -286,16 +377,19 @@ fn bound_doors(chosen: &mut Vec<Publication>) -> Result<(), NetworkError> {
         if budget.grants(one) {
             return true;
         }
-        if !one.host.is_unspecified() {
-            too_many = Some(one.host);
+        if !one.host.is_unspecified() || one.reach == Reach::Input {
+            too_many = Some((one.host, one.reach));
         }
         // To those who have IPv6 the kernel leads all but `::1`.
         !one.is_relayed()
     });
     match too_many {
-        Some(host) => Err(NetworkError::Unsupported {
+        Some((host, reach)) => Err(NetworkError::Unsupported {
             feature: format!("publishing more than {} ports of a container at {host}", shim::MAX_RELAYS),
-            instead: "publish them at 127.0.0.1, or in a network with IPv6 at the host's own address",
+            instead: match reach {
+                Reach::Input => "publish them in a network without `com.ketch.input`",
+                _ => "publish them at 127.0.0.1, or in a network with IPv6 at the host's own address",
+            },
         }),
         None => Ok(()),
     }
@@ -306,11 +400,9 @@ pub(crate) fn open_doors(
     ports: &[Publication],
     settings: &BridgeSettings,
 ) -> Result<Vec<(shim::Relay, OwnedFd)>, NetworkError> {
-    if !settings.relays {
-        return Ok(Vec::new());
-    }
     let mut budget = Budget::default();
-    let doors = ports.iter().filter(|port| budget.grants(port)).flat_map(Publication::doors);
+    let relayed = ports.iter().filter(|port| settings.relays || port.reach == Reach::Input);
+    let doors = relayed.filter(|port| budget.grants(port)).flat_map(Publication::doors);
     let opened = doors.map(|door| {
         let carries = match door.transport {
             Transport::Udp => shim::Carries::Datagrams,
@@ -319,7 +411,7 @@ pub(crate) fn open_doors(
         let relay = shim::Relay { carries, to: door.to };
         match door.open() {
             Ok(socket) => Ok((relay, socket)),
-            Err(source) => Err(NetworkError::Door { at: door.at.into(), transport: door.transport, source }),
+            Err(source) => Err(NetworkError::Door { at: door.at, transport: door.transport, source }),
         }
     });
     opened.collect()
@@ -332,7 +424,7 @@ fn at_its_own(port: &Wanted, host: IpAddr, target: Target) -> Option<Publication
         host: any,
         transport: port.transport,
         first: port.inside,
-        count: 1,
+        count: port.count,
         container: if host.is_ipv4() { target.ipv4? } else { target.ipv6? },
         container_port: port.inside,
         reach: Reach::Container,
@@ -367,7 +459,7 @@ fn join(chosen: &mut Vec<Publication>, next: Publication) {
             && known.last().checked_add(1) == Some(next.first)
     };
     match chosen.iter_mut().find(fits) {
-        Some(known) => known.count += 1,
+        Some(known) => known.count += next.count,
         None => chosen.push(next),
     }
 }

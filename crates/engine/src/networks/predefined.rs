@@ -113,14 +113,20 @@ impl Networks {
 impl BridgeSettings {
     /// The default network's options.
     fn options(&self, bridge: String) -> crate::containers::config::Labels {
-        BTreeMap::from([
+        let mut options = BTreeMap::from([
             (options::BRIDGE_NAME.to_owned(), bridge),
             (options::DEFAULT_BRIDGE.to_owned(), "true".to_owned()),
             (options::ICC.to_owned(), self.icc.to_string()),
             (options::MASQUERADE.to_owned(), self.masquerade.to_string()),
             (options::HOST_BINDING.to_owned(), self.binding.to_string()),
             (options::MTU.to_owned(), self.mtu.to_string()),
-        ])
+        ]);
+        // Docker's own are for networks that people make; for this one they have settings of their own.
+        let input = self.defaults.get(Driver::Bridge.name()).and_then(|options| options.get(options::INPUT));
+        if let Some(input) = input {
+            options.insert(options::INPUT.to_owned(), input.clone());
+        }
+        options
     }
 }
 

@@ -185,5 +185,7 @@ fn copy_up(point: &Point, making: &Path, root: BorrowedFd<'_>, limits: &layers::
     };
     let failed = |source: io::Error| Error::File { doing: "fill", path: making.to_owned(), source };
     let into = open(making, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
-    Ok(layers::copy_tree(source.as_fd(), into.as_fd(), limits, &mut |_| Ok(()))?)
+    // Its program hasn't begun yet.
+    let still = layers::Source::Still;
+    Ok(layers::copy_tree(source.as_fd(), still, into.as_fd(), limits, &mut |_| Ok(()))?)
 }

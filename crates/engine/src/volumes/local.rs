@@ -86,6 +86,7 @@ pub(super) fn attach(target: &Path, options: &Labels) -> Result<(), VolumeError>
         flags |= MountFlags::REC;
     }
     let (device, kind) = (text("device"), text("type"));
+    let data = with_address(kind, data)?;
     let data = match text("size") {
         "" => data,
         size if data.is_empty() => format!("size={size}"),
@@ -101,6 +102,37 @@ pub(super) fn attach(target: &Path, options: &Labels) -> Result<(), VolumeError>
         };
         VolumeError::Mount { path: target.to_owned(), what, source }
     })
+}
+
+/// The kernel knows no names: `addr=files.example.org` becomes an address, as with dockerd.
+fn with_address(kind: &str, data: String) -> Result<String, VolumeError> {
+    let name = data.split(',').find_map(|word| word.strip_prefix("addr="));
+    let Some(name) = name.filter(|name| ["nfs", "nfs4", "cifs"].contains(&kind) && !name.is_empty()) else {
+        return Ok(data);
+    };
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(data);
+    }
+    let failed = |source| VolumeError::Address { name: name.to_owned(), source };
+    let address = resolved(name).map_err(failed)?;
+    let words = data.split(',').map(|word| match word.starts_with("addr=") {
+        true => format!("addr={address}"),
+        false => word.to_owned(),
+    });
+    Ok(words.collect::<Vec<_>>().join(","))
+}
+
+/// On a thread of its own: who mounts may be a task, which must not wait.
+fn resolved(name: &str) -> io::Result<std::net::IpAddr> {
+    let lookup = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let found = runtime.block_on(dial::addresses(name))?;
+        // dockerd prefers IPv4, too.
+        let first = found.iter().find(|ip| ip.is_ipv4()).or(found.first()).copied();
+        first.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no such host: {name}")))
+    };
+    std::thread::scope(|scope| scope.spawn(lookup).join())
+        .unwrap_or_else(|_| Err(io::Error::other("the resolver ended")))
 }
 
 /// What of the kernel a file system is in, and how to get it.
@@ -167,6 +199,16 @@ mod tests {
         let memory = [("type", "tmpfs"), ("device", "tmpfs"), ("size", "10m")];
         let memory = memory.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         check(&memory).unwrap();
+    }
+
+    #[test]
+    fn the_kernel_is_given_addresses_and_no_names() {
+        let given = |kind, data: &str| with_address(kind, data.to_owned());
+        assert_eq!(given("nfs", "addr=localhost,nolock").unwrap(), "addr=127.0.0.1,nolock");
+        assert_eq!(given("nfs", "soft,addr=192.0.2.1").unwrap(), "soft,addr=192.0.2.1");
+        assert_eq!(given("tmpfs", "addr=localhost").unwrap(), "addr=localhost");
+        let error = given("cifs", "addr=nowhere.invalid").unwrap_err();
+        assert_eq!(error.to_string(), "error resolving passed in network volume address: nowhere.invalid");
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub enum VolumeError {
     NoSuchFile { path: String, volume: String },
     #[error("error while mounting volume '{}': failed to mount local volume: {what}", path.display())]
     Mount { path: PathBuf, what: String, source: std::io::Error },
+    #[error("error resolving passed in network volume address: {name}")]
+    Address { name: String, source: std::io::Error },
     #[error("cannot access path {}", path.display())]
     Subpath { path: PathBuf, source: std::io::Error },
 }
@@ -144,9 +146,11 @@ impl Explain for VolumeError {
             | Self::Exists(_)
             | Self::Filling(_)
             | Self::OtherDriver { .. } => Class::Conflict,
-            Self::Plugin { .. } | Self::Asked { .. } | Self::Mount { .. } | Self::Subpath { .. } => {
-                Class::Internal
-            }
+            Self::Plugin { .. }
+            | Self::Asked { .. }
+            | Self::Mount { .. }
+            | Self::Address { .. }
+            | Self::Subpath { .. } => Class::Internal,
         }
     }
 

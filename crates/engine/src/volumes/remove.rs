@@ -1,6 +1,6 @@
 //! Removing volumes that no container is made for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use state::Durability;
@@ -12,6 +12,9 @@ use crate::filters::Filters;
 
 /// The filter keys of `POST /volumes/prune`.
 pub const PRUNE_KEYS: &[&str] = &["all", "label", "label!"];
+
+/// So many volumes are removed in one transaction.
+const TOGETHER: usize = 128;
 
 /// What a pruning removed.
 #[derive(Debug, Default)]
@@ -125,7 +128,7 @@ impl Volumes {
     /// Removes those that no container is made for and that the filters admit: without `all`, only those that nobody named.
     pub fn prune(&self, filters: &Filters, everything: bool) -> Result<Pruned, Error> {
         let all = filters.flag("all")?.unwrap_or(everything);
-        let mut pruned = Pruned::default();
+        let (mut pruned, mut going) = (Pruned::default(), Vec::new());
         for volume in self.list()? {
             let label = |name: &str| volume.labels.as_ref()?.get(name).map(String::as_str);
             // What a plugin keeps is nobody's to prune, as with dockerd.
@@ -133,17 +136,46 @@ impl Volumes {
                 && (all || volume.anonymous || label(ANONYMOUS).is_some())
                 && filters.admits_labels("label", label)
                 && (!filters.has("label!") || !filters.admits_labels("label!", label));
-            if !wanted || !self.users(&volume.name)?.is_empty() {
-                continue;
+            if wanted && self.users(&volume.name)?.is_empty() {
+                going.push(volume);
             }
-            let size = crate::disk::written_below(&self.mountpoint(&volume));
-            if self.remove(&volume.name).is_ok() {
-                pruned.names.push(volume.name);
-                pruned.reclaimed += size;
-            }
+        }
+        for volumes in going.chunks(TOGETHER) {
+            self.remove_together(volumes, &mut pruned)?;
         }
         let reclaimed = BTreeMap::from([("reclaimed".to_owned(), pruned.reclaimed.to_string())]);
         self.events.emit(Kind::Volume, "prune", "", reclaimed);
         Ok(pruned)
+    }
+
+    /// Removes those of them that nobody uses by now, in one transaction: the disk is waited for once.
+    fn remove_together(&self, volumes: &[Volume], pruned: &mut Pruned) -> Result<(), Error> {
+        let places: Vec<_> = volumes.iter().map(|volume| self.place(&volume.name)).collect();
+        // Nobody is waited for while others are kept waiting. Who has a place now works with the volume, which stays.
+        let held: Vec<_> = places.iter().map(|place| place.try_lock().ok()).collect();
+        let is_free = |users: &BTreeSet<String>| !users.iter().any(|user| user.contains(' '));
+        let free = held.iter().map(|place| place.as_deref().is_some_and(is_free));
+        let free: Vec<&Volume> =
+            volumes.iter().zip(free).filter_map(|(volume, free)| free.then_some(volume)).collect();
+        let size = |volume: &Volume| crate::disk::written_below(&self.mountpoint(volume));
+        let sized: Vec<(&Volume, u64)> = free.into_iter().map(|volume| (volume, size(volume))).collect();
+        let gone: Vec<(&Volume, u64)> = self.db.write(Durability::Power, |tx| {
+            let mut gone = Vec::new();
+            for (volume, size) in sized {
+                let same = tx.find::<Volume>(&volume.name)?.is_some_and(|now| now.created == volume.created);
+                if same && tx.holders(VOLUME, &volume.name)?.is_empty() {
+                    tx.delete::<Volume>(&volume.name)?;
+                    gone.push((volume, size));
+                }
+            }
+            Ok::<_, Error>(gone)
+        })?;
+        for (volume, size) in gone {
+            self.discard(&volume.name);
+            self.tell(volume, "destroy", &[]);
+            pruned.names.push(volume.name.clone());
+            pruned.reclaimed += size;
+        }
+        Ok(())
     }
 }

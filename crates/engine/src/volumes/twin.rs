@@ -65,7 +65,8 @@ impl Volumes {
         let (name, labels) = called(source, wanted);
         let staged = self.stage(&name)?;
         let held = still()?;
-        layers::copy_tree(lent.root(), staged.open()?.as_fd(), &self.limits, &mut |bytes| {
+        let into = staged.open()?;
+        layers::copy_tree(lent.root(), layers::Source::Live, into.as_fd(), &self.limits, &mut |bytes| {
             meter.at(bytes);
             if meter.is_watched() { Ok(()) } else { Err(layers::Error::Unwanted) }
         })?;

@@ -108,7 +108,7 @@ fn compare<D: Differences>(
 ) -> Result<D, Error> {
     let root = Folder { below: Node::open(lower, b".", b".")?, disturbed: false, opaque: false };
     let mut compared = Compared { folders: vec![root], own, to };
-    walk(upper, limits, &mut compared)?;
+    walk(upper, super::node::Source::Live, limits, &mut compared)?;
     Ok(compared.to)
 }
 

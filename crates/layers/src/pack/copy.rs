@@ -8,6 +8,10 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown,
@@ -15,7 +19,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::node::Node;
+use super::node::{Node, Source};
 use super::walk::{Step, Visitor, walk};
 use crate::{Error, Limits};
 
@@ -25,6 +29,13 @@ const NEW_FILE: OFlags =
 /// So much is copied between two looks at whether anybody still wants it.
 const PIECE: usize = 4 << 20;
 const BUFFER: usize = 128 << 10;
+/// Bytes of a file that others copy meanwhile.
+const SMALL: i64 = 128 << 10;
+/// So many small files are copied before others are called to help, who are at most so many.
+const FEW: usize = 256;
+const HANDS: usize = 4;
+/// Files, each an open descriptor, that wait for one of them.
+const WAITING: usize = 16;
 
 /// Hears how many bytes have been copied; its error ends the copying.
 pub type Copied<'a> = &'a mut dyn FnMut(u64) -> Result<(), Error>;
@@ -32,6 +43,7 @@ pub type Copied<'a> = &'a mut dyn FnMut(u64) -> Result<(), Error>;
 /// Copies all that is below a directory into another one, which is empty, and makes that one like the first.
 pub fn copy_tree(
     from: BorrowedFd<'_>,
+    source: Source,
     into: BorrowedFd<'_>,
     limits: &Limits,
     copied: Copied<'_>,
@@ -39,51 +51,51 @@ pub fn copy_tree(
     let top = Node::open(from, b".", b".")?;
     let top = top.ok_or_else(|| Error::pack("open", b".", std::io::ErrorKind::NotFound))?;
     let root = openat(into, ".", FOLDER, Mode::empty()).map_err(|e| Error::pack("open", b".", e))?;
-    let mut twin = Twin {
-        folders: vec![root],
-        names: HashMap::new(),
-        how: How::Shared,
-        buffer: Vec::new(),
-        written: 0,
-        copied,
-    };
-    walk(from, limits, &mut twin)?;
+    std::thread::scope(|scope| {
+        let mut twin = Twin {
+            folders: vec![Arc::new(root)],
+            names: HashMap::new(),
+            own: Copyist::default(),
+            written: 0,
+            copied,
+            small: 0,
+            crew: None,
+            scope,
+        };
+        walk(from, source, limits, &mut twin)?;
+        twin.wait()
+    })?;
     attributes(into, &top, b".")
 }
 
-/// How content goes from one file to the other; what doesn't work once is not tried again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
-    Shared,
-    ByTheKernel,
-    ByHand,
-}
-
-struct Twin<'a> {
+struct Twin<'a, 'scope, 'env> {
     /// The target's directories on the way, from its top.
-    folders: Vec<OwnedFd>,
+    folders: Vec<Arc<OwnedFd>>,
     /// The first name of each file that has several.
     names: HashMap<(u64, u64), Vec<u8>>,
-    how: How,
-    buffer: Vec<u8>,
+    own: Copyist,
     written: u64,
     copied: Copied<'a>,
+    /// How many small files there have been.
+    small: usize,
+    crew: Option<Crew>,
+    scope: &'scope Scope<'scope, 'env>,
 }
 
-impl Visitor for Twin<'_> {
+impl Visitor for Twin<'_, '_, '_> {
     fn node(&mut self, path: &[u8], node: &Node) -> Result<Step, Error> {
-        let name = OsStr::from_bytes(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
+        let name = last(path);
         let failed = |e: Errno| Error::pack("create", path, e);
         if node.is_directory() {
             let parent = self.parent(path)?;
             rustix::fs::mkdirat(parent, name, Mode::RWXU).map_err(failed)?;
             let made = openat(parent, name, FOLDER, Mode::empty()).map_err(failed)?;
-            self.folders.push(made);
+            self.folders.push(Arc::new(made));
             return Ok(Step::Into);
         }
         if !self.linked(path, name, node)? {
             match node.kind() {
-                FileType::RegularFile => self.file(path, name, node)?,
+                FileType::RegularFile => self.file(path, node)?,
                 FileType::Symlink => {
                     let target = OsString::from_vec(node.target(path)?);
                     rustix::fs::symlinkat(target, self.parent(path)?, name).map_err(failed)?;
@@ -98,11 +110,14 @@ impl Visitor for Twin<'_> {
                 }
             }
         }
-        (self.copied)(self.written)?;
+        let others = self.crew.as_ref().map_or(0, |crew| crew.shared.written.load(Ordering::Relaxed));
+        (self.copied)(self.written + others)?;
         Ok(Step::Over)
     }
 
     fn left(&mut self, path: &[u8], node: &Node) -> Result<(), Error> {
+        // What is made in it changes its times.
+        self.wait()?;
         match self.folders.pop() {
             Some(made) => attributes(made.as_fd(), node, path),
             None => Ok(()),
@@ -110,10 +125,18 @@ impl Visitor for Twin<'_> {
     }
 }
 
-impl Twin<'_> {
+/// A path's last name.
+fn last(path: &[u8]) -> &OsStr {
+    OsStr::from_bytes(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path))
+}
+
+impl Twin<'_, '_, '_> {
+    fn folder(&self, path: &[u8]) -> Result<&Arc<OwnedFd>, Error> {
+        self.folders.last().ok_or_else(|| Error::pack("create", path, std::io::ErrorKind::NotFound))
+    }
+
     fn parent(&self, path: &[u8]) -> Result<BorrowedFd<'_>, Error> {
-        let last = self.folders.last().map(AsFd::as_fd);
-        last.ok_or_else(|| Error::pack("create", path, std::io::ErrorKind::NotFound))
+        self.folder(path).map(AsFd::as_fd)
     }
 
     /// Whether it has been copied under another name, of which it is now one more.
@@ -133,51 +156,225 @@ impl Twin<'_> {
         Ok(true)
     }
 
-    fn file(&mut self, path: &[u8], name: &OsStr, node: &Node) -> Result<(), Error> {
-        let made = openat(self.parent(path)?, name, NEW_FILE, Mode::from_raw_mode(0o600))
+    /// Small ones are the crew's, once there are many; those with several names are there before the next name is.
+    fn file(&mut self, path: &[u8], node: &Node) -> Result<(), Error> {
+        let parent = self.folder(path)?.clone();
+        let is_small = node.stat().st_size <= SMALL && node.stat().st_nlink < 2;
+        self.small += usize::from(is_small);
+        if is_small && self.small > FEW {
+            let crew = self.crew.get_or_insert_with(|| Crew::gather(self.scope));
+            if crew.takes(&parent, path, node)? {
+                return Ok(());
+            }
+        }
+        let (written, copied) = (&mut self.written, &mut self.copied);
+        self.own.file(&parent, path, node, &mut |more| {
+            *written += more;
+            copied(*written)
+        })
+    }
+
+    /// Until all that others were given is done.
+    fn wait(&self) -> Result<(), Error> {
+        self.crew.as_ref().map_or(Ok(()), |crew| crew.shared.wait())
+    }
+}
+
+/// Threads that copy small files, while one goes through the source: what a file costs is the file system's work.
+struct Crew {
+    hands: Vec<SyncSender<Job>>,
+    next: usize,
+    shared: Arc<Shared>,
+}
+
+struct Job {
+    parent: Arc<OwnedFd>,
+    path: Vec<u8>,
+    node: Node,
+}
+
+#[derive(Default)]
+struct Shared {
+    written: AtomicU64,
+    tally: Mutex<Tally>,
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct Tally {
+    /// What has been given out and isn't done.
+    open: usize,
+    failed: Option<Error>,
+}
+
+impl Crew {
+    fn gather<'scope>(scope: &'scope Scope<'scope, '_>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let count = std::thread::available_parallelism().map_or(1, usize::from).min(HANDS);
+        let mut hands = Vec::new();
+        for _ in 0..if count > 1 { count } else { 0 } {
+            let (hand, jobs) = sync_channel::<Job>(WAITING);
+            let shared = shared.clone();
+            let work = move || jobs.into_iter().fold(Copyist::default(), |by, job| shared.perform(by, &job));
+            // Without threads it takes longer, and that is all.
+            if std::thread::Builder::new().name("copy".to_owned()).spawn_scoped(scope, work).is_ok() {
+                hands.push(hand);
+            }
+        }
+        Self { hands, next: 0, shared }
+    }
+
+    /// Gives a file to one of them, if there is any.
+    fn takes(&mut self, parent: &Arc<OwnedFd>, path: &[u8], node: &Node) -> Result<bool, Error> {
+        self.next = (self.next + 1).checked_rem(self.hands.len()).unwrap_or_default();
+        let Some(hand) = self.hands.get(self.next) else { return Ok(false) };
+        self.shared.begin()?;
+        let job = Job { parent: parent.clone(), path: path.to_vec(), node: node.clone() };
+        if hand.send(job).is_err() {
+            self.shared.end(Ok(()));
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}
+
+impl Shared {
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a failure nothing begins.
+    fn begin(&self) -> Result<(), Error> {
+        let mut tally = self.tally();
+        match tally.failed.take() {
+            Some(error) => Err(error),
+            None => {
+                tally.open += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&self, result: Result<(), Error>) {
+        let mut tally = self.tally();
+        tally.open -= 1;
+        if let Err(error) = result {
+            tally.failed.get_or_insert(error);
+        }
+        if tally.open == 0 {
+            self.done.notify_one();
+        }
+    }
+
+    fn perform(&self, mut by: Copyist, job: &Job) -> Copyist {
+        let result = by.file(&job.parent, &job.path, &job.node, &mut |more| {
+            self.written.fetch_add(more, Ordering::Relaxed);
+            Ok(())
+        });
+        self.end(result);
+        by
+    }
+
+    fn wait(&self) -> Result<(), Error> {
+        let waited = self.done.wait_while(self.tally(), |tally| tally.open > 0);
+        let mut tally = waited.unwrap_or_else(PoisonError::into_inner);
+        tally.failed.take().map_or(Ok(()), Err)
+    }
+}
+
+/// How content goes from one file to the other; what doesn't work once is not tried again.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum How {
+    #[default]
+    Shared,
+    ByTheKernel,
+    ByHand,
+}
+
+/// Hears how many more bytes there are.
+type More<'a> = &'a mut dyn FnMut(u64) -> Result<(), Error>;
+
+/// Who copies one file after the other.
+#[derive(Default)]
+struct Copyist {
+    how: How,
+    buffer: Vec<u8>,
+    /// The file system of the last file, and whether sizes mean something there.
+    device: Option<(u64, bool)>,
+}
+
+impl Copyist {
+    fn file(&mut self, parent: &OwnedFd, path: &[u8], node: &Node, more: More<'_>) -> Result<(), Error> {
+        let made = openat(parent, last(path), NEW_FILE, Mode::from_raw_mode(0o600))
             .map_err(|e| Error::pack("create", path, e))?;
-        let size = node.size();
-        if size > 0 && !self.shared(&made, node, size) {
-            self.content(&made, node, path, size)?;
+        let size = self.size(node);
+        if size > 0 {
+            match self.shared(&made, node) {
+                true => more(size)?,
+                false => self.content(&made, node, path, size, more)?,
+            }
         }
         attributes(made.as_fd(), node, path)
     }
 
-    fn shared(&mut self, made: &OwnedFd, node: &Node, size: u64) -> bool {
+    fn size(&mut self, node: &Node) -> u64 {
+        let device = node.stat().st_dev;
+        match self.device {
+            Some((known, true)) if known == device => u64::try_from(node.stat().st_size).unwrap_or_default(),
+            _ => {
+                let size = node.size();
+                self.device = Some((device, size > 0));
+                size
+            }
+        }
+    }
+
+    fn shared(&mut self, made: &OwnedFd, node: &Node) -> bool {
         if self.how != How::Shared {
             return false;
         }
-        if rustix::fs::ioctl_ficlone(made, node.fd()).is_ok() {
-            self.written += size;
-            return true;
+        let shared = rustix::fs::ioctl_ficlone(made, node.fd()).is_ok();
+        if !shared {
+            self.how = How::ByTheKernel;
         }
-        self.how = How::ByTheKernel;
-        false
+        shared
     }
 
-    fn content(&mut self, made: &OwnedFd, node: &Node, path: &[u8], size: u64) -> Result<(), Error> {
-        let mut at = 0;
+    fn content(
+        &mut self,
+        made: &OwnedFd,
+        node: &Node,
+        path: &[u8],
+        size: u64,
+        more: More<'_>,
+    ) -> Result<(), Error> {
+        let (mut at, mut end) = (0, 0);
         while at < size {
             let (data, hole) = match node.may_have_holes() {
                 true => next_data(node, at, size),
                 false => (at, size),
             };
             if data < size {
-                self.part(made, node, path, data..hole)?;
+                end = self.part(made, node, path, data..hole, more)?;
             }
             at = hole.max(data);
         }
-        // What ends in a hole.
-        rustix::fs::ftruncate(made, size).map_err(|e| Error::pack("write", path, e))
+        match end == size {
+            true => Ok(()),
+            // What ends in a hole.
+            false => rustix::fs::ftruncate(made, size).map_err(|e| Error::pack("write", path, e)),
+        }
     }
 
+    /// Where it came to an end.
     fn part(
         &mut self,
         made: &OwnedFd,
         node: &Node,
         path: &[u8],
         range: std::ops::Range<u64>,
-    ) -> Result<(), Error> {
+        more: More<'_>,
+    ) -> Result<u64, Error> {
         let mut at = range.start;
         while at < range.end {
             let want = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
@@ -197,10 +394,9 @@ impl Twin<'_> {
                 break;
             }
             at += count as u64;
-            self.written += count as u64;
-            (self.copied)(self.written)?;
+            more(count as u64)?;
         }
-        Ok(())
+        Ok(at)
     }
 
     fn by_hand(
@@ -309,7 +505,7 @@ mod tests {
     fn copied(from: &Path, into: &Path) -> Result<u64, Error> {
         let open = |path: &Path| fs::File::open(path).unwrap();
         let mut bytes = 0;
-        copy_tree(open(from).as_fd(), open(into).as_fd(), &Limits::default(), &mut |now| {
+        copy_tree(open(from).as_fd(), Source::Still, open(into).as_fd(), &Limits::default(), &mut |now| {
             bytes = now;
             Ok(())
         })?;
@@ -363,9 +559,57 @@ mod tests {
         fs::create_dir(&into).unwrap();
         fs::write(from.join("a"), b"a").unwrap();
         let open = |path: &Path| fs::File::open(path).unwrap();
-        let ended = copy_tree(open(&from).as_fd(), open(&into).as_fd(), &Limits::default(), &mut |_| {
-            Err(Error::Unwanted)
-        });
+        let ended = copy_tree(
+            open(&from).as_fd(),
+            Source::Live,
+            open(&into).as_fd(),
+            &Limits::default(),
+            &mut |_| Err(Error::Unwanted),
+        );
         assert!(matches!(ended, Err(Error::Unwanted)));
+    }
+
+    #[test]
+    fn many_small_files_come_whole_and_their_folders_keep_their_times() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (from, into) = (scratch.path().join("from"), scratch.path().join("into"));
+        fs::create_dir(&into).unwrap();
+        let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(9);
+        for folder in 0..10 {
+            let folder = from.join(format!("{folder}/below"));
+            fs::create_dir_all(&folder).unwrap();
+            for file in 0..FEW / 4 {
+                fs::write(folder.join(format!("{file}")), format!("{file} of {}", folder.display())).unwrap();
+            }
+            fs::File::open(&folder).unwrap().set_modified(old).unwrap();
+        }
+        let bytes = copied(&from, &into).unwrap();
+        let mut expected = 0;
+        for folder in 0..10 {
+            let below = format!("{folder}/below");
+            assert_eq!(fs::metadata(into.join(&below)).unwrap().mtime(), 9);
+            for file in 0..FEW / 4 {
+                let name = format!("{below}/{file}");
+                let content = fs::read(from.join(&name)).unwrap();
+                expected += content.len() as u64;
+                assert_eq!(fs::read(into.join(&name)).unwrap(), content);
+            }
+        }
+        assert!(bytes <= expected);
+    }
+
+    #[test]
+    fn what_fails_among_many_is_told() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (from, into) = (scratch.path().join("from"), scratch.path().join("into"));
+        fs::create_dir_all(&from).unwrap();
+        fs::create_dir(&into).unwrap();
+        for file in 0..FEW * 2 {
+            fs::write(from.join(format!("{file:04}")), b"x").unwrap();
+        }
+        let last = format!("{:04}", FEW * 2 - 1);
+        fs::write(into.join(&last), b"in the way").unwrap();
+        let error = copied(&from, &into).unwrap_err().to_string();
+        assert!(error.contains(&last), "{error}");
     }
 }

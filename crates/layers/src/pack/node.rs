@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -24,10 +25,25 @@ const KERNELS: [i64; 8] =
 /// Names and values, sorted.
 pub(super) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
+#[derive(Clone)]
 pub(super) struct Node {
     /// Readable if it is a file or a directory.
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     stat: Stat,
+}
+
+/// Whether somebody may change a tree while it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Live,
+    /// What a directory says that something is, it is a moment later.
+    Still,
+}
+
+/// What a directory says of one thing in it.
+pub(super) struct Entry {
+    pub(super) name: Vec<u8>,
+    kind: FileType,
 }
 
 impl Node {
@@ -42,10 +58,28 @@ impl Node {
             return Ok(Some(node));
         }
         match node.reopened(shown) {
-            Ok(fd) => Ok(Some(Self { fd, ..node })),
+            Ok(fd) => Ok(Some(Self { fd: Arc::new(fd), ..node })),
             Err(_) if node.is_kernels() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The same for what a directory has listed.
+    pub(super) fn open_entry(
+        parent: BorrowedFd<'_>,
+        entry: &Entry,
+        source: Source,
+        shown: &[u8],
+    ) -> Result<Option<Self>, Error> {
+        let is_read = matches!(entry.kind, FileType::RegularFile | FileType::Directory);
+        if source == Source::Still && is_read {
+            // At once for reading: in a live tree a device could stand there by now.
+            let flags = READ | OFlags::NOFOLLOW;
+            if let Ok(fd) = rustix::fs::openat(parent, OsStr::from_bytes(&entry.name), flags, Mode::empty()) {
+                return Self::of(fd, shown).map(Some);
+            }
+        }
+        Self::open(parent, &entry.name, shown)
     }
 
     fn is_read(&self) -> bool {
@@ -55,7 +89,7 @@ impl Node {
     /// Opened for reading, if it is something to be read.
     pub(super) fn ready(self, shown: &[u8]) -> Result<Self, Error> {
         match self.is_read() {
-            true => self.reopened(shown).map(|fd| Self { fd, ..self }),
+            true => self.reopened(shown).map(|fd| Self { fd: Arc::new(fd), ..self }),
             false => Ok(self),
         }
     }
@@ -74,7 +108,7 @@ impl Node {
     /// What an open descriptor is.
     pub(super) fn of(fd: OwnedFd, shown: &[u8]) -> Result<Self, Error> {
         let stat = rustix::fs::fstat(&fd).map_err(|e| Error::pack("look at", shown, e))?;
-        Ok(Self { fd, stat })
+        Ok(Self { fd: Arc::new(fd), stat })
     }
 
     /// The same inode, whatever the name stands for by now.
@@ -150,6 +184,11 @@ impl Node {
 
     /// The names in a directory, sorted.
     pub(super) fn names(&self, shown: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        Ok(self.entries(shown)?.into_iter().map(|entry| entry.name).collect())
+    }
+
+    /// What is in a directory, sorted by name.
+    pub(super) fn entries(&self, shown: &[u8]) -> Result<Vec<Entry>, Error> {
         self.lenient(self.listed(shown))
     }
 
@@ -167,19 +206,19 @@ impl Node {
         if guessed { 0 } else { u64::try_from(self.stat.st_size).unwrap_or_default() }
     }
 
-    fn listed(&self, shown: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    fn listed(&self, shown: &[u8]) -> Result<Vec<Entry>, Error> {
         let failed = |e: io::Error| Error::pack("list", shown, e);
-        let mut names = Vec::new();
-        let listing = rustix::fs::Dir::read_from(self.fd.as_fd()).map_err(|e| failed(e.into()))?;
+        let mut entries = Vec::new();
+        let listing = rustix::fs::Dir::read_from(self.fd()).map_err(|e| failed(e.into()))?;
         for entry in listing {
             let entry = entry.map_err(|e| failed(e.into()))?;
             let name = entry.file_name().to_bytes();
             if !matches!(name, b"." | b"..") {
-                names.push(name.to_vec());
+                entries.push(Entry { name: name.to_vec(), kind: entry.file_type() });
             }
         }
-        names.sort();
-        Ok(names)
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::node::Node;
+use super::node::{Entry, Node, Source};
 use crate::{Error, Limits};
 
 /// Whether the way leads into a directory.
@@ -23,13 +23,18 @@ pub(super) trait Visitor {
 struct Level {
     node: Node,
     /// What is still to be seen, in reverse.
-    names: Vec<Vec<u8>>,
+    entries: Vec<Entry>,
     /// The bytes of the path that lead here.
     length: usize,
 }
 
 /// Shows a visitor all that is below a directory, but for the directory itself.
-pub(super) fn walk(root: BorrowedFd<'_>, limits: &Limits, visitor: &mut dyn Visitor) -> Result<(), Error> {
+pub(super) fn walk(
+    root: BorrowedFd<'_>,
+    source: Source,
+    limits: &Limits,
+    visitor: &mut dyn Visitor,
+) -> Result<(), Error> {
     let top = Node::open(root, b".", b".")?
         .ok_or_else(|| Error::pack("open", b".", std::io::ErrorKind::NotFound))?;
     let mut path = Vec::new();
@@ -37,7 +42,7 @@ pub(super) fn walk(root: BorrowedFd<'_>, limits: &Limits, visitor: &mut dyn Visi
     let mut levels = vec![level(top, &path, &mut count, limits)?];
     while let Some(here) = levels.last_mut() {
         path.truncate(here.length);
-        let Some(name) = here.names.pop() else {
+        let Some(entry) = here.entries.pop() else {
             let done = levels.pop();
             if let Some(done) = done.filter(|_| !levels.is_empty()) {
                 visitor.left(&path, &done.node)?;
@@ -47,8 +52,9 @@ pub(super) fn walk(root: BorrowedFd<'_>, limits: &Limits, visitor: &mut dyn Visi
         if !path.is_empty() {
             path.push(b'/');
         }
-        path.extend_from_slice(&name);
-        let Some(node) = Node::open(super::borrowed(&here.node), &name, &path)? else { continue };
+        path.extend_from_slice(&entry.name);
+        let folder = super::borrowed(&here.node);
+        let Some(node) = Node::open_entry(folder, &entry, source, &path)? else { continue };
         let step = visitor.node(&path, &node)?;
         if node.is_directory() && step == Step::Into {
             if levels.len() >= limits.depth {
@@ -64,11 +70,11 @@ pub(super) fn walk(root: BorrowedFd<'_>, limits: &Limits, visitor: &mut dyn Visi
 }
 
 fn level(node: Node, path: &[u8], count: &mut u64, limits: &Limits) -> Result<Level, Error> {
-    let mut names = node.names(path)?;
-    names.reverse();
-    *count += names.len() as u64;
+    let mut entries = node.entries(path)?;
+    entries.reverse();
+    *count += entries.len() as u64;
     if *count > limits.entries {
         return Err(Error::Limit { of: "entries", limit: limits.entries });
     }
-    Ok(Level { node, names, length: path.len() })
+    Ok(Level { node, entries, length: path.len() })
 }

@@ -80,6 +80,8 @@ pub enum Reach {
     Both,
     /// The container's own.
     Container,
+    /// The host's, where a socket takes in what the host's own rules for input let in.
+    Input,
 }
 
 /// Which transport a port belongs to.
@@ -345,6 +347,7 @@ fn places_of_port(port: &Publication) -> Vec<(&'static str, Element)> {
         Reach::Both => vec![translated(port), at_container(port, rules::INNER_6, rules::INNER_RANGES_6)],
         Reach::Container if is_4 => vec![at_container(port, rules::OPEN_4, rules::OPEN_RANGES_4)],
         Reach::Container => vec![at_container(port, rules::OPEN_6, rules::OPEN_RANGES_6)],
+        Reach::Input => Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::Error;
 use crate::containers::config::Config;
 use crate::containers::{Containers, Handle};
 use crate::images::{NewImage, changes};
+use crate::networks::runs;
 
 /// What a commit is to become.
 #[derive(Debug, Default)]
@@ -72,7 +73,9 @@ fn settings(config: &Config) -> ContainerConfig {
     };
     ContainerConfig {
         user: config.user.clone(),
-        exposed_ports: set(&config.exposed_ports),
+        exposed_ports: (config.exposed_ports.iter().flat_map(runs::keys))
+            .map(|port| (port, oci::image::Empty {}))
+            .collect(),
         env: config.env.clone().unwrap_or_default(),
         entrypoint: config.entrypoint.clone(),
         cmd: config.cmd.clone(),
