@@ -9,6 +9,7 @@ mod names;
 mod networks;
 mod pause;
 mod recover;
+mod relief;
 mod rename;
 mod signal;
 mod update;
@@ -30,7 +31,7 @@ use super::handle::{self, Command, Handle, Removal, Reply, View, Volumes};
 use super::health::Monitor;
 use super::mounts::{self, Point, volume_of};
 use super::namespaces::Joined;
-use super::record::{Container, Places};
+use super::record::{Behind, Container, Places};
 use super::restart::{self, Backoff};
 use super::state::{Event, Exit, Live, Next, State};
 use super::{Index, Shared, create, foreign, link, logs, spec};
@@ -133,7 +134,9 @@ impl Actor {
     async fn obey(&mut self, command: Command) {
         // A client that went away isn't there for the answer; what it asked for is done all the same.
         match command {
-            Command::Start(reply) => drop(reply.send(self.start().await)),
+            Command::Start(behind, reply) => drop(reply.send(self.start(behind).await)),
+            Command::TakeOver(ports, reply) => drop(reply.send(self.take_over(ports).await)),
+            Command::Stand(ports, behind, reply) => drop(reply.send(self.stand(ports, behind).await)),
             Command::Signal(signal, purpose, reply) => drop(reply.send(self.signal(signal, purpose).await)),
             Command::Pause(reply) => drop(reply.send(self.pause().await)),
             Command::Unpause(reply) => drop(reply.send(self.unpause().await)),
@@ -164,7 +167,7 @@ impl Actor {
 
     // ── starting ──
 
-    async fn start(&mut self) -> Result<(), Error> {
+    async fn start(&mut self, behind: Option<Behind>) -> Result<(), Error> {
         match &self.container().state {
             State::Paused(_) => return Err(Error::StartPaused),
             State::Running(_) | State::Starting | State::Restarting { .. } => {
@@ -176,6 +179,7 @@ impl Actor {
         self.plan = Plan::default();
         let past = &mut self.edit().container.past;
         (past.restarts, past.stopped_by_hand) = (0, false);
+        self.edit().container.behind = behind;
         self.begin().await
     }
 
@@ -528,8 +532,10 @@ fn launch_shim(
         None => spec::filter(&container.host, &shared.filters)?.as_deref().cloned(),
         Some(_) => None,
     };
-    let doors =
-        crate::networks::open_doors(&container.ports, &shared.settings.bridge).map_err(Error::Networking)?;
+    let ports = container.behind.as_ref().map_or(&container.ports, |behind| &behind.held);
+    let doors = crate::networks::doors(ports, &shared.settings.bridge);
+    let lent = relief::borrow(shared, index, container)?;
+    let doors = crate::networks::open_doors(doors, lent).map_err(Error::Networking)?;
     let (relays, doors): (Vec<_>, Vec<_>) = doors.into_iter().unzip();
     let launch = shim::Launch {
         id: container.id.clone(),
@@ -546,6 +552,7 @@ fn launch_shim(
         container_dir: places.durable,
         kept: kept.len() as u32,
         relays,
+        closed: container.behind.is_some(),
     };
     let along: Vec<_> = kept.iter().chain(&doors).map(AsFd::as_fd).collect();
     Ok((shim::launch(&launch, root.as_fd(), &along)?, joined))

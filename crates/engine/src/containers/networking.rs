@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use network::firewall::Publication;
+
 use super::config::{Config, HostConfig};
 use super::links::{self, Link};
 use super::record::Container;
@@ -134,8 +136,13 @@ pub fn check(network: &Network, asked: &EndpointConfig) -> Result<(), NetworkErr
     Ok(())
 }
 
-/// Takes what it needs of its networks; nothing where it has none of its own.
-pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Option<Attached>, Error> {
+/// Takes what it needs of its networks; nothing where it has none of its own. Behind another one it takes no ports, but
+/// holds those that it will have of those that are `leaving`.
+pub(super) fn attach(
+    container: &Container,
+    networks: &Networks,
+    leaving: Option<&[Publication]>,
+) -> Result<Option<Attached>, Error> {
     if namespaces::other(&container.host.network_mode).is_some() {
         return Ok(None);
     }
@@ -156,7 +163,22 @@ pub(super) fn attach(container: &Container, networks: &Networks) -> Result<Optio
     }
     let wanted = crate::networks::wanted_ports(&container.config, &container.host)?;
     let guest = container.guest();
-    match networks.attach(guest, &container.host.network_mode, &container.endpoints, &wanted) {
+    let own: &[_] = if leaving.is_some() { &[] } else { &wanted };
+    let attached = networks.attach(guest, &container.host.network_mode, &container.endpoints, own);
+    let attached = attached.and_then(|mut attached| match leaving {
+        None => Ok(attached),
+        Some(leaving) => match networks.hold(guest, &attached.endpoints, &wanted, leaving) {
+            Ok(held) => {
+                attached.held = held;
+                Ok(attached)
+            }
+            Err(error) => {
+                networks.detach(guest, &attached.endpoints, &[]);
+                Err(error)
+            }
+        },
+    });
+    match attached {
         Err(Error::Network(error)) => Err(Error::Networking(error)),
         other => other.map(Some),
     }

@@ -36,9 +36,21 @@ pub struct Container {
     /// The host's ports that lead to it while it runs.
     #[serde(default)]
     pub ports: Vec<Publication>,
+    /// Another one that has the ports and names that both want.
+    #[serde(default)]
+    pub behind: Option<Behind>,
     pub state: State,
     #[serde(default)]
     pub past: Past,
+}
+
+/// A container stands behind another one until it takes over, and after that the other one behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    /// The other one's id.
+    pub other: String,
+    /// What it will publish.
+    pub held: Vec<Publication>,
 }
 
 /// What is remembered from one run to the next.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
-use network::Listener;
 use network::firewall::{Publication, Reach, Transport};
+use network::{Door, Listener};
 use serde_json::Value;
 
 use super::{BridgeSettings, NetworkError};
@@ -95,15 +95,17 @@ fn read_binding(inside: u16, transport: Transport, binding: &Value) -> Result<Wa
 pub(super) struct Taken<'a> {
     /// By containers, with whom.
     pub(super) published: &'a [(Publication, String)],
+    /// Those of them that will be given up.
+    pub(super) leaving: &'a [Publication],
     pub(super) tcp: Vec<Listener>,
     pub(super) udp: Vec<Listener>,
 }
 
 impl<'a> Taken<'a> {
     /// Looks at the host's sockets; where the kernel doesn't tell, only containers are asked.
-    pub(super) fn look(published: &'a [(Publication, String)]) -> Self {
+    pub(super) fn look(published: &'a [(Publication, String)], leaving: &'a [Publication]) -> Self {
         let listening = |transport| network::listeners(transport).unwrap_or_default();
-        Self { published, tcp: listening(Transport::Tcp), udp: listening(Transport::Udp) }
+        Self { published, leaving, tcp: listening(Transport::Tcp), udp: listening(Transport::Udp) }
     }
 
     fn by_container(&self, transport: Transport, host: IpAddr, port: u16) -> Option<&str> {
@@ -113,6 +115,7 @@ impl<'a> Taken<'a> {
                 && other.host.is_ipv4() == host.is_ipv4()
                 && (other.host == host || other.host.is_unspecified() || host.is_unspecified())
                 && (other.first..=other.last()).contains(&port)
+                && !self.leaving.contains(other)
         };
         self.published.iter().find(|(other, _)| clash(other)).map(|(_, by)| by.as_str())
     }
@@ -301,23 +304,30 @@ fn bound_doors(chosen: &mut Vec<Publication>) -> Result<(), NetworkError> {
     }
 }
 
-/// The sockets of a container's published ports, for its shim.
-pub(crate) fn open_doors(
-    ports: &[Publication],
-    settings: &BridgeSettings,
-) -> Result<Vec<(shim::Relay, OwnedFd)>, NetworkError> {
-    if !settings.relays {
-        return Ok(Vec::new());
-    }
+/// The sockets that a container's published ports need.
+pub(crate) fn doors(ports: &[Publication], settings: &BridgeSettings) -> Vec<Door> {
     let mut budget = Budget::default();
-    let doors = ports.iter().filter(|port| budget.grants(port)).flat_map(Publication::doors);
-    let opened = doors.map(|door| {
+    let ports = ports.iter().filter(|_| settings.relays).filter(|port| budget.grants(port));
+    ports.flat_map(Publication::doors).collect()
+}
+
+/// The same for its shim, those that another one lends among them.
+pub(crate) fn open_doors(
+    doors: Vec<Door>,
+    mut lent: Vec<(Door, OwnedFd)>,
+) -> Result<Vec<(shim::Relay, OwnedFd)>, NetworkError> {
+    let opened = doors.into_iter().map(|door| {
         let carries = match door.transport {
             Transport::Udp => shim::Carries::Datagrams,
             Transport::Tcp | Transport::Sctp => shim::Carries::Streams,
         };
         let relay = shim::Relay { carries, to: door.to };
-        match door.open() {
+        let same = |(other, _): &(Door, OwnedFd)| other.at == door.at && other.transport == door.transport;
+        let opened = match lent.iter().position(same) {
+            Some(at) => Ok(lent.swap_remove(at).1),
+            None => door.open(),
+        };
+        match opened {
             Ok(socket) => Ok((relay, socket)),
             Err(source) => Err(NetworkError::Door { at: door.at.into(), transport: door.transport, source }),
         }
@@ -399,7 +409,7 @@ mod tests {
             HostConfig { port_bindings: serde_json::from_value(bindings).unwrap(), ..HostConfig::default() };
         let wanted = wanted(&Config::default(), &host).map_err(|error| error.to_string())?;
         let target = Target { ipv4: Some(INSIDE), ..Target::default() };
-        let taken = Taken { published, tcp: Vec::new(), udp: Vec::new() };
+        let taken = Taken { published, leaving: &[], tcp: Vec::new(), udp: Vec::new() };
         choose(&wanted, target, &taken).map_err(|error| error.to_string())
     }
 

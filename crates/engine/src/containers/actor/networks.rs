@@ -2,6 +2,7 @@
 
 use super::{Actor, blocking};
 use crate::Error;
+use crate::containers::record::Behind;
 use crate::containers::{etc, links, networking};
 use crate::networks::{Endpoint, EndpointConfig, Inside, NetworkError};
 
@@ -9,8 +10,15 @@ impl Actor {
     /// Takes addresses and ports, and writes them down before anything uses them. The namespace is to be held until the
     /// container is in it.
     pub(super) async fn join_networks(&mut self) -> Result<Option<Inside>, Error> {
+        let leaving = self.in_front();
+        let other = leaving.as_ref().map(|_| self.container().behind.clone().unwrap_or_default().other);
         let (shared, container) = (self.shared.clone(), self.container().clone());
-        let attached = blocking(move || networking::attach(&container, &shared.networks)).await?;
+        let attached =
+            blocking(move || networking::attach(&container, &shared.networks, leaving.as_deref())).await?;
+        self.edit().container.behind = other.map(|other| Behind {
+            other,
+            held: attached.as_ref().map(|attached| attached.held.clone()).unwrap_or_default(),
+        });
         let Some(attached) = attached else { return Ok(None) };
         self.edit().container.endpoints = attached.endpoints;
         self.edit().container.ports = attached.ports;
@@ -47,6 +55,10 @@ impl Actor {
         if nothing && container.ports.is_empty() {
             return;
         }
+        if let Some(behind) = &mut self.edit().container.behind {
+            let held = std::mem::take(&mut behind.held);
+            self.shared.networks.let_go(&held);
+        }
         for endpoint in self.edit().container.endpoints.values_mut() {
             endpoint.lease = None;
         }
@@ -60,6 +72,7 @@ impl Actor {
         if let Err(error) = done.await {
             tracing::error!(error = diag::chain(&error), "a container's networks could not be left");
         }
+        self.call_those_behind();
     }
 
     /// Makes it part of one more network, at once if it runs.
