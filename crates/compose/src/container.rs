@@ -22,8 +22,8 @@ pub struct Facts {
     pub containers: BTreeMap<String, String>,
     /// Anonymous volumes of the container that this one takes the place of, by where they are mounted.
     pub inherited: BTreeMap<String, String>,
-    /// The name of the container that this one takes the place of.
-    pub replaces: Option<String>,
+    /// Whether this one takes another one's place.
+    pub replaces: bool,
     /// The hash of the contents of configurations and secrets.
     pub contents: String,
 }
@@ -233,6 +233,7 @@ fn container_labels(project: &Project, service: &str, spec: &Value, number: u32,
     let files: Vec<_> = project.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let mut set = |key: &str, value: String| drop(all.insert(key.to_owned(), value.into()));
     set(labels::HASH, project.hash_with(service, &facts.containers));
+    set(labels::FIELDS, crate::live::fields(spec));
     set(labels::NUMBER, number.to_string());
     set(labels::DEPENDS_ON, depends_on.join(","));
     set(labels::IMAGE, facts.image_id.clone());
@@ -248,8 +249,11 @@ fn container_labels(project: &Project, service: &str, spec: &Value, number: u32,
     if !facts.contents.is_empty() {
         set(labels::CONTENTS, facts.contents.clone());
     }
-    if let Some(replaced) = &facts.replaces {
-        set(labels::REPLACES, replaced.clone());
+    if facts.replaces {
+        // docker's client leaves the project's name out.
+        let own = [service, &number.to_string()].join(&project.joined(&[""])[project.name.len()..]);
+        let given = Some(text(spec, "container_name")).filter(|name| !name.is_empty());
+        set(labels::REPLACES, given.map_or(own, str::to_owned));
     }
     Value::Object(all)
 }

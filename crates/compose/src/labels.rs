@@ -18,5 +18,7 @@ pub const NETWORK: &str = "com.docker.compose.network";
 pub const VOLUME: &str = "com.docker.compose.volume";
 /// Ours: what configurations and secrets said when a container was made.
 pub const CONTENTS: &str = "ketch.compose.contents";
+/// Ours: the hashes of a service's keys, so that what changed can be named.
+pub const FIELDS: &str = "ketch.compose.fields";
 /// The client whose labels these are.
 pub const VERSION_VALUE: &str = "2.40.3";

@@ -10,6 +10,7 @@ mod error;
 mod explain;
 pub mod kube;
 pub mod labels;
+pub mod live;
 mod load;
 pub mod plan;
 mod project;

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use crate::live::{self, Live};
 use crate::project::Project;
 
 /// A container of the project that is there.
@@ -17,6 +20,10 @@ pub struct Seen {
     pub image: String,
     /// The hash of its configurations and secrets; empty where another client made it.
     pub contents: String,
+    /// The hashes of its keys; empty where another client made it.
+    pub fields: String,
+    /// What `inspect` says of it, where its hash is another one.
+    pub actual: Option<Value>,
     /// `running`, `exited`, `created` …
     pub state: String,
     /// The networks that it is in.
@@ -57,6 +64,8 @@ pub enum Step {
     Start { id: String, name: String },
     /// There is none.
     Create { number: u32, name: String },
+    /// It gets what is new while it lives, and is started if it doesn't run.
+    Update { id: String, name: String, running: bool, live: Live },
     /// It isn't as it should be.
     Recreate { id: String, number: u32, name: String, running: bool, reasons: Vec<String> },
     /// There are more than are wanted.
@@ -144,7 +153,14 @@ fn is_alive(state: &str) -> bool {
 
 fn kept(now: &Now<'_>, name: &str, target: &Target, one: &Seen) -> Step {
     let reasons = reasons(now, name, target, one);
+    let live = live_changes(now, name, one);
     let (id, name, running) = (one.id.clone(), one.name.clone(), is_alive(&one.state));
+    if reasons.is_empty()
+        && target.recreate != Recreate::Never
+        && let Some(live) = live
+    {
+        return Step::Update { id, name, running, live };
+    }
     if !reasons.is_empty() {
         return Step::Recreate { id, number: one.number, name, running, reasons };
     }
@@ -168,7 +184,7 @@ fn reasons(now: &Now<'_>, name: &str, target: &Target, one: &Seen) -> Vec<String
     }
     let hash = project.hash_with(name, &there(seen));
     if one.hash != hash {
-        reasons.push("its configuration changed".to_owned());
+        reasons.extend(weighty(now, name, one));
     }
     if !one.contents.is_empty() && one.contents != target.contents {
         reasons.push("the contents of a config or secret changed".to_owned());
@@ -181,6 +197,30 @@ fn reasons(now: &Now<'_>, name: &str, target: &Target, one: &Seen) -> Vec<String
         reasons.push(format!("it shares a namespace or volumes with {other}, which is made anew"));
     }
     reasons
+}
+
+/// Why a container of another hash has to be made anew; nothing if it needn't.
+fn weighty(now: &Now<'_>, name: &str, one: &Seen) -> Option<String> {
+    let unknown = || Some("its configuration changed".to_owned());
+    let wanted = live::fields(now.project.service(name).unwrap_or(&Value::Null));
+    if one.fields.is_empty() {
+        return unknown();
+    }
+    let Some(keys) = live::changed(&one.fields, &wanted) else { return unknown() };
+    let keys = live::weighty(&keys);
+    if !keys.is_empty() {
+        return Some(format!("{} changed", keys.join(", ")));
+    }
+    match &one.actual {
+        Some(actual) => live::live(now.project, name, one.number, actual).err(),
+        None => unknown(),
+    }
+}
+
+/// What is new of what a container can be given.
+fn live_changes(now: &Now<'_>, name: &str, one: &Seen) -> Option<Live> {
+    let actual = one.actual.as_ref()?;
+    live::live(now.project, name, one.number, actual).ok().filter(|live| !live.told.is_empty())
 }
 
 fn short(digest: &str) -> &str {

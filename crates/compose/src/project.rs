@@ -133,7 +133,7 @@ impl Project {
     }
 
     /// A text that a file says under a key of its own (`x-…`), of a service, volume or the like.
-    pub(crate) fn extension(&self, top: &str, name: &str, key: &str) -> Option<String> {
+    pub fn extension(&self, top: &str, name: &str, key: &str) -> Option<String> {
         self.tree.get(top)?.get(name)?.get(key)?.scalar()
     }
 
@@ -170,6 +170,29 @@ impl Project {
         }
         self.document = self.typed.as_ref().map(config::document).unwrap_or_default();
         Ok(self)
+    }
+
+    /// The project with these images for its services.
+    pub fn with_images(mut self, images: &BTreeMap<String, String>) -> Self {
+        for tree in [Some(&mut self.tree), self.typed.as_mut()].into_iter().flatten() {
+            select::with_images(tree, images);
+        }
+        self.document = self.typed.as_ref().map(config::document).unwrap_or_default();
+        self
+    }
+
+    /// Its services with nothing but their images: a file to be laid over the others.
+    pub fn images_alone(&self) -> String {
+        let mut lines = String::from("services:\n");
+        for name in self.names("services") {
+            let image = self.service(name).map(|spec| text(spec, "image")).unwrap_or_default();
+            if image.is_empty() {
+                lines.push_str(&format!("  {name}: {{}}\n"));
+            } else {
+                lines.push_str(&format!("  {name}:\n    image: {image}\n"));
+            }
+        }
+        lines
     }
 
     /// What the engine calls it.
@@ -340,12 +363,15 @@ impl Project {
             key,
             &config::resource_hash(&Json::Object(hashed)),
         ));
-        json!({
+        let mut body = json!({
             "Name": self.resource_name("volumes", key),
-            "Driver": driver,
             "DriverOpts": volume["driver_opts"],
             "Labels": labels,
-        })
+        });
+        if !volume["driver"].is_null() {
+            body["Driver"] = volume["driver"].clone();
+        }
+        body
     }
 
     fn resource_labels(&self, kind: &str, key: &str, hash: &str) -> [(String, Json); 4] {

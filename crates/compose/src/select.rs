@@ -47,7 +47,9 @@ pub(crate) fn unused(tree: &mut Node) {
             let list = node.get(key).and_then(Node::as_list).unwrap_or_default();
             list.iter().filter_map(|mount| mount.text_at("source").map(str::to_owned)).collect()
         };
-        volumes.extend(sources(service, "volumes"));
+        let mounts = service.get("volumes").and_then(Node::as_list).unwrap_or_default();
+        let named = mounts.iter().filter(|mount| mount.text_at("type") == Some("volume"));
+        volumes.extend(named.filter_map(|mount| mount.text_at("source").map(str::to_owned)));
         secrets.extend(sources(service, "secrets"));
         configs.extend(sources(service, "configs"));
         if let Some(build) = service.get("build") {
@@ -64,6 +66,16 @@ pub(crate) fn unused(tree: &mut Node) {
     }
     if root.get("services").is_none_or(|node| node.value == Value::Null) {
         root.insert("services".to_owned(), Node::map(Map::new(), yaml::At::default()));
+    }
+}
+
+/// Gives services other images.
+pub(crate) fn with_images(tree: &mut Node, images: &std::collections::BTreeMap<String, String>) {
+    let services = tree.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut);
+    for (name, service) in services.into_iter().flatten() {
+        if let (Some(image), Some(map)) = (images.get(name), service.as_map_mut()) {
+            map.insert("image".to_owned(), Node::text(image, yaml::At::default()));
+        }
     }
 }
 

@@ -56,13 +56,68 @@ fn plain(value: &Value, key: &str) -> Option<Value> {
 
 fn comparable(mut body: Value) -> Value {
     if let Some(labels) = body["Labels"].as_object_mut() {
-        for own in ["com.docker.compose.config-hash", "com.docker.compose.image", "ketch.compose.contents"] {
+        for own in [
+            "com.docker.compose.config-hash",
+            "com.docker.compose.image",
+            "ketch.compose.contents",
+            "ketch.compose.fields",
+        ] {
             labels.shift_remove(own);
         }
     }
     plain(&body, "").unwrap_or_default()
 }
 
+// covers: compose key networks.*.enable_ipv4
+// covers: compose key networks.*.labels[]
+// covers: compose key services.*.annotations[]
+// covers: compose key services.*.blkio_config.device_read_iops
+// covers: compose key services.*.blkio_config.device_read_iops[]
+// covers: compose key services.*.blkio_config.device_read_iops[].path
+// covers: compose key services.*.blkio_config.device_read_iops[].rate
+// covers: compose key services.*.blkio_config.device_write_bps
+// covers: compose key services.*.blkio_config.device_write_bps[]
+// covers: compose key services.*.blkio_config.device_write_bps[].path
+// covers: compose key services.*.blkio_config.device_write_bps[].rate
+// covers: compose key services.*.cpu_rt_period
+// covers: compose key services.*.cpu_rt_runtime
+// covers: compose key services.*.deploy.resources.reservations.devices
+// covers: compose key services.*.deploy.resources.reservations.devices[]
+// covers: compose key services.*.deploy.resources.reservations.devices[].capabilities
+// covers: compose key services.*.deploy.resources.reservations.devices[].capabilities[]
+// covers: compose key services.*.deploy.resources.reservations.devices[].count
+// covers: compose key services.*.deploy.resources.reservations.devices[].device_ids
+// covers: compose key services.*.deploy.resources.reservations.devices[].device_ids[]
+// covers: compose key services.*.deploy.resources.reservations.devices[].driver
+// covers: compose key services.*.deploy.resources.reservations.devices[].options
+// covers: compose key services.*.deploy.resources.reservations.devices[].options.*
+// covers: compose key services.*.deploy.resources.reservations.devices[].options[]
+// covers: compose key services.*.devices[].permissions
+// covers: compose key services.*.devices[].source
+// covers: compose key services.*.devices[].target
+// covers: compose key services.*.gpus
+// covers: compose key services.*.gpus[]
+// covers: compose key services.*.gpus[].capabilities
+// covers: compose key services.*.gpus[].capabilities[]
+// covers: compose key services.*.gpus[].count
+// covers: compose key services.*.gpus[].device_ids
+// covers: compose key services.*.gpus[].device_ids[]
+// covers: compose key services.*.gpus[].driver
+// covers: compose key services.*.gpus[].options
+// covers: compose key services.*.gpus[].options.*
+// covers: compose key services.*.gpus[].options[]
+// covers: compose key services.*.isolation
+// covers: compose key services.*.label_file[]
+// covers: compose key services.*.runtime
+// covers: compose key services.*.storage_opt
+// covers: compose key services.*.sysctls[]
+// covers: compose key services.*.userns_mode
+// covers: compose key services.*.volumes[].bind.recursive
+// covers: compose key services.*.volumes[].consistency
+// covers: compose key services.*.volumes[].volume.labels[]
+// covers: compose key volumes.*.labels.*
+// covers: compose syntax services.*.gpus
+// covers: compose syntax services.*.deploy.resources.reservations.devices[].capabilities
 #[test]
 fn requests_are_those_of_dockers_client() {
     let project = project();

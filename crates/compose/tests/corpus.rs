@@ -410,6 +410,25 @@ fn shortened(text: &str, folder: &Path) -> String {
 // covers: compose syntax (files)
 // covers: compose syntax (dotenv)
 // covers: compose syntax (profiles)
+// covers: compose key configs.*.external.name
+// covers: compose key configs.*.labels
+// covers: compose key configs.*.labels.*
+// covers: compose key configs.*.labels[]
+// covers: compose key include[].env_file[]
+// covers: compose key networks.*.external.name
+// covers: compose key secrets.*.external.name
+// covers: compose key secrets.*.labels[]
+// covers: compose key secrets.*.name
+// covers: compose key volumes.*.external.name
+// covers: compose key version
+// covers: compose key x-*
+// covers: compose merge-rule services.*.deploy.labels
+// covers: compose merge-rule services.*.env_file
+// covers: compose merge-rule services.*.label_file
+// covers: compose merge-rule services.*.models
+// covers: compose merge-rule networks.*.ipam.options
+// covers: compose merge-rule services.*.build.platform
+// covers: compose merge-rule services.*.networks.*.link_local_ips
 #[test]
 fn projects_mean_what_they_mean_to_docker() {
     let mut differing = Vec::new();
@@ -464,4 +483,29 @@ fn services_have_the_hashes_that_docker_gives_them() {
     let names = project.names("services");
     let lines: Vec<_> = names.into_iter().map(|name| format!("{name} {}\n", project.hash(name))).collect();
     assert_eq!(lines.concat(), fs::read_to_string(folder.join("expected")).unwrap());
+}
+
+/// A stranger's file costs no more than it may, whatever is in it.
+#[test]
+fn what_has_no_end_or_is_too_much_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    let says = |text: &str| {
+        write("compose.yaml", text);
+        printed(&case(folder)).unwrap_err().to_string()
+    };
+    write("b.yaml", "include: [compose.yaml]\nservices: {b: {image: x}}\n");
+    let said = says("include: [b.yaml]\nservices: {a: {image: x}}\n");
+    assert!(said.contains("include cycle detected"), "{said}");
+    write("c.yaml", "services: {c: {extends: {file: compose.yaml, service: a}}}\n");
+    let said = says("services: {a: {extends: {file: c.yaml, service: c}}}\n");
+    assert!(said.contains("Circular reference"), "{said}");
+    let said = says(&format!("services: {{a: {{image: \"{}\"}}}}\n", "x".repeat(64 << 20)));
+    assert!(said.contains("is larger than"), "{said}");
+    let files: String =
+        (0..1000).map(|number| format!("      - {{path: {number}.env, required: false}}\n")).collect();
+    write("999.env", "A=b\n");
+    write("compose.yaml", &format!("services:\n  a:\n    image: x\n    env_file:\n{files}"));
+    assert!(printed(&case(folder)).unwrap().contains("A: b"), "a thousand files are read, or aren't there");
 }

@@ -17,6 +17,6 @@ pub use doors::{Door, speaks_ipv6};
 pub use error::Error;
 pub use interior::{Cable, Interior, Way};
 pub use links::{Address, Bridge, Links, Split};
-pub use listeners::{Listener, listeners};
+pub use listeners::{Listener, accepted, listeners};
 pub use resolver::{RESOLVER, ResolverSockets};
 pub use subnet::{Subnet, SubnetError};

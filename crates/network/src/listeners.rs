@@ -84,6 +84,33 @@ impl Listener {
     }
 }
 
+/// How many connections others have to the sockets that listen in a process' network, also those that nobody has taken yet.
+pub fn accepted(pid: i32) -> usize {
+    let tables = ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/{pid}/net/{name}")));
+    tables.into_iter().flatten().map(|table| count_accepted(&table)).sum()
+}
+
+/// Of a table as `/proc/net/tcp` is: connections that are open, that begin, and whose other end has said all.
+fn count_accepted(table: &str) -> usize {
+    const LISTENS: &str = "0A";
+    const LIVES: [&str; 3] = ["01", "03", "08"];
+    let sockets: Vec<(&str, &str, &str)> = table.lines().skip(1).filter_map(socket_of).collect();
+    let listens = |port: &str| sockets.iter().any(|(_, own, state)| *own == port && *state == LISTENS);
+    let lives = |(remote, port, state): &&(&str, &str, &str)| {
+        // What the container says to itself holds nobody up: 127.0.0.1, in IPv6's notation too, and `::1`.
+        let is_own = remote.ends_with("0100007F") || *remote == "00000000000000000000000001000000";
+        LIVES.contains(state) && !is_own && listens(port)
+    };
+    sockets.iter().filter(lives).count()
+}
+
+/// The other end's address, the own port, and the state.
+fn socket_of(line: &str) -> Option<(&str, &str, &str)> {
+    let mut words = line.split_whitespace().skip(1);
+    let (own, remote, state) = (words.next()?, words.next()?, words.next()?);
+    Some((remote.split_once(':')?.0, own.split_once(':')?.1, state))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +130,17 @@ mod tests {
             assert_eq!(there.iter().find(takes), Some(found));
             assert!(there.iter().all(|listener| listener.port == address.port()), "{there:?}");
         }
+    }
+
+    #[test]
+    fn only_what_others_connected_to_is_counted() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+             0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1\n\
+             1: 020011AC:0050 010011AC:D431 01 00000000:00000000 00:00000000 00000000 0 0 2\n\
+             2: 020011AC:0050 010011AC:D432 06 00000000:00000000 00:00000000 00000000 0 0 3\n\
+             3: 020011AC:9999 030011AC:0CEA 01 00000000:00000000 00:00000000 00000000 0 0 4\n\
+             4: 0100007F:0050 0100007F:D433 01 00000000:00000000 00:00000000 00000000 0 0 5\n";
+        assert_eq!(count_accepted(table), 1);
+        assert_eq!(count_accepted(""), 0);
     }
 }

@@ -61,6 +61,7 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
         runtime: None,
         kept: 0,
         relays: Vec::new(),
+        closed: false,
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Launch {
     /// Whose sockets come behind those.
     #[serde(default)]
     pub relays: Vec<Relay>,
+    /// Whether nobody is let in by those until an engine says so.
+    #[serde(default)]
+    pub closed: bool,
 }
 
 /// A socket of the host's that leads to the container by way of its shim.

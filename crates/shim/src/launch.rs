@@ -125,6 +125,17 @@ pub fn borrow_kept(run_dir: &Path) -> Result<Vec<OwnedFd>, Error> {
     (0..kept.min(MAX_KEPT)).map(|which| borrow_one(&stream, which).map_err(error)).collect()
 }
 
+/// Borrows the sockets of a container's published ports, in the order in which its shim got them.
+pub fn borrow_doors(run_dir: &Path, count: usize) -> Result<Vec<OwnedFd>, Error> {
+    let error = |source| Error::Connect { path: run_dir.join(SOCKET), source };
+    let stream = connect(run_dir)?;
+    let FromShim::Hello { kept, .. } = protocol::receive(&stream).map_err(error)? else {
+        return Err(error(io::Error::other("it doesn't greet")));
+    };
+    let doors = (kept..).take(count.min(MAX_RELAYS));
+    doors.map(|which| borrow_one(&stream, which).map_err(error)).collect()
+}
+
 fn borrow_one(stream: &UnixStream, which: u32) -> io::Result<OwnedFd> {
     protocol::send(stream, &ToShim::Lend { which })?;
     let mut buffer = [0; 1024];

@@ -33,6 +33,6 @@ pub use config::{
 };
 pub use error::Error;
 pub use exit::{forget_exit, read_exit};
-pub use launch::{Launched, Launcher, MAX_RELAYS, borrow_kept, connect, launch, program};
+pub use launch::{Launched, Launcher, MAX_RELAYS, borrow_doors, borrow_kept, connect, launch, program};
 pub use log::decode_json;
 pub use start::main;

@@ -65,7 +65,10 @@ pub enum ToShim {
     /// Make a process that joins the running container, and let this connection be about it: `Created` or `Failed`, then
     /// `Start`, `Signal`, `Resize`, and `Exited`.
     Join(Box<Guest>),
-    /// Ask for one of the descriptors that the shim keeps. Answered with a [`FromShim::Lent`] that it travels with.
+    /// Let clients in by the sockets of published ports, or leave them in the kernel's queue for another shim that has the
+    /// same sockets. Answered with a [`FromShim::Hello`].
+    Doors { open: bool },
+    /// Ask for one of the descriptors that the shim keeps, or, counted on behind those, of the sockets of published ports. Answered with a [`FromShim::Lent`] that it travels with.
     Lend { which: u32 },
     /// Ask for a [`FromShim::Hello`].
     Status,

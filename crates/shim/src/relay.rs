@@ -24,6 +24,10 @@ const MAX_CLIENTS: usize = 256;
 pub(crate) struct Relays {
     streams: Vec<Streams>,
     datagrams: Vec<Datagrams>,
+    /// Whose socket is which, as they came.
+    order: Vec<(Carries, usize)>,
+    /// Who comes is another's client.
+    closed: bool,
 }
 
 /// One of their descriptors.
@@ -34,13 +38,17 @@ pub(crate) enum Place {
 }
 
 impl Relays {
-    pub(crate) fn new(relays: &[Relay], sockets: Vec<OwnedFd>) -> std::io::Result<Self> {
-        let mut this = Self::default();
+    pub(crate) fn new(relays: &[Relay], sockets: Vec<OwnedFd>, closed: bool) -> std::io::Result<Self> {
+        let mut this = Self { closed, ..Self::default() };
         let datagrams = relays.iter().filter(|relay| relay.carries == Carries::Datagrams).count();
         for (relay, socket) in relays.iter().zip(sockets) {
             match relay.carries {
-                Carries::Streams => this.streams.push(Streams::new(socket, relay.to)?),
+                Carries::Streams => {
+                    this.order.push((relay.carries, this.streams.len()));
+                    this.streams.push(Streams::new(socket, relay.to)?);
+                }
                 Carries::Datagrams => {
+                    this.order.push((relay.carries, this.datagrams.len()));
                     let share = MAX_CLIENTS / datagrams.max(1);
                     this.datagrams.push(Datagrams::new(socket, relay.to, share)?);
                 }
@@ -49,14 +57,30 @@ impl Relays {
         Ok(this)
     }
 
+    /// Whether who comes now is let in; who is there stays.
+    pub(crate) fn open(&mut self, open: bool) {
+        self.closed = !open;
+    }
+
+    /// One of the sockets, in the order in which they came.
+    pub(crate) fn socket(&self, which: usize) -> Option<BorrowedFd<'_>> {
+        let (carries, at) = self.order.get(which)?;
+        match carries {
+            Carries::Streams => self.streams.get(*at).map(Streams::door),
+            Carries::Datagrams => self.datagrams.get(*at).map(Datagrams::door),
+        }
+    }
+
     /// What to wait for.
     pub(crate) fn interests(&self) -> Vec<(Place, BorrowedFd<'_>, PollFlags)> {
-        let has_room = self.streams.iter().map(Streams::len).sum::<usize>() < MAX_PAIRS;
+        let has_room = !self.closed && self.streams.iter().map(Streams::len).sum::<usize>() < MAX_PAIRS;
         let streams = self.streams.iter().enumerate().flat_map(|(at, streams)| {
             streams.interests(has_room).map(move |(place, fd, flags)| (Place::Streams(at, place), fd, flags))
         });
         let datagrams = self.datagrams.iter().enumerate().flat_map(|(at, datagrams)| {
-            datagrams.interests().map(move |(place, fd, flags)| (Place::Datagrams(at, place), fd, flags))
+            datagrams
+                .interests(!self.closed)
+                .map(move |(place, fd, flags)| (Place::Datagrams(at, place), fd, flags))
         });
         streams.chain(datagrams).collect()
     }

@@ -310,6 +310,10 @@ impl Shim {
             }),
             (ToShim::Limit(resources), _) => Some(self.limit(&resources)),
             (ToShim::Lend { which }, _) => self.lend(index, which),
+            (ToShim::Doors { open }, Some(at)) => {
+                self.relays.open(open);
+                Some(self.hello(&self.tasks[at]))
+            }
             (ToShim::Status, Some(at)) => Some(self.hello(&self.tasks[at])),
             // It would be held still before it has said that it runs.
             (ToShim::Start, _) if self.frozen => Some(refused("the container is paused")),
@@ -323,9 +327,10 @@ impl Shim {
     }
 
     fn lend(&mut self, index: usize, which: u32) -> Option<FromShim> {
-        match self.kept.get(which as usize) {
+        let door = || self.relays.socket((which as usize).checked_sub(self.kept.len())?);
+        match self.kept.get(which as usize).map(AsFd::as_fd).or_else(door) {
             Some(kept) => {
-                self.connections[index].lend(&FromShim::Lent, kept.as_fd());
+                self.connections[index].lend(&FromShim::Lent, kept);
                 None
             }
             None => Some(refused("no such descriptor is kept")),

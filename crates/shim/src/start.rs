@@ -89,7 +89,7 @@ fn take_relays(launch: &Launch) -> io::Result<Relays> {
     let first = FIRST_KEPT_FD.saturating_add_unsigned(launch.kept.min(MAX_KEPT));
     let count = launch.relays.len().min(MAX_RELAYS);
     let sockets = (first..).take(count).map(sys::inherited).collect::<io::Result<_>>()?;
-    Relays::new(&launch.relays, sockets)
+    Relays::new(&launch.relays, sockets, launch.closed)
 }
 
 fn create(

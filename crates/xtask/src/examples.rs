@@ -17,9 +17,9 @@ const IMAGES: &[(&str, &[&str])] = &[
     ("nginx", &["nginx:latest"]),
     ("redis", &["redis:alpine"]),
     ("postgres", &["postgres:latest"]),
-    ("mysql", &["mysql:5.7"]),
+    ("mysql", &["mysql:5.7", "mysql:8.0"]),
     ("wordpress", &["wordpress:latest"]),
-    ("node", &["node:latest"]),
+    ("node", &["node:latest", "node:lts-alpine"]),
     ("python", &["python:3.7-alpine"]),
 ];
 /// A database makes its first files, on a machine that has other work.
@@ -33,7 +33,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     home.two_nginx()?;
     home.wordpress()?;
     home.web_postgres()?;
-    home.flask_redis()
+    home.flask_redis()?;
+    home.node_mysql()
 }
 
 /// `KETCH_BIN`, or the debug build, which takes three times as long.
@@ -220,6 +221,26 @@ impl Home<'_> {
         project.compose(&["up", "--detach"])?;
         ready();
         ensure!(sql("select a from kept")?.trim() == "42", "what the database had is gone");
+        project.compose(&["down", "--volumes"]).map(drop)
+    }
+
+    fn node_mysql(&self) -> anyhow::Result<()> {
+        let project = self.example("node-mysql")?;
+        project.compose(&["up", "--detach"])?;
+        project.page(3000, "todos in todos of");
+        let mysql = project.compose(&["ps", "--quiet", "mysql"])?;
+        // The folder is the container's: what is written here is what runs there.
+        let program = project.folder.join("index.js");
+        fs::write(&program, fs::read_to_string(&program)?.replace("todos in", "things in"))?;
+        project.compose(&["restart", "--timeout", "0", "app"])?;
+        project.page(3000, "things in todos of");
+        ensure!(mysql == project.compose(&["ps", "--quiet", "mysql"])?, "mysql was made anew without need");
+        let sql = |text: &str| project.compose(&["exec", "-T", "mysql", "mariadb", "-psecret", "-Ne", text]);
+        sql("create table todos.kept (a int); insert into todos.kept values (42)")?;
+        project.compose(&["down"])?;
+        project.compose(&["up", "--detach"])?;
+        project.page(3000, "things in todos of");
+        ensure!(sql("select a from todos.kept")?.trim() == "42", "what the database had is gone");
         project.compose(&["down", "--volumes"]).map(drop)
     }
 

@@ -35,7 +35,10 @@ fn only_what_changed_is_made_anew_and_data_is_kept() {
 
     project.write(".env", "GREETING=goodbye\n");
     let plan = project.compose(["up", "--dry-run"]).ok();
-    assert!(plan.contains("recreate: its configuration changed") && plan.contains("nothing to do"), "{plan}");
+    assert!(
+        plan.contains("recreate: environment.GREETING changed") && plan.contains("nothing to do"),
+        "{plan}"
+    );
     assert_eq!(project.id("web"), web, "a dry run does nothing");
     project.compose(["up", "--detach"]).ok();
     assert_ne!(project.id("web"), web, "a variable changed");

@@ -209,18 +209,69 @@ services:
 }
 
 /// What isn't built is said so, before anything is started.
+// refuses: compose key models because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key models.* because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key models.*.context_size because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key models.*.model because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key models.*.name because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key models.*.runtime_flags because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key models.*.runtime_flags[] because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key services.*.models because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key services.*.models.* because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key services.*.models.*.endpoint_var because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key services.*.models.*.model_var because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key services.*.models[] because Docker Model Runner is no part of an engine; run the model as a service
+// refuses: compose key services.*.credential_spec because it is for Windows containers
+// refuses: compose key services.*.credential_spec.config because it is for Windows containers
+// refuses: compose key services.*.credential_spec.file because it is for Windows containers
+// refuses: compose key services.*.credential_spec.registry because it is for Windows containers
+// refuses: compose syntax services.*.credential_spec because it is for Windows containers
+// refuses: compose key services.*.cpu_count because it is for Windows containers; use cpus
+// refuses: compose key services.*.cpu_percent because it is for Windows containers; use cpus
+// refuses: compose key services.*.provider because its program is not run: start it yourself, and give services its variables in an env_file
+// refuses: compose key services.*.provider.options because its program is not run: start it yourself, and give services its variables in an env_file
+// refuses: compose key services.*.provider.options.* because its program is not run: start it yourself, and give services its variables in an env_file
+// refuses: compose key services.*.provider.options.*[] because its program is not run: start it yourself, and give services its variables in an env_file
+// refuses: compose key services.*.provider.type because its program is not run: start it yourself, and give services its variables in an env_file
+// refuses: compose key configs.*.template_driver because it is a plugin of a swarm's, and there is none here
+// refuses: compose key secrets.*.driver because it is a plugin of a swarm's, and there is none here
+// refuses: compose key secrets.*.driver_opts because it is a plugin of a swarm's, and there is none here
+// refuses: compose key secrets.*.driver_opts.* because it is a plugin of a swarm's, and there is none here
+// refuses: compose key secrets.*.template_driver because it is a plugin of a swarm's, and there is none here
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let engine = Engine::isolated();
-    for key in
-        ["provider: {type: x}", "use_api_socket: true", "pre_start: [{command: x}]", "deploy: {mode: global}"]
-    {
+    for key in [
+        "provider: {type: x}",
+        "credential_spec: {file: x}",
+        "cpu_count: 2",
+        "cpu_percent: 5",
+        "deploy: {mode: global}",
+    ] {
         let file = format!("services:\n  a:\n    image: IMAGE\n    {key}\n");
         let project = Project::new(&engine, "refused", &file);
         let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
         let name = key.split(':').next().unwrap();
         assert!(refused.contains(&format!("service \"a\": {name}")), "{refused}");
         assert_eq!(project.compose(["ps", "--all", "--quiet"]).ok(), "");
+    }
+    for (file, words) in [
+        (
+            "services: {a: {image: IMAGE, models: [m]}}\nmodels: {m: {model: x}}\n",
+            "models is refused: Docker Model Runner",
+        ),
+        (
+            "services: {a: {image: IMAGE, secrets: [s]}}\nsecrets: {s: {file: ./compose.yaml, driver: x}}\n",
+            "secrets.s: driver is a plugin",
+        ),
+        (
+            "services: {a: {image: IMAGE, configs: [c]}}\nconfigs: {c: {file: ./compose.yaml, template_driver: x}}\n",
+            "configs.c: template_driver is a plugin",
+        ),
+    ] {
+        let project = Project::new(&engine, "refused", file);
+        let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
+        assert!(refused.contains(words), "{refused}");
     }
 }
 

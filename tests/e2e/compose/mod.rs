@@ -2,8 +2,11 @@
 
 mod both_clients;
 mod changes;
+mod faults;
 mod jobs;
+mod live;
 mod looking;
+mod rolling;
 mod seeds;
 mod watch;
 mod ways;

@@ -69,6 +69,7 @@ services:
         - {action: sync, path: ./src, target: /app, initial_sync: true, ignore: [\"**/*.log\"], include: [\"**\"]}
         - {action: sync+restart, path: ./conf/app.conf, target: /etc/app.conf}
         - {action: sync+exec, path: ./css, target: /css, exec: {command: [sh, -c, \"cat /css/* > /tmp/all\"], user: \"0\", environment: {A: b}, working_dir: /}}
+        - {action: sync+exec, path: ./js, target: /js, exec: {command: [sh, -c, \"echo $$B $$(grep CapEff /proc/self/status | cut -f 2) > /tmp/caps\"], user: \"0\", privileged: true, environment: [B=c]}}
         - {action: rebuild, path: ./Dockerfile}
   worker:
     image: IMAGE
@@ -83,9 +84,9 @@ fn watched<'e>(engine: &'e Engine, name: &str) -> Project<'e> {
     let project = Project::new(engine, name, FILE);
     project.write(
         "Dockerfile",
-        "FROM IMAGE\nRUN mkdir /css && echo bob:x:1000:1000::/:/bin/sh >> /etc/passwd\nUSER bob\n",
+        "FROM IMAGE\nRUN mkdir /css /js && echo bob:x:1000:1000::/:/bin/sh >> /etc/passwd\nUSER bob\n",
     );
-    for file in ["src/a.txt", "conf/app.conf", "css/a", "worker/x"] {
+    for file in ["src/a.txt", "conf/app.conf", "css/a", "js/a", "worker/x"] {
         project.write(file, "one");
     }
     project
@@ -108,6 +109,8 @@ fn watched<'e>(engine: &'e Engine, name: &str) -> Project<'e> {
 // covers: compose key services.*.develop.watch[].exec.user
 // covers: compose key services.*.develop.watch[].exec.environment
 // covers: compose key services.*.develop.watch[].exec.environment.*
+// covers: compose key services.*.develop.watch[].exec.environment[]
+// covers: compose key services.*.develop.watch[].exec.privileged
 // covers: compose key services.*.develop.watch[].exec.working_dir
 // covers: compose syntax services.*.develop.watch[].action
 #[test]
@@ -127,6 +130,9 @@ fn changed_files_are_in_the_containers_and_what_went_is_gone_there() {
     comes_to(&project, "web", "ls /app", "a.txt");
     project.write("css/b", "two");
     comes_to(&project, "web", "cat /tmp/all", "two");
+    project.write("js/b", "two");
+    let more = "own=$(grep CapEff /proc/self/status | cut -f 2); read said caps < /tmp/caps; test $caps != $own && echo $said";
+    comes_to(&project, "web", more, "c");
 }
 
 #[test]

@@ -20,9 +20,19 @@ pub(super) struct Secrets(Option<Vec<u8>>);
 
 /// Adds to the body of a create what the flag means.
 pub(super) fn add(call: &Call, body: &mut Value) -> Result<Secrets, Error> {
-    if !call.flags().bool("use-api-socket") {
-        return Ok(Secrets(None));
+    match call.flags().bool("use-api-socket") {
+        true => give(call, body),
+        false => Ok(Secrets(None)),
     }
+}
+
+/// Whether a project's service is to have it.
+pub(super) fn is_wanted(project: &compose::Project, service: &str) -> bool {
+    project.service(service).is_some_and(|spec| spec["use_api_socket"] == true)
+}
+
+/// Adds to the body of a create what lets a container talk to its engine.
+pub(super) fn give(call: &Call, body: &mut Value) -> Result<Secrets, Error> {
     let source = match call.endpoint()?.host {
         Host::Unix(path) => path.display().to_string(),
         Host::Tcp { .. } | Host::Ssh { .. } => SOCKET.to_owned(),

@@ -16,7 +16,7 @@ const COMPOSE_FLAGS: &[Flag] = &[
     Flag::new("file", Kind::StringArray, "Compose configuration files").short('f'),
     Flag::new("insecure-registry", Kind::StringArray, "Use insecure registry to pull Compose OCI artifacts. Doesn't apply to images").hidden().missing(),
     Flag::new("no-ansi", Kind::Bool, "Do not print ANSI control characters (DEPRECATED)").hidden(),
-    Flag::new("parallel", Kind::Int, "Control max parallelism, -1 for unlimited").default("-1").missing(),
+    Flag::new("parallel", Kind::Int, "Control max parallelism, -1 for unlimited").default("-1"),
     Flag::new("profile", Kind::StringArray, "Specify a profile to enable"),
     Flag::new("progress", Kind::String, "Set type of progress output (auto, tty, plain, json, quiet)"),
     Flag::new("project-directory", Kind::String, "Specify an alternate working directory\n(default: the path of the, first specified, Compose file)"),
@@ -50,6 +50,7 @@ pub(crate) static COMPOSE: Command = Command {
         &COMPOSE_LOGS,
         &COMPOSE_LS,
         &COMPOSE_PAUSE,
+        &COMPOSE_PLAN,
         &COMPOSE_PORT,
         &COMPOSE_PS,
         &COMPOSE_PUBLISH,
@@ -346,7 +347,7 @@ const COMPOSE_CONFIG_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output. Values: [yaml | json]"),
     Flag::new("hash", Kind::String, "Print the service config hash, one per line."),
     Flag::new("images", Kind::Bool, "Print the image names, one per line."),
-    Flag::new("lock-image-digests", Kind::Bool, "Produces an override file with image digests").missing(),
+    Flag::new("lock-image-digests", Kind::Bool, "Produces an override file with image digests"),
     Flag::new("models", Kind::Bool, "Print the model names, one per line."),
     Flag::new("networks", Kind::Bool, "Print the network names, one per line."),
     Flag::new(
@@ -361,7 +362,7 @@ const COMPOSE_CONFIG_FLAGS: &[Flag] = &[
     Flag::new("output", Kind::String, "Save to file (default to stdout)").short('o'),
     Flag::new("profiles", Kind::Bool, "Print the profile names, one per line."),
     Flag::new("quiet", Kind::Bool, "Only validate the configuration, don't print anything").short('q'),
-    Flag::new("resolve-image-digests", Kind::Bool, "Pin image tags to digests").missing(),
+    Flag::new("resolve-image-digests", Kind::Bool, "Pin image tags to digests"),
     Flag::new("services", Kind::Bool, "Print the service names, one per line."),
     Flag::new("variables", Kind::Bool, "Print model variables and default values."),
     Flag::new("volumes", Kind::Bool, "Print the volume names, one per line."),
@@ -896,7 +897,7 @@ const COMPOSE_UP_FLAGS: &[Flag] = &[
     Flag::new("detach", Kind::Bool, "Detached mode: Run containers in the background").short('d'),
     Flag::new("exit-code-from", Kind::String, "Return the exit code of the selected service container. Implies --abort-on-container-exit"),
     Flag::new("force-recreate", Kind::Bool, "Recreate containers even if their configuration and image haven't changed"),
-    Flag::new("menu", Kind::Bool, "Enable interactive shortcuts when running attached. Incompatible with --detach. Can also be enable/disable by setting COMPOSE_MENU environment var.").missing(),
+    Flag::new("menu", Kind::Bool, "Enable interactive shortcuts when running attached. Incompatible with --detach. Can also be enable/disable by setting COMPOSE_MENU environment var."),
     Flag::new("no-attach", Kind::StringArray, "Do not attach (stream logs) to the specified services"),
     Flag::new("no-build", Kind::Bool, "Don't build an image, even if it's policy"),
     Flag::new("no-color", Kind::Bool, "Produce monochrome output"),
@@ -925,6 +926,23 @@ pub(crate) static COMPOSE_UP: Command = Command {
     short: "Create and start containers",
     flags: &[COMPOSE_UP_FLAGS],
     action: Action::Run(compose::up),
+    ..LEAF
+};
+
+const COMPOSE_PLAN_FLAGS: &[Flag] = &[
+    Flag::new("always-recreate-deps", Kind::Bool, "Plan for `up --always-recreate-deps`"),
+    Flag::new("force-recreate", Kind::Bool, "Plan for `up --force-recreate`"),
+    Flag::new("no-deps", Kind::Bool, "Leave out services that the named ones depend on"),
+    Flag::new("no-recreate", Kind::Bool, "Plan for `up --no-recreate`"),
+    Flag::new("scale", Kind::StringArray, "Plan for SERVICE scaled to NUM instances"),
+];
+
+pub(crate) static COMPOSE_PLAN: Command = Command {
+    name: "plan",
+    usage: "[OPTIONS] [SERVICE...]",
+    short: "Show what up would do, and why",
+    flags: &[COMPOSE_PLAN_FLAGS],
+    action: Action::Run(compose::plan),
     ..LEAF
 };
 

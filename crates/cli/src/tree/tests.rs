@@ -20,7 +20,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("docker buildx build", "docker shows its own build with another text for --builder"),
     ("docker completion", "the shells are arguments here"),
     ("docker compose config", "has --explain"),
-    ("docker compose", "has kube; blanks at the end of a line"),
+    ("docker compose", "has kube and plan; blanks at the end of a line"),
     ("docker trust signer add", "blanks at the end of a line"),
 ];
 

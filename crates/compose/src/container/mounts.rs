@@ -183,6 +183,11 @@ fn file(project: &Project, top: &str, folder: &str, used: &Value) -> Result<File
         target if target.starts_with('/') => target.to_owned(),
         target => format!("{folder}{target}"),
     };
+    for key in ["driver", "template_driver"] {
+        if !text(object, key).is_empty() {
+            return Err(format!("{top}.{source}: {key} is a plugin of a swarm's, and there is none here"));
+        }
+    }
     if object["external"] == true {
         let kind = top.trim_end_matches('s');
         return Err(format!("unsupported external {kind} {source}: an engine without Swarm keeps none"));

@@ -18,6 +18,7 @@ pub(super) fn check(tree: &Node) -> Result<(), Mistake> {
         volumes: part("volumes"),
         secrets: part("secrets"),
         configs: part("configs"),
+        models: part("models"),
     };
     let mut names = BTreeMap::new();
     for (name, service) in services {
@@ -40,6 +41,7 @@ struct Project<'t> {
     volumes: &'t Map,
     secrets: &'t Map,
     configs: &'t Map,
+    models: &'t Map,
 }
 
 fn invalid(at: At, what: impl std::fmt::Display) -> Mistake {
@@ -89,6 +91,17 @@ impl Project<'_> {
                 && let Some(text) = source.as_text().filter(|text| !text.is_empty())
             {
                 refer(name, "volume", text, source.at, self.volumes)?;
+            }
+        }
+        let models = service.get("models").and_then(Node::as_map);
+        for (model, node) in models.into_iter().flatten() {
+            refer(name, "model", model, place(node), self.models)?;
+        }
+        for (index, device) in list(service, "devices").iter().enumerate() {
+            if device.get("target").is_none() {
+                let what =
+                    format!("service device services.{name}.devices.[{index}] is missing a mount target");
+                return Err(invalid(device.at, what));
             }
         }
         let mounted = [("secrets", "secret", self.secrets), ("configs", "config", self.configs)];
@@ -277,11 +290,8 @@ fn is_subnet(text: &str) -> bool {
 fn source(top: &str, name: &str, node: &Node) -> Result<(), Mistake> {
     let has =
         |key: &&str| node.get(key).is_some_and(|node| !node.is_null() && node.value != Value::Bool(false));
-    let said: Vec<_> = ["file", "environment", "content", "external", "driver"]
-        .iter()
-        .filter(|key| has(key))
-        .copied()
-        .collect();
+    let said: Vec<_> =
+        ["file", "environment", "content", "external"].iter().filter(|key| has(key)).copied().collect();
     let at = place(node);
     match said.as_slice() {
         [] => Err(invalid(

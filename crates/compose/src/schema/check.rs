@@ -1,7 +1,7 @@
 //! Whether a project says only what it may.
 
 use crate::error::Mistake;
-use yaml::{At, Map, Node, Value};
+use yaml::{At, Map, Node, Tag, Value};
 
 use super::{Key, nearest};
 
@@ -29,6 +29,10 @@ impl Path {
 }
 
 fn value(node: &Node, key: &Key, path: &mut Path) -> Result<(), Mistake> {
+    // What is taken away may be written as anything.
+    if node.tag == Tag::Reset {
+        return Ok(());
+    }
     if !allowed(key.kinds, &node.value) {
         return Err(path.says(node.at, format_args!("must be a {}", kinds(key.kinds))));
     }

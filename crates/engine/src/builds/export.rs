@@ -62,6 +62,8 @@ fn check_export(export: &Export) -> Result<(), Error> {
     for (key, value) in &export.attributes {
         let fits = match (key.as_str(), value.as_str()) {
             ("tar", "true") => true,
+            // docker compose says so of its own builds; what is kept is loaded.
+            ("load", "true") => images,
             ("tar", _) | ("rewrite-timestamp", "true") | ("store", "false") => false,
             // The default, said.
             ("rewrite-timestamp", _) => images,

@@ -10,6 +10,7 @@ mod names;
 mod networks;
 mod pause;
 mod recover;
+mod relief;
 mod rename;
 mod signal;
 mod update;
@@ -30,7 +31,7 @@ use super::attach::{self, Streams};
 use super::handle::{self, Command, Handle, Removal, Reply, View, Volumes};
 use super::health::Monitor;
 use super::mounts::volume_of;
-use super::record::Container;
+use super::record::{Behind, Container};
 use super::restart::{self, Backoff};
 use super::state::{Event, Exit, Live, Next, State};
 use super::{Index, Shared, create, link, logs};
@@ -132,7 +133,9 @@ impl Actor {
     async fn obey(&mut self, command: Command) {
         // A client that went away isn't there for the answer; what it asked for is done all the same.
         match command {
-            Command::Start(reply) => drop(reply.send(self.start().await)),
+            Command::Start(behind, reply) => drop(reply.send(self.start(behind).await)),
+            Command::TakeOver(ports, reply) => drop(reply.send(self.take_over(ports).await)),
+            Command::Stand(ports, behind, reply) => drop(reply.send(self.stand(ports, behind).await)),
             Command::Signal(signal, purpose, reply) => drop(reply.send(self.signal(signal, purpose).await)),
             Command::Pause(reply) => drop(reply.send(self.pause().await)),
             Command::Unpause(reply) => drop(reply.send(self.unpause().await)),
@@ -168,7 +171,7 @@ impl Actor {
 
     // ── starting ──
 
-    async fn start(&mut self) -> Result<(), Error> {
+    async fn start(&mut self, behind: Option<Behind>) -> Result<(), Error> {
         match &self.container().state {
             State::Paused(_) => return Err(Error::StartPaused),
             State::Running(_) | State::Starting | State::Restarting { .. } => {
@@ -180,6 +183,7 @@ impl Actor {
         self.plan = Plan::default();
         let past = &mut self.edit().container.past;
         (past.restarts, past.stopped_by_hand) = (0, false);
+        self.edit().container.behind = behind;
         self.begin().await
     }
 

@@ -91,6 +91,7 @@ pub(super) fn create(
         endpoints,
         links,
         ports: Vec::new(),
+        behind: None,
         state: State::Created,
         past: Past::default(),
         identities,

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use network::firewall::Publication;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::attach::Streams;
 use super::effect;
 use super::health::{Health, Probe};
-use super::record::Container;
+use super::record::{Behind, Container};
 use super::resources::Update;
 use super::state::Exit;
 use crate::Error;
@@ -78,7 +79,12 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// What a container's task can be asked for.
 pub(super) enum Command {
-    Start(Reply<()>),
+    /// Behind another one, if one is named.
+    Start(Option<Behind>, Reply<()>),
+    /// What the one in front had, is its own.
+    TakeOver(Vec<Publication>, Reply<()>),
+    /// It has these ports, and stands behind another one or doesn't.
+    Stand(Vec<Publication>, Option<Behind>, Reply<()>),
     Signal(i32, Purpose, Reply<()>),
     Pause(Reply<()>),
     Unpause(Reply<()>),
@@ -126,7 +132,7 @@ impl Handle {
 
     /// Starts it; one that runs is [`Error::NotModified`].
     pub async fn start(&self) -> Result<(), Error> {
-        self.ask(Command::Start).await
+        self.ask(|reply| Command::Start(None, reply)).await
     }
 
     /// Sends a signal to process 1. After the one that nothing survives its end is waited for, as clients expect, but not
@@ -257,7 +263,7 @@ impl Handle {
         let _ = self.view.clone().wait_for(|view| view.settled).await;
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
+    pub(super) async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         let gone = || Error::NoSuchContainer(self.id.clone());
         self.inbox.send(command(reply)).await.map_err(|_| gone())?;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
+use network::firewall::Publication;
+
 use super::config::{Config, HostConfig};
 use super::links::{self, Link};
 use super::record::Container;
@@ -136,10 +138,12 @@ pub fn check(network: &Network, asked: &EndpointConfig) -> Result<(), NetworkErr
 }
 
 /// Takes what it needs of its networks, `into` a namespace that is there if one is; nothing where it has none of its own.
+/// Behind another one it takes no ports, but holds those that it will have of those that are `leaving`.
 pub(super) fn attach(
     container: &Container,
     into: Option<OwnedFd>,
     networks: &Networks,
+    leaving: Option<&[Publication]>,
 ) -> Result<Option<Attached>, Error> {
     if namespaces::other(&container.host.network_mode).is_some() {
         return Ok(None);
@@ -161,7 +165,22 @@ pub(super) fn attach(
     }
     let wanted = crate::networks::wanted_ports(&container.config, &container.host)?;
     let guest = container.guest();
-    match networks.attach(guest, into, &container.host.network_mode, &container.endpoints, &wanted) {
+    let own: &[_] = if leaving.is_some() { &[] } else { &wanted };
+    let attached = networks.attach(guest, into, &container.host.network_mode, &container.endpoints, own);
+    let attached = attached.and_then(|mut attached| match leaving {
+        None => Ok(attached),
+        Some(leaving) => match networks.hold(guest, &attached.endpoints, &wanted, leaving) {
+            Ok(held) => {
+                attached.held = held;
+                Ok(attached)
+            }
+            Err(error) => {
+                networks.detach(guest, &attached.endpoints, &[]);
+                Err(error)
+            }
+        },
+    });
+    match attached {
         Err(Error::Network(error)) => Err(Error::Networking(error)),
         other => other.map(Some),
     }

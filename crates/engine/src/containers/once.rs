@@ -106,6 +106,7 @@ impl Once {
             endpoints,
             links: Vec::new(),
             ports: Vec::new(),
+            behind: None,
             state: State::Created,
             past: Past::default(),
             identities: None,
@@ -186,7 +187,7 @@ impl Once {
         container.config = running.config.clone();
         container.host.privileged = running.privileged;
         let (networks, what) = (self.shared.networks.clone(), container.clone());
-        let attached = actor::blocking(move || networking::attach(&what, None, &networks)).await?;
+        let attached = actor::blocking(move || networking::attach(&what, None, &networks, None)).await?;
         let mut interior = None;
         if let Some(attached) = attached {
             container.endpoints = attached.endpoints;
@@ -271,6 +272,7 @@ impl Once {
             runtime: None,
             kept: 0,
             relays: Vec::new(),
+            closed: false,
         };
         Ok((shim::launch(&launch, root, &[])?, joined))
     }

@@ -37,12 +37,24 @@ pub struct Container {
     /// The host's ports that lead to it while it runs.
     #[serde(default)]
     pub ports: Vec<Publication>,
+    /// Another one that has the ports and names that both want.
+    #[serde(default)]
+    pub behind: Option<Behind>,
     pub state: State,
     #[serde(default)]
     pub past: Past,
     /// Users that are its own alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identities: Option<Identities>,
+}
+
+/// A container stands behind another one until it takes over, and after that the other one behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    /// The other one's id.
+    pub other: String,
+    /// What it will publish.
+    pub held: Vec<Publication>,
 }
 
 /// What is remembered from one run to the next.

@@ -30,6 +30,8 @@ pub(crate) struct Attached {
     pub(crate) interior: Interior,
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
     pub(crate) ports: Vec<Publication>,
+    /// Ports that it will take over from another one.
+    pub(crate) held: Vec<Publication>,
 }
 
 impl Networks {
@@ -48,7 +50,7 @@ impl Networks {
         match self.connect_all(into, &networks, &endpoints, &ports) {
             Ok(interior) => {
                 self.tell(guest, &endpoints, "connect");
-                Ok(Attached { interior, endpoints, ports })
+                Ok(Attached { interior, endpoints, ports, held: Vec::new() })
             }
             Err(error) => {
                 self.tables().forget(&endpoints, &ports);
@@ -171,7 +173,7 @@ impl Networks {
 
     /// Published ports lead to the addresses of the network that is the way out. A part of a link of the host's has an
     /// address that others reach anyway.
-    fn target(&self, networks: &[Network], endpoints: &BTreeMap<String, Endpoint>) -> Target {
+    pub(super) fn target(&self, networks: &[Network], endpoints: &BTreeMap<String, Endpoint>) -> Target {
         let leading = networks.iter().find_map(|network| {
             let lease = endpoints.get(&network.name)?.lease.as_ref().filter(|lease| lease.is_gateway)?;
             Some((network, lease))
@@ -412,10 +414,20 @@ impl Tables {
         wanted: &[Wanted],
         target: Target,
     ) -> Result<Vec<Publication>, NetworkError> {
+        self.publish_among(guest, wanted, target, &[])
+    }
+
+    pub(super) fn publish_among(
+        &mut self,
+        guest: Guest<'_>,
+        wanted: &[Wanted],
+        target: Target,
+        leaving: &[Publication],
+    ) -> Result<Vec<Publication>, NetworkError> {
         if wanted.is_empty() || (target.ipv4.is_none() && target.ipv6.is_none()) {
             return Ok(Vec::new());
         }
-        let ports = ports::choose(wanted, target, &Taken::look(&self.published, wanted))?;
+        let ports = ports::choose(wanted, target, &Taken::look(&self.published, wanted, leaving))?;
         self.published.extend(ports.iter().map(|port| (port.clone(), guest.name.to_owned())));
         Ok(ports)
     }

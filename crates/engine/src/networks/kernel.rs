@@ -273,6 +273,21 @@ impl Kernel {
         Ok(closed?)
     }
 
+    /// Leads ports elsewhere; whoever asks for all entries meanwhile waits.
+    pub(super) fn replace(
+        &self,
+        gone: &[Entry],
+        new: &[Entry],
+        note: impl FnOnce(),
+    ) -> Result<(), NetworkError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = open.as_mut() {
+            open.firewall.replace(gone, new)?;
+        }
+        note();
+        Ok(())
+    }
+
     /// Removes cables, without anybody waiting for it: the kernel takes its time over each.
     pub(super) fn cut(&self, cables: Vec<String>) {
         let work = move || {

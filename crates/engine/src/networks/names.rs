@@ -151,7 +151,11 @@ impl Networks {
         let places = places.map(|(name, endpoint, lease)| Place {
             network_id: endpoint.network_id.clone(),
             network: name.to_lowercase(),
-            names: container.dns_names(endpoint).iter().map(|name| name.to_ascii_lowercase()).collect(),
+            names: match container.behind {
+                None => container.dns_names(endpoint).iter().map(|name| name.to_ascii_lowercase()).collect(),
+                // The other one has them.
+                Some(_) => vec![container.short_id().to_owned()],
+            },
             addresses: lease.addresses().map(|held| held.ip).collect(),
             links: endpoint.asked.links.iter().flatten().map(|link| link_of(link)).collect(),
         });

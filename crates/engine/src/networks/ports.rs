@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
-use network::Listener;
 use network::firewall::{Publication, Reach, Transport};
+use network::{Door, Listener};
 use serde_json::Value;
 
 use super::runs::{self, Run};
@@ -139,13 +139,19 @@ fn listeners_at(transport: Transport, port: Option<u16>) -> Vec<Listener> {
 pub(super) struct Taken<'a> {
     /// By containers, with whom.
     pub(super) published: &'a [(Publication, String)],
+    /// Those of them that will be given up.
+    pub(super) leaving: &'a [Publication],
     pub(super) tcp: Vec<Listener>,
     pub(super) udp: Vec<Listener>,
 }
 
 impl<'a> Taken<'a> {
     /// Looks at the host's sockets; where the kernel doesn't tell, only containers are asked.
-    pub(super) fn look(published: &'a [(Publication, String)], wanted: &[Wanted]) -> Self {
+    pub(super) fn look(
+        published: &'a [(Publication, String)],
+        wanted: &[Wanted],
+        leaving: &'a [Publication],
+    ) -> Self {
         let listening = |transport| -> Vec<Listener> {
             let wanted = wanted.iter().filter(|port| port.transport == transport);
             let single: Option<Vec<u16>> = wanted.map(Wanted::single).collect();
@@ -156,7 +162,7 @@ impl<'a> Taken<'a> {
                 None => listeners_at(transport, None),
             }
         };
-        Self { published, tcp: listening(Transport::Tcp), udp: listening(Transport::Udp) }
+        Self { published, leaving, tcp: listening(Transport::Tcp), udp: listening(Transport::Udp) }
     }
 
     fn by_container(&self, transport: Transport, host: IpAddr, port: u16) -> Option<&str> {
@@ -166,6 +172,7 @@ impl<'a> Taken<'a> {
                 && other.host.is_ipv4() == host.is_ipv4()
                 && (other.host == host || other.host.is_unspecified() || host.is_unspecified())
                 && (other.first..=other.last()).contains(&port)
+                && !self.leaving.contains(other)
         };
         self.published.iter().find(|(other, _)| clash(other)).map(|(_, by)| by.as_str())
     }
@@ -395,21 +402,30 @@ fn bound_doors(chosen: &mut Vec<Publication>) -> Result<(), NetworkError> {
     }
 }
 
-/// The sockets of a container's published ports, for its shim.
-pub(crate) fn open_doors(
-    ports: &[Publication],
-    settings: &BridgeSettings,
-) -> Result<Vec<(shim::Relay, OwnedFd)>, NetworkError> {
+/// The sockets that a container's published ports need.
+pub(crate) fn doors(ports: &[Publication], settings: &BridgeSettings) -> Vec<Door> {
     let mut budget = Budget::default();
     let relayed = ports.iter().filter(|port| settings.relays || port.reach == Reach::Input);
-    let doors = relayed.filter(|port| budget.grants(port)).flat_map(Publication::doors);
-    let opened = doors.map(|door| {
+    relayed.filter(|port| budget.grants(port)).flat_map(Publication::doors).collect()
+}
+
+/// The same for its shim, those that another one lends among them.
+pub(crate) fn open_doors(
+    doors: Vec<Door>,
+    mut lent: Vec<(Door, OwnedFd)>,
+) -> Result<Vec<(shim::Relay, OwnedFd)>, NetworkError> {
+    let opened = doors.into_iter().map(|door| {
         let carries = match door.transport {
             Transport::Udp => shim::Carries::Datagrams,
             Transport::Tcp | Transport::Sctp => shim::Carries::Streams,
         };
         let relay = shim::Relay { carries, to: door.to };
-        match door.open() {
+        let same = |(other, _): &(Door, OwnedFd)| other.at == door.at && other.transport == door.transport;
+        let opened = match lent.iter().position(same) {
+            Some(at) => Ok(lent.swap_remove(at).1),
+            None => door.open(),
+        };
+        match opened {
             Ok(socket) => Ok((relay, socket)),
             Err(source) => Err(NetworkError::Door { at: door.at, transport: door.transport, source }),
         }
@@ -491,7 +507,7 @@ mod tests {
             HostConfig { port_bindings: serde_json::from_value(bindings).unwrap(), ..HostConfig::default() };
         let wanted = wanted(&Config::default(), &host).map_err(|error| error.to_string())?;
         let target = Target { ipv4: Some(INSIDE), ..Target::default() };
-        let taken = Taken { published, tcp: Vec::new(), udp: Vec::new() };
+        let taken = Taken { published, leaving: &[], tcp: Vec::new(), udp: Vec::new() };
         choose(&wanted, target, &taken).map_err(|error| error.to_string())
     }
 

@@ -37,10 +37,16 @@ impl Datagrams {
         Ok(Self { door, to, clients: Vec::new(), most })
     }
 
-    pub(super) fn interests(&self) -> impl Iterator<Item = (Place, BorrowedFd<'_>, PollFlags)> {
+    pub(super) fn door(&self) -> BorrowedFd<'_> {
+        self.door.as_fd()
+    }
+
+    /// Where nobody is let in, only what the container says to those who are there is passed on.
+    pub(super) fn interests(&self, open: bool) -> impl Iterator<Item = (Place, BorrowedFd<'_>, PollFlags)> {
         let clients = self.clients.iter().enumerate();
         let clients = clients.map(|(at, client)| (Place::Client(at), client.socket.as_fd(), PollFlags::IN));
-        std::iter::once((Place::Door, self.door.as_fd(), PollFlags::IN)).chain(clients)
+        let door = open.then(|| (Place::Door, self.door.as_fd(), PollFlags::IN));
+        door.into_iter().chain(clients)
     }
 
     /// What can't be passed on is lost, as datagrams may be.

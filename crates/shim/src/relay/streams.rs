@@ -44,6 +44,10 @@ impl Streams {
         Ok(Self { door, to, pairs: Vec::new() })
     }
 
+    pub(super) fn door(&self) -> BorrowedFd<'_> {
+        self.door.as_fd()
+    }
+
     /// How many connections there are.
     pub(super) fn len(&self) -> usize {
         self.pairs.len()

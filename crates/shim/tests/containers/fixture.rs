@@ -92,6 +92,7 @@ impl Fixture {
             runtime: None,
             kept: (self.kept.len() - self.relays.len()) as u32,
             relays: self.relays.clone(),
+            closed: false,
         }
     }
 

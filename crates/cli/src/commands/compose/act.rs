@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use client::{Engine, encode};
 use compose::Project;
 use compose::container::{Facts, container};
+use compose::live::Live;
 use compose::plan::{ServicePlan, Step};
 use futures_util::future::try_join_all;
 use http::Method;
@@ -13,6 +14,9 @@ use serde_json::{Value, json};
 use super::inject::inject;
 use super::observe::{self, OneOff};
 use super::report::Report;
+use super::roll::{Turn, Turns};
+use crate::call::Call;
+use crate::commands::api_socket;
 use crate::error::Error;
 
 /// What carrying out needs to know.
@@ -20,6 +24,8 @@ pub(super) struct Act<'a> {
     pub(super) engine: &'a Engine,
     pub(super) project: &'a Project,
     pub(super) report: Report,
+    /// What containers are made for, where any are made.
+    pub(super) call: Option<&'a Call>,
     /// Image ids by service.
     pub(super) images: BTreeMap<String, String>,
     /// Anonymous volumes go with the container that had them.
@@ -30,12 +36,17 @@ pub(super) struct Act<'a> {
 
 impl Act<'_> {
     /// Makes what the plan says; nothing is started.
-    pub(super) async fn make(&self, plan: &ServicePlan) -> Result<(), Error> {
+    /// With turns, those that run are replaced when their successors are started.
+    pub(super) async fn make(&self, plan: &ServicePlan, turns: Option<&Turns>) -> Result<(), Error> {
         let steps = plan.steps.iter().map(|step| async move {
             match step {
-                Step::Create { number, name } => self.create(&plan.service, *number, name, None).await,
-                Step::Recreate { id, number, name, .. } => {
-                    self.recreate(&plan.service, *number, name, id).await
+                Step::Create { number, name } => {
+                    self.create(&plan.service, *number, name, None).await.map(drop)
+                }
+                Step::Update { id, name, live, .. } => self.update(id, name, live).await,
+                Step::Recreate { id, number, name, running, .. } => {
+                    let turns = turns.filter(|_| *running);
+                    self.recreate(&plan.service, *number, name, id, turns).await
                 }
                 Step::Remove { id, name, running } => {
                     if *running {
@@ -55,7 +66,7 @@ impl Act<'_> {
         number: u32,
         name: &str,
         replaced: Option<&Value>,
-    ) -> Result<(), Error> {
+    ) -> Result<String, Error> {
         if replaced.is_none() {
             self.report.begins("Container", name, "Creating");
         }
@@ -64,16 +75,46 @@ impl Act<'_> {
         let platform = self.project.service(service).and_then(|spec| spec["platform"].as_str());
         let platform = platform.map(|platform| format!("&platform={}", encode(platform))).unwrap_or_default();
         let later = self.later_networks(&mut wanted.body).await?;
+        let socket = match self.call.filter(|_| api_socket::is_wanted(self.project, service)) {
+            Some(call) => Some(api_socket::give(call, &mut wanted.body)?),
+            None => None,
+        };
         let path = format!("/containers/create?name={}{platform}", encode(&wanted.name));
         let answer = self.engine.call(Method::POST, &path, Some(&wanted.body)).await?.json()?;
-        let id = answer["Id"].as_str().unwrap_or(name);
+        let id = answer["Id"].as_str().unwrap_or(name).to_owned();
         for (network, endpoint) in later {
-            let body = json!({ "Container": id, "EndpointConfig": endpoint });
-            let path = format!("/networks/{}/connect", encode(&network));
-            self.engine.call(Method::POST, &path, Some(&body)).await?;
+            self.join(&id, &network, &endpoint).await?;
         }
-        inject(self.engine, id, &wanted.files).await?;
+        inject(self.engine, &id, &wanted.files).await?;
+        if let Some(socket) = socket {
+            socket.inject(self.engine, &id).await?;
+        }
         self.report.done("Container", name, if replaced.is_some() { "Recreated" } else { "Created" });
+        Ok(id)
+    }
+
+    async fn join(&self, id: &str, network: &str, endpoint: &Value) -> Result<(), Error> {
+        let body = json!({ "Container": id, "EndpointConfig": endpoint });
+        let path = format!("/networks/{}/connect", encode(network));
+        self.engine.call(Method::POST, &path, Some(&body)).await?;
+        Ok(())
+    }
+
+    /// What a container can be given while it lives.
+    async fn update(&self, id: &str, name: &str, live: &Live) -> Result<(), Error> {
+        self.report.begins("Container", name, "Updating");
+        if !live.update.is_empty() {
+            let path = format!("/containers/{}/update", encode(id));
+            self.engine.call(Method::POST, &path, Some(&Value::Object(live.update.clone()))).await?;
+        }
+        for network in &live.leave {
+            let path = format!("/networks/{}/disconnect", encode(network));
+            self.engine.call(Method::POST, &path, Some(&json!({ "Container": id }))).await?;
+        }
+        for (network, endpoint) in &live.join {
+            self.join(id, network, endpoint).await?;
+        }
+        self.report.done("Container", name, "Updated");
         Ok(())
     }
 
@@ -94,7 +135,7 @@ impl Act<'_> {
         Ok(later.into_iter().collect())
     }
 
-    async fn facts(&self, service: &str, replaced: Option<&Value>) -> Result<Facts, Error> {
+    pub(super) async fn facts(&self, service: &str, replaced: Option<&Value>) -> Result<Facts, Error> {
         let mut containers = BTreeMap::new();
         let shared = self.project.shares_with(service);
         if !shared.is_empty() {
@@ -108,25 +149,37 @@ impl Act<'_> {
             image_id: self.images.get(service).cloned().unwrap_or_default(),
             containers,
             inherited: replaced.filter(|_| !self.renew_volumes).map(anonymous_volumes).unwrap_or_default(),
-            replaces: replaced
-                .and_then(|old| old["Name"].as_str())
-                .map(|name| name.trim_start_matches('/').to_owned()),
+            replaces: replaced.is_some(),
             contents: self.project.contents(service).map_err(Error::Usage)?,
         })
     }
 
     /// The new one is made beside the old one, takes over its anonymous volumes and its name, and then the old one goes:
     /// when making fails, the old one is still there.
-    async fn recreate(&self, service: &str, number: u32, name: &str, id: &str) -> Result<(), Error> {
+    async fn recreate(
+        &self,
+        service: &str,
+        number: u32,
+        name: &str,
+        id: &str,
+        turns: Option<&Turns>,
+    ) -> Result<(), Error> {
         self.report.begins("Container", name, "Recreate");
         let old = self.engine.get(&format!("/containers/{}/json", encode(id))).await?;
         let short = id.get(..12).unwrap_or(id);
         let aside = format!("{short}_{name}");
         self.rename(id, &aside).await?;
-        if let Err(error) = self.create(service, number, name, Some(&old)).await {
-            // What was is put back, so that the next attempt finds it.
-            self.rename(id, name).await?;
-            return Err(error);
+        let new = match self.create(service, number, name, Some(&old)).await {
+            Ok(new) => new,
+            Err(error) => {
+                // What was is put back, so that the next attempt finds it.
+                self.rename(id, name).await?;
+                return Err(error);
+            }
+        };
+        if let Some(turns) = turns {
+            turns.add(service, Turn::new(&new, id, name));
+            return Ok(());
         }
         if old["State"]["Running"] == true {
             super::run::pre_stop(self.engine, self.project, service, id).await?;
@@ -135,20 +188,20 @@ impl Act<'_> {
         self.delete(id).await
     }
 
-    async fn rename(&self, id: &str, name: &str) -> Result<(), Error> {
+    pub(super) async fn rename(&self, id: &str, name: &str) -> Result<(), Error> {
         let path = format!("/containers/{}/rename?name={}", encode(id), encode(name));
         self.engine.call(Method::POST, &path, None).await?;
         Ok(())
     }
 
-    async fn stop(&self, id: &str) -> Result<(), Error> {
+    pub(super) async fn stop(&self, id: &str) -> Result<(), Error> {
         let seconds = self.timeout.map(|seconds| format!("?t={seconds}")).unwrap_or_default();
         let path = format!("/containers/{}/stop{seconds}", encode(id));
         self.engine.call(Method::POST, &path, None).await?;
         Ok(())
     }
 
-    async fn delete(&self, id: &str) -> Result<(), Error> {
+    pub(super) async fn delete(&self, id: &str) -> Result<(), Error> {
         let volumes = if self.renew_volumes { "&v=1" } else { "" };
         let path = format!("/containers/{}?force=1{volumes}", encode(id));
         match self.engine.call(Method::DELETE, &path, None).await {

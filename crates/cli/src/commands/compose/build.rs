@@ -4,13 +4,14 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-use compose::Project;
+use compose::{Project, labels};
 use serde_json::Value;
 
 use super::project;
 use super::report::Report;
 use crate::call::Call;
 use crate::error::{Error, Outcome};
+use crate::ui;
 
 /// When a service's image is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,17 +127,19 @@ fn line(project: &Project, service: &str, spec: &Value, flags: &Flags) -> Result
         let pairs = build[key].as_object().into_iter().flatten();
         pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect()
     };
-    for refused in ["isolation", "entitlements", "privileged"] {
-        if !build[refused].is_null() {
-            return Err(Error::Usage(format!("service {service:?}: build.{refused} is not built yet")));
-        }
-    }
-    for attestation in ["provenance", "sbom"] {
-        if build[attestation].as_str().is_some_and(|wanted| wanted != "false") {
-            return Err(Error::Usage(format!("service {service:?}: build.{attestation} is not built yet")));
-        }
+    if let Some(isolation) = build["isolation"].as_str().filter(|isolation| *isolation != "default") {
+        return Err(Error::Usage(format!(
+            "service {service:?}: build.isolation {isolation} is for Windows containers; there is default"
+        )));
     }
     let mut line = vec!["build".to_owned(), format!("--tag={}", project.image(service))];
+    for (label, value) in [
+        (labels::PROJECT, project.name.as_str()),
+        (labels::SERVICE, service),
+        (labels::VERSION, labels::VERSION_VALUE),
+    ] {
+        line.push(format!("--label={label}={value}"));
+    }
     line.extend(texts("tags").into_iter().map(|tag| format!("--tag={tag}")));
     for (key, flag) in [("dockerfile", "file"), ("target", "target"), ("network", "network")] {
         if let Some(text) = build[key].as_str() {
@@ -157,6 +160,7 @@ fn line(project: &Project, service: &str, spec: &Value, flags: &Flags) -> Result
         ("cache_to", "cache-to"),
         ("extra_hosts", "add-host"),
         ("no_cache_filter", "no-cache-filter"),
+        ("entitlements", "allow"),
     ] {
         line.extend(texts(key).into_iter().map(|text| format!("--{flag}={text}")));
     }
@@ -169,6 +173,10 @@ fn line(project: &Project, service: &str, spec: &Value, flags: &Flags) -> Result
     }
     for (key, flag) in [("no_cache", "no-cache"), ("pull", "pull")] {
         line.extend((build[key] == true).then(|| format!("--{flag}")));
+    }
+    line.extend((build["privileged"] == true).then(|| "--allow=security.insecure".to_owned()));
+    for key in ["provenance", "sbom"] {
+        line.extend(build[key].as_str().map(|wanted| format!("--{key}={wanted}")));
     }
     line.extend(build["shm_size"].as_str().map(|size| format!("--shm-size={size}")));
     for (name, limit) in build["ulimits"].as_object().into_iter().flatten() {
@@ -194,6 +202,11 @@ fn in_context(context: &str, dockerfile: &str) -> String {
 fn secrets(project: &Project, service: &str, build: &Value) -> Result<Vec<String>, Error> {
     let mut words = Vec::new();
     for used in build["secrets"].as_array().into_iter().flatten() {
+        if ["uid", "gid", "mode"].iter().any(|key| !used[*key].is_null()) {
+            ui::err(
+                "WARN[0000] secrets `uid`, `gid` and `mode` are not supported by BuildKit, they will be ignored",
+            );
+        }
         let source = used["source"].as_str().unwrap_or_default();
         let id = used["target"].as_str().unwrap_or(source);
         let secret = project.resource("secrets", source).unwrap_or(&Value::Null);

@@ -1,11 +1,13 @@
 //! `config`: the project as it is understood.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use compose::{Project, Switches};
 
 use super::project::{self, options};
 use crate::call::Call;
+use crate::commands::pull as single;
 use crate::error::{Error, Outcome};
 use crate::listing::align;
 use crate::ui;
@@ -43,12 +45,44 @@ pub(crate) fn config(call: &Call) -> Outcome {
     if said("quiet") {
         return Ok(0);
     }
-    let text = text(call, &project)?;
+    let project = match said("lock-image-digests") || said("resolve-image-digests") {
+        true => pinned(call, project)?,
+        false => project,
+    };
+    let text = match said("lock-image-digests") {
+        true => project.images_alone(),
+        false => text(call, &project)?,
+    };
     match flags.find("output") {
         Some(path) => fs::write(path, text).map_err(|e| Error::Usage(format!("cannot write {path}: {e}")))?,
         None => ui::out(&text)?,
     }
     Ok(0)
+}
+
+/// Each image as its registry has it now.
+fn pinned(call: &Call, project: Project) -> Result<Project, Error> {
+    let images = call.with_engine(|engine| async move {
+        let mut images = BTreeMap::new();
+        for name in project.names("services") {
+            let spec = project.service(name);
+            let Some(image) = spec.and_then(|spec| spec["image"].as_str()) else { continue };
+            let reference = single::parse(image)?.or_latest();
+            if reference.digest().is_some() {
+                images.insert(name.to_owned(), reference.to_string());
+                continue;
+            }
+            let engine = call.known_to(&engine, reference.domain());
+            let found = engine.get(&format!("/distribution/{reference}/json")).await.map_err(|error| {
+                Error::Usage(format!("failed to resolve digest for {reference}: {}", diag::chain(&error)))
+            })?;
+            let digest = found["Descriptor"]["digest"].as_str().unwrap_or_default();
+            images.insert(name.to_owned(), format!("{reference}@{digest}"));
+        }
+        Ok((images, project))
+    });
+    let (images, project) = images?;
+    Ok(project.with_images(&images))
 }
 
 /// `--explain`: which line each value came from, and what its variables are worth.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::act::Act;
 use super::observe::{self, OneOff};
 use super::report::Report;
+use super::roll::{self, Turns};
 use super::{build, order, project, pull, resources};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
@@ -32,6 +33,10 @@ pub(super) struct Wish {
     pub(super) remove_orphans: bool,
     pub(super) timeout: Option<i64>,
     pub(super) report: Report,
+    /// Whether what is made is started at once.
+    pub(super) starts: bool,
+    /// Containers that take others' places when they are started.
+    pub(super) turns: Turns,
 }
 
 impl Wish {
@@ -69,7 +74,7 @@ impl Wish {
             named,
             recreate,
             recreate_dependencies,
-            scale: scales(&flags.list("scale"), project)?,
+            scale: scales(&if flags.has("scale") { flags.list("scale") } else { Vec::new() }, project)?,
             pull: pull::Policy::read(if flags.has("pull") { flags.text("pull") } else { "policy" })?,
             quiet_pull: given("quiet-pull"),
             build: match (given("build"), given("no-build")) {
@@ -80,8 +85,10 @@ impl Wish {
             quiet_build: given("quiet-build"),
             renew_volumes: given("renew-anon-volumes"),
             remove_orphans: given("remove-orphans"),
-            timeout: flags.changed("timeout").then(|| flags.int("timeout")),
+            timeout: (flags.has("timeout") && flags.changed("timeout")).then(|| flags.int("timeout")),
             report: Report::new(call, false)?,
+            starts: false,
+            turns: Turns::default(),
         })
     }
 }
@@ -125,7 +132,7 @@ pub(crate) fn scale(call: &Call) -> Outcome {
         false => project.with_dependencies(&names)?,
     };
     let mut wish = Wish::read(&call.without_args(), &project)?;
-    (wish.services, wish.named, wish.scale) = (services, named, scale);
+    (wish.services, wish.named, wish.scale, wish.starts) = (services, named, scale, true);
     call.with_engine(|engine| async move {
         if engine.is_dry() {
             return super::up::dry_run(&engine, &project, &wish).await;
@@ -145,26 +152,35 @@ pub(super) async fn converge(
 ) -> Result<Vec<ServicePlan>, Error> {
     project.check_ports()?;
     wish.services.iter().try_for_each(|service| refuse(project, service))?;
+    warn(project, &wish.services);
     let report = wish.report;
     let there = observe::containers(engine, &project.name, OneOff::Without).await?;
     orphans(engine, project, &there, wish, report).await?;
     let images = images(call, engine, project, wish).await?;
     resources::make(engine, project, report).await?;
     let targets = targets(project, wish, &images)?;
-    let seen: Vec<_> = there.iter().map(observe::seen).collect();
+    let seen = observe::seen_by(engine, project, &there).await?;
     let plans = plan(project, &targets, &seen);
-    let act =
-        Act { engine, project, report, images, renew_volumes: wish.renew_volumes, timeout: wish.timeout };
+    let rolling = if wish.starts { rolling(engine, project, &plans).await } else { BTreeSet::new() };
+    let act = Act {
+        engine,
+        project,
+        report,
+        call: Some(call),
+        images,
+        renew_volumes: wish.renew_volumes,
+        timeout: wish.timeout,
+    };
     let names: Vec<_> = plans.iter().map(|plan| plan.service.clone()).collect();
     let by_name: BTreeMap<_, _> = plans.iter().map(|plan| (plan.service.as_str(), plan)).collect();
-    let (act, by_name) = (&act, &by_name);
+    let (act, by_name, rolling) = (&act, &by_name, &rolling);
     order::forwards(
         project,
         &names,
         |_, _| async { Ok(()) },
         |name| async move {
             match by_name.get(name.as_str()) {
-                Some(plan) => act.make(plan).await,
+                Some(plan) => act.make(plan, rolling.contains(&name).then_some(&wish.turns)).await,
                 None => Ok(()),
             }
         },
@@ -193,12 +209,43 @@ pub(super) fn targets(
     Ok(targets)
 }
 
-/// What a file may say and what isn't built.
+/// What a file may say and no engine of one machine with Linux has a counterpart for.
+const NEVER: [(&str, &str); 5] = [
+    ("provider", "its program is not run: start it yourself, and give services its variables in an env_file"),
+    ("models", "Docker Model Runner is no part of an engine; run the model as a service"),
+    ("credential_spec", "it is for Windows containers"),
+    ("cpu_count", "it is for Windows containers; use cpus"),
+    ("cpu_percent", "it is for Windows containers; use cpus"),
+];
+
+/// What only a cluster reads. docker compose takes it without a word.
+const SWARMS: [&str; 4] = ["endpoint_mode", "labels", "placement", "rollback_config"];
+
+/// Tells of what has no meaning here and harms nothing.
+pub(super) fn warn(project: &Project, services: &BTreeSet<String>) {
+    for service in services {
+        let Some(spec) = project.service(service) else { continue };
+        let deploy = &spec["deploy"];
+        let reserved = &deploy["resources"]["reservations"]["generic_resources"];
+        // The typed form has some of them always, with nothing in them.
+        let says = |value: &Value| !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty());
+        let found = SWARMS.into_iter().filter(|key| says(&deploy[*key]));
+        let found: Vec<_> = found.chain((!reserved.is_null()).then_some("generic_resources")).collect();
+        if !found.is_empty() {
+            ui::err(&format!(
+                "WARN[0000] service {service:?}: deploy.{} is for a cluster and does nothing here",
+                found.join(", deploy.")
+            ));
+        }
+    }
+}
+
+/// Refuses what can't be.
 pub(super) fn refuse(project: &Project, service: &str) -> Result<(), Error> {
     let Some(spec) = project.service(service) else { return Ok(()) };
-    for key in ["provider", "models", "pre_start", "credential_spec", "use_api_socket"] {
+    for (key, why) in NEVER {
         if !spec[key].is_null() {
-            return Err(Error::Usage(format!("service {service:?}: {key} is not built yet")));
+            return Err(Error::Usage(format!("service {service:?}: {key} is refused: {why}")));
         }
     }
     if spec["deploy"]["mode"] == "global" || spec["deploy"]["mode"] == "global-job" {
@@ -227,6 +274,12 @@ async fn images(
     let pulled: Vec<_> = wish.services.iter().filter(|name| !built.contains(*name)).cloned().collect();
     let report = if wish.quiet_pull { Report::new(call, true)? } else { wish.report };
     pull::ensure(call, engine, project, &pulled, wish.pull, report).await?;
+    for name in &wish.services {
+        let steps = project.service(name).and_then(|spec| spec["pre_start"].as_array());
+        for image in steps.into_iter().flatten().filter_map(|step| step["image"].as_str()) {
+            pull::missing(call, engine, image, report).await?;
+        }
+    }
     build::services(
         call,
         project,
@@ -273,8 +326,15 @@ async fn orphans(
         ));
         return Ok(());
     }
-    let act =
-        Act { engine, project, report, images: BTreeMap::new(), renew_volumes: false, timeout: wish.timeout };
+    let act = Act {
+        engine,
+        project,
+        report,
+        call: None,
+        images: BTreeMap::new(),
+        renew_volumes: false,
+        timeout: wish.timeout,
+    };
     for one in orphans {
         let seen = observe::seen(one);
         act.remove(&seen.id, &seen.name, seen.state == "running").await?;
@@ -282,8 +342,27 @@ async fn orphans(
     Ok(())
 }
 
+/// The services whose new containers are started before the old ones stop. Where that is wanted and can't be, that is told.
+pub(super) async fn rolling(engine: &Engine, project: &Project, plans: &[ServicePlan]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let is_running = |step: &Step| matches!(step, Step::Recreate { running: true, .. });
+    for plan in plans.iter().filter(|plan| plan.steps.iter().any(is_running)) {
+        if !roll::is_wanted(project, &plan.service) {
+            continue;
+        }
+        match roll::hindrance(engine, project, &plan.service).await {
+            None => drop(found.insert(plan.service.clone())),
+            Some(why) => ui::err(&format!(
+                "WARN[0000] service {:?}: update_config.order is stop-first here: {why}",
+                plan.service
+            )),
+        }
+    }
+    found
+}
+
 /// What `--dry-run` prints: each step with its reason.
-pub(super) fn describe(plans: &[ServicePlan]) -> String {
+pub(super) fn describe(plans: &[ServicePlan], rolling: &BTreeSet<String>) -> String {
     let mut text = String::new();
     for plan in plans {
         for step in &plan.steps {
@@ -291,7 +370,12 @@ pub(super) fn describe(plans: &[ServicePlan]) -> String {
                 Step::Keep { name } => format!("{name}: nothing to do"),
                 Step::Start { name, .. } => format!("{name}: start"),
                 Step::Create { name, .. } => format!("{name}: create"),
-                Step::Recreate { name, reasons, .. } => format!("{name}: recreate: {}", reasons.join(", ")),
+                Step::Update { name, live, .. } => format!("{name}: update: {}", live.told.join(", ")),
+                Step::Recreate { name, reasons, running, .. } => {
+                    let first = *running && rolling.contains(&plan.service);
+                    let how = if first { "recreate, started first" } else { "recreate" };
+                    format!("{name}: {how}: {}", reasons.join(", "))
+                }
                 Step::Remove { name, .. } => format!("{name}: remove"),
             };
             text.push_str(&format!("{}: {what}\n", plan.service));

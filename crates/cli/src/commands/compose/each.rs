@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::create::Wish;
 use super::observe::{self, OneOff};
 use super::report::Report;
+use super::roll::Turns;
 use super::{build, order, project, pull, up};
 use crate::call::Call;
 use crate::commands::filters;
@@ -174,6 +175,8 @@ pub(crate) fn start(call: &Call) -> Outcome {
         remove_orphans: false,
         timeout: None,
         report: Report::new(call, false)?,
+        starts: true,
+        turns: Turns::default(),
     };
     call.with_engine(|engine| async move {
         let there = observe::containers(&engine, &project.name, OneOff::Without).await?;

@@ -5,6 +5,7 @@
 //! the command of that name.
 
 mod act;
+mod board;
 mod build;
 mod changes;
 mod config;
@@ -14,6 +15,7 @@ mod each;
 mod events;
 mod follow;
 mod images;
+mod init;
 pub(super) mod inject;
 mod kube;
 mod logs;
@@ -26,6 +28,7 @@ mod ps;
 mod pull;
 mod report;
 mod resources;
+mod roll;
 mod run;
 mod up;
 mod wait;
@@ -50,7 +53,7 @@ pub(crate) use project::load as load_project;
 pub(crate) use ps::ps;
 pub(crate) use pull::pull;
 pub(crate) use run::run;
-pub(crate) use up::up;
+pub(crate) use up::{plan, up};
 pub(crate) use wait::wait;
 pub(crate) use watch::watch;
 

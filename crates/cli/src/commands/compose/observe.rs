@@ -1,8 +1,8 @@
 //! What is there of a project.
 
 use client::{Engine, encode};
-use compose::labels;
 use compose::plan::Seen;
+use compose::{Project, labels};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -39,9 +39,23 @@ pub(super) fn seen(container: &Value) -> Seen {
         hash: own(labels::HASH),
         image: own(labels::IMAGE),
         contents: own(labels::CONTENTS),
+        fields: own(labels::FIELDS),
+        actual: None,
         state: container["State"].as_str().unwrap_or_default().to_owned(),
         networks: networks.into_iter().flatten().map(|(name, _)| name.clone()).collect(),
     }
+}
+
+/// The same, with all that the engine knows of those whose hash is another one by now.
+pub(super) async fn seen_by(engine: &Engine, project: &Project, there: &[Value]) -> Result<Vec<Seen>, Error> {
+    let mut all: Vec<_> = there.iter().map(seen).collect();
+    for one in all.iter_mut().filter(|one| !one.fields.is_empty()) {
+        if one.hash != project.hash(&one.service) {
+            let path = format!("/containers/{}/json", encode(&one.id));
+            one.actual = engine.get(&path).await.ok();
+        }
+    }
+    Ok(all)
 }
 
 pub(super) fn label<'v>(container: &'v Value, key: &str) -> &'v str {

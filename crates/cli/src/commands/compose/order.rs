@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::OnceLock;
 
+use client::resolve::process_env;
 use compose::{Dependency, Project};
 use futures_util::future::try_join_all;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
+use crate::call::Call;
 use crate::error::Error;
 
 /// Runs `work` for each of these services, in parallel as far as their dependencies allow. `ready` waits until what one
@@ -33,7 +36,10 @@ where
                 }
                 ready(name.clone(), dependency).await?;
             }
-            work(name.clone()).await?;
+            {
+                let _turn = turn().await;
+                work(name.clone()).await?;
+            }
             if let Some(gate) = gates.get(name.as_str()) {
                 gate.send_replace(true);
             }
@@ -41,6 +47,31 @@ where
         }
     };
     try_join_all(services.iter().map(one)).await.map(drop)
+}
+
+/// How many things are done at once in this process: set once, by `--parallel` or `COMPOSE_PARALLEL_LIMIT`.
+static LIMIT: OnceLock<Semaphore> = OnceLock::new();
+
+/// Reads the limit; none and a negative number are no limit.
+pub(super) fn limit(call: &Call) -> Result<(), Error> {
+    let group = call.group();
+    let given = match (group.changed("parallel"), process_env("COMPOSE_PARALLEL_LIMIT")) {
+        (true, _) => Some(group.int("parallel")),
+        (false, Some(text)) if !text.is_empty() => Some(text.parse().map_err(|_| {
+            Error::Usage(format!("COMPOSE_PARALLEL_LIMIT must be an integer (found: {text:?})"))
+        })?),
+        _ => None,
+    };
+    let most = given.and_then(|number| usize::try_from(number).ok()).filter(|number| *number > 0);
+    if let Some(most) = most {
+        LIMIT.get_or_init(|| Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    }
+    Ok(())
+}
+
+/// Waits for one's turn, and has it until what is returned goes.
+pub(super) async fn turn() -> Option<SemaphorePermit<'static>> {
+    LIMIT.get()?.acquire().await.ok()
 }
 
 /// The other way: a service after those that depend on it.
@@ -66,7 +97,10 @@ where
                     pass(gate).await;
                 }
             }
-            work(name.clone()).await?;
+            {
+                let _turn = turn().await;
+                work(name.clone()).await?;
+            }
             if let Some(gate) = gates.get(name.as_str()) {
                 gate.send_replace(true);
             }

@@ -56,6 +56,7 @@ pub(super) fn switches(call: &Call) -> Switches {
 
 /// The same with other switches.
 pub(super) fn load_with(call: &Call, services: &[String], switches: Switches) -> Result<Project, Error> {
+    super::order::limit(call)?;
     let options = options(call, switches)?;
     let mut profiles = profiles(call);
     let mut project = Project::load(&options, &profiles)?;

@@ -49,9 +49,18 @@ impl Policy {
             "" | "missing" | "build" => Ok(Self::Missing),
             "always" => Ok(Self::Always),
             "never" => Ok(Self::Never),
+            "refresh" => {
+                let after = project.extension("services", service, "pull_refresh_after").unwrap_or_default();
+                let seconds = age(&format!("every_{after}"));
+                seconds.map(Self::Older).ok_or_else(|| {
+                    Error::Usage(format!(
+                        "service {service:?}: pull_policy refresh needs pull_refresh_after, such as 12h: {after:?}"
+                    ))
+                })
+            }
             other => age(other).map(Self::Older).ok_or_else(|| {
                 Error::Usage(format!(
-                    "service {service:?}: unknown pull_policy {other}: there are always, missing, never, build, daily, weekly and every_<duration>"
+                    "service {service:?}: unknown pull_policy {other}: there are always, missing, never, build, refresh, daily, weekly and every_<duration>"
                 ))
             }),
         }
@@ -154,6 +163,18 @@ pub(super) async fn ensure(
     fetch(call, engine, project, &wanted, Policy::Always, report).await
 }
 
+/// An image that no service has, if it isn't here.
+pub(super) async fn missing(call: &Call, engine: &Engine, image: &str, report: Report) -> Result<(), Error> {
+    if image_id(engine, image).await?.is_some() {
+        return Ok(());
+    }
+    let reference = single::parse(image)?.or_latest();
+    report.begins("Image", image, "Pulling");
+    single::fetch(call, engine, &reference, None).await?;
+    report.done("Image", image, "Pulled");
+    Ok(())
+}
+
 async fn fetch(
     call: &Call,
     engine: &Engine,
@@ -172,6 +193,7 @@ async fn fetch(
     }
     let pulls = by_image.iter().map(|(image, service)| async move {
         let reference = single::parse(image)?.or_latest();
+        let _turn = super::order::turn().await;
         report.begins("Image", image, "Pulling");
         if engine.is_dry() {
             report.done("Image", image, "Pulled");

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use client::resolve::process_env;
 
+use super::board;
 use crate::call::Call;
 use crate::error::Error;
 use crate::ui::{self, Sink};
@@ -21,7 +22,8 @@ pub(super) fn is_plain(call: &Call) -> Result<bool, Error> {
     }
 }
 
-/// Tells of each thing's progress: plain lines as docker's client writes them, and on a terminal one line when it is done.
+/// Tells of each thing's progress: plain lines or documents as docker's client writes them, and on a terminal a line for each
+/// thing that changes in its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Report {
     style: Style,
@@ -32,7 +34,11 @@ pub(super) struct Report {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
     Plain,
-    Terminal,
+    Json,
+    /// On a terminal that others write to as well: a line for what is done.
+    Lines,
+    /// On a terminal of its own.
+    Board,
     Quiet,
 }
 
@@ -48,26 +54,50 @@ impl Report {
             _ if quiet => Style::Quiet,
             "quiet" => Style::Quiet,
             "plain" => Style::Plain,
-            "tty" => Style::Terminal,
-            "" | "auto" if Sink::Errors.is_terminal() && !is_plain(call)? => Style::Terminal,
+            "json" => Style::Json,
+            "tty" => Style::Board,
+            "" | "auto" if Sink::Errors.is_terminal() && !is_plain(call)? => Style::Board,
             "" | "auto" => Style::Plain,
             other => {
                 return Err(Error::Usage(format!(
-                    "unsupported --progress value {other:?}: there are auto, tty, plain and quiet"
+                    "unsupported --progress value {other:?}: there are auto, tty, plain, json and quiet"
                 )));
             }
         };
         Ok(Self { style, dry: call.is_dry(), begun: Instant::now() })
     }
 
-    /// It begins: `Container x  Creating`.
-    pub(super) fn begins(&self, kind: &str, name: &str, what: &str) {
-        if self.style == Style::Plain {
-            self.line(kind, name, what);
+    /// For a terminal that others write to as well from now on.
+    pub(super) fn shared(self) -> Self {
+        match self.style {
+            Style::Board => Self { style: Style::Lines, ..self },
+            _ => self,
         }
     }
 
+    /// It begins: `Container x  Creating`.
+    pub(super) fn begins(&self, kind: &str, name: &str, what: &str) {
+        match self.style {
+            Style::Plain | Style::Json => self.line(kind, name, what),
+            Style::Board => board::show(self.mode(), kind, name, what, None),
+            Style::Lines | Style::Quiet => {}
+        }
+    }
+
+    fn mode(&self) -> &'static str {
+        if self.dry { "DRY-RUN MODE - " } else { "" }
+    }
+
     fn line(&self, kind: &str, name: &str, what: &str) {
+        if self.style == Style::Json {
+            let mut document = serde_json::Map::new();
+            if self.dry {
+                document.insert("dry-run".to_owned(), true.into());
+            }
+            document.insert("id".to_owned(), format!("{kind} {name}").into());
+            document.insert("status".to_owned(), what.into());
+            return ui::err(&serde_json::Value::Object(document).to_string());
+        }
         let mode = if self.dry { " DRY-RUN MODE - " } else { "" };
         ui::err(&format!("{mode} {kind} {name}  {what}"));
     }
@@ -75,9 +105,10 @@ impl Report {
     /// It is done: `Container x  Created`.
     pub(super) fn done(&self, kind: &str, name: &str, what: &str) {
         match self.style {
-            Style::Plain => self.line(kind, name, what),
-            Style::Terminal if self.dry => self.line(kind, name, what),
-            Style::Terminal => {
+            Style::Plain | Style::Json => self.line(kind, name, what),
+            Style::Board => board::show(self.mode(), kind, name, what, Some(self.begun)),
+            Style::Lines if self.dry => self.line(kind, name, what),
+            Style::Lines => {
                 let seconds = self.begun.elapsed().as_secs_f64();
                 let (green, off) =
                     if Sink::Errors.is_coloured() { ("\u{1b}[32m", "\u{1b}[0m") } else { ("", "") };

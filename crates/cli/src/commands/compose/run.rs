@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 use super::create::{Wish, converge, image_id};
 use super::inject::inject;
 use super::report::Report;
+use super::roll::Turns;
 use super::{build, project, pull, up};
 use crate::call::Call;
+use crate::commands::api_socket;
 use crate::error::{Error, Outcome};
 use crate::ui;
 
@@ -45,6 +47,8 @@ pub(crate) fn run(call: &Call) -> Outcome {
         remove_orphans: flags.bool("remove-orphans"),
         timeout: None,
         report: Report::new(call, flags.bool("quiet"))?,
+        starts: true,
+        turns: Turns::default(),
     };
     let pulling = Report::new(call, flags.bool("quiet") || flags.bool("quiet-pull"))?;
     let terminal = ui::in_is_terminal() && ui::out_is_terminal();
@@ -80,9 +84,17 @@ pub(crate) fn run(call: &Call) -> Outcome {
         };
         let mut wanted = container(&project, service, 1, &facts).map_err(Error::Usage)?;
         let name = change(call, &project, service, command, tty, &mut wanted.body)?;
+        let socket = match api_socket::is_wanted(&project, service) {
+            true => Some(api_socket::give(call, &mut wanted.body)?),
+            false => None,
+        };
         let path = format!("/containers/create?name={}", encode(&name));
         let answer = engine.call(Method::POST, &path, Some(&wanted.body)).await?.json()?;
-        inject(&engine, answer["Id"].as_str().unwrap_or(&name), &wanted.files).await?;
+        let id = answer["Id"].as_str().unwrap_or(&name);
+        inject(&engine, id, &wanted.files).await?;
+        if let Some(socket) = socket {
+            socket.inject(&engine, id).await?;
+        }
         Ok(name)
     })?;
     if flags.bool("detach") {

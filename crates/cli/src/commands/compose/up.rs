@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use client::Engine;
-use compose::plan::plan;
+
 use compose::{Dependency, Project, labels};
 use futures_util::future::try_join_all;
 
@@ -15,7 +15,7 @@ use super::follow::{End, follow_up};
 use super::observe::{self, OneOff};
 use super::report::Report;
 use super::watch::Watch;
-use super::{order, project, wait};
+use super::{order, project, roll, wait};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::ui;
@@ -37,8 +37,13 @@ pub(crate) fn up(call: &Call) -> Outcome {
             "--detach and --watch are incompatible; compose watch runs by itself".into(),
         ));
     }
+    if flags.bool("menu") {
+        return Err(Error::Usage(
+            "--menu: there are no shortcuts here; Ctrl-C stops, --watch watches, and --detach leaves it running".into(),
+        ));
+    }
     let project = project::load(call, call.args())?;
-    let wish = Wish::read(call, &project)?;
+    let mut wish = Wish { starts: !flags.bool("no-start"), ..Wish::read(call, &project)? };
     call.with_engine(|engine| async move {
         if engine.is_dry() {
             return dry_run(&engine, &project, &wish).await;
@@ -55,6 +60,8 @@ pub(crate) fn up(call: &Call) -> Outcome {
             }
             return Ok(0);
         }
+        super::board::leave();
+        wish.report = wish.report.shared();
         let end = End {
             abort_on_exit: ends.is_some() || exit_code_from.is_some(),
             failures_only: ends == Some("abort-on-container-failure"),
@@ -68,6 +75,13 @@ pub(crate) fn up(call: &Call) -> Outcome {
     })
 }
 
+/// `compose plan`: what `up` would do, and why.
+pub(crate) fn plan(call: &Call) -> Outcome {
+    let project = project::load(call, call.args())?;
+    let wish = Wish { starts: true, ..Wish::read(call, &project)? };
+    call.with_engine(|engine| async move { dry_run(&engine, &project, &wish).await })
+}
+
 /// What would be done.
 pub(super) async fn dry_run(engine: &Engine, project: &Project, wish: &Wish) -> Outcome {
     wish.services.iter().try_for_each(|service| create::refuse(project, service))?;
@@ -76,8 +90,9 @@ pub(super) async fn dry_run(engine: &Engine, project: &Project, wish: &Wish) -> 
     for name in &wish.services {
         images.extend(create::image_id(engine, &project.image(name)).await?.map(|id| (name.clone(), id)));
     }
-    let seen: Vec<_> = there.iter().map(observe::seen).collect();
-    ui::out(&create::describe(&plan(project, &create::targets(project, wish, &images)?, &seen)))?;
+    let seen = observe::seen_by(engine, project, &there).await?;
+    let plans = compose::plan::plan(project, &create::targets(project, wish, &images)?, &seen);
+    ui::out(&create::describe(&plans, &create::rolling(engine, project, &plans).await))?;
     Ok(0)
 }
 
@@ -95,8 +110,15 @@ pub(super) async fn start_all(
         .map(str::to_owned)
         .collect();
     let report = wish.report;
-    let act =
-        Act { engine, project, report, images: BTreeMap::new(), renew_volumes: false, timeout: wish.timeout };
+    let act = Act {
+        engine,
+        project,
+        report,
+        call: None,
+        images: BTreeMap::new(),
+        renew_volumes: false,
+        timeout: wish.timeout,
+    };
     let act = &act;
     let wanted: &BTreeSet<String> = &wish.services;
     order::forwards(
@@ -108,14 +130,24 @@ pub(super) async fn start_all(
             }
             ready(engine, project, &name, &dependency, report).await
         },
-        |name| async move { start_service(act, &name, started).await },
+        |name| async move { start_service(act, &name, wish, started).await },
     )
     .await
 }
 
-async fn start_service(act: &Act<'_>, service: &str, started: Option<&dyn Fn(&str)>) -> Result<(), Error> {
+async fn start_service(
+    act: &Act<'_>,
+    service: &str,
+    wish: &Wish,
+    started: Option<&dyn Fn(&str)>,
+) -> Result<(), Error> {
+    let turns = wish.turns.take(service);
+    if !turns.is_empty() {
+        roll::service(act, service, &turns).await?;
+    }
     let there = observe::containers(act.engine, &act.project.name, OneOff::Without).await?;
     let own = observe::of_services(there, &[service.to_owned()]);
+    act.before_start(service, &own).await?;
     try_join_all(own.iter().map(|one| async move {
         let (id, name) = (observe::id(one), observe::name(one));
         if let Some(started) = started {
@@ -137,7 +169,7 @@ async fn start_service(act: &Act<'_>, service: &str, started: Option<&dyn Fn(&st
 }
 
 /// `post_start`: commands in a container that has just been started.
-async fn hooks(act: &Act<'_>, service: &str, id: &str) -> Result<(), Error> {
+pub(super) async fn hooks(act: &Act<'_>, service: &str, id: &str) -> Result<(), Error> {
     let hooks = act.project.service(service).map(|spec| spec["post_start"].clone()).unwrap_or_default();
     for hook in hooks.as_array().into_iter().flatten() {
         super::run::hook(act.engine, service, id, hook).await?;
@@ -183,31 +215,34 @@ async fn healthy(engine: &Engine, project: &Project, service: &str, report: Repo
         let mut changes = Changes::of(engine, &id).await?;
         loop {
             let found = engine.get(&format!("/containers/{id}/json")).await?;
-            let state = &found["State"];
-            match state["Health"]["Status"].as_str() {
-                Some("healthy") => break,
-                Some("unhealthy") => {
-                    let said = state["Health"]["Log"]
-                        .as_array()
-                        .and_then(|log| log.last())
-                        .map(|last| &last["Output"]);
-                    let said = said.and_then(|said| said.as_str()).unwrap_or_default().trim();
-                    return Err(Error::Usage(format!(
-                        "container {name} is unhealthy; the last check said: {said:?}"
-                    )));
-                }
-                None if state["Running"] == true => {
-                    return Err(Error::Usage(format!("container {name} has no healthcheck configured")));
-                }
-                _ if state["Running"] != true && state["Status"] == "exited" => {
-                    return Err(Error::Usage(format!("container {name} exited ({})", state["ExitCode"])));
-                }
-                _ => changes.next(None).await?,
+            if is_healthy(&found, &name)? {
+                break;
             }
+            if found["State"]["Running"] == true && found["State"]["Health"]["Status"].is_null() {
+                return Err(Error::Usage(format!("container {name} has no healthcheck configured")));
+            }
+            changes.next(None).await?;
         }
         report.done("Container", &name, "Healthy");
     }
     Ok(())
+}
+
+/// Whether its check says so; an error if that can't become so any more.
+pub(super) fn is_healthy(found: &serde_json::Value, name: &str) -> Result<bool, Error> {
+    let state = &found["State"];
+    match state["Health"]["Status"].as_str() {
+        _ if state["Running"] != true && state["Status"] == "exited" => {
+            Err(Error::Usage(format!("container {name} exited ({})", state["ExitCode"])))
+        }
+        Some("healthy") => Ok(true),
+        Some("unhealthy") => {
+            let last = state["Health"]["Log"].as_array().and_then(|log| log.last());
+            let said = last.and_then(|last| last["Output"].as_str()).unwrap_or_default().trim();
+            Err(Error::Usage(format!("container {name} is unhealthy; the last check said: {said:?}")))
+        }
+        _ => Ok(false),
+    }
 }
 
 async fn completed(engine: &Engine, project: &Project, service: &str) -> Result<(), Error> {

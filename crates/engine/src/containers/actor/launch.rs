@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::relief;
 use crate::Error;
 use crate::containers::identities::Users;
 use crate::containers::mounts::{self, Point, volume_of};
@@ -50,8 +51,10 @@ pub(super) fn launch_shim(
         None => spec::filter(&container.host, &shared.filters)?.as_deref().cloned(),
         Some(_) => None,
     };
-    let doors =
-        crate::networks::open_doors(&container.ports, &shared.settings.bridge).map_err(Error::Networking)?;
+    let ports = container.behind.as_ref().map_or(&container.ports, |behind| &behind.held);
+    let doors = crate::networks::doors(ports, &shared.settings.bridge);
+    let lent = relief::borrow(shared, index, container)?;
+    let doors = crate::networks::open_doors(doors, lent).map_err(Error::Networking)?;
     let (relays, doors): (Vec<_>, Vec<_>) = doors.into_iter().unzip();
     let launch = shim::Launch {
         id: container.id.clone(),
@@ -68,6 +71,7 @@ pub(super) fn launch_shim(
         container_dir: places.durable,
         kept: kept.len() as u32,
         relays,
+        closed: container.behind.is_some(),
     };
     let along: Vec<_> = kept.iter().chain(&doors).map(AsFd::as_fd).collect();
     Ok((shim::launch(&launch, root.as_fd(), &along)?, joined))

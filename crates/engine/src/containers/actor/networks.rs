@@ -3,6 +3,7 @@
 use super::{Actor, blocking};
 use crate::Error;
 use crate::containers::identities::Users;
+use crate::containers::record::Behind;
 use crate::containers::{etc, links, networking};
 use crate::networks::{Endpoint, EndpointConfig, Inside, NetworkError};
 
@@ -10,10 +11,18 @@ impl Actor {
     /// Takes addresses and ports, and writes them down before anything uses them. The namespace is to be held until the
     /// container is in it.
     pub(super) async fn join_networks(&mut self, users: Option<&Users>) -> Result<Option<Inside>, Error> {
+        let leaving = self.in_front();
+        let other = leaving.as_ref().map(|_| self.container().behind.clone().unwrap_or_default().other);
         let (shared, container) = (self.shared.clone(), self.container().clone());
         let held = |source| Error::System { doing: "hold a network open", source };
         let into = users.map(|users| users.network.try_clone().map_err(held)).transpose()?;
-        let attached = blocking(move || networking::attach(&container, into, &shared.networks)).await?;
+        let attached =
+            blocking(move || networking::attach(&container, into, &shared.networks, leaving.as_deref()))
+                .await?;
+        self.edit().container.behind = other.map(|other| Behind {
+            other,
+            held: attached.as_ref().map(|attached| attached.held.clone()).unwrap_or_default(),
+        });
         let Some(attached) = attached else { return Ok(None) };
         self.edit().container.endpoints = attached.endpoints;
         self.edit().container.ports = attached.ports;
@@ -50,6 +59,10 @@ impl Actor {
         if nothing && container.ports.is_empty() {
             return;
         }
+        if let Some(behind) = &mut self.edit().container.behind {
+            let held = std::mem::take(&mut behind.held);
+            self.shared.networks.let_go(&held);
+        }
         for endpoint in self.edit().container.endpoints.values_mut() {
             endpoint.lease = None;
         }
@@ -63,6 +76,7 @@ impl Actor {
         if let Err(error) = done.await {
             tracing::error!(error = diag::chain(&error), "a container's networks could not be left");
         }
+        self.call_those_behind();
     }
 
     /// Makes it part of one more network, at once if it runs.

@@ -18,6 +18,7 @@ impl Actor {
         }
         self.edit().settled = true;
         self.publish();
+        self.succeed_if_alone().await;
     }
 
     /// Those that their policy wants to run do so with the engine, whether it found them waiting or at rest.

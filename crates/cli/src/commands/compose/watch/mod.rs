@@ -15,6 +15,7 @@ use http::Method;
 use super::create::{self, Wish, converge};
 use super::observe::{self, OneOff};
 use super::report::Report;
+use super::roll::Turns;
 use super::{build, each, project, pull, run, up};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
@@ -205,6 +206,8 @@ impl<'a> Watch<'a> {
             remove_orphans: false,
             timeout: None,
             report: self.report()?,
+            starts: true,
+            turns: Turns::default(),
         })
     }
 }
