@@ -317,6 +317,11 @@ fn containers_and_builds_learn_of_the_users_proxies() {
                 assert!(seen.lines().any(|seen| seen == line), "{line} in {seen}");
             }
             assert!(seen.lines().any(|line| line == "no_proxy=mine"), "{seen}");
+            let file = json!({"name": "proxied", "services": {"one": {"image": tag, "command": ["env"], "network_mode": "none"}}});
+            let file = engine.scratch().write("compose.yaml", file.to_string()).display().to_string();
+            let seen = run(&["compose", "-f", &file, "up", "--no-log-prefix"]);
+            assert!(seen.lines().any(|line| line == "https_proxy=http://b"), "{seen}");
+            run(&["compose", "-f", &file, "down"]);
             let image = engine.name(&format!("built{which}"));
             run(&["build", "--network", "none", "-t", &image, &folder]);
             // It belongs to the build and not to the image.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use engine::containers::state::State;
 use engine::containers::{Container, LinkNames, View};
 use engine::filters::Filters;
+use engine::networks::runs;
 use serde_json::{Value, json};
 
 use super::inspect::mounts;
@@ -181,8 +182,9 @@ fn admits(call: &Call, filters: &Filters, view: &View) -> bool {
     let label = |name: &str| container.config.labels.as_ref()?.get(name).map(String::as_str);
     let exit_code = container.state.exit().map(|exit| exit.code.to_string());
     let exposed = |wanted: &str| {
-        let ports = container.config.exposed_ports.iter().flat_map(|ports| ports.keys());
-        PortRange::read(wanted).is_ok_and(|range| ports.into_iter().any(|port| range.has(port)))
+        let ports = container.config.exposed_ports.as_ref();
+        let range = PortRange::read(wanted).ok().zip(ports);
+        range.is_some_and(|(range, ports)| runs::has_any(ports, range.transport, range.first, range.last))
     };
     let published = |wanted: &str| {
         PortRange::read(wanted).is_ok_and(|range| {
@@ -226,11 +228,6 @@ impl<'a> PortRange<'a> {
             Err(_) => Err(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")),
         };
         Ok(Self { first: number(first)?, last: number(last)?, transport })
-    }
-
-    /// `port` as containers expose it, one or a range.
-    fn has(&self, port: &str) -> bool {
-        PortRange::read(port).is_ok_and(|own| self.meets(own.transport, own.first, own.last))
     }
 
     /// Whether one of these ports is one of those.

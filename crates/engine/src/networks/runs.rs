@@ -75,6 +75,15 @@ pub fn contains<T>(ports: &BTreeMap<String, T>, port: &str) -> bool {
     ports.contains_key(port) || port.split_once('/').and_then(within).unwrap_or(false)
 }
 
+/// Whether one of a range is among them.
+pub fn has_any<T>(ports: &BTreeMap<String, T>, transport: &str, first: u16, last: u16) -> bool {
+    ports.keys().any(|key| {
+        let Some((numbers, of)) = key.split_once('/') else { return false };
+        let own = span(numbers).or_else(|| numbers.parse().ok().map(|port| (port, port)));
+        of == transport && own.is_some_and(|(from, to)| from <= last && first <= to)
+    })
+}
+
 /// What a client hears of `ExposedPorts` and `PortBindings`.
 pub fn expand(of: &mut Value, name: &str) {
     let Some(Value::Object(ports)) = of.get_mut(name) else { return };

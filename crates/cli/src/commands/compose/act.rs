@@ -18,6 +18,7 @@ use super::roll::{Turn, Turns};
 use crate::call::Call;
 use crate::commands::api_socket;
 use crate::error::Error;
+use crate::shape;
 
 /// What carrying out needs to know.
 pub(super) struct Act<'a> {
@@ -72,6 +73,9 @@ impl Act<'_> {
         }
         let facts = self.facts(service, replaced).await?;
         let mut wanted = container(self.project, service, number, &facts).map_err(Error::Usage)?;
+        if let Some(call) = self.call {
+            shape::add_variables(&mut wanted.body, &call.proxies()?);
+        }
         let platform = self.project.service(service).and_then(|spec| spec["platform"].as_str());
         let platform = platform.map(|platform| format!("&platform={}", encode(platform))).unwrap_or_default();
         let later = self.later_networks(&mut wanted.body).await?;

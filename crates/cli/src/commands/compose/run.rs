@@ -18,6 +18,7 @@ use super::{build, project, pull, up};
 use crate::call::Call;
 use crate::commands::api_socket;
 use crate::error::{Error, Outcome};
+use crate::shape;
 use crate::ui;
 
 /// `compose run`.
@@ -147,6 +148,7 @@ fn change(
     let stdin = flags.bool("interactive") && !flags.bool("detach");
     (body["OpenStdin"], body["StdinOnce"], body["AttachStdin"]) = (stdin.into(), stdin.into(), stdin.into());
     environment(call, body)?;
+    shape::add_variables(body, &call.proxies()?);
     let host = &mut body["HostConfig"];
     host["RestartPolicy"] = json!({});
     host["AutoRemove"] = (flags.bool("rm") && flags.bool("detach")).into();
