@@ -28,10 +28,8 @@ impl Page<'_> {
         let flags = self.flag_table(command);
         let mut page = String::new();
         let options = if flags.is_empty() { "" } else { " [OPTIONS]" };
-        let line = match command.runs() {
-            true => command.use_line(self.path),
-            false => format!("{}{options} COMMAND", self.path),
-        };
+        let line =
+            if group { format!("{}{options} COMMAND", self.path) } else { command.use_line(self.path) };
         let text = if command.long.is_empty() { command.short } else { command.long };
         let _ = write!(page, "Usage:  {line}\n\n{}", text.trim());
         if !command.also.is_empty() {

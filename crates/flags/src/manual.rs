@@ -11,7 +11,7 @@ pub fn manual<A>(path: &str, command: &Command<A>) -> String {
     let text = if command.long.is_empty() { command.short } else { command.long };
     let mut page = format!(".TH \"{}\" 1\n.SH NAME\n", escape(&name.to_uppercase()));
     let _ = writeln!(page, "{} \\- {}", escape(&name), escape(command.short));
-    let line = match command.runs() {
+    let line = match command.subcommands.is_empty() {
         true => command.use_line(path),
         false => format!("{path} [OPTIONS] COMMAND"),
     };
