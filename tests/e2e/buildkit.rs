@@ -180,6 +180,9 @@ fn ids_are_printed_and_written() {
     }
 }
 
+// covers: buildkit rpc moby.upload.v1.Upload Pull
+// covers: buildkit session-metadata upload urlpath
+// covers: buildkit session-metadata upload urlhost
 #[test]
 fn a_dockerfile_and_a_context_come_from_the_input() {
     let engine = engine();

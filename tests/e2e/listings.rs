@@ -59,6 +59,14 @@ fn a_verbose_df_is_told_alike_by_both_clients() {
 // covers: field ContainersDiskUsage TotalSize
 // covers: field ContainersDiskUsage Items
 // covers: field ContainersDiskUsage Items[]
+// covers: field BuildCacheDiskUsage ActiveCount
+// covers: field BuildCacheDiskUsage TotalCount
+// covers: field BuildCacheDiskUsage Reclaimable
+// covers: field BuildCacheDiskUsage TotalSize
+// covers: field BuildCacheDiskUsage Items
+// covers: field BuildCacheDiskUsage Items[]
+// refuses: field BuildCache Parents because what steps made lies on layers by their content, and not on one another
+// refuses: field BuildCache Parents[] because what steps made lies on layers by their content, and not on one another
 // covers: api GET /system/df ?verbose
 #[test]
 fn the_newest_df_lists_items_when_asked() {
@@ -67,7 +75,17 @@ fn the_newest_df_lists_items_when_asked() {
     let ask = |query: &str| {
         engine.request_unchecked(&Request::new("GET", &format!("/v1.52/system/df{query}"))).expect(200).json()
     };
+    let text = "FROM scratch\nCOPY Dockerfile /a\nCOPY Dockerfile /b\n";
+    let file = engine.scratch().write("built/Dockerfile", text);
+    let mut build = engine.ketch_command();
+    testkit::command::run(build.args(["build", "-o", "type=cacheonly"]).arg(file.parent().unwrap())).ok();
     let (brief, long) = (ask(""), ask("?verbose=1"));
+    let cache = &long["BuildCacheUsage"];
+    assert!(brief["BuildCacheUsage"].get("Items").is_none(), "{brief}");
+    let items = cache["Items"].as_array().unwrap_or_else(|| panic!("no items: {long}"));
+    assert_eq!((&cache["TotalCount"], &cache["ActiveCount"]), (&json!(items.len()), &json!(0)));
+    assert!(cache["TotalSize"].as_u64() > Some(0) && cache["Reclaimable"] == cache["TotalSize"], "{long}");
+    assert!(items.iter().all(|item| item.get("Parents").is_none()), "{cache}");
     for (usage, key) in [("ContainersUsage", "Names"), ("ImagesUsage", "RepoTags")] {
         assert!(brief[usage].get("Items").is_none(), "{brief}");
         let items = long[usage]["Items"].as_array().unwrap_or_else(|| panic!("no items: {long}"));

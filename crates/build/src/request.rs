@@ -99,9 +99,22 @@ pub struct Outcome {
     /// BuildKit's exporter response: `containerimage.digest`, `containerimage.config.digest`, `image.name`,
     /// `containerimage.descriptor` (base64 of JSON), and the frontend's metadata that clients are shown.
     pub response: BTreeMap<String, String>,
+    /// What the engine says of how it came to be, whoever asked.
+    pub said: Vec<Said>,
     /// Steps that ran, and steps that the cache answered.
     pub ran: u64,
     pub cached: u64,
+}
+
+/// A statement about one result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The result's key.
+    pub platform: String,
+    /// in-toto's type of it.
+    pub predicate: &'static str,
+    /// JSON.
+    pub bytes: Vec<u8>,
 }
 
 impl Export {

@@ -5,12 +5,16 @@ use std::collections::HashMap;
 use grpc::{Channel, Metadata, Receiver, Status};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::proto::content::{ReadContentRequest, ReadContentResponse};
 use crate::proto::control::{
     BuildHistoryEvent, BuildHistoryRequest, DiskUsageRequest, DiskUsageResponse, InfoRequest, InfoResponse,
     ListWorkersRequest, ListWorkersResponse, PruneRequest, SolveRequest, SolveResponse, StatusRequest,
     StatusResponse, UpdateBuildHistoryRequest, UpdateBuildHistoryResponse, UsageRecord,
 };
 use crate::proto::gateway;
+
+/// No blob that a record names is longer.
+const MAX_BLOB: usize = 256 << 20;
 
 /// A call of `Control`.
 fn control(method: &str) -> String {
@@ -99,6 +103,24 @@ impl Builder {
     /// Builds that are remembered, and if that is asked for, what becomes of others.
     pub fn history(&self, question: &BuildHistoryRequest) -> Result<Records, Status> {
         self.channel.ask(&control("ListenBuildHistory"), &Metadata::default(), question).map(Records)
+    }
+
+    /// A blob that a record names.
+    pub async fn content(&self, digest: &str) -> Result<Vec<u8>, Status> {
+        let path = "/containerd.services.content.v1.Content/Read";
+        let question = ReadContentRequest { digest: digest.to_owned(), ..ReadContentRequest::default() };
+        let mut pieces = self.channel.ask(path, &Metadata::default(), &question)?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.next::<ReadContentResponse>().await? {
+            bytes.extend(piece.data);
+            if bytes.len() > MAX_BLOB {
+                return Err(Status::new(
+                    grpc::Code::OutOfRange,
+                    format!("{digest} is longer than {MAX_BLOB} bytes"),
+                ));
+            }
+        }
+        Ok(bytes)
     }
 
     /// Changes what is remembered.

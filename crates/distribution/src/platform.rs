@@ -128,7 +128,7 @@ impl Wanted {
     }
 
     /// The best fit among an index's entries. Attestations and entries without a platform are nobody's image.
-    pub(crate) fn choose<'a>(&self, entries: &'a [Descriptor]) -> Result<&'a Descriptor, Error> {
+    pub fn choose<'a>(&self, entries: &'a [Descriptor]) -> Result<&'a Descriptor, Error> {
         let images = || entries.iter().filter_map(|entry| Some((entry, entry.platform.as_ref()?)));
         let ranked = images().filter_map(|(entry, platform)| Some((self.rank(platform)?, entry)));
         ranked.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry).ok_or_else(|| {

@@ -85,7 +85,10 @@ impl<A> Place<A> {
             self.args.push(word.to_owned());
             return true;
         }
-        let Some(found) = self.command().find(word) else { return false };
+        let Some(found) = self.command().find(word) else {
+            self.args.extend(self.command().runs().then(|| word.to_owned()));
+            return self.command().runs();
+        };
         self.levels.push((found, Vec::new()));
         self.flags.clear();
         true

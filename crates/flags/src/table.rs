@@ -21,7 +21,7 @@ pub struct Command<A: 'static> {
     pub example: &'static str,
     /// The flags, in as many shared pieces as is handy.
     pub flags: FlagSets,
-    /// How many positional arguments it takes.
+    /// How many positional arguments it takes. A group that says so runs where none of its commands is called.
     pub args: Args,
     /// Flags end at the first positional argument: what follows belongs to somebody else's command line.
     pub stop_at_positional: bool,
@@ -42,6 +42,11 @@ impl<A> Command<A> {
     /// Whether `word` calls this command.
     pub fn answers_to(&self, word: &str) -> bool {
         self.name == word || self.aliases.contains(&word)
+    }
+
+    /// Whether it runs for itself, besides holding commands.
+    pub fn runs(&self) -> bool {
+        self.subcommands.is_empty() || !matches!(self.args, Args::Any)
     }
 
     /// The subcommand that `word` calls.

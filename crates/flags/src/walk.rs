@@ -54,9 +54,14 @@ pub fn parse<A>(program: &str, root: &'static Command<A>, words: &[OsString]) ->
     let mut words = as_text(words, &usage_of(root, program))?;
     loop {
         let usage = usage_of(command, &path);
-        let group = !command.subcommands.is_empty();
+        let mut group = !command.subcommands.is_empty();
         let stop = group || command.stop_at_positional;
         let mut level = parse_level(command.flags, stop, &usage, &words)?;
+        let called = level.matches.args.first().and_then(|word| command.find(word));
+        if group && command.runs() && called.is_none() {
+            group = false;
+            level = parse_level(command.flags, command.stop_at_positional, &usage, &words)?;
+        }
         warnings.append(&mut level.warnings);
         let next = if group { level.matches.args.first().cloned() } else { None };
         let Some(word) = next else {

@@ -123,3 +123,29 @@ fn an_engine_that_is_killed_in_mid_build_again_and_again() {
     let left = layers.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().len() == 64)).count();
     assert_eq!(left, 0);
 }
+
+/// A disk that is full fails what fills it, and nothing after it.
+#[test]
+fn what_fills_the_disk_fails_alone() {
+    let engine = Engine::planned(|plan, _| {
+        let root = plan.root.display().to_string();
+        let prepare = format!("mkdir -p {root} && mount -t tmpfs -o size=80m none {root} && exec \"$@\"");
+        plan.under(&["unshare", "--mount", "--propagation", "private", "sh", "-c", &prepare, "sh"])
+    });
+    let base = engine.busybox();
+    let context =
+        Context::new(&engine, "c", &format!("FROM {base}\nRUN head -c 500000000 /dev/zero > /filled\n"));
+    let build = || {
+        let mut command = engine.ketch_command();
+        command.args(["build", "--progress=plain", "-t", "small:1"]);
+        testkit::command::run(command.arg(context.path()))
+    };
+    for _ in 0..3 {
+        let failed = build().assert_code(1);
+        let told = ["No space left on device", "I/O error"].iter().any(|why| failed.stderr.contains(why));
+        assert!(told, "{}", failed.stderr);
+    }
+    context.dockerfile(&engine, "FROM BASE\nRUN head -c 20000000 /dev/urandom > /fits; echo done > /done\n");
+    build().ok();
+    assert_eq!(run(&engine, "small:1", "cat /done"), "done");
+}

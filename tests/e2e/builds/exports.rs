@@ -309,10 +309,72 @@ fn what_is_said_about_an_image_goes_with_it() {
     assert_eq!(statements(&registry, "said", "later").len(), 1);
     assert_eq!(engine.docker(["run", "--rm", "--network", "none", &base, "true"]).ok(), "");
 
-    let refused = build(&engine, &context, &["-o", "files", "--provenance=true"]).assert_code(1);
-    assert!(refused.stderr.contains("an attestation of files"), "{}", refused.stderr);
     let refused = build(&engine, &context, &["--attest=type=other"]).assert_code(1);
     assert!(refused.stderr.contains("the attestation \"other\""), "{}", refused.stderr);
+}
+
+// covers: buildkit exporter-attr local attestation-prefix
+// covers: buildkit exporter-attr local platform-split
+// refuses: buildkit exporter-attr local mode because a folder's other files are the client's, and nothing is ever removed from it
+#[test]
+fn what_is_said_about_files_lies_beside_them() {
+    let engine = Engine::ours().with_plugins();
+    engine.busybox();
+    let generator = generator(&engine);
+    let context = Context::new(&engine, "beside", "FROM scratch\nCOPY a z/f /\nCOPY z /z\n");
+    context.file("a", "a").file("z/f", "f");
+    let at = |path: &str| engine.scratch().join(path);
+    let read = |path: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(at(path)).unwrap_or_else(|e| panic!("{path}: {e}"))).unwrap()
+    };
+    let hex = |text: &str| Digest::sha256(text.as_bytes()).hex().to_owned();
+    let sbom = format!("--attest=type=sbom,generator={generator}");
+    build(&engine, &context, &["-o", "files", "--provenance=true", &sbom]).ok();
+    let provenance = read("files/provenance.json");
+    assert_eq!(provenance["predicateType"], "https://slsa.dev/provenance/v0.2");
+    let expected: Vec<Value> = [("a", "a"), ("f", "f"), ("z/f", "f")]
+        .map(|(path, text)| json!({ "name": path, "digest": { "sha256": hex(text) } }))
+        .to_vec();
+    assert_eq!(provenance["subject"], json!(expected));
+    assert_eq!(read("files/sbom.spdx.json")["predicate"]["files"], "a f z ");
+    assert_eq!(std::fs::read_to_string(at("files/z/f")).unwrap(), "f");
+    // Of several platforms, beside one another or each in its folder.
+    let platforms = "--platform=linux/amd64,linux/arm64";
+    build(&engine, &context, &["-o", "split", platforms, "--provenance=true"]).ok();
+    assert_eq!(read("split/linux_arm64/provenance.json")["subject"], json!(expected));
+    let together = "type=local,dest=together,platform-split=false,attestation-prefix=said-";
+    let both = build(&engine, &context, &["-o", together, platforms]).assert_code(1);
+    assert!(both.stderr.contains("cannot overwrite a from linux/amd64 with linux/arm64"), "{}", both.stderr);
+    let apart = Context::new(
+        &engine,
+        "apart",
+        "FROM scratch\nARG TARGETARCH\nCOPY a /z-$TARGETARCH\nCOPY a /a-$TARGETARCH\n",
+    );
+    apart.file("a", "a");
+    build(&engine, &apart, &["-o", together, platforms, "--provenance=true"]).ok();
+    for platform in ["amd64", "arm64"] {
+        let said = read(&format!("together/said-provenance.linux_{platform}.json"));
+        assert_eq!(said["subject"][0]["name"], format!("a-{platform}"));
+        assert!(at("together").join(format!("z-{platform}")).exists());
+    }
+    build(&engine, &context, &["-o", "type=tar,dest=said.tar", "--provenance=true"]).ok();
+    let names: Vec<String> = Layout::read(&at("said.tar")).0.into_keys().collect();
+    assert_eq!(names, ["a", "f", "provenance.json", "z/", "z/f"]);
+    // buildx, too; what it adds to everything by itself is no file.
+    for (flags, there) in [(&["--provenance=true"][..], true), (&[], false)] {
+        let folder = format!("buildx-{there}");
+        let mut command = engine.docker_command();
+        command.args(["buildx", "build", "-o"]).arg(at(&folder)).args(flags);
+        command::run(command.arg(context.path())).ok();
+        assert_eq!(at(&folder).join("provenance.json").exists(), there);
+    }
+    // A file of that name is the image's.
+    let taken = Context::new(&engine, "taken", "FROM scratch\nCOPY provenance.json /\n");
+    taken.file("provenance.json", "mine");
+    let refused = build(&engine, &taken, &["-o", "taken-out", "--provenance=true"]).assert_code(1);
+    assert!(refused.stderr.contains("duplicate attestation path name"), "{}", refused.stderr);
+    let refused = build(&engine, &context, &["-o", "type=local,dest=x,mode=delete"]).assert_code(1);
+    assert!(refused.stderr.contains("mode=delete"), "{}", refused.stderr);
 }
 
 /// buildx asks for a little provenance with every image that is pushed.

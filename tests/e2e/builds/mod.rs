@@ -1,6 +1,7 @@
 //! Builds: what steps make, what the cache answers, what is left.
 
 mod builders;
+mod buildx;
 mod cache;
 mod caches;
 mod classic;
@@ -10,6 +11,7 @@ mod explain;
 mod exports;
 mod hostile;
 mod imagetools;
+mod layouts;
 mod mounts;
 mod outputs;
 mod parameters;

@@ -165,6 +165,27 @@ fn what_is_said_meanwhile() {
     assert_eq!(all.last().map(|last| &last["errorDetail"]["code"]), Some(&json!(3)));
 }
 
+// covers: field BuildInfo status
+// covers: field BuildInfo progressDetail
+#[test]
+fn what_is_fetched_is_told() {
+    let engine = Engine::ours();
+    let base = engine.busybox();
+    let registry = Registry::start();
+    let name = registry.name("fetched:1");
+    engine.docker(["tag", &base, &name]).ok();
+    engine.docker(["push", &name]).ok();
+    engine.docker(["rmi", "--force", &name, &base]).ok();
+    let text = format!("FROM {name}\nENV A=1\n");
+    let all = said(&post(&engine, "", &[("Dockerfile", text.as_bytes())]).expect(200));
+    let fetched: Vec<_> = all.iter().filter(|said| said["status"].is_string()).collect();
+    assert!(
+        fetched.iter().all(|said| said["progressDetail"].is_object() && said["id"].is_string()),
+        "{all:?}"
+    );
+    assert!(fetched.iter().any(|said| said["status"] == "Download complete"), "{all:?}");
+}
+
 // covers: api POST /build/prune ?reserved-space
 // covers: api POST /build/prune ?max-used-space
 // covers: api POST /build/prune ?min-free-space

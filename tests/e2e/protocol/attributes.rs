@@ -63,6 +63,13 @@ fn offer(engine: &Engine, text: &str) -> Offer {
 // covers: buildkit frontend-attr SolveRequest.FrontendAttrs build-arg:BUILDKIT_SANDBOX_HOSTNAME
 // covers: buildkit frontend-attr SolveRequest.FrontendAttrs filename
 // covers: buildkit frontend-attr SolveRequest.FrontendAttrs dockerfilekey
+// refuses: buildkit frontend-attr SolveRequest.FrontendAttrs memory because BuildKit's Dockerfile frontend has no such option: limits are the classic route's
+// refuses: buildkit frontend-attr SolveRequest.FrontendAttrs memswap because BuildKit's Dockerfile frontend has no such option: limits are the classic route's
+// refuses: buildkit frontend-attr SolveRequest.FrontendAttrs cpushares because BuildKit's Dockerfile frontend has no such option: limits are the classic route's
+// refuses: buildkit frontend-attr SolveRequest.FrontendAttrs cpuperiod because BuildKit's Dockerfile frontend has no such option: limits are the classic route's
+// refuses: buildkit frontend-attr SolveRequest.FrontendAttrs cpuquota because BuildKit's Dockerfile frontend has no such option: limits are the classic route's
+// refuses: buildkit frontend-attr SolveRequest.FrontendAttrs cpusetcpus because BuildKit's Dockerfile frontend has no such option: limits are the classic route's
+// refuses: buildkit frontend-attr SolveRequest.FrontendAttrs cpusetmems because BuildKit's Dockerfile frontend has no such option: limits are the classic route's
 #[tokio::test(flavor = "multi_thread")]
 async fn each_attribute_changes_what_it_names() {
     let engine = engine();
@@ -96,6 +103,13 @@ async fn each_attribute_changes_what_it_names() {
     assert_ne!(build.read(&made, "/cgroup").await.unwrap(), "0\n");
     for (attributes, expected) in [
         (&[("color", "red")][..], "color"),
+        (&[("memory", "1000000000")], "no option \"memory\""),
+        (&[("memswap", "1")], "no option \"memswap\""),
+        (&[("cpushares", "1")], "no option \"cpushares\""),
+        (&[("cpuperiod", "1")], "no option \"cpuperiod\""),
+        (&[("cpuquota", "1")], "no option \"cpuquota\""),
+        (&[("cpusetcpus", "0")], "no option \"cpusetcpus\""),
+        (&[("cpusetmems", "0")], "no option \"cpusetmems\""),
         (&[("platform", "nowhere/none/such/thing")], "nowhere"),
         (&[("image-resolve-mode", "maybe")], "maybe"),
         (&[("force-network-mode", "host")], "network.host is not allowed"),
@@ -104,6 +118,91 @@ async fn each_attribute_changes_what_it_names() {
         let error = asked(&build, attributes).await.unwrap_err();
         assert!(error.message.contains(expected), "{error}");
     }
+}
+
+/// A context may go by another name, may be offered by a session that builds share, and a part of it may be meant.
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs local-sessionid:
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs contextkey
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs contextsubdir
+// covers: dockerfile context input: named context: another frontend's result (bake target:)
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs input-metadata:
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs build-arg:BUILDKIT_CACHE_MOUNT_NS
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs cache-from
+// covers: buildkit frontend-attr SolveRequest.FrontendAttrs cache-imports
+#[tokio::test(flavor = "multi_thread")]
+async fn contexts_are_whose_and_what_they_are_said_to_be() {
+    use base64::Engine as _;
+    let engine = engine();
+    let base = engine.busybox();
+    let text = format!(
+        "FROM {base}\nCOPY file /copied\nRUN --mount=type=cache,target=/c echo x >> /c/all; cat /c/all > /all\n"
+    );
+    for (attributes, expected) in
+        [(&[("contextkey", "where"), ("where", "https://127.0.0.1:1/x.tar")][..], "127.0.0.1:1")]
+    {
+        let build = Build::offering(&engine, offer(&engine, &text)).await;
+        let error = asked(&build, attributes).await.unwrap_err();
+        assert!(error.message.contains(expected), "{attributes:?}: {error}");
+    }
+    // What a cache mount has is its namespace's. What of other caches a frontend is told is said to the build, too.
+    let caches = [("cache-from", "127.0.0.1:1/none:1"), ("cache-imports", "[]")];
+    let namespace = ("build-arg:BUILDKIT_CACHE_MOUNT_NS", "mine");
+    for (attributes, expected) in [
+        (&caches[..], "x\n"),
+        (&[("local-sessionid:context", "shared")], "x\n"),
+        (&[("no-cache", "")], "x\nx\n"),
+        (&[("no-cache", ""), namespace], "x\n"),
+        (&[("no-cache", ""), namespace], "x\nx\n"),
+    ] {
+        let build = Build::offering(&engine, offer(&engine, &text)).await;
+        let (made, _) = asked(&build, attributes).await.unwrap();
+        assert_eq!(build.read(&made, "/all").await.unwrap(), expected, "{attributes:?}");
+    }
+    // What another build made, with its image's configuration.
+    let build = Build::offering(&engine, offer(&engine, "FROM below\nRUN echo $WORD > /word\n")).await;
+    let mut definition = super::Definition::default();
+    let root = definition.image(&base);
+    let made = definition.run(&root, "echo input > /made");
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": [] },
+        "config": { "Env": ["PATH=/bin", "WORD=of-the-input"] },
+    });
+    let config = base64::engine::general_purpose::STANDARD.encode(config.to_string());
+    let metadata = serde_json::json!({ "containerimage.config": config }).to_string();
+    let opt = [("context:below", "input:other"), ("input-metadata:other", metadata.as_str())];
+    let question = gateway::SolveRequest {
+        frontend: "dockerfile.v0".into(),
+        frontend_opt: opt.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        frontend_inputs: [("other".to_owned(), definition.end(&made))].into(),
+        evaluate: true,
+        allow_result_return: true,
+        allow_result_array_ref: true,
+        ..gateway::SolveRequest::default()
+    };
+    let answer: gateway::SolveResponse = build.ask("Solve", &question).await.unwrap();
+    let Some(result::Result::Ref(single)) = answer.result.and_then(|result| result.result) else {
+        panic!("no result")
+    };
+    assert_eq!(build.read(&single.id, "/made").await.unwrap(), "input\n");
+    assert_eq!(build.read(&single.id, "/word").await.unwrap(), "of-the-input\n");
+    // A part of a context that the engine fetched.
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, text) in [("part/Dockerfile", text.as_str()), ("part/file", "of the part"), ("file", "whole")]
+    {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    let archive = archive.into_inner().unwrap();
+    let web = testkit::web::Web::serve(move |_| testkit::web::Answer::new(200, archive.clone()));
+    let url = format!("http://{}/x.tar", web.address());
+    let build = Build::begin(&engine).await;
+    let (made, _) =
+        asked(&build, &[("context", &url), ("contextsubdir", "part"), ("filename", "part/Dockerfile")])
+            .await
+            .unwrap();
+    assert_eq!(build.read(&made, "/copied").await.unwrap(), "of the part");
 }
 
 // covers: buildkit frontend-attr SolveRequest.FrontendAttrs label:
@@ -117,6 +216,7 @@ async fn each_attribute_changes_what_it_names() {
 // covers: buildkit frontend-attr SolveRequest.FrontendAttrs build-arg:BUILDKIT_DOCKERFILE_CHECK
 // covers: buildkit result-metadata result metadata / ExporterResponse containerimage.config
 // covers: buildkit result-metadata result metadata / ExporterResponse refs.platforms
+// covers: buildkit result-metadata result metadata / ExporterResponse containerimage.base.config
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_frontend_says_of_its_result() {
     let engine = engine();
@@ -131,6 +231,8 @@ async fn what_a_frontend_says_of_its_result() {
     assert_eq!(build.read(&made, "/copied").await.unwrap(), "more");
     let config: serde_json::Value = serde_json::from_slice(&metadata["containerimage.config"]).unwrap();
     assert_eq!(config["config"]["Labels"]["a"], "b");
+    let below: serde_json::Value = serde_json::from_slice(&metadata["containerimage.base.config"]).unwrap();
+    assert_eq!(below["config"]["Labels"]["a"], serde_json::Value::Null);
     let when = build.read(&made, "/when").await.unwrap();
     let (again, _) = asked(&build, &[named, ("label:a", "b")]).await.unwrap();
     assert_eq!(build.read(&again, "/when").await.unwrap(), when);
@@ -160,6 +262,8 @@ async fn what_a_frontend_says_of_its_result() {
 // covers: buildkit result-metadata result metadata / ExporterResponse containerimage.digest
 // covers: buildkit result-metadata result metadata / ExporterResponse containerimage.config.digest
 // covers: buildkit result-metadata result metadata / ExporterResponse containerimage.descriptor
+// covers: buildkit exporter-attr image, oci, docker store
+// refuses: buildkit result-metadata result metadata / ExporterResponse config.digest because it is containerimage.config.digest's older name, which no client that can be had reads
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_build_answers() {
     use base64::Engine as _;
@@ -167,7 +271,7 @@ async fn what_a_build_answers() {
     let base = engine.busybox();
     for kind in ["image", "moby"] {
         let names = format!("{0}:1,{0}:2", engine.name(kind));
-        let attrs = [("name".to_owned(), names.clone())].into();
+        let attrs = [("name".to_owned(), names.clone()), ("store".to_owned(), "true".to_owned())].into();
         let request = SolveRequest {
             frontend: "dockerfile.v0".into(),
             exporters: vec![Exporter { r#type: kind.into(), attrs }],
@@ -179,6 +283,7 @@ async fn what_a_build_answers() {
         let full =
             names.split(',').map(|name| format!("docker.io/library/{name}")).collect::<Vec<_>>().join(",");
         assert_eq!(said["image.name"], full);
+        assert!(!said.contains_key("config.digest"));
         let image = engine.docker(["inspect", "-f", "{{.Id}}", &format!("{}:2", engine.name(kind))]).ok();
         assert_eq!(said["containerimage.config.digest"], image);
         assert!(said["containerimage.digest"].starts_with("sha256:"));

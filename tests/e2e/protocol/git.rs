@@ -10,7 +10,7 @@ use testkit::web::{Answer, Asked, Web};
 
 use super::{Build, Definition, engine};
 
-fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     command.current_dir(folder).args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command.env("HOME", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
@@ -22,7 +22,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// A repository with two commits, a tag, and a link that leads out of it.
-fn repository(folder: &Path) {
+pub(super) fn repository(folder: &Path) {
     std::fs::create_dir_all(folder.join("sub")).expect("a folder");
     git(folder, &["init", "-q", "-b", "main", "."]);
     git(folder, &["config", "http.receivepack", "false"]);
@@ -92,6 +92,8 @@ fn serve(root: &Path, asked: &Asked) -> Answer {
 // covers: buildkit llb-source-attr SourceOp.attrs git.authheadersecret
 // covers: buildkit llb-source-attr SourceOp.attrs git.authtokensecret
 // covers: buildkit llb-source-attr SourceOp.attrs git.checksum
+// covers: buildkit llb-source-attr SourceOp.attrs git.fetchbycommit
+// covers: buildkit llb-cap LLBCaps source.git.fetchbycommit
 // covers: buildkit llb-source-attr SourceOp.attrs git.skipsubmodules
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_is_what_was_asked_for_of_it() {
@@ -120,6 +122,7 @@ async fn a_repository_is_what_was_asked_for_of_it() {
         (&commit, &open, &[("git.skipsubmodules", "true")], "/file", "second\n"),
         ("main:sub", &open, &[], "/inner", "inner\n"),
         ("main", &open, &[("git.checksum", &commit[..12])], "/file", "second\n"),
+        ("v1", &open, &[("git.checksum", &commit), ("git.fetchbycommit", "true")], "/file", "second\n"),
         ("main", &closed, &[("git.authtokensecret", "token")], "/file", "second\n"),
         ("main", &closed, &[("git.authheadersecret", "header")], "/file", "second\n"),
     ] {
@@ -132,12 +135,13 @@ async fn a_repository_is_what_was_asked_for_of_it() {
     for (fragment, url, more, expected) in [
         ("none", &open, &[][..], "repository does not contain ref none"),
         ("main", &open, &[("git.checksum", "0123456")], "expected checksum to match 0123456"),
+        ("main", &open, &[("git.checksum", "0123456"), ("git.fetchbycommit", "true")], "needs a full commit"),
         ("main", &closed, &[], "failed to read remote references"),
         // What is beside the checkout is none of it, however it is written (CVE-2026-33748).
         ("main:../../..", &open, &[("git.keepgitdir", "false")], ""),
         ("main:out", &open, &[], "isn't in the repository"),
         ("--upload-pack=x", &open, &[], "is no reference"),
-        ("main", &"ssh://git@127.0.0.1/a".to_owned(), &[], "a git repository over ssh is not supported"),
+        ("main", &"ssh://git@127.0.0.1/a".to_owned(), &[], "no SSH key \"default\" forwarded"),
         ("main", &"file:///etc".to_owned(), &[], "is no address of a git repository"),
     ] {
         match build.solve(source(fragment, url, more)).await {

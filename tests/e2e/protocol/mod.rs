@@ -7,8 +7,12 @@ mod files;
 mod frontends;
 mod gateway;
 mod git;
+mod git_ssh;
 mod history;
 mod hostile;
+mod layouts;
+mod older;
+mod rest;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -14,6 +14,9 @@ use crate::error::Error;
 use crate::reply::{self, Reply};
 
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
+    if call.query.get("version") == "2" {
+        return super::buildkit::post(call).await;
+    }
     let parameters = Parameters::read(&call);
     let credentials = credentials(&call);
     let engine = call.engine.clone();

@@ -1,5 +1,6 @@
 //! `/build`: the classic builder's routes, over the same builds as BuildKit's protocol.
 
+mod buildkit;
 mod classic;
 mod parameters;
 mod prune;

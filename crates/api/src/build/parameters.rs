@@ -26,17 +26,16 @@ pub(super) struct Parameters {
 impl Parameters {
     pub(super) fn read(call: &Call) -> Result<Self, Error> {
         let get = |name: &str| Some(call.query.get(name)).filter(|value| !value.is_empty());
-        refuse(call)?;
+        refuse(call, &["squash", "outputs", "isolation", "securityopt", "session"])?;
         let remote = get("remote").filter(|remote| *remote != "client-session").map(str::to_owned);
         let names: Vec<String> =
             call.query.all("t").filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        let id = get("buildid").map_or_else(|| format!("classic-{}", fresh()), str::to_owned);
         let mut export = BTreeMap::new();
         if !names.is_empty() {
             export.insert("name".to_owned(), names.join(","));
         }
         let request = Request {
-            id,
+            id: id(call),
             what: What::Frontend {
                 frontend: Arc::new(Dockerfile),
                 attributes: attributes(call, remote.as_deref())?,
@@ -54,14 +53,22 @@ impl Parameters {
     }
 }
 
-/// What isn't built here.
-fn refuse(call: &Call) -> Result<(), Error> {
+/// What the build is called, by its client or by us.
+pub(super) fn id(call: &Call) -> String {
+    match call.query.get("buildid") {
+        "" => format!("classic-{}", fresh()),
+        id => id.to_owned(),
+    }
+}
+
+/// Refuses what isn't built here, by these names.
+pub(super) fn refuse(call: &Call, names: &[&str]) -> Result<(), Error> {
     let refused = |what: String| Err(Error::refused(&what, "not supported by the classic builder's route"));
     match call.query.get("version") {
-        "" | "1" => {}
+        "" | "1" | "2" => {}
         version => return refused(format!("version={version}")),
     }
-    for name in ["squash", "outputs", "isolation", "securityopt", "session"] {
+    for name in names {
         let value = call.query.get(name);
         if !matches!(value, "" | "0" | "false" | "default" | "null" | "[]") {
             return refused(format!("{name}={value}"));
@@ -75,7 +82,7 @@ fn refuse(call: &Call) -> Result<(), Error> {
 }
 
 /// `cachefrom`: images that may carry a cache.
-fn caches(call: &Call) -> Result<Vec<CacheEntry>, Error> {
+pub(super) fn caches(call: &Call) -> Result<Vec<CacheEntry>, Error> {
     let names: Option<Vec<String>> = match call.query.get("cachefrom") {
         "" => None,
         text => serde_json::from_str(text)
@@ -89,7 +96,7 @@ fn caches(call: &Call) -> Result<Vec<CacheEntry>, Error> {
 }
 
 /// As BuildKit's frontend names them.
-fn attributes(call: &Call, remote: Option<&str>) -> Result<BTreeMap<String, String>, Error> {
+pub(super) fn attributes(call: &Call, remote: Option<&str>) -> Result<BTreeMap<String, String>, Error> {
     let mut attributes = BTreeMap::new();
     let mut set = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -134,7 +141,8 @@ fn host(entry: &str) -> Option<String> {
 
 /// `[{"Name":"nofile","Soft":1,"Hard":2}]` as `nofile=1:2`.
 fn ulimits(text: &str) -> Result<String, Error> {
-    if text.is_empty() {
+    // docker's client of before 23 says null.
+    if matches!(text, "" | "null") {
         return Ok(String::new());
     }
     let list: Vec<Value> = serde_json::from_str(text)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use build::Error;
-use build::progress::{Event, Subscriber, VertexState};
+use build::progress::{Event, Status, Subscriber, VertexState};
 use build::request::Outcome;
 use bytes::Bytes;
 use oci::Digest;
@@ -44,7 +44,7 @@ pub(super) async fn tell(
     }
 }
 
-fn line(document: &Value) -> Bytes {
+pub(super) fn line(document: &Value) -> Bytes {
     format!("{document}\r\n").into()
 }
 
@@ -61,7 +61,7 @@ impl Told {
             Event::Vertex(vertex) => self.vertex(vertex),
             Event::Log(log) => vec![stream(&String::from_utf8_lossy(&log.data))],
             Event::Warning(warning) => vec![stream(&format!("[Warning] {}\n", warning.short))],
-            Event::Status(_) => Vec::new(),
+            Event::Status(status) => fetched(status).into_iter().collect(),
         }
     }
 
@@ -77,6 +77,23 @@ impl Told {
         }
         documents
     }
+}
+
+/// What comes from elsewhere, as a pull tells it: its size is known.
+fn fetched(status: &Status) -> Option<Value> {
+    let mut document = match status.completed {
+        _ if status.total == 0 => return None,
+        Some(_) => json!({ "status": "Download complete", "progressDetail": {} }),
+        None => {
+            let progress = json!({ "current": status.current, "total": status.total });
+            json!({ "status": "Downloading", "progressDetail": progress })
+        }
+    };
+    // A layer has a name; a file of the web has none.
+    if status.id != "downloading" {
+        document["id"] = json!(status.id);
+    }
+    Some(document)
 }
 
 fn stream(text: &str) -> Value {

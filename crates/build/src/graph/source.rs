@@ -97,8 +97,38 @@ pub struct Http {
 pub struct OciLayout {
     /// `name@sha256:…`.
     pub reference: String,
-    /// Which of the session's content stores.
+    /// Which of the session's content stores. What is in it is known by its digest.
+    #[serde(skip)]
     pub store: String,
     #[serde(skip)]
     pub session: String,
+}
+
+impl OciLayout {
+    const SCHEME: &str = "oci-layout://";
+
+    /// The image that a frontend means by `oci-layout://store@sha256:…`: a store has names as repositories have.
+    pub fn at(address: &str) -> Option<Self> {
+        let reference = address.strip_prefix(Self::SCHEME)?;
+        let path = reference.split('@').next().unwrap_or_default();
+        let name = path.rfind('/').map_or(0, |slash| slash + 1);
+        let store = path[name..].find(':').map_or(path, |colon| &path[..name + colon]);
+        Some(Self { reference: reference.to_owned(), store: store.to_owned(), session: String::new() })
+    }
+
+    /// The same, of a store.
+    pub fn address(&self) -> String {
+        format!("{}{}@{}", Self::SCHEME, self.store, self.digest())
+    }
+
+    /// What follows the name; nothing where there is none.
+    pub fn digest(&self) -> &str {
+        self.reference.rsplit_once('@').map_or("", |(_, digest)| digest)
+    }
+
+    /// The same image by a name that doesn't change from one session to the next.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { reference: format!("{name}@{}", self.digest()), ..self }
+    }
 }

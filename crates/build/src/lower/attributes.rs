@@ -60,6 +60,7 @@ pub(super) struct Settings {
     pub(super) hostname: String,
     pub(super) cache_namespace: String,
     pub(super) epoch: Option<i64>,
+    pub(super) sbom: bool,
 }
 
 /// What others read, or what says nothing that we'd need.
@@ -129,6 +130,7 @@ pub(super) fn read(
                 .to_owned(),
             cache_namespace: argument("BUILDKIT_CACHE_MOUNT_NS").unwrap_or_default().to_owned(),
             epoch: number("SOURCE_DATE_EPOCH", argument("SOURCE_DATE_EPOCH"))?,
+            sbom: attributes.contains_key("attest:sbom"),
         },
     })
 }

@@ -147,9 +147,15 @@ impl Lowering<'_> {
         let root = match found {
             Context::Image(reference) if reference == "scratch" => None,
             Context::Image(reference) => {
-                let canonical =
-                    Reference::parse(reference).map_err(|why| Problem::new(why.to_string()))?.to_string();
-                let name = format!("[context {key}] load metadata for {canonical}");
+                let (canonical, shown) = match graph::OciLayout::at(reference) {
+                    Some(layout) => (reference.clone(), layout.named(key).reference),
+                    None => {
+                        let parsed = Reference::parse(reference);
+                        let name = parsed.map_err(|why| Problem::new(why.to_string()))?.to_string();
+                        (name.clone(), name)
+                    }
+                };
+                let name = format!("[context {key}] load metadata for {shown}");
                 let Some((resolved, image)) = self.image(at, &canonical, reference, &platform, name)? else {
                     return Ok(());
                 };

@@ -8,7 +8,7 @@ use super::git;
 use super::problem::Problem;
 use crate::frontend::Ref;
 use crate::graph::{
-    Action, Change, Copy, File, Git, Graph, Http, Input, Local, Op, Output, Place, Shown, Source,
+    Action, Change, Copy, File, Git, Graph, Http, Input, Local, OciLayout, Op, Output, Place, Shown, Source,
 };
 
 /// The build's own context.
@@ -161,7 +161,7 @@ pub(super) fn graft(graph: &mut Graph, wanted: &Ref) -> Result<Option<Output>, P
 /// A named context.
 #[derive(Debug, Clone)]
 pub enum Context {
-    /// `docker-image://`.
+    /// `docker-image://`; an image of the client's with its `oci-layout://`.
     Image(String),
     Local {
         name: String,
@@ -190,6 +190,13 @@ impl Context {
         };
         match scheme {
             "docker-image" => Ok(Self::Image(rest.trim_start_matches("//").to_owned())),
+            "oci-layout" => match OciLayout::at(value).filter(|layout| !layout.digest().is_empty()) {
+                Some(_) => Ok(Self::Image(value.to_owned())),
+                None => {
+                    let reference = rest.trim_start_matches("//");
+                    Err(Problem::new(format!("oci-layout reference {reference:?} has no digest")))
+                }
+            },
             "local" => Ok(Self::Local { name: rest.to_owned(), session: String::new() }),
             "http" | "https" => Ok(repository()?.map_or_else(|| Self::Http(value.to_owned()), git)),
             "input" => match input(rest) {
@@ -235,6 +242,11 @@ impl Context {
                 (Source::Http(http), shown(url))
             }
             Self::Input(input, _) => return graft(graph, input),
+            Self::Image(reference) if let Some(layout) = OciLayout::at(reference) => {
+                let op = Op::Source(Source::OciLayout(layout.named(key)));
+                let shown = shown("OCI load from client");
+                return Ok(Some(graph.add(op, Vec::new(), Some(platform.clone()), shown)?.output()));
+            }
             Self::Image(reference) => {
                 let pull = crate::graph::Pull::Missing;
                 let image = crate::graph::Image { reference: reference.clone(), pull };

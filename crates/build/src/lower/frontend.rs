@@ -226,6 +226,7 @@ impl Build<'_> {
             hostname: settings.hostname,
             cache_namespace: settings.cache_namespace,
             epoch: settings.epoch,
+            sbom: settings.sbom,
             contexts: self.asked.contexts.clone(),
             main: self.asked.context.main(texts.archive, keep, &self.asked.subdir),
             ignore: texts.ignore.clone(),

@@ -36,9 +36,18 @@ pub(super) fn parse(text: &str, bare_github: bool) -> Result<Option<Address>, Pr
     let ssh = source.remote.starts_with("ssh://") || !source.remote.contains("://");
     let mount_ssh = if ssh { "default".to_owned() } else { String::new() };
     let mut address = Address { source: Git { mount_ssh, ..source }, keep_git_dir: None };
+    let mut by_commit = false;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        address.set(key, value)?;
+        match key {
+            "fetch-by-commit" => by_commit = boolean(key, value)?,
+            _ => address.set(key, value)?,
+        }
+    }
+    if by_commit {
+        let commit = address.source.checksum.clone().filter(|commit| commit.len() == 40);
+        let missing = || Problem::new("fetch-by-commit requires a full commit checksum");
+        address.source.reference = commit.ok_or_else(missing)?;
     }
     if let Some(checksum) = &address.source.checksum
         && address.source.reference.is_empty()
@@ -70,11 +79,7 @@ fn is_scp(remote: &str) -> bool {
 impl Address {
     fn set(&mut self, key: &str, value: &str) -> Result<(), Problem> {
         let quoted = dockerfile::quote;
-        let boolean = || match value {
-            "" | "1" | "t" | "true" => Ok(true),
-            "0" | "f" | "false" => Ok(false),
-            _ => Err(Problem::new(format!("invalid {key} value: {}", quoted(value)))),
-        };
+        let boolean = || boolean(key, value);
         if value.is_empty() && !matches!(key, "submodules" | "keep-git-dir") {
             return Err(Problem::new(format!("query {} has no value", quoted(key))));
         }
@@ -109,6 +114,14 @@ impl Address {
     }
 }
 
+fn boolean(key: &str, value: &str) -> Result<bool, Problem> {
+    match value {
+        "" | "1" | "t" | "true" => Ok(true),
+        "0" | "f" | "false" => Ok(false),
+        _ => Err(Problem::new(format!("invalid {key} value: {}", dockerfile::quote(value)))),
+    }
+}
+
 fn full(value: &str, prefix: &str) -> String {
     if value.starts_with(prefix) { value.to_owned() } else { format!("{prefix}{value}") }
 }
@@ -122,6 +135,8 @@ mod tests {
     // covers: dockerfile git-url-key ADD branch
     // covers: dockerfile git-url-key ADD subdir
     // covers: dockerfile git-url-key ADD commit
+    // covers: dockerfile git-url-key ADD fetch-by-commit
+    // refuses: dockerfile git-url-key ADD mtime because a checkout's files have the time of the build, or SOURCE_DATE_EPOCH's
     #[test]
     fn addresses_of_repositories() {
         for (text, remote, reference, subdir) in [
@@ -130,6 +145,12 @@ mod tests {
             ("ssh://x/y?tag=v1&subdir=z", "ssh://x/y", "refs/tags/v1", "z"),
             ("git://x/y?branch=b", "git://x/y", "refs/heads/b", ""),
             ("https://x/y.git?commit=abc", "https://x/y.git", "abc", ""),
+            (
+                "https://x/y.git?branch=b&fetch-by-commit=1&commit=0123456789012345678901234567890123456789",
+                "https://x/y.git",
+                "0123456789012345678901234567890123456789",
+                "",
+            ),
         ] {
             let address = parse(text, false).ok().flatten().expect(text);
             let got = (&*address.source.remote, &*address.source.reference, &*address.source.subdir);
@@ -139,7 +160,14 @@ mod tests {
             assert_eq!(parse(text, false), Ok(None), "{text}");
         }
         assert!(parse("github.com/a/b", true).is_ok_and(|found| found.is_some()));
-        for text in ["https://x/y.git?foo=1", "https://x/y.git?ref=", "https://x/y.git?ref=a#b"] {
+        for text in [
+            "https://x/y.git?foo=1",
+            "https://x/y.git?ref=",
+            "https://x/y.git?ref=a#b",
+            "https://x/y.git?mtime=commit",
+            "https://x/y.git?fetch-by-commit=1&commit=abc",
+            "https://x/y.git?fetch-by-commit=1&ref=main",
+        ] {
             assert!(parse(text, false).is_err(), "{text}");
         }
     }

@@ -178,6 +178,9 @@ impl Lowering<'_> {
         for argument in list {
             checks::secret("ARG", &argument.name, lines, self.findings);
             let value = self.argument_value(at, argument, lines)?;
+            if self.options.sbom {
+                refuse_scan(&argument.name, value.as_deref())?;
+            }
             let inherited =
                 argument.default.is_none() && !self.options.arguments.contains_key(&argument.name);
             let inherited = inherited && value.is_some();
@@ -392,4 +395,15 @@ pub(super) fn joined(directory: &str, path: &str) -> String {
         return dockerfile::ignore::clean(path);
     }
     dockerfile::ignore::clean(&format!("/{directory}/{path}"))
+}
+
+/// An SBOM is of the result: of stages and contexts there is none.
+fn refuse_scan(name: &str, value: Option<&str>) -> Result<(), Problem> {
+    let scans = matches!(name, "BUILDKIT_SBOM_SCAN_STAGE" | "BUILDKIT_SBOM_SCAN_CONTEXT");
+    match value {
+        Some(value) if scans && !matches!(value, "" | "0" | "false") => {
+            Err(Problem::new(format!("{name}={value} is not supported: an SBOM is of the result alone")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -36,6 +36,8 @@ pub struct Options {
     pub cache_namespace: String,
     /// `SOURCE_DATE_EPOCH`, in seconds.
     pub epoch: Option<i64>,
+    /// An SBOM is asked for, which is of the result alone.
+    pub sbom: bool,
     /// `--build-context`, by name.
     pub contexts: BTreeMap<String, Context>,
     pub main: Main,
@@ -76,6 +78,7 @@ impl Options {
             hostname: String::new(),
             cache_namespace: String::new(),
             epoch: None,
+            sbom: false,
             contexts: BTreeMap::new(),
             main: Main::local("context"),
             ignore: Vec::new(),

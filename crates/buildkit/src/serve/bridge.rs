@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use build::Error;
 use build::container::Room;
 use build::frontend::{Built, Files, Gateway as _, Ref};
+use build::graph::OciLayout;
 use build::progress::Warning;
 use build::session::{Entry, Kind};
 use grpc::{Call, Code, Status};
@@ -184,12 +185,15 @@ impl Bridge {
         &self,
         question: proto::ResolveImageConfigRequest,
     ) -> Result<proto::ResolveImageConfigResponse, Status> {
-        // 1 is a client's OCI layout.
-        if question.resolver_type != 0 || !question.source_policies.is_empty() {
-            return Err(unsupported("images from OCI layouts and source policies are not supported"));
+        if !question.source_policies.is_empty() {
+            return Err(unsupported("source policies are not supported"));
         }
-        let found =
-            self.resolve(&question.r#ref, question.platform, &question.resolve_mode, &question.log_name);
+        // 1 is a client's OCI layout.
+        let reference = match question.resolver_type {
+            1 => in_layout(&question.r#ref, &question.store_id),
+            _ => question.r#ref,
+        };
+        let found = self.resolve(&reference, question.platform, &question.resolve_mode, &question.log_name);
         let found = found.await.map_err(|e| status(&e))?;
         Ok(proto::ResolveImageConfigResponse {
             digest: found.digest.to_string(),
@@ -223,13 +227,21 @@ impl Bridge {
         if !question.source_policies.is_empty() {
             return Err(unsupported("source policies are not supported"));
         }
-        let Some(reference) = source.identifier.strip_prefix("docker-image://") else {
-            let why = format!("{}: only images can be resolved", source.identifier);
-            return Err(unsupported(&why));
+        let reference = match source.identifier.split_once("://") {
+            Some(("docker-image", reference)) => reference.to_owned(),
+            Some(("oci-layout", reference)) => {
+                in_layout(reference, source.attrs.get("oci.store").map_or("", String::as_str))
+            }
+            _ => {
+                let why = format!("{}: only images can be resolved", source.identifier);
+                return Err(unsupported(&why));
+            }
         };
-        let found = self.resolve(reference, question.platform, &question.resolve_mode, &question.log_name);
+        let found = self.resolve(&reference, question.platform, &question.resolve_mode, &question.log_name);
         let found = found.await.map_err(|e| status(&e))?;
-        source.identifier = format!("docker-image://{}", found.reference);
+        if source.identifier.starts_with("docker-image:") {
+            source.identifier = format!("docker-image://{}", found.reference);
+        }
         let image = proto::ResolveSourceImageResponse {
             digest: found.digest.to_string(),
             config: found.config,
@@ -429,4 +441,11 @@ fn told(entry: &Entry) -> crate::proto::Stat {
     };
     stat.mode = go_mode(form | entry.mode & 0o7777);
     stat
+}
+
+/// An image by its digest, in one of the client's stores.
+fn in_layout(reference: &str, store: &str) -> String {
+    let layout =
+        OciLayout { reference: reference.to_owned(), store: store.to_owned(), session: String::new() };
+    layout.address()
 }

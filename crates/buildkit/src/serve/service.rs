@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use build::frontend::{Built, Gateway};
 use build::progress::Progress;
-use build::request::{Allowed, Cache, CacheEntry, Export, Limits, Request, What};
+use build::request::{Allowed, Cache, CacheEntry, Export, Limits, Outcome, Request, What};
 use build::{Error, Job};
 use grpc::{Call, Code, Service, Status};
 use http::HeaderMap;
+use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 
 use super::bridge::{self, Bridge};
 use super::caller::Caller;
@@ -79,6 +81,39 @@ impl Builder {
         self.sessions.hold(Caller::over(headers, io).await?).await
     }
 
+    /// Builds for a client that isn't on `/grpc`, and tells it of the build in messages as `StatusResponse` has them.
+    pub async fn solve_and_tell(
+        &self,
+        question: SolveRequest,
+        to: mpsc::Sender<Vec<u8>>,
+    ) -> Result<HashMap<String, String>, Status> {
+        let id = question.r#ref.clone();
+        let telling = async {
+            let Ok(live) = self.builds.get(&id).await else { return };
+            let mut listening = live.progress.subscribe();
+            while let Some(events) = listening.next(EVENTS).await {
+                for response in news::responses(events.iter().map(|event| &**event)) {
+                    if to.send(response.encode_to_vec()).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        };
+        let solving = self.solve(question);
+        tokio::pin!(telling, solving);
+        let solved = tokio::select! {
+            solved = &mut solving => {
+                // One that never began has nothing to tell.
+                if self.builds.knows(&id) {
+                    telling.await;
+                }
+                solved
+            }
+            () = &mut telling => solving.await,
+        };
+        solved.map(|answer| answer.exporter_response)
+    }
+
     async fn solve(&self, question: SolveRequest) -> Result<SolveResponse, Status> {
         for name in [&question.r#ref, &question.session] {
             if name.is_empty() || name.len() > MAX_NAME {
@@ -93,7 +128,8 @@ impl Builder {
         if let Some(recording) = recording {
             recording.end(&solved).await;
         }
-        solved.map(|exporter_response| SolveResponse { exporter_response })
+        let exporter_response = solved?.response.into_iter().collect();
+        Ok(SolveResponse { exporter_response })
     }
 
     async fn solve_for(
@@ -102,7 +138,7 @@ impl Builder {
         session: Arc<Caller>,
         progress: Progress,
         live: Arc<Live>,
-    ) -> Result<HashMap<String, String>, Status> {
+    ) -> Result<Outcome, Status> {
         let request = self.request(question, live.clone()).map_err(|e| status(&e))?;
         let solved = tokio::select! {
             solved = self.engine.build(request, session.clone(), progress) => solved,
@@ -110,7 +146,7 @@ impl Builder {
             () = session.ended() => Err(Error::Cancelled),
         };
         match solved {
-            Ok(outcome) => Ok(outcome.response.into_iter().collect()),
+            Ok(outcome) => Ok(outcome),
             Err(error) => {
                 let bridge = live.bridge.borrow().clone();
                 Err(bridge.and_then(|bridge| bridge.failure()).unwrap_or_else(|| status(&error)))

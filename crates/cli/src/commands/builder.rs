@@ -36,9 +36,11 @@ const BUILDERS: Listing = Listing {
     fields: &[
         ("Name", "NAME/NODE"),
         ("DriverEndpoint", "DRIVER/ENDPOINT"),
+        ("LastActivity", "LAST ACTIVITY"),
         ("Status", "STATUS"),
         ("Buildkit", "BUILDKIT"),
         ("Platforms", "PLATFORMS"),
+        ("Error", ""),
     ],
     table: "{{.Name}}\t{{.DriverEndpoint}}\t{{.Status}}\t{{.Buildkit}}\t{{.Platforms}}",
     quiet: "{{.Name}}",
@@ -229,30 +231,54 @@ fn summary(records: &[UsageRecord]) -> String {
 /// `buildx ls`: the builder that is in use.
 pub(crate) fn list(call: &Call) -> Outcome {
     let format = call.flags().text("format");
-    if format == "json" {
-        return Err(Error::Usage("ERROR: --format json of builders is not supported".into()));
-    }
     let context = name(call, &call.endpoint()?.context)?;
     call.with_engine(|engine| async move {
-        let worker = worker(&engine).await;
-        let (status, version, platforms) = match &worker {
-            Ok(worker) => ("running", version_of(worker), platforms(worker)),
-            Err(_) => ("inactive", String::new(), String::new()),
-        };
-        let cells = |name: String, place: String, status: &str, version: &str, platforms: &str| {
-            let fields = json!({
-                "Name": name, "DriverEndpoint": place, "Status": status, "Buildkit": version, "Platforms": platforms,
-            });
-            fields.as_object().cloned().unwrap_or_default()
+        let builder = reach(&engine).await?;
+        let (worker, last) = tokio::join!(worker(&engine), super::records::last_activity(&builder));
+        if format == "json" {
+            ui::out(&format!("{}\n", document(&context, &last?, &worker)))?;
+            return Ok(0);
+        }
+        let (status, version, platforms, error) = match &worker {
+            Ok(worker) => ("running", version_of(worker), platforms(worker).join(", "), String::new()),
+            Err(error) => ("inactive", String::new(), String::new(), error.to_string()),
         };
         let shown = matches!(format, "" | "table");
         let named = |text: String| if shown { text } else { context.clone() };
         let rows = [
-            cells(named(format!("{context}*")), "docker".into(), "", "", ""),
-            cells(named(format!(" \\_ {context}")), format!(" \\_ {context}"), status, &version, &platforms),
+            json!({
+                "Name": named(format!("{context}*")), "DriverEndpoint": "docker", "LastActivity": last?,
+                "Status": "", "Buildkit": "", "Platforms": "", "Error": "",
+            }),
+            json!({
+                "Name": named(format!(" \\_ {context}")), "DriverEndpoint": named(format!(" \\_ {context}")),
+                "LastActivity": "", "Status": status, "Buildkit": version, "Platforms": platforms, "Error": error,
+            }),
         ];
+        let rows = rows.map(|row| row.as_object().cloned().unwrap_or_default());
         ui::out(&BUILDERS.render(format, false, &rows)?)?;
         Ok(0)
+    })
+}
+
+/// A builder, as buildx says it in JSON.
+fn document(context: &str, last: &str, worker: &Result<WorkerRecord, Error>) -> Value {
+    let node = match worker {
+        Ok(worker) => json!({
+            "Name": context, "Endpoint": context, "Status": "running", "Version": version_of(worker),
+            "IDs": [worker.id], "Platforms": platforms(worker), "Labels": worker.labels,
+            "GCPolicy": worker.gc_policy.iter().map(|rule| json!({
+                "all": rule.all, "filter": Some(&rule.filters).filter(|all| !all.is_empty()), "keepDuration": rule.keep_duration,
+                "maxUsedSpace": rule.max_used_space, "minFreeSpace": rule.min_free_space,
+                "reservedSpace": rule.reserved_space,
+            })).collect::<Vec<_>>(),
+        }),
+        Err(error) => {
+            json!({ "Name": context, "Endpoint": context, "Status": "inactive", "Err": error.to_string() })
+        }
+    };
+    json!({
+        "Name": context, "Driver": "docker", "Dynamic": false, "Current": true, "LastActivity": last, "Nodes": [node],
     })
 }
 
@@ -271,7 +297,7 @@ pub(crate) fn inspect(call: &Call) -> Outcome {
         let facts = format!(
             "Name:\t{name}\nEndpoint:\t{name}\nStatus:\trunning\nBuildKit version:\t{}\nPlatforms:\t{}\n",
             version_of(&worker),
-            platforms(&worker)
+            platforms(&worker).join(", ")
         );
         text.push_str(&align_with(&facts, 1, 1));
         if !worker.labels.is_empty() {
@@ -326,12 +352,12 @@ fn version_of(worker: &WorkerRecord) -> String {
     worker.buildkit_version.as_ref().map(|version| version.version.clone()).unwrap_or_default()
 }
 
-fn platforms(worker: &WorkerRecord) -> String {
+fn platforms(worker: &WorkerRecord) -> Vec<String> {
     let platform = |platform: &buildkit::proto::pb::Platform| {
         let parts = [&platform.os, &platform.architecture, &platform.variant];
         parts.into_iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("/")
     };
-    worker.platforms.iter().map(platform).collect::<Vec<_>>().join(", ")
+    worker.platforms.iter().map(platform).collect()
 }
 
 #[cfg(test)]

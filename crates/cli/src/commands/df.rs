@@ -180,8 +180,9 @@ fn verbose(usage: &Value, format: &str) -> Result<String, Error> {
     let volumes: Vec<Row> = list(usage, "Volumes").iter().map(volume_row).collect();
     let mut cache: Vec<&Value> = list(usage, "BuildCache").iter().collect();
     cache.sort_by_key(|record| (record["LastUsedAt"].as_str().and_then(instant), record["ID"].as_str()));
-    let cache: Vec<Row> = cache.into_iter().map(cache_row).collect();
-    if !matches!(format, "" | "table") {
+    let table = matches!(format, "" | "table");
+    let cache: Vec<Row> = cache.into_iter().map(|record| cache_row(record, table)).collect();
+    if !table {
         let whole =
             json!({ "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": cache });
         if format == "json" {
@@ -226,11 +227,22 @@ fn volume_row(volume: &Value) -> Row {
     row.as_object().cloned().unwrap_or_default()
 }
 
-fn cache_row(record: &Value) -> Row {
+/// Go's words for a time, in UTC.
+fn moment(record: &Value, key: &str) -> String {
+    let at = record[key].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    at.map(|at| at.to_string().replace('T', " ").replace('Z', " +0000 UTC")).unwrap_or_default()
+}
+
+fn cache_row(record: &Value, short: bool) -> Row {
+    let id = record["ID"].as_str().unwrap_or_default();
+    let parents = record["Parents"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let since =
         |key: &str| record[key].as_str().and_then(units::seconds_of).map(units::ago).unwrap_or_default();
     let row = json!({
-        "ID": short_id(record["ID"].as_str().unwrap_or_default()),
+        "ID": if short { short_id(id) } else { id },
+        "Parent": parents.collect::<Vec<_>>().join(", "),
+        "CreatedAt": moment(record, "CreatedAt"),
+        "LastUsedAt": moment(record, "LastUsedAt"),
         "CacheType": record["Type"],
         "Description": record["Description"],
         "Size": units::size(number(record, "Size") as f64, 3),

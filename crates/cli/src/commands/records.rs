@@ -1,5 +1,7 @@
 //! `buildx history`: builds that the engine remembers.
 
+mod inspect;
+
 use buildkit::client::Builder;
 use buildkit::proto::Timestamp;
 use buildkit::proto::control::{BuildHistoryRecord, BuildHistoryRequest, UpdateBuildHistoryRequest};
@@ -11,6 +13,8 @@ use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row};
 use crate::ui;
+
+pub(crate) use inspect::{attachment, inspect};
 
 const RECORDS: Listing = Listing {
     fields: &[
@@ -43,6 +47,13 @@ async fn records(builder: &Builder, filter: Vec<String>) -> Result<Vec<BuildHist
     records
         .sort_by_key(|record| std::cmp::Reverse(record.created_at.as_ref().map(|at| (at.seconds, at.nanos))));
     Ok(records)
+}
+
+/// When the last build began; nothing where none is remembered.
+pub(super) async fn last_activity(builder: &Builder) -> Result<String, Error> {
+    let last = records(builder, Vec::new()).await?.into_iter().next().and_then(|record| record.created_at);
+    let at = last.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok());
+    Ok(at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default())
 }
 
 /// One by its name, its end, or its place: `^1` is the one before the last.
@@ -153,6 +164,10 @@ fn moment(at: Option<&Timestamp>) -> i64 {
 /// What it was built from, as far as it was said.
 fn title(record: &BuildHistoryRecord) -> String {
     let said = |name: &str| record.frontend_attrs.get(name).map(String::as_str).unwrap_or_default();
+    let own = said("build-arg:BUILDKIT_BUILD_NAME");
+    if !own.is_empty() {
+        return own.to_owned();
+    }
     let context = [said("vcs:source"), said("context")].into_iter().find(|text| !text.is_empty());
     let file = if said("filename") == "Dockerfile" { "" } else { said("filename") };
     let target = said("target");
@@ -173,7 +188,10 @@ fn status(record: &BuildHistoryRecord) -> &'static str {
 fn took(record: &BuildHistoryRecord) -> String {
     let exact = |at: &Timestamp| at.seconds as f64 + f64::from(at.nanos) / 1e9;
     let (Some(from), Some(to)) = (&record.created_at, &record.completed_at) else { return "-".into() };
-    let seconds = exact(to) - exact(from);
+    for_people(exact(to) - exact(from))
+}
+
+fn for_people(seconds: f64) -> String {
     match seconds {
         ..60.0 => format!("{seconds:.1}s"),
         _ => format!("{}m {}s", seconds as i64 / 60, seconds as i64 % 60),

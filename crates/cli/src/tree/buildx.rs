@@ -239,7 +239,7 @@ pub(crate) static BUILDX_HISTORY_EXPORT: Command = Command {
     usage: "[OPTIONS] [REF...]",
     short: "Export build records into Docker Desktop bundle",
     flags: &[BUILDX_HISTORY_EXPORT_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_DESKTOP),
     ..LEAF
 };
 
@@ -266,9 +266,12 @@ const BUILDX_HISTORY_INSPECT_FLAGS: &[Flag] = &[
 
 pub(crate) static BUILDX_HISTORY_INSPECT: Command = Command {
     name: "inspect",
+    usage: "[OPTIONS] [REF]",
     short: "Inspect a build record",
     flags: &[BUILDX_HISTORY_INSPECT_FLAGS],
+    args: Args::AtMost(1),
     subcommands: &[&BUILDX_HISTORY_INSPECT_ATTACHMENT],
+    action: Action::Run(commands::records::inspect),
     ..GROUP
 };
 
@@ -284,7 +287,8 @@ pub(crate) static BUILDX_HISTORY_INSPECT_ATTACHMENT: Command = Command {
     usage: "[OPTIONS] [REF [DIGEST]]",
     short: "Inspect a build record attachment",
     flags: &[BUILDX_HISTORY_INSPECT_ATTACHMENT_FLAGS],
-    action: Action::NotYet,
+    args: Args::AtMost(2),
+    action: Action::Run(commands::records::attachment),
     ..LEAF
 };
 

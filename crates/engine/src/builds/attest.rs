@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use build::Error;
-use build::request::{Export, ExportKind, Request, What};
+use build::request::{Request, What};
 use serde_json::{Value, json};
 
 use super::error::work;
@@ -58,6 +58,10 @@ impl Wanted {
                 let (key, value) = field.split_once('=').unwrap_or((field, ""));
                 fields.insert(key.to_owned(), value.to_owned());
             }
+            // buildx says once more which it is.
+            if let Some(other) = fields.remove("type").filter(|said| said != kind) {
+                return Err(Error::Invalid(format!("an attestation {kind:?} of type {other:?}")));
+            }
             if flag(&mut fields, "disabled")? {
                 continue;
             }
@@ -85,18 +89,14 @@ impl Wanted {
     pub(super) fn is_asked(&self) -> bool {
         self.provenance.is_some() || self.sbom.is_some()
     }
-
-    /// Refuses what can't be said of these results.
-    pub(super) fn check(&self, exports: &[Export]) -> Result<(), Error> {
-        let files = exports.iter().any(|export| matches!(export.kind, ExportKind::Local | ExportKind::Tar));
-        match files && self.for_image(false).is_asked() {
-            true => Err(Error::Unsupported { what: "an attestation of files that are no image".into() }),
-            false => Ok(()),
-        }
-    }
 }
 
 impl Provenance {
+    /// All that is known.
+    fn full() -> Self {
+        Self { mode: Mode::Max, inline_only: false, builder: String::new(), reproducible: false }
+    }
+
     fn read(mut fields: BTreeMap<String, String>) -> Result<Self, Error> {
         let mode = match fields.remove("mode").as_deref() {
             None | Some("" | "min") => Mode::Min,
@@ -149,38 +149,50 @@ impl About {
 pub(super) struct Subject<'a> {
     /// The platform's key.
     pub(super) key: &'a str,
-    pub(super) names: Vec<String>,
-    pub(super) image: &'a WrittenImage,
+    list: Vec<Value>,
 }
 
-impl Subject<'_> {
-    /// One for each name; without any it is the manifest alone.
-    fn list(&self) -> Vec<Value> {
-        let manifest = self.image.image.manifest.as_ref();
-        let digest =
-            manifest.map(|manifest| json!({ manifest.digest.algorithm().name(): manifest.digest.hex() }));
-        let platform = self.image.image.platform();
+fn subject(name: &str, digest: Option<&oci::Digest>) -> Value {
+    let digest = digest.map(|digest| json!({ digest.algorithm().name(): digest.hex() }));
+    json!({ "name": name, "digest": digest })
+}
+
+impl<'a> Subject<'a> {
+    /// An image by each of its names; without any it is the manifest alone.
+    pub(super) fn image(key: &'a str, names: &[String], image: &WrittenImage) -> Self {
+        let digest = image.image.manifest.as_ref().map(|manifest| &manifest.digest);
+        let platform = image.image.platform();
         let purl = |name: &String| match oci::Reference::parse(name) {
             Ok(name) => materials::purl(&name, &platform),
             Err(_) => name.clone(),
         };
-        let named: Vec<Value> =
-            self.names.iter().map(|name| json!({ "name": purl(name), "digest": digest })).collect();
-        match named.is_empty() {
-            true => vec![json!({ "name": "_", "digest": digest })],
-            false => named,
-        }
+        let named: Vec<Value> = names.iter().map(|name| subject(&purl(name), digest)).collect();
+        Self { key, list: if named.is_empty() { vec![subject("_", digest)] } else { named } }
+    }
+
+    /// Files by their paths.
+    pub(super) fn files(key: &'a str, files: &[(String, oci::Digest)]) -> Self {
+        Self { key, list: files.iter().map(|(path, digest)| subject(path, Some(digest))).collect() }
     }
 
     fn state(&self, predicate_type: &str, predicate: &Value) -> Result<Statement, Error> {
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v0.1",
             "predicateType": predicate_type,
-            "subject": self.list(),
+            "subject": self.list,
             "predicate": predicate,
         });
         let bytes = serde_json::to_vec(&statement).map_err(|e| work("write an attestation", e))?;
         Ok(Statement { predicate: predicate_type.to_owned(), bytes })
+    }
+}
+
+/// The file that a statement is, beside files that it speaks of.
+pub(super) fn file_name(statement: &Statement) -> &'static str {
+    match statement.predicate.as_str() {
+        provenance::TYPE => "provenance.json",
+        "https://spdx.dev/Document" => "sbom.spdx.json",
+        _ => "attestation.json",
     }
 }
 

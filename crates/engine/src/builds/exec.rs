@@ -28,6 +28,7 @@ use crate::containers::config::{Config, HostConfig, Ulimit};
 use crate::containers::{Once, Output, Shared};
 use mounts::Prepared;
 pub(super) use room::Chamber;
+pub(super) use secrets::AgentSocket;
 
 /// What the runtime makes in a root for its own mounts. It is nobody's change while it is empty.
 const OWN: &[&str] = &[

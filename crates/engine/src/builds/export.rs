@@ -34,13 +34,14 @@ use annotations::Annotations;
 type Response = BTreeMap<String, String>;
 
 /// What an image's exporter is told, besides its form. Whatever is kept is unpacked.
-const IMAGE: &[&str] = &["name", "push", "unpack", "store", "registry.insecure"];
+const IMAGE: &[&str] =
+    &["name", "push", "push-by-digest", "name-canonical", "unpack", "store", "registry.insecure"];
 
 /// What an archive's is told.
 const ARCHIVE: &[&str] = &["name", "tar", "dest"];
 
 /// What those of files are told.
-const FILES: &[&str] = &["platform-split", "dest"];
+const FILES: &[&str] = &["platform-split", "attestation-prefix", "dest"];
 
 /// Refuses what can't be exported before anything is built.
 pub(super) fn check(request: &Request) -> Result<(), Error> {
@@ -74,14 +75,32 @@ fn check_export(export: &Export) -> Result<(), Error> {
         }
     }
     let names = references(export)?;
+    if is_set(export, "push-by-digest")
+        && let Some(tagged) = names.iter().zip(given(export)).find(|(name, typed)| !is_bare(name, typed))
+    {
+        return Err(Error::Invalid(format!("can't push tagged ref {} by digest", tagged.0)));
+    }
+    if is_set(export, "name-canonical") && !pushes(export) {
+        return Err(Error::Unsupported { what: "name-canonical=true of an image that isn't pushed".into() });
+    }
     if pushes(export) && names.is_empty() {
         return Err(Error::Invalid("tag is needed when pushing to registry".into()));
     }
     super::remote::check_insecure(&export.attributes, &names)
 }
 
+fn is_set(export: &Export, name: &str) -> bool {
+    export.attributes.get(name).is_some_and(|value| value == "true")
+}
+
 fn pushes(export: &Export) -> bool {
-    export.attributes.get("push").is_some_and(|push| push == "true")
+    is_set(export, "push")
+}
+
+/// Whether a name was given without a tag.
+fn is_bare(name: &Reference, typed: &str) -> bool {
+    let tag = name.tag().map(|tag| format!(":{tag}")).unwrap_or_default();
+    tag.is_empty() || !typed.ends_with(&tag)
 }
 
 /// The familiar names, with their tags.
@@ -90,13 +109,18 @@ fn names(export: &Export) -> Result<Vec<String>, Error> {
 }
 
 fn references(export: &Export) -> Result<Vec<Reference>, Error> {
-    let given = export.attributes.get("name").map(String::as_str).unwrap_or_default();
     let parse = |name: &str| {
-        let parsed = Reference::parse(name.trim());
+        let parsed = Reference::parse(name);
         let invalid = |e| Error::Invalid(format!("failed to parse {name:?}: {e}"));
         parsed.map(Reference::or_latest).map_err(invalid)
     };
-    given.split(',').filter(|name| !name.trim().is_empty()).map(parse).collect()
+    given(export).map(parse).collect()
+}
+
+/// Names as they were given.
+fn given(export: &Export) -> impl Iterator<Item = &str> {
+    let given = export.attributes.get("name").map(String::as_str).unwrap_or_default();
+    given.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// What exporting needs.
@@ -136,7 +160,7 @@ impl Exporting<'_> {
                 ExportKind::Oci | ExportKind::Docker => {
                     self.archive(number, export, built, trees, &mut response).await?;
                 }
-                ExportKind::Local | ExportKind::Tar => self.files(number, export, trees).await?,
+                ExportKind::Local | ExportKind::Tar => self.files(number, export, built, trees).await?,
             }
         }
         Ok(response)
@@ -163,7 +187,10 @@ impl Exporting<'_> {
         response: &mut Response,
         shown: &VertexState,
     ) -> Result<(), Error> {
-        let names = names(export)?;
+        let by_digest = is_set(export, "push-by-digest");
+        let named = names(export)?;
+        // What goes by its digest there goes by it here.
+        let names = if by_digest { Vec::new() } else { named.clone() };
         let step = Named { progress: self.progress, shown };
         // What is only kept here says nothing about itself unless somebody asked for it.
         let said = self.attest.for_image(pushes(export));
@@ -185,7 +212,9 @@ impl Exporting<'_> {
         }
         describe(first, written.as_ref(), &names, response);
         if pushes(export) {
-            let pushed = self.push(&names, &step).await?;
+            let ids: Vec<oci::Digest> = images.iter().map(|image| image.image.id.clone()).collect();
+            let built = by_digest.then_some((&ids[..], written.as_ref()));
+            let pushed = self.push(&named, built, &step).await?;
             response.extend(pushed.map(|digest| ("containerimage.digest".to_owned(), digest.to_string())));
         }
         Ok(())
@@ -223,7 +252,7 @@ impl Exporting<'_> {
         }
         let mut statements = Vec::new();
         for ((key, tree), image) in trees.iter().zip(&images) {
-            let subject = attest::Subject { key, names: names(export)?, image };
+            let subject = attest::Subject::image(key, &names(export)?, image);
             statements.push(self.statements(said, built, tree, &subject).await?);
         }
         let index = IndexForm {
@@ -242,8 +271,13 @@ impl Exporting<'_> {
         Ok(Drawn { images, written: Some(written), kept: Some(kept), trees: held })
     }
 
-    /// What the last one is called in its registry.
-    async fn push(&self, names: &[String], step: &Named<'_>) -> Result<Option<oci::Digest>, Error> {
+    /// What the last one is called in its registry. What was built is for who pushes without a tag.
+    async fn push(
+        &self,
+        names: &[String],
+        built: Option<(&[oci::Digest], Option<&Written>)>,
+        step: &Named<'_>,
+    ) -> Result<Option<oci::Digest>, Error> {
         let mut last = None;
         for name in names {
             let reference = Reference::parse(name)
@@ -260,7 +294,13 @@ impl Exporting<'_> {
             let (telling, mut updates) = crate::images::progress::Progress::channel();
             // Its bars are not ours; nobody may have to wait for them to be read.
             let drained = tokio::spawn(async move { while updates.recv().await.is_some() {} });
-            let pushed = self.parts.shared.images.push(&push, &telling).await;
+            let images = &self.parts.shared.images;
+            let pushed = match built {
+                Some((ids, written)) => {
+                    images.push_by_digest(&push, ids, written.cloned(), &telling).await.map(Some)
+                }
+                None => images.push(&push, &telling).await,
+            };
             drop(telling);
             let _ = drained.await;
             last = pushed.map_err(|e| engine(format!("push {name}"), e))?.or(last);

@@ -180,7 +180,6 @@ impl Builds {
         let _told = Told(progress.clone());
         export::check(&request)?;
         let attest = attest::Wanted::read(&request.asked)?;
-        attest.check(&request.exports)?;
         let (_known, end) = self.enter(&request.id)?;
         tokio::select! {
             outcome = Box::pin(self.build(request, attest, session, progress)) => outcome,
@@ -280,7 +279,8 @@ impl Builds {
         if counts.ran > 0 {
             self.parts.make_room();
         }
-        Ok(Outcome { response, ran: counts.ran, cached: counts.cached })
+        let said = exporting.provenance(&built, &trees)?;
+        Ok(Outcome { response, said, ran: counts.ran, cached: counts.cached })
     }
 
     /// Where BuildKit's protocol keeps what it remembers of builds.

@@ -18,6 +18,7 @@ use oci::Digest;
 use oci::image::Descriptor;
 
 use super::tree::{Layer, Tree};
+pub(super) use bring::bring_from_client;
 
 /// In an image's config: the cache that goes with it.
 pub(super) const INLINE: &str = "moby.buildkit.cache.v0";

@@ -2,6 +2,7 @@
 
 mod git;
 mod http;
+mod layout;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::SystemTime;
 
 use build::Error;
 use build::frontend::ResolvedImage;
-use build::graph::{Image as ImageSource, Pull as When, Source, Vertex};
+use build::graph::{Image as ImageSource, OciLayout, Pull as When, Source, Vertex};
 use build::progress::{Event, Progress, Status};
 use build::session::Session;
 use build::solver::Looked;
@@ -54,6 +55,7 @@ impl Sources {
     ) -> Result<Looked<Tree>, Error> {
         match source {
             Source::Local(local) => {
+                // Clients name a session that several of their builds share. What it offers, each build's own does, too.
                 let meter =
                     Meter::new(&self.progress, vertex.digest(), &format!("transferring {}:", local.name));
                 let told = meter.clone();
@@ -69,7 +71,7 @@ impl Sources {
             Source::Http(http) => self.look_http(works, http, vertex).await,
             Source::Git(git) => self.look_git(works, git, vertex).await,
             Source::OciLayout(layout) => {
-                Err(Error::Unsupported { what: format!("the OCI layout {} as a source", layout.store) })
+                Ok(Looked::Hit(vec![self.bring_layout(layout, vertex.platform.as_ref()).await?]))
             }
         }
     }
@@ -174,6 +176,9 @@ impl Sources {
         platform: Option<&Platform>,
         pull: When,
     ) -> Result<ResolvedImage, Error> {
+        if let Some(layout) = OciLayout::at(reference) {
+            return self.resolve_layout(&layout, platform).await;
+        }
         let wanted = wanted(platform);
         let local = self.local(reference, &wanted)?;
         if let Some(image) = local.filter(|_| pull != When::Always || is_pinned(reference)) {

@@ -44,6 +44,15 @@ struct Outgoing {
     given: tokio::sync::Mutex<BTreeSet<Digest>>,
 }
 
+impl Outgoing {
+    async fn open(push: &Push) -> Result<Arc<Self>, Error> {
+        let reference = push.reference.clone();
+        let opened = push.client.repository(&reference, Access::Push, push.credentials.as_ref());
+        let (repository, uploads) = (opened.await?, Semaphore::new(push.uploads.max(1) as usize));
+        Ok(Arc::new(Self { reference, repository, uploads, given: tokio::sync::Mutex::default() }))
+    }
+}
+
 impl Images {
     /// What has to be refused before anything is said: a platform that the image doesn't have.
     pub fn check_push(&self, push: &Push) -> Result<(), Error> {
@@ -65,16 +74,36 @@ impl Images {
         if tags.is_empty() {
             return Err(self.nothing_to_push(reference));
         }
-        let opened = push.client.repository(reference, Access::Push, push.credentials.as_ref());
-        let (repository, uploads) = (opened.await?, Semaphore::new(push.uploads.max(1) as usize));
-        let (reference, given) = (reference.clone(), tokio::sync::Mutex::default());
-        let outgoing = Arc::new(Outgoing { reference, repository, uploads, given });
+        let outgoing = Outgoing::open(push).await?;
         let mut last = None;
         for tag in tags {
             last = Some(self.push_tag(&outgoing, &tag, push.wanted.as_ref(), progress).await?);
         }
         self.emit("push", &push.reference.familiar(), &push.reference.familiar_name());
         Ok(last)
+    }
+
+    /// Pushes what was built without a tag: in the repository its digest is its name.
+    pub(crate) async fn push_by_digest(
+        self: &Arc<Self>,
+        push: &Push,
+        ids: &[Digest],
+        written: Option<Written>,
+        progress: &Progress,
+    ) -> Result<Digest, Error> {
+        let Some((image, others)) = ids.split_first() else {
+            return Err(self.nothing_to_push(&push.reference));
+        };
+        let tag = Tag {
+            name: push.reference.with_digest(image.clone()).familiar(),
+            image: image.clone(),
+            others: others.to_vec(),
+            at: std::time::SystemTime::now(),
+            written: written.map(Box::new),
+        };
+        let pushed = self.push_tag(&Outgoing::open(push).await?, &tag, None, progress).await?;
+        self.emit("push", &push.reference.familiar(), &push.reference.familiar_name());
+        Ok(pushed)
     }
 
     /// The tag that is meant, or all of the repository.
@@ -107,7 +136,9 @@ impl Images {
     ) -> Result<Digest, Error> {
         let found = self.catalogue().named(tag);
         let found = found.ok_or_else(|| Error::NoSuchImage(tag.name.clone()))?;
-        let short = tag.name.rsplit(':').next().unwrap_or_default();
+        // Under a digest goes what has that one: nothing else is said to the registry.
+        let tagged = Some(tag.name.rsplit(':').next().unwrap_or_default()).filter(|_| !tag.is_digest());
+        let short = tagged.unwrap_or("digest");
         let images = match wanted {
             Some(_) => vec![found.on(&tag.name, wanted)?],
             None => found.all,
@@ -115,16 +146,18 @@ impl Images {
         let written = tag.written.as_deref().filter(|_| wanted.is_none());
         let mut pushed = Vec::new();
         for image in &images {
-            let name = if images.len() == 1 && written.is_none() { Some(short) } else { None };
+            let name = tagged.filter(|_| images.len() == 1 && written.is_none());
             pushed.push(self.push_image(outgoing, image, name, progress).await?);
         }
         let (digest, size) = match (written, &pushed[..]) {
-            (Some(written), _) => self.push_written(outgoing, written, short).await?,
+            (Some(written), _) => self.push_written(outgoing, written, tagged).await?,
             (None, [single]) => (single.digest.clone(), single.size),
             (None, several) => {
                 let bytes = Bytes::from(manifest::index(several.to_vec())?);
-                outgoing.repository.put_manifest(short, media_type::OCI_INDEX, &bytes).await?;
-                (Digest::sha256(&bytes), bytes.len() as u64)
+                let digest = Digest::sha256(&bytes);
+                let name = tagged.unwrap_or(digest.as_str());
+                outgoing.repository.put_manifest(name, media_type::OCI_INDEX, &bytes).await?;
+                (digest, bytes.len() as u64)
             }
         };
         let named = outgoing.reference.with_digest(digest.clone()).familiar();
@@ -141,7 +174,7 @@ impl Images {
         self: &Arc<Self>,
         outgoing: &Outgoing,
         written: &Written,
-        tag: &str,
+        tag: Option<&str>,
     ) -> Result<(Digest, u64), Error> {
         let repository = &outgoing.repository;
         let read = |digest: &Digest, size: u64| {
@@ -158,7 +191,8 @@ impl Images {
             repository.put_manifest(attestation.digest.as_str(), &attestation.media_type, &bytes).await?;
         }
         let Descriptor { digest, size, media_type, .. } = &written.index;
-        repository.put_manifest(tag, media_type, &read(digest, *size).await?).await?;
+        let bytes = read(digest, *size).await?;
+        repository.put_manifest(tag.unwrap_or(digest.as_str()), media_type, &bytes).await?;
         Ok((digest.clone(), *size))
     }
 

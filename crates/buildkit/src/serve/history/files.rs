@@ -59,6 +59,7 @@ impl Folder {
         record: &BuildHistoryRecord,
         logs: &[u8],
         error: Option<&[u8]>,
+        said: &[Vec<u8>],
     ) -> io::Result<()> {
         let path = self.path(&record.r#ref);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -68,6 +69,9 @@ impl Folder {
         fs::write(partial.join(LOGS), logs)?;
         if let Some(error) = error {
             fs::write(partial.join(ERROR), error)?;
+        }
+        for said in said {
+            fs::write(partial.join(Digest::sha256(said).hex()), said)?;
         }
         fs::write(partial.join(RECORD), record.encode_to_vec())?;
         let _ = fs::remove_dir_all(&path);
@@ -91,6 +95,11 @@ impl Folder {
     pub(super) fn story(&self, id: &str) -> io::Result<Story> {
         open(&self.path(id).join(LOGS)).map(|file| Story(BufReader::new(file)))
     }
+}
+
+/// The file of what is said of a result.
+pub(super) fn said(blob: &Descriptor) -> &str {
+    blob.digest.rsplit(':').next().unwrap_or_default()
 }
 
 /// A blob.

@@ -4,6 +4,7 @@
 //! <folder>/<digest of the build's ref>/record   BuildHistoryRecord
 //!                                      logs     StatusResponses, each after its length
 //!                                      error    google.rpc.Status, where the build failed with more than a sentence
+//!                                      <digest> what is said of its results
 //! ```
 //!
 //! A build's folder is filled under another name first: one that is here is whole. The history is a help, not a promise:
@@ -24,7 +25,7 @@ use grpc::{Code, Status};
 use tokio::sync::broadcast;
 
 use super::news;
-use crate::proto::control::{BuildHistoryEvent, BuildHistoryEventType, BuildHistoryRecord};
+use crate::proto::control::{BuildHistoryEvent, BuildHistoryEventType, BuildHistoryRecord, Descriptor};
 use files::Folder;
 
 /// So many stay however old they are …
@@ -74,11 +75,11 @@ impl History {
     }
 
     /// A build has ended: its record is written down with what goes with it. Blocking.
-    fn completed(&self, mut record: BuildHistoryRecord, logs: &[u8], error: Option<&[u8]>) {
+    fn completed(&self, mut record: BuildHistoryRecord, logs: &[u8], error: Option<&[u8]>, said: &[Vec<u8>]) {
         record.logs = Some(files::descriptor("application/vnd.buildkit.status.v0", logs));
         record.external_error =
             error.map(|error| files::descriptor("application/vnd.googeapis.google.rpc.status+proto", error));
-        let written = self.folder.write(&record, logs, error);
+        let written = self.folder.write(&record, logs, error, said);
         {
             let mut table = self.table();
             table.active.remove(&record.r#ref);
@@ -147,14 +148,7 @@ impl History {
     fn find(&self, digest: &str) -> Option<(PathBuf, BuildHistoryRecord)> {
         let table = self.table();
         table.ended.values().find_map(|record| {
-            let is = |descriptor: &Option<crate::proto::control::Descriptor>| {
-                descriptor.as_ref().is_some_and(|descriptor| descriptor.digest == digest)
-            };
-            let name = match (is(&record.logs), is(&record.external_error)) {
-                (true, _) => files::LOGS,
-                (_, true) => files::ERROR,
-                _ => return None,
-            };
+            let (name, _) = named(record).find(|(_, descriptor)| descriptor.digest == digest)?;
             Some((self.folder.path(&record.r#ref).join(name), record.clone()))
         })
     }
@@ -164,11 +158,19 @@ impl History {
         let table = self.table();
         let mut known = HashSet::new();
         let named = table.ended.values().flat_map(|record| {
-            let descriptors = record.logs.iter().chain(&record.external_error);
-            descriptors.map(move |descriptor| (descriptor.digest.clone(), record.clone()))
+            named(record).map(move |(_, descriptor)| (descriptor.digest.clone(), record.clone()))
         });
         named.filter(|(digest, _)| known.insert(digest.clone())).collect()
     }
+}
+
+/// A record's blobs, each with its file.
+fn named(record: &BuildHistoryRecord) -> impl Iterator<Item = (&str, &Descriptor)> {
+    let log = record.logs.iter().map(|blob| (files::LOGS, blob));
+    let error = record.external_error.iter().map(|blob| (files::ERROR, blob));
+    let results = record.result.iter().chain(record.results.values());
+    let said = results.flat_map(|result| &result.attestations).map(|blob| (files::said(blob), blob));
+    log.chain(error).chain(said)
 }
 
 fn unknown(id: &str) -> Status {

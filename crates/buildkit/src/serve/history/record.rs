@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use build::progress::{Event, Progress, VertexState};
+use build::request::{Outcome, Said};
 use grpc::{Code, Status};
 use oci::Digest;
 
@@ -48,22 +49,22 @@ impl History {
 
 impl Recording {
     /// It has ended so.
-    pub(in crate::serve) async fn end(mut self, ended: &Result<HashMap<String, String>, Status>) {
+    pub(in crate::serve) async fn end(mut self, ended: &Result<Outcome, Status>) {
         if let Some(writing) = self.take(ended) {
             // That it can't be written is told in the log, and the build ended as it did.
             let _ = tokio::task::spawn_blocking(writing).await;
         }
     }
 
-    fn take(
-        &mut self,
-        ended: &Result<HashMap<String, String>, Status>,
-    ) -> Option<impl FnOnce() + Send + 'static> {
+    fn take(&mut self, ended: &Result<Outcome, Status>) -> Option<impl FnOnce() + Send + 'static> {
         let mut record = self.record.take()?;
         record.completed_at = Some(news::time(SystemTime::now()));
-        let mut details = None;
+        let (mut details, mut said) = (None, Vec::new());
         match ended {
-            Ok(response) => record.exporter_response = response.clone(),
+            Ok(outcome) => {
+                record.exporter_response = outcome.response.clone().into_iter().collect();
+                said = outcome.said.clone();
+            }
             Err(status) => {
                 let (code, message) = (status.code as i32, status.message.clone());
                 record.error = Some(crate::proto::Status { code, message, details: Vec::new() });
@@ -76,11 +77,12 @@ impl Recording {
             progress.end();
             let events = progress.told();
             count(&mut record, &events);
+            let said: Vec<Vec<u8>> = said.into_iter().map(|said| attest(&mut record, said)).collect();
             let messages: Vec<_> = events
                 .chunks(EVENTS)
                 .flat_map(|events| news::responses(events.iter().map(|e| &**e)))
                 .collect();
-            history.completed(record, &files::told(&messages), details.as_deref());
+            history.completed(record, &files::told(&messages), details.as_deref(), &said);
         })
     }
 }
@@ -94,6 +96,18 @@ impl Drop for Recording {
             Err(_) => writing(),
         }
     }
+}
+
+/// Names what is said of a result in the record; its bytes.
+fn attest(record: &mut BuildHistoryRecord, said: Said) -> Vec<u8> {
+    let mut descriptor = files::descriptor("application/vnd.in-toto+json", &said.bytes);
+    descriptor.annotations.insert("in-toto.io/predicate-type".into(), said.predicate.to_owned());
+    let result = match said.platform.as_str() {
+        "" => record.result.get_or_insert_default(),
+        platform => record.results.entry(platform.to_owned()).or_default(),
+    };
+    result.attestations.push(descriptor);
+    said.bytes
 }
 
 /// Steps by how they ended.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use build::Error;
-use build::graph::{Git, Http, Image, Local, Op, Pull, Source};
+use build::graph::{Git, Http, Image, Local, OciLayout, Op, Pull, Source};
 
 use crate::proto::pb;
 
@@ -62,6 +62,7 @@ pub(super) fn decode(source: &pb::SourceOp) -> Result<(Op, String), Error> {
     let made = match scheme {
         "docker-image" => Source::Image(image(rest, &mut attributes)?),
         "local" => Source::Local(local(rest, &mut attributes)?),
+        "oci-layout" => Source::OciLayout(layout(rest, &mut attributes)),
         "git" => Source::Git(git(rest, &mut attributes)?),
         "http" | "https" => Source::Http(http(identifier, &mut attributes)?),
         _ => return Err(Error::Unsupported { what: format!("source {scheme}://") }),
@@ -75,6 +76,11 @@ fn image(reference: &str, attributes: &mut Attributes<'_>) -> Result<Image, Erro
     // Why it is kept: only of interest to who empties the cache.
     attributes.take("image.recordtype");
     Ok(Image { reference: reference.to_owned(), pull })
+}
+
+fn layout(reference: &str, attributes: &mut Attributes<'_>) -> OciLayout {
+    let (store, session) = (attributes.text("oci.store"), attributes.text("oci.session"));
+    OciLayout { reference: reference.to_owned(), store, session }
 }
 
 /// BuildKit's word for when a registry is asked.
@@ -105,13 +111,21 @@ fn git(rest: &str, attributes: &mut Attributes<'_>) -> Result<Git, Error> {
     let (reference, subdir) = fragment.split_once(':').unwrap_or((fragment, ""));
     let full = attributes.take("git.fullurl").map(str::to_owned);
     let checksum = attributes.take("git.checksum").map(str::to_owned);
+    let by_commit = checksum.as_deref().filter(|commit| commit.len() == 40);
+    let reference = match (attributes.flag("git.fetchbycommit")?, by_commit) {
+        (false, _) => reference,
+        (true, Some(commit)) => commit,
+        (true, None) => {
+            return Err(Error::Invalid("git.fetchbycommit needs a full commit in git.checksum".into()));
+        }
+    };
     Ok(Git {
         remote: full.unwrap_or_else(|| format!("https://{address}")),
         reference: reference.to_owned(),
         subdir: subdir.to_owned(),
         keep_git_dir: attributes.flag("git.keepgitdir")?,
         skip_submodules: attributes.flag("git.skipsubmodules")?,
-        checksum,
+        checksum: checksum.clone(),
         auth_token_secret: attributes.text("git.authtokensecret"),
         auth_header_secret: attributes.text("git.authheadersecret"),
         mount_ssh: attributes.text("git.mountsshsock"),

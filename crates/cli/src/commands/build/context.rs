@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use buildkit::attach::{Offer, upload_address};
 
+use super::folders;
 use crate::call::Call;
 use crate::error::Error;
 
@@ -200,8 +201,12 @@ impl Reading<'_> {
         };
         self.attribute("frontend.caps", "moby.buildkit.frontend.contexts+forward");
         let key = format!("context:{name}");
-        if value.starts_with("oci-layout://") {
-            return Err(usage(&format!("--build-context {text}: OCI layouts are not supported")));
+        if let Some(layout) = value.strip_prefix("oci-layout://") {
+            let (folder, digest) = folders::image(layout)?;
+            let store = buildkit::identity().map_err(|e| Error::Usage(e.to_string()))?;
+            self.attribute(&key, &format!("oci-layout://{store}@{digest}"));
+            self.offer.stores.insert(format!("oci:{store}"), folder);
+            return Ok(());
         }
         if is_remote(value) || value.starts_with("docker-image://") || value.starts_with("target:") {
             self.attribute(&key, value);
@@ -230,15 +235,19 @@ fn is_http(text: &str) -> bool {
 
 /// An address that the engine fetches: a file's, an archive's, a repository's.
 fn is_remote(text: &str) -> bool {
-    let scheme = ["git://", "ssh://", "github.com/"].iter().any(|start| text.starts_with(start));
-    // user@host:path, as git has it.
+    let scheme = ["git://", "github.com/"].iter().any(|start| text.starts_with(start));
+    is_http(text) || scheme || is_ssh(text)
+}
+
+/// `ssh://…`, or `user@host:path` as git has it.
+pub(super) fn is_ssh(text: &str) -> bool {
     let scp = text.split_once('@').is_some_and(|(user, rest)| {
         let plain = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };
         plain(user) && rest.split_once(':').is_some_and(|(host, path)| plain(host) && !path.is_empty())
     });
-    is_http(text) || scheme || scp
+    scp || text.starts_with("ssh://")
 }
 
 fn is_archive(head: &[u8]) -> bool {

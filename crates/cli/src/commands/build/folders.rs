@@ -1,5 +1,5 @@
-//! Caches in folders of ours (`type=local`): OCI layouts, of which the engine reads and writes the blobs through the
-//! session, and we the index.
+//! OCI layouts in folders of ours: caches (`type=local`) and images that builds begin with. The engine reads and writes the
+//! blobs through the session, and we the index.
 
 use std::collections::HashMap;
 use std::fs;
@@ -53,6 +53,28 @@ pub(super) fn lend(cache: &mut CacheOptions, offer: &mut Offer) -> Result<Vec<Fo
         folders.push(Folder { path, tag: tag(entry) });
     }
     Ok(folders)
+}
+
+/// An image in a layout, `folder[:tag][@digest]`, by the folder and its digest.
+pub(super) fn image(text: &str) -> Result<(PathBuf, String), Error> {
+    let (place, digest) = text.split_once('@').map_or((text, None), |(place, digest)| (place, Some(digest)));
+    let (folder, tag) = match place.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) {
+        Some((folder, tag)) => (folder, Some(tag)),
+        None => (place, None),
+    };
+    let folder = PathBuf::from(folder);
+    if let Some(digest) = digest {
+        return Ok((folder, digest.to_owned()));
+    }
+    let index = read(&folder)?.manifests;
+    let found = match (tag, &index[..]) {
+        // The only image needs no name.
+        (None, [only]) => Some(only),
+        (tag, all) => all.iter().find(|known| is_named(known, tag.unwrap_or("latest"))),
+    };
+    let missing =
+        || usage(format!("oci-layout reference {text:?} could not be resolved: no such image there"));
+    Ok((folder, found.ok_or_else(missing)?.digest.to_string()))
 }
 
 /// As BuildKit's clients name a store.

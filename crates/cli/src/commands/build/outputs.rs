@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use buildkit::attach::{Offer, Place};
 use buildkit::proto::control::Exporter;
+use client::resolve::process_env;
 
 use super::csv;
 use crate::call::Call;
@@ -84,7 +85,9 @@ fn wanted(call: &Call) -> Result<Vec<Output>, Error> {
             return Err(usage(&format!("load and {:?} output can't be used together", other.kind)));
         }
     }
-    if outputs.is_empty() {
+    let stays = process_env("BUILDX_NO_DEFAULT_LOAD")
+        .is_some_and(|value| ::flags::go::parse_bool(&value) == Ok(true));
+    if outputs.is_empty() && !stays {
         outputs.push(Output::new("image"));
     }
     Ok(outputs)
@@ -122,9 +125,6 @@ impl Outputs {
             }
             (kind, _) => return Err(usage(&format!("exporter {kind:?} could not be found"))),
         };
-        if output.attributes.contains_key("push-by-digest") {
-            return Err(usage("push-by-digest is not supported"));
-        }
         if !tags.is_empty() && matches!(kind, "moby" | "oci" | "docker") {
             output.attributes.insert("name".into(), tags.join(","));
         }

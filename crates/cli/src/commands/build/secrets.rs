@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use buildkit::attach::{Offer, SecretSource};
 use client::resolve::process_env;
 
-use super::csv;
+use super::{context, csv};
 use crate::call::Call;
 use crate::error::Error;
 
@@ -15,7 +15,13 @@ pub(super) fn read(call: &Call, offer: &mut Offer) -> Result<(), Error> {
         let (id, source) = secret(&text)?;
         offer.secrets.insert(id, source);
     }
-    for text in call.flags().list("ssh") {
+    let mut agents = call.flags().list("ssh");
+    let context = call.args().first().map_or("", String::as_str);
+    // A repository that is reached by ssh is, by the user's own agent.
+    if agents.is_empty() && context::is_ssh(context) {
+        agents.push("default".into());
+    }
+    for text in agents {
         let (id, socket) = agent(&text)?;
         offer.agents.insert(id, socket);
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use build::Error;
 use build::frontend::{Built, Ref};
 use build::graph::{Bind, Exec, Image, Input, Mount, MountKind, Op, Pull, Shown, Source};
+use build::request::Said;
 use serde_json::Value;
 
 use super::provenance;
-use super::{Sbom, Subject, Wanted, materials};
+use super::{Provenance, Sbom, Subject, Wanted, materials};
 use crate::builds::error::{blocking, work};
 use crate::builds::export::Exporting;
 use crate::builds::files::{Look, Root};
@@ -44,6 +45,23 @@ impl Exporting<'_> {
             statements.push(subject.state(provenance::TYPE, &predicate)?);
         }
         Ok(statements)
+    }
+
+    /// How each result came to be, in full, for who looks at the build later.
+    pub(in crate::builds) fn provenance(
+        &self,
+        built: &Built,
+        trees: &[(String, Tree)],
+    ) -> Result<Vec<Said>, Error> {
+        let said = |(key, tree): &(String, Tree)| {
+            let result = built.refs.get(key)?;
+            let found = materials::find(self.parts, result);
+            let predicate = provenance::predicate(&Provenance::full(), self.about, result, &found, tree);
+            let bytes =
+                serde_json::to_vec(&predicate).map_err(|e| work("write down a build's provenance", e));
+            Some(bytes.map(|bytes| Said { platform: key.clone(), predicate: provenance::TYPE, bytes }))
+        };
+        trees.iter().filter_map(said).collect()
     }
 
     /// Runs the generator; what it says, with its kind.

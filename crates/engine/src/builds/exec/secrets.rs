@@ -60,6 +60,26 @@ impl Drop for Agent {
     }
 }
 
+/// The same for a program of this host's.
+pub(in crate::builds) struct AgentSocket {
+    place: InMemory,
+    _agent: Agent,
+}
+
+impl AgentSocket {
+    pub(in crate::builds) fn new(id: &str, session: Arc<dyn Session>) -> Result<Self, Error> {
+        let wanted = SshMount { id: id.to_owned(), uid: 0, gid: 0, mode: 0o600, optional: false };
+        let (place, agent) = agent(&wanted, session)?;
+        Ok(Self { place, _agent: agent })
+    }
+
+    /// Where it is, for other processes too: its file system is attached nowhere.
+    pub(in crate::builds) fn path(&self) -> String {
+        let folder = self.place.folder.as_raw_fd();
+        format!("/proc/{}/fd/{folder}/{}", std::process::id(), self.place.name)
+    }
+}
+
 impl Running {
     /// Asks the client for all. What is optional and isn't there is left out.
     pub(super) async fn secrets(&self, exec: &Exec) -> Result<Secrets, Error> {

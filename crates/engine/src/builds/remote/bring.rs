@@ -61,7 +61,7 @@ impl Remote {
     pub(in crate::builds) async fn find(&self, parts: &Arc<Parts>, key: &Digest) -> Option<Vec<Tree>> {
         for source in &self.sources {
             let Some(chain) = source.chains.get(key.as_str()) else { continue };
-            match Box::pin(bring(parts, source, chain)).await {
+            match Box::pin(bring(parts, &source.place, chain)).await {
                 Ok(tree) => return Some(vec![tree]),
                 Err(error) => {
                     tracing::warn!(error = diag::chain(&error), %key, "a step's result can't be brought: it is made");
@@ -185,24 +185,33 @@ async fn from_image(
     Ok(Source { chains: document::read_inline(&text, &parts)?, place: Place::Registry(Box::new(repository)) })
 }
 
-async fn bring(parts: &Arc<Parts>, source: &Source, chain: &[Part]) -> Result<Tree, Error> {
+/// An image's layers from a client's store.
+pub(in crate::builds) async fn bring_from_client(
+    parts: &Arc<Parts>,
+    store: stores::Store,
+    layers: impl Iterator<Item = (Descriptor, Digest)>,
+) -> Result<Tree, Error> {
+    let chain: Vec<Part> = layers.map(|(blob, diff_id)| Part { blob, diff_id }).collect();
+    Box::pin(bring(parts, &Place::Client(store), &chain)).await
+}
+
+async fn bring(parts: &Arc<Parts>, place: &Place, chain: &[Part]) -> Result<Tree, Error> {
     let mut layers = Layers::default();
     for part in chain {
         let images = parts.shared.images.clone();
         let known =
             parts.cache.layer_size(&part.diff_id).map_err(|e| engine("look into the build cache", e))?;
-        let brought = images
-            .bring_layer(Box::pin(fetch(&images, source, part)), &part.blob, &part.diff_id, known)
-            .await;
-        let (size, kept) = brought.map_err(|e| engine("bring a layer of a cache", e))?;
+        let brought =
+            images.bring_layer(Box::pin(fetch(&images, place, part)), &part.blob, &part.diff_id, known).await;
+        let (size, kept) = brought.map_err(|e| engine("bring a layer", e))?;
         layers.kept.push(kept);
         layers.list.push(Layer { diff_id: part.diff_id.clone(), size, made: None, by: String::new() });
     }
     Ok(Tree::Layers(Arc::new(layers)))
 }
 
-async fn fetch(images: &Images, source: &Source, part: &Part) -> Result<(), crate::Error> {
-    match &source.place {
+async fn fetch(images: &Images, place: &Place, part: &Part) -> Result<(), crate::Error> {
+    match place {
         Place::Here => Err(crate::Error::RemovedMeanwhile(part.diff_id.clone())),
         Place::Registry(repository) => {
             let fetched = repository.fetch_blob(images.content(), &part.blob.digest, part.blob.size, &|_| {});

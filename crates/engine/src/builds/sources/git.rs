@@ -1,7 +1,8 @@
 //! `git` sources, by the `git` program of this host.
 //!
 //! The program gets an environment of its own, no configuration but ours, and only network protocols; what follows an
-//! option's end is never taken for one.
+//! option's end is never taken for one. Over ssh it is the client's agent that answers for the client, and no key of this
+//! host's.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,7 +17,9 @@ use build::solver::Looked;
 use oci::Digest;
 
 use super::Sources;
+use crate::builds::Scratch;
 use crate::builds::error::{blocking, engine, work};
+use crate::builds::exec::AgentSocket;
 use crate::builds::files::{Last, Look, Planned, Root, perform_on, resolve};
 use crate::builds::tree::Tree;
 use crate::builds::worker::Works;
@@ -30,11 +33,11 @@ impl Sources {
         vertex: &Vertex,
     ) -> Result<Looked<Tree>, Error> {
         check(git)?;
-        let header = self.git_header(git).await?;
+        let access = self.access(git).await?;
         let what = git.clone();
         let commit = match is_commit(&git.reference) {
             true => git.reference.clone(),
-            false => blocking(move || remote_commit(&what, header.as_ref())).await?,
+            false => blocking(move || remote_commit(&what, &access)).await?,
         };
         if let Some(expected) =
             git.checksum.as_ref().filter(|expected| !commit.starts_with(expected.as_str()))
@@ -63,7 +66,7 @@ impl Sources {
         name: &str,
         remember: impl FnOnce(&[Tree]) -> Result<(), Error> + Send + 'static,
     ) -> Result<Vec<Tree>, Error> {
-        let header = self.git_header(git).await?;
+        let access = self.access(git).await?;
         let (parts, works, git, name) = (self.parts.clone(), works.clone(), git.clone(), name.to_owned());
         let known = |git: &Git| {
             let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +77,7 @@ impl Sources {
         let commit = commit.ok_or_else(unknown)?;
         blocking(move || {
             let folder = parts.scratch()?;
-            check_out(&git, &commit, header.as_ref(), folder.path())?;
+            check_out(&git, &commit, &access, folder.path())?;
             let root = Arc::new(Root::scratch(folder)?);
             let planned = plan(&git, &root)?;
             let made = vec![works.write(planned, &name)?];
@@ -82,6 +85,29 @@ impl Sources {
             Ok(made)
         })
         .await
+    }
+
+    /// What opens the repository to the client.
+    async fn access(&self, git: &Git) -> Result<Access, Error> {
+        let ssh = if is_ssh(&git.remote) { Some(self.ssh(git).await?) } else { None };
+        Ok(Access { header: self.git_header(git).await?, ssh })
+    }
+
+    async fn ssh(&self, git: &Git) -> Result<Ssh, Error> {
+        let id = if git.mount_ssh.is_empty() { "default" } else { &git.mount_ssh };
+        if !self.session.has_ssh(id).await? {
+            return Err(Error::NotFound(format!("no SSH key {id:?} forwarded from the client")));
+        }
+        let hosts = match git.known_hosts.is_empty() {
+            true => None,
+            false => {
+                let folder = self.parts.scratch()?;
+                let written = std::fs::write(folder.path().join("hosts"), &git.known_hosts);
+                written.map_err(|e| work("write down who is known to ssh", e))?;
+                Some(folder)
+            }
+        };
+        Ok(Ssh { agent: AgentSocket::new(id, self.session.clone())?, hosts })
     }
 
     async fn git_header(&self, git: &Git) -> Result<Option<Secret>, Error> {
@@ -95,6 +121,34 @@ impl Sources {
     }
 }
 
+/// What is shown to a remote.
+struct Access {
+    header: Option<Secret>,
+    ssh: Option<Ssh>,
+}
+
+/// The client's agent, and whom it takes for whom.
+struct Ssh {
+    agent: AgentSocket,
+    hosts: Option<Scratch>,
+}
+
+impl Ssh {
+    /// Where nobody says who the host is, the first who answers is believed, as BuildKit has it.
+    fn command(&self) -> String {
+        let hosts = self.hosts.as_ref().map(|folder| folder.path().join("hosts").display().to_string());
+        let (strict, hosts) = match &hosts {
+            Some(hosts) => ("yes", hosts.as_str()),
+            None => ("no", "/dev/null"),
+        };
+        // git gives this to a shell.
+        let hosts = hosts.replace('\'', "'\\''");
+        format!(
+            "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking={strict} -o 'UserKnownHostsFile=\"{hosts}\"'"
+        )
+    }
+}
+
 /// A token as every forge takes it, for a user whose name says nothing.
 fn of_token(token: &Secret) -> Secret {
     let pair = [b"x-access-token:", token.0.as_slice()].concat();
@@ -103,11 +157,7 @@ fn of_token(token: &Secret) -> Secret {
 
 fn check(git: &Git) -> Result<(), Error> {
     let schemes = ["https://", "http://", "git://"];
-    let scp = !git.remote.contains("://") && git.remote.contains(':') && !git.remote.starts_with('-');
-    if scp || git.remote.starts_with("ssh://") {
-        return Err(Error::Unsupported { what: "a git repository over ssh".into() });
-    }
-    if !schemes.iter().any(|scheme| git.remote.starts_with(scheme)) {
+    if !is_ssh(&git.remote) && !schemes.iter().any(|scheme| git.remote.starts_with(scheme)) {
         return Err(Error::Invalid(format!("{:?} is no address of a git repository", git.remote)));
     }
     let bad = |text: &str| {
@@ -119,12 +169,18 @@ fn check(git: &Git) -> Result<(), Error> {
     }
 }
 
+/// `ssh://…`, or `user@host:path`.
+fn is_ssh(remote: &str) -> bool {
+    let scp = !remote.contains("://") && remote.contains(':') && !remote.starts_with('-');
+    scp || remote.starts_with("ssh://")
+}
+
 fn is_commit(reference: &str) -> bool {
     reference.len() == 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The program with nothing of this host's.
-fn program(header: Option<&Secret>) -> Command {
+fn program(access: &Access) -> Command {
     let mut command = Command::new("git");
     command.env_clear().stdin(Stdio::null());
     for name in ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"] {
@@ -132,13 +188,17 @@ fn program(header: Option<&Secret>) -> Command {
             command.env(name, value);
         }
     }
-    command
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("HOME", "/dev/null")
-        .env("GIT_ALLOW_PROTOCOL", "http:https:git");
+    command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/dev/null").env(
+        "GIT_ALLOW_PROTOCOL",
+        if access.ssh.is_some() { "http:https:git:ssh" } else { "http:https:git" },
+    );
+    if let Some(ssh) = &access.ssh {
+        command.env("SSH_AUTH_SOCK", ssh.agent.path()).env("GIT_SSH_COMMAND", ssh.command());
+        command.env("GIT_SSH_VARIANT", "ssh");
+    }
     // In the environment, where no list of processes shows it.
-    let header = header.map(|header| format!("Authorization: {}", String::from_utf8_lossy(&header.0)));
+    let header =
+        access.header.as_ref().map(|header| format!("Authorization: {}", String::from_utf8_lossy(&header.0)));
     let mut settings = vec![
         ("core.hooksPath", "/dev/null".to_owned()),
         ("core.symlinks", "true".to_owned()),
@@ -170,9 +230,9 @@ fn run(command: &mut Command, doing: &str) -> Result<String, Error> {
     Err(Error::NotFound(format!("failed to {doing}: {said}")))
 }
 
-fn remote_commit(git: &Git, header: Option<&Secret>) -> Result<String, Error> {
+fn remote_commit(git: &Git, access: &Access) -> Result<String, Error> {
     let reference = if git.reference.is_empty() { "HEAD" } else { &git.reference };
-    let mut command = program(header);
+    let mut command = program(access);
     command.args(["ls-remote", "--", &git.remote, reference, &format!("{reference}^{{}}")]);
     let listed = run(&mut command, "read remote references")?;
     let mut found: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once('\t')).collect();
@@ -191,9 +251,9 @@ fn remote_commit(git: &Git, header: Option<&Secret>) -> Result<String, Error> {
 }
 
 /// Checks out the commit that was found when the step was looked for, wherever its branch is by now.
-fn check_out(git: &Git, commit: &str, header: Option<&Secret>, folder: &Path) -> Result<(), Error> {
+fn check_out(git: &Git, commit: &str, access: &Access, folder: &Path) -> Result<(), Error> {
     let within = |args: &[&str], doing: &str| {
-        let mut command = program(header);
+        let mut command = program(access);
         command.current_dir(folder).args(args);
         run(&mut command, doing).map(drop)
     };
