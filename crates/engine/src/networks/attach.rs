@@ -356,7 +356,10 @@ impl Tables {
         self.cables.insert(outside.clone());
         Ok(Lease {
             endpoint_id: crate::id::container_id(),
-            mac: mac(&endpoint.asked.mac_address)?,
+            mac: match (&ipv4, network.driver) {
+                (Some(held), Driver::Bridge) if endpoint.asked.mac_address.is_empty() => station_of(held.ip),
+                _ => mac(&endpoint.asked.mac_address)?,
+            },
             ipv4,
             ipv6,
             inside,
@@ -512,6 +515,17 @@ pub(super) fn cable(network: &Network, endpoint: &Endpoint, index: u32) -> Optio
         gateways: if lease.is_gateway { gateways.collect() } else { Vec::new() },
         switches: options::switches(&endpoint.asked).unwrap_or_default(),
     })
+}
+
+/// The station of an address in a bridge network: always the same, so that the host and neighbours, who go on knowing it for
+/// half a minute, are right about whoever has the address next. An announcement that they are wrong can be lost.
+fn station_of(ip: IpAddr) -> [u8; 6] {
+    let bytes = match ip {
+        IpAddr::V4(ip) => ip.octets(),
+        IpAddr::V6(ip) => *ip.octets().last_chunk().unwrap_or(&[0; 4]),
+    };
+    let [a, b, c, d] = bytes;
+    [0x02, 0x42, a, b, c, d]
 }
 
 /// The address that was asked for, or one that nobody else has.
