@@ -204,13 +204,13 @@ fn streams_are_those_that_are_asked_for() {
     }
 }
 
-/// Types into a terminal and detaches by these keys.
-fn detaches(mut command: Command, keys: &str) {
+/// Types into a terminal and detaches by these keys, and how it ends then: with 1 after `attach`, as docker does.
+fn detaches(mut command: Command, keys: &str, code: i32) {
     let mut terminal = Terminal::start(command.env("TERM", "xterm"), 31, 97);
     terminal.type_in("echo is $((40+2))\n");
     terminal.wait_for("is 42");
     terminal.type_in(keys);
-    assert_eq!(terminal.wait(), Some(0), "{}", terminal.shown());
+    assert_eq!(terminal.wait(), Some(code), "{}", terminal.shown());
 }
 
 // covers: cli docker run --detach-keys
@@ -231,10 +231,10 @@ fn detach_keys_are_those_that_are_asked_for() {
         let name = format!("n{number}");
         let verb = |verb: &'static str| [prefix, &[verb]].concat();
         let run = ["-it", "--net", "none", "--name", &name, &tag, "sh"];
-        detaches(client(&engine, &[&verb("run")[..], &keys].concat(), &run), "\u{18}y");
-        detaches(client(&engine, &[&verb("attach")[..], &keys].concat(), &[&name]), "\u{18}y");
+        detaches(client(&engine, &[&verb("run")[..], &keys].concat(), &run), "\u{18}y", 0);
+        detaches(client(&engine, &[&verb("attach")[..], &keys].concat(), &[&name]), "\u{18}y", 1);
         engine.ketch(["stop", "-t", "0", &name]).ok();
-        detaches(client(&engine, &[&verb("start")[..], &keys].concat(), &["-ai", &name]), "\u{18}y");
+        detaches(client(&engine, &[&verb("start")[..], &keys].concat(), &["-ai", &name]), "\u{18}y", 0);
         assert_eq!(inspect(&engine, &name)["State"]["Running"], true);
         let path = format!("/containers/{name}/attach?stream=1&stdin=1&detachKeys=no-such-key");
         let refused = engine.request_unchecked(&Request::new("POST", &path));
