@@ -29,7 +29,7 @@ pub(crate) fn shown_to<T: Send>(
     let copies = copies.collect::<Result<Vec<_>, _>>()?;
     match strategy {
         Strategy::Descriptors => work(&copies),
-        Strategy::Paths => {
+        Strategy::Paths | Strategy::Page => {
             let attached = sys::in_own_mounts(|| {
                 attach(&copies, place)?;
                 work(&copies)

@@ -46,10 +46,11 @@ fn with(folder: &Path, driver: Box<dyn Driver>, strategy: Strategy) -> LayerStor
 }
 
 /// Every driver with every way in which overlayfs can be told of its layers.
-fn ways() -> [(Box<dyn Driver>, Strategy); 3] {
+fn ways() -> [(Box<dyn Driver>, Strategy); 4] {
     [
         (Box::new(Directories), Strategy::Descriptors),
         (Box::new(Directories), Strategy::Paths),
+        (Box::new(Directories), Strategy::Page),
         (Box::new(IndexedTars), Strategy::Descriptors),
     ]
 }

@@ -104,19 +104,14 @@ pub fn part_of_mount(
 
 /// Does `work` on a thread in a mount namespace that ends with it: nobody else sees what is attached there.
 pub fn in_own_mounts<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    use rustix::fs::{Mode, OFlags, open};
+    use rustix::mount::{MountPropagationFlags, mount_change};
     use rustix::thread::{UnshareFlags, unshare_unsafe};
-    let enter = || {
+    let enter = || -> io::Result<()> {
         // SAFETY: only `FILES` could take descriptors from other threads; these are the mounts and the working directory,
         // on a thread that ends here.
         unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }?;
-        let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let private = MountAttributes {
-            propagation: Some(Propagation::Private),
-            recursive: true,
-            ..MountAttributes::default()
-        };
-        set_mount_attributes(std::os::fd::AsFd::as_fd(&root), private)
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        Ok(mount_change("/", private)?)
     };
     std::thread::scope(|scope| match scope.spawn(|| enter().map(|()| work())).join() {
         Ok(done) => done,
