@@ -4,7 +4,7 @@ if [ ! -d /run/systemd/system ]; then
   mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs devtmpfs /dev; mount -t cgroup2 cgroup2 /sys/fs/cgroup
   mkdir -p /dev/pts
 fi
-for module in /modules/*; do insmod $module || echo "WRONG: no $module"; done
+for module in loop dummy overlay; do modprobe $module || echo "WRONG: no $module"; done
 mkdir -p /b/rootfs/bin /b/rootfs/proc /b/rootfs/sys /b/rootfs/dev /b/rootfs/tmp
 cp /usr/bin/busybox /b/rootfs/bin/; chroot /b/rootfs /bin/busybox --install -s /bin
 R="/ketch runtime"; FAILED=0; cd /b
@@ -31,6 +31,7 @@ inside() { # name, resources, script, expected
 files() { echo "cd /sys/fs/cgroup; cat $*"; }
 
 . /checks/v2.sh
+. /checks/engine.sh
 if [ -d /run/systemd/system ]; then . /checks/systemd.sh; . /checks/install.sh; else . /checks/no_systemd.sh; fi
 
 [ $FAILED = 0 ] && echo "VM: passed" || echo "VM: failed"

@@ -7,6 +7,7 @@
 //! ```
 
 mod archive;
+mod modules;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -20,8 +21,6 @@ use crate::process::{self, cargo};
 use archive::Archive;
 
 const KERNEL: &str = "linux-image-cloud-amd64";
-/// What the checks need of what Debian's cloud kernels have as modules, in the order in which they are loaded.
-const MODULES: &[&str] = &["drivers/block/loop", "drivers/net/dummy", "fs/overlayfs/overlay"];
 /// What nobody needs of the packages of systemd.
 const LEFT_OUT: &[&str] =
     &["usr/share/doc", "usr/share/locale", "usr/share/man", "usr/lib/udev", "usr/share/debconf"];
@@ -37,16 +36,21 @@ struct Machine {
 const MACHINES: &[Machine] = &[
     Machine { name: "Linux 6.12 with systemd", release: "trixie", packages: &["systemd"] },
     Machine { name: "Linux 6.1 without", release: "bookworm", packages: &[] },
+    Machine { name: "Linux 5.10 without", release: "bullseye", packages: &[] },
 ];
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let all = arguments.iter().any(|argument| argument == "--all");
+    let wanted = |machine: &&Machine| match arguments.first().map(String::as_str) {
+        Some("--all") => true,
+        Some(release) => release == machine.release,
+        None => machine.release == MACHINES[0].release,
+    };
     process::run(cargo().args(["build", "-q", "-p", "ketch"]))?;
     let cache = testkit::command::clients_folder().join("vm");
     let ketch = cache.join("ketch");
     fs::create_dir_all(&cache)?;
     process::run(Command::new("strip").arg("-o").args([&ketch, &process::ketch("debug")?]))?;
-    for machine in MACHINES.iter().take(if all { MACHINES.len() } else { 1 }) {
+    for machine in MACHINES.iter().filter(wanted) {
         println!("{}:", machine.name);
         let folder = machine.fetch(&cache)?;
         let initrd = folder.join("initrd");
@@ -90,17 +94,16 @@ impl Machine {
         for name in ["usr", "etc", "var"].into_iter().filter(|name| folder.join("root").join(name).is_dir()) {
             archive.tree(name, &folder.join("root").join(name))?;
         }
-        for name in ["usr/bin", "usr/lib", "usr/lib64", "modules"] {
+        for name in ["usr/bin", "usr/lib", "usr/lib64"] {
             archive.folder(name)?;
         }
         for name in ["bin", "sbin", "lib", "lib64"] {
             let target = if name == "sbin" { "usr/bin".to_owned() } else { format!("usr/{name}") };
             archive.link(name, &target)?;
         }
-        for (number, module) in MODULES.iter().enumerate() {
-            let name = module.rsplit('/').next().unwrap_or_default();
-            archive.file(&format!("modules/{number}-{name}.ko"), &load(folder, module)?)?;
-        }
+        let modules = tempfile::tempdir()?;
+        modules::gather(&folder.join("kernel"), modules.path())?;
+        archive.tree("usr/lib/modules", &modules.path().join("lib/modules"))?;
         archive.tree("checks", &process::workspace().join("tests/vm"))?;
         archive.file("init", &fs::read(process::workspace().join("tests/vm/init.sh"))?)?;
         for (name, path) in [("ketch", ketch), ("usr/bin/busybox", Path::new("/bin/busybox"))] {
@@ -108,21 +111,6 @@ impl Machine {
         }
         archive.finish()
     }
-}
-
-/// A module, unpacked: newer kernels have them compressed.
-fn load(folder: &Path, module: &str) -> anyhow::Result<Vec<u8>> {
-    let kernel = folder.join("kernel");
-    let versions = [kernel.join("lib/modules"), kernel.join("usr/lib/modules")];
-    let versions = versions.iter().find(|path| path.is_dir()).context("a kernel without modules")?;
-    let (place, name) = module.rsplit_once('/').context("a module without a folder")?;
-    let path = find(&find(versions, "")?.join("kernel").join(place), &format!("{name}.ko"))?;
-    if path.extension().is_none_or(|extension| extension != "xz") {
-        return Ok(fs::read(path)?);
-    }
-    let output = Command::new("xz").arg("-dc").arg(&path).output().context("xz")?;
-    ensure!(output.status.success(), "xz -dc {}: {}", path.display(), output.status);
-    Ok(output.stdout)
 }
 
 fn find(folder: &Path, start: &str) -> anyhow::Result<PathBuf> {
