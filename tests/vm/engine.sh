@@ -2,7 +2,9 @@
 # published, found by its name and updated.
 unset DOCKER_HOST
 mkdir -p /tmp/first/app && cd /tmp/first
+# A file system of a disk's kind: the machine's own is in memory, where older kernels don't map owners.
 E=/tmp/first/e; mkdir -p $E
+truncate -s 629145600 /tmp/disk && mke2fs -F /tmp/disk >/dev/null 2>&1 && mount -t ext4 -o loop /tmp/disk $E || echo "WRONG: no disk"
 ip link set lo up
 /ketch daemon --data-root $E/data --exec-root $E/run --pidfile $E/pid --host unix://$E/sock --insecure-registry 127.0.0.1:5000 >$E/log 2>&1 &
 export DOCKER_HOST=unix://$E/sock K=/ketch
@@ -52,6 +54,7 @@ check "found by its name" "$(cd app && $K compose exec -T ask wget -q -O - http:
 check "only what changed" "$(cd app && COLOUR=blue $K compose up -d 2>&1 | grep -c Recreated)" 1
 check "data is kept" "$(cd app && $K compose exec -T web cat /data/x 2>&1)" kept
 check "the limits" "$($K run --rm --network none -m 32m --pids-limit 50 app cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max 2>&1 | tr '\n' ' ')" "33554432 50 "
+check "users of its own" "$($K run --rm --network none --userns private app sh -c 'echo x >/y; stat -c %u /y /bin; tr -s " " </proc/self/uid_map | cut -d" " -f4' 2>&1 | tr '\n' ' ')" "0 0 65536 "
 kill -9 $(cat $E/pid); waited sh -c "! kill -0 $(cat $E/pid) 2>/dev/null"
 /ketch daemon --data-root $E/data --exec-root $E/run --pidfile $E/pid --host unix://$E/sock >>$E/log 2>&1 &
 waited sh -c "$K version >/dev/null 2>&1" || cat $E/log
@@ -60,4 +63,5 @@ check "the application outlives its engine" "$(wget -q -O - http://127.0.0.1:808
 check "nothing is left of it" "$($K ps -aq; $K volume ls -q; $K network ls -q --filter type=custom)" ""
 kill $(cat $E/pid); waited sh -c "[ ! -e $E/pid ]"
 grep -iE "panic|WARN|ERROR" $E/log | head -20
-cd /b; rm -rf /tmp/first
+cd /b; waited umount $E 2>/dev/null || { umount $E; fuser -m $E; ps; cat /proc/mounts; }
+check "its disk is free" "$(grep -c $E /proc/mounts)" 0; rm -rf /tmp/first /tmp/disk

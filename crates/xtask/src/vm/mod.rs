@@ -36,7 +36,6 @@ struct Machine {
 const MACHINES: &[Machine] = &[
     Machine { name: "Linux 6.12 with systemd", release: "trixie", packages: &["systemd"] },
     Machine { name: "Linux 6.1 without", release: "bookworm", packages: &[] },
-    Machine { name: "Linux 5.10 without", release: "bullseye", packages: &[] },
 ];
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
