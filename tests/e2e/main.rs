@@ -47,6 +47,7 @@ mod hostile_registries;
 mod hung;
 mod identities;
 mod image_crashes;
+mod image_explore;
 mod image_limits;
 mod image_words;
 mod images_cli;

@@ -2,7 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{history, images, inspect, load, prune, pull, push, save, tag};
+use crate::commands::{explore, history, images, inspect, load, prune, pull, push, save, tag};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
 
@@ -11,6 +11,7 @@ pub(crate) static IMAGE: Command = Command {
     short: "Manage images",
     subcommands: &[
         &super::builder::BUILD,
+        &IMAGE_EXPLORE,
         &IMAGE_HISTORY,
         &IMAGE_IMPORT,
         &IMAGE_INSPECT,
@@ -24,6 +25,29 @@ pub(crate) static IMAGE: Command = Command {
         &IMAGE_TAG,
     ],
     ..GROUP
+};
+
+const IMAGE_EXPLORE_FLAGS: &[Flag] = &[
+    Flag::new("format", Kind::String, "Format output using a custom template, or \"json\""),
+    Flag::new(
+        "layer",
+        Kind::String,
+        "Show what this layer added (A), changed (C) and removed (D), by its number",
+    ),
+    Flag::new("no-trunc", Kind::Bool, "Don't truncate output"),
+    Flag::new("platform", Kind::String, "Explore the given platform's image"),
+    Flag::new("quiet", Kind::Bool, "Only show digests, or paths").short('q'),
+    Flag::new("wasted", Kind::Bool, "Show the files that later layers hide, the largest first"),
+];
+
+static IMAGE_EXPLORE: Command = Command {
+    name: "explore",
+    usage: "[OPTIONS] IMAGE",
+    short: "Show what each layer of an image added, changed and removed",
+    flags: &[IMAGE_EXPLORE_FLAGS],
+    args: Args::Exact(1),
+    action: Action::Run(explore::explore),
+    ..LEAF
 };
 
 const IMAGE_HISTORY_FLAGS: &[Flag] = &[

@@ -68,7 +68,8 @@ fn take(from: &Path, to: &Path) -> anyhow::Result<()> {
         if packed.is_file() {
             fs::create_dir_all(folder)?;
             let name = packed.file_name().context("a module without a name")?.to_string_lossy();
-            return fs::write(folder.join(name.trim_end_matches(".xz")), unpacked(&packed)?).map_err(Into::into);
+            return fs::write(folder.join(name.trim_end_matches(".xz")), unpacked(&packed)?)
+                .map_err(Into::into);
         }
     }
     // Built in, or not at all: the checks tell.

@@ -3,17 +3,16 @@
 //! What goes where is decided by docker's rules ([`names`]), with what is here ([`local`]) and what the engine says is
 //! there.
 
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use client::{Engine, encode};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::load::streamed;
-use super::units;
+use super::{pieces, units};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::ui;
@@ -178,32 +177,7 @@ fn out_of(call: &Call, copy: Copy) -> Outcome {
         }
         let source = Source { is_directory: there.is_directory(), rebased, path };
         let plan = local::target(&target).and_then(|known| place(&source, &known))?;
-        let (sender, receiver) = mpsc::channel(4);
-        let writing = tokio::task::spawn_blocking(move || local::extract(Pieces::new(receiver), &plan));
-        let mut size = 0;
-        let mut broken = None;
-        loop {
-            match body.next().await {
-                Ok(Some(bytes)) => {
-                    size += bytes.len();
-                    if sender.send(Ok(bytes)).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    let _ = sender.send(Err(io::Error::other("the archive broke off"))).await;
-                    broken = Some(error);
-                    break;
-                }
-            }
-        }
-        drop(sender);
-        let written = writing.await.map_err(|e| Error::Usage(e.to_string()))?;
-        if let Some(error) = broken {
-            return Err(error.into());
-        }
-        written?;
+        let ((), size) = pieces::read(body, move |pieces| local::extract(pieces, &plan)).await?;
         say(&copy, size as f64, &target);
         Ok(0)
     })
@@ -276,32 +250,6 @@ fn between(call: &Call, from: Copy, to: Copy) -> Outcome {
 fn say(copy: &Copy, size: f64, to: &str) {
     if !copy.quiet {
         ui::err(&diag::printable(&format!("Successfully copied {} to {to}", units::size(size, 3))));
-    }
-}
-
-/// A body for code that reads blockingly.
-struct Pieces {
-    receiver: mpsc::Receiver<io::Result<bytes::Bytes>>,
-    rest: bytes::Bytes,
-}
-
-impl Pieces {
-    fn new(receiver: mpsc::Receiver<io::Result<bytes::Bytes>>) -> Self {
-        Self { receiver, rest: bytes::Bytes::new() }
-    }
-}
-
-impl Read for Pieces {
-    fn read(&mut self, mut buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() {
-            match self.receiver.blocking_recv() {
-                None => return Ok(0),
-                Some(piece) => self.rest = piece?,
-            }
-        }
-        let count = self.rest.len().min(buffer.len());
-        buffer.write_all(&self.rest.split_to(count))?;
-        Ok(count)
     }
 }
 
