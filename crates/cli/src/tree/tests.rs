@@ -11,6 +11,7 @@ const RECORDED: &str = include_str!("recorded/help-28.5.2.txt");
 /// Pages that differ on purpose, and why.
 const DIFFERENT: &[(&str, &str)] = &[
     ("docker", "builder and Compose are built in, refused commands are left out"),
+    ("docker image", "has explore"),
     ("docker volume", "has the commands for what is in volumes"),
     ("docker build", "has --explain"),
     ("docker builder build", "has --explain"),
