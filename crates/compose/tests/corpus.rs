@@ -22,6 +22,7 @@ fn case(folder: &Path) -> Case {
         environment,
         current: folder.to_owned(),
         switches: Switches::default(),
+        remote: None,
     };
     let (mut profiles, mut json) = (Vec::new(), false);
     let line = fs::read_to_string(folder.join("arguments")).unwrap_or_default();

@@ -236,7 +236,12 @@ pub(crate) fn push(call: &Call) -> Outcome {
     Ok(0)
 }
 
-fn push_services(call: &Call, project: &Project, services: &[String], ignore: bool) -> Result<(), Error> {
+pub(super) fn push_services(
+    call: &Call,
+    project: &Project,
+    services: &[String],
+    ignore: bool,
+) -> Result<(), Error> {
     let built = |name: &&String| {
         project.service(name).is_some_and(|spec| !spec["build"].is_null() && spec["image"].is_string())
     };

@@ -43,7 +43,6 @@ impl Wish {
     /// What the flags that `create`, `up` and `scale` have in common say.
     pub(super) fn read(call: &Call, project: &Project) -> Result<Self, Error> {
         let flags = call.flags();
-        // `"yes"` answers every question, and none is asked here.
         let given = |name: &str| flags.has(name) && flags.bool(name);
         if given("force-recreate") && given("no-recreate") {
             return Err(Error::Usage("--force-recreate and --no-recreate are incompatible".into()));
@@ -163,13 +162,10 @@ pub(super) async fn converge(
     let plans = plan(project, &targets, &seen);
     let rolling = if wish.starts { rolling(engine, project, &plans).await } else { BTreeSet::new() };
     let act = Act {
-        engine,
-        project,
-        report,
         call: Some(call),
         images,
         renew_volumes: wish.renew_volumes,
-        timeout: wish.timeout,
+        ..Act::new(engine, project, report, wish.timeout)
     };
     let names: Vec<_> = plans.iter().map(|plan| plan.service.clone()).collect();
     let by_name: BTreeMap<_, _> = plans.iter().map(|plan| (plan.service.as_str(), plan)).collect();
@@ -326,15 +322,7 @@ async fn orphans(
         ));
         return Ok(());
     }
-    let act = Act {
-        engine,
-        project,
-        report,
-        call: None,
-        images: BTreeMap::new(),
-        renew_volumes: false,
-        timeout: wish.timeout,
-    };
+    let act = Act::new(engine, project, report, wish.timeout);
     for one in orphans {
         let seen = observe::seen(one);
         act.remove(&seen.id, &seen.name, seen.state == "running").await?;

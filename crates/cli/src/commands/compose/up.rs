@@ -43,6 +43,7 @@ pub(crate) fn up(call: &Call) -> Outcome {
         ));
     }
     let project = project::load(call, call.args())?;
+    super::remote::consent(call, &project)?;
     let mut wish = Wish { starts: !flags.bool("no-start"), ..Wish::read(call, &project)? };
     call.with_engine(|engine| async move {
         if engine.is_dry() {
@@ -110,16 +111,7 @@ pub(super) async fn start_all(
         .map(str::to_owned)
         .collect();
     let report = wish.report;
-    let act = Act {
-        engine,
-        project,
-        report,
-        call: None,
-        images: BTreeMap::new(),
-        renew_volumes: false,
-        timeout: wish.timeout,
-    };
-    let act = &act;
+    let act = &Act::new(engine, project, report, wish.timeout);
     let wanted: &BTreeSet<String> = &wish.services;
     order::forwards(
         project,
