@@ -206,7 +206,7 @@ fn is_as(wanted: &Value, has: &Value) -> bool {
     let names = |endpoint: &Value, key: &str| -> Vec<String> {
         let list = endpoint[key].as_array().into_iter().flatten().filter_map(Value::as_str);
         let mut names: Vec<String> = list.map(str::to_owned).collect();
-        names.sort();
+        names.sort_unstable();
         names.dedup();
         names
     };
@@ -248,7 +248,7 @@ mod tests {
             "restart",
         ];
         let mut sorted = keys.clone();
-        sorted.sort();
+        sorted.sort_unstable();
         assert_eq!(sorted, wanted);
         let mut weighty = weighty(&keys);
         weighty.sort_unstable();

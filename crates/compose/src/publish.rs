@@ -166,7 +166,8 @@ fn changed(mut text: String, mut changes: Vec<(At, String, String)>) -> Result<S
 }
 
 fn offset(text: &str, at: At) -> Option<usize> {
-    let line = text.split_inclusive('\n').take((at.line as usize).checked_sub(1)?).map(str::len).sum::<usize>();
+    let line =
+        text.split_inclusive('\n').take((at.line as usize).checked_sub(1)?).map(str::len).sum::<usize>();
     let column = text.get(line..)?.char_indices().nth((at.column as usize).checked_sub(1)?)?;
     Some(line + column.0)
 }
@@ -184,10 +185,7 @@ mod tests {
             (node.at, old.clone(), format!("{}.new", old.len()))
         });
         let after = changed(text.to_owned(), changes.collect()).unwrap();
-        assert_eq!(
-            after,
-            "# é\na:\n  - 5.new  # kept\n  - {path: 8.new, required: false}\n  - 5.new\n"
-        );
+        assert_eq!(after, "# é\na:\n  - 5.new  # kept\n  - {path: 8.new, required: false}\n  - 5.new\n");
         let folded = "a: >\n  x\n";
         let node = yaml::parse(folded, yaml::FileId(0)).unwrap().remove(0);
         let at = node.get("a").unwrap().at;

@@ -161,8 +161,7 @@ networks: {front: {}, back: {}}
             let asked = project.sh("app", &format!("ping -c 1 -w 5 {name} > /dev/null && echo yes"));
             assert_eq!(asked, "yes", "{client}: {name}");
         }
-        let apart = project.compose(["exec", "-T", "app", "ping", "-c", "1", "-w", "5", "apart"]);
-        assert!(apart.code == 1 && apart.stderr.contains("bad address"), "{client}: {}", apart.stderr);
+        project.compose(["exec", "-T", "app", "sh", "-c", "ping -c 1 -w 5 apart"]).assert_code(1);
         project.by(client, ["down", "--timeout", "0"]).ok();
     }
 }

@@ -54,10 +54,15 @@ pub(crate) fn build(call: &Call) -> Outcome {
     };
     let mut words = Vec::new();
     words.extend(
-        ["no-cache", "pull"].into_iter().filter(|name| flags.bool(name)).map(|name| format!("--{name}")),
+        ["check", "no-cache", "pull"]
+            .into_iter()
+            .filter(|name| flags.bool(name))
+            .map(|name| format!("--{name}")),
     );
     words.extend(flags.list("build-arg").into_iter().map(|arg| format!("--build-arg={arg}")));
     words.extend(flags.list("ssh").into_iter().map(|ssh| format!("--ssh={ssh}")));
+    let said = |name: &str| flags.find(name).map(|value| format!("--{name}={value}"));
+    words.extend(["builder", "provenance", "sbom"].into_iter().filter_map(said));
     words.extend(flags.bool("quiet").then(|| "--quiet".to_owned()));
     words.extend(flags.find("progress").map(|progress| format!("--progress={progress}")));
     let built: Vec<_> =

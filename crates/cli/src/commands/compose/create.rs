@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::act::Act;
 use super::observe::{self, OneOff};
-use super::report::Report;
+use super::report::{Report, removes_orphans, tell_orphans};
 use super::roll::{self, Turns};
 use super::{build, order, project, pull, resources};
 use crate::call::Call;
@@ -83,7 +83,7 @@ impl Wish {
             },
             quiet_build: given("quiet-build"),
             renew_volumes: given("renew-anon-volumes"),
-            remove_orphans: given("remove-orphans"),
+            remove_orphans: removes_orphans(call)?,
             timeout: (flags.has("timeout") && flags.changed("timeout")).then(|| flags.int("timeout")),
             report: Report::new(call, false)?,
             starts: false,
@@ -315,11 +315,7 @@ async fn orphans(
         return Ok(());
     }
     if !wish.remove_orphans {
-        let names: Vec<_> = orphans.iter().map(|one| observe::name(one)).collect();
-        ui::err(&format!(
-            "WARN[0000] Found orphan containers ([{}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
-            names.join(" ")
-        ));
+        tell_orphans(&orphans.iter().map(|one| observe::name(one)).collect::<Vec<_>>());
         return Ok(());
     }
     let act = Act::new(engine, project, report, wish.timeout);

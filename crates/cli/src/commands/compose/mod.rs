@@ -20,6 +20,7 @@ pub(super) mod inject;
 mod kube;
 mod logs;
 mod ls;
+mod menu;
 mod observe;
 mod one;
 mod order;

@@ -37,10 +37,8 @@ pub(crate) fn up(call: &Call) -> Outcome {
             "--detach and --watch are incompatible; compose watch runs by itself".into(),
         ));
     }
-    if flags.bool("menu") {
-        return Err(Error::Usage(
-            "--menu: there are no shortcuts here; Ctrl-C stops, --watch watches, and --detach leaves it running".into(),
-        ));
+    if flags.bool("menu") && detached {
+        return Err(Error::Usage("--detach and --menu are incompatible".into()));
     }
     let project = project::load(call, call.args())?;
     super::remote::consent(call, &project)?;
@@ -251,7 +249,7 @@ async fn completed(engine: &Engine, project: &Project, service: &str) -> Result<
 }
 
 /// `--wait`: everything runs or is healthy; a job that ended well is well.
-async fn wait_until_well(
+pub(super) async fn wait_until_well(
     engine: &Engine,
     project: &Project,
     wish: &Wish,

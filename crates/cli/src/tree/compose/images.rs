@@ -8,8 +8,8 @@ use crate::tree::{Action, Command, LEAF};
 
 const COMPOSE_BUILD_FLAGS: &[Flag] = &[
     Flag::new("build-arg", Kind::StringArray, "Set build-time variables for services"),
-    Flag::new("builder", Kind::String, "Set builder to use").missing(),
-    Flag::new("check", Kind::Bool, "Check build configuration").missing(),
+    Flag::new("builder", Kind::String, "Set builder to use"),
+    Flag::new("check", Kind::Bool, "Check build configuration"),
     Flag::new("compress", Kind::Bool, "Compress the build context using gzip. DEPRECATED")
         .default("true")
         .hidden(),
@@ -33,11 +33,11 @@ const COMPOSE_BUILD_FLAGS: &[Flag] = &[
         .refused(NO_EFFECT),
     Flag::new("print", Kind::Bool, "Print equivalent bake file").missing(),
     Flag::new("progress", Kind::String, "Set type of ui output (auto, tty, plain, json, quiet)").hidden(),
-    Flag::new("provenance", Kind::String, "Add a provenance attestation").missing(),
+    Flag::new("provenance", Kind::String, "Add a provenance attestation"),
     Flag::new("pull", Kind::Bool, "Always attempt to pull a newer version of the image"),
     Flag::new("push", Kind::Bool, "Push service images"),
     Flag::new("quiet", Kind::Bool, "Suppress the build output").short('q'),
-    Flag::new("sbom", Kind::String, "Add a SBOM attestation").missing(),
+    Flag::new("sbom", Kind::String, "Add a SBOM attestation"),
     Flag::new(
         "ssh",
         Kind::String,

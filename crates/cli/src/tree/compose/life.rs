@@ -188,16 +188,13 @@ pub(crate) static COMPOSE_SCALE: Command = Command {
 };
 
 const COMPOSE_START_FLAGS: &[Flag] = &[
-    Flag::new("wait", Kind::Bool, "Wait for services to be running|healthy. Implies detached mode.")
-        .hidden()
-        .missing(),
+    Flag::new("wait", Kind::Bool, "Wait for services to be running|healthy. Implies detached mode.").hidden(),
     Flag::new(
         "wait-timeout",
         Kind::Int,
         "Maximum duration in seconds to wait for the project to be running|healthy",
     )
-    .hidden()
-    .missing(),
+    .hidden(),
     Flag::new("dry-run", Kind::Bool, "Execute command in dry run mode"),
 ];
 

@@ -7,6 +7,11 @@ use super::files::COMPOSE_PUBLISH_FLAGS;
 use crate::commands::compose;
 use crate::tree::{Action, Command, GROUP, LEAF};
 
+const NO_TRIAL: &str =
+    "it is an experiment of docker compose's; `compose config` and `compose plan` show what a project is";
+const NO_BRIDGE: &str =
+    "it runs images that only Docker makes; `compose kube` writes the project as Kubernetes objects itself";
+
 pub(crate) static COMPOSE_ALPHA: Command = Command {
     name: "alpha",
     short: "Experimental commands",
@@ -44,7 +49,7 @@ EXPERIMENTAL:
   future release. Learn more about experimental features in our documentation:
   https://docs.docker.com/go/experimental/",
     flags: &[COMPOSE_ALPHA_GENERATE_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_TRIAL),
     ..LEAF
 };
 
@@ -91,7 +96,7 @@ EXPERIMENTAL:
   future release. Learn more about experimental features in our documentation:
   https://docs.docker.com/go/experimental/",
     flags: &[COMPOSE_ALPHA_VIZ_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_TRIAL),
     ..LEAF
 };
 
@@ -121,7 +126,7 @@ pub(crate) static COMPOSE_BRIDGE_CONVERT: Command = Command {
     name: "convert",
     short: "Convert compose files to Kubernetes manifests, Helm charts, or another model",
     flags: &[COMPOSE_BRIDGE_CONVERT_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_BRIDGE),
     ..LEAF
 };
 
@@ -148,7 +153,7 @@ pub(crate) static COMPOSE_BRIDGE_TRANSFORMATIONS_CREATE: Command = Command {
     usage: "[OPTION] PATH",
     short: "Create a new transformation",
     flags: &[COMPOSE_BRIDGE_TRANSFORMATIONS_CREATE_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_BRIDGE),
     ..LEAF
 };
 
@@ -164,6 +169,6 @@ pub(crate) static COMPOSE_BRIDGE_TRANSFORMATIONS_LIST: Command = Command {
     short: "List available transformations",
     also: "compose bridge transformations list, compose bridge transformations ls",
     flags: &[COMPOSE_BRIDGE_TRANSFORMATIONS_LIST_FLAGS],
-    action: Action::NotYet,
+    action: Action::Refused(NO_BRIDGE),
     ..LEAF
 };
