@@ -157,7 +157,7 @@ fn changed(mut text: String, mut changes: Vec<(At, String, String)>) -> Result<S
             Some(quote @ ('"' | '\'')) if !old.contains(['"', '\'', '\\', '\n']) => {
                 rest[1..].find(quote).filter(|length| rest[1..=*length] == old).map(|length| length + 2)
             }
-            _ => rest.starts_with(&old).then_some(old.len()),
+            _ => (rest.starts_with(&old) && !old.contains('\n')).then_some(old.len()),
         };
         let length = length.ok_or_else(unclear)?;
         text.replace_range(begin..begin + length, &new);

@@ -217,7 +217,7 @@ impl Home<'_> {
         let shown = project.ketch(&image)?;
         let (size, layers) = shown.trim().split_once(' ').context("a size and a number of layers")?;
         ensure!(
-            size.parse::<u64>()? < 10_000_000 && layers == "1",
+            size.parse::<u64>()? < 20_000_000 && layers == "1",
             "the image has more than its program: {shown}"
         );
         project.compose(&["down", "--rmi", "local"]).map(drop)
