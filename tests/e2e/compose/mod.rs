@@ -9,6 +9,7 @@ mod live;
 mod looking;
 mod rolling;
 mod seeds;
+mod switches;
 mod watch;
 mod ways;
 
