@@ -12,6 +12,7 @@ pub type Target = fn(&[u8]);
 
 /// Every reader, by the name of its folder in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("compose", project),
     ("daemon_json", daemon::fuzz_config_file),
     ("digest", digest),
     ("dns_query", dns_query),
@@ -53,6 +54,36 @@ fn reference(bytes: &[u8]) {
         let again = parse(&written).map(|again| again.to_string());
         assert_eq!(again.ok(), Some(written), "{text:?} is written as something else");
     }
+}
+
+/// A project's file, and what its variables become: what is understood is understood again as it is printed.
+fn project(bytes: &[u8]) {
+    // What one file says; others that it names aren't the fuzzer's, and the machine's are nobody's business here.
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if ["include", "file", "path", "label"].iter().any(|word| text.contains(word)) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder of the test's");
+    let load = |text: &str| {
+        std::fs::write(folder.path().join("compose.yaml"), text).expect("the project's file");
+        let variables = [("A", "a b"), ("EMPTY", ""), ("NUMBER", "5"), ("DOLLAR", "$A ${B:-c}")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let options = compose::Options {
+            files: Vec::new(),
+            directory: None,
+            name: Some("fuzz".to_owned()),
+            env_files: Vec::new(),
+            environment: compose::Environment::process(variables),
+            current: folder.path().to_owned(),
+            switches: compose::Switches::default(),
+            remote: None,
+        };
+        compose::Project::load(&options, &["*".to_owned()])
+    };
+    let Ok(project) = load(text) else { return };
+    let printed = project.yaml();
+    let again = load(&printed).unwrap_or_else(|error| panic!("{error}\n{printed}"));
+    assert_eq!(again.yaml(), printed);
 }
 
 /// A definition of a build, as BuildKit's clients send it.

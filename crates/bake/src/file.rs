@@ -289,6 +289,7 @@ impl<'a> Files<'a> {
             environment: compose::Environment::process(self.asked.environment.clone()),
             current,
             switches,
+            remote: None,
         };
         let project = compose::Project::load(&options, &[])?;
         for name in project.names("services") {

@@ -86,7 +86,7 @@ fn dirs(config_dir: &Path) -> Vec<PathBuf> {
 fn candidates(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_trusted(path)).collect();
-    paths.sort();
+    paths.sort_unstable();
     paths
 }
 

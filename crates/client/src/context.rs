@@ -100,7 +100,7 @@ impl Store {
             let path = entry.map_err(files::at("read", &dir))?.path().join("meta.json");
             found.extend(self.read(&path)?);
         }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 

@@ -57,8 +57,7 @@ pub(crate) fn document(typed: &Node) -> Json {
     let mut object = serde_json::Map::new();
     let Some(map) = typed.as_map() else { return Json::Null };
     let mut names: Vec<_> = map.keys().collect();
-    names.sort();
-    names.sort_by_key(|name| *name != "name");
+    names.sort_unstable_by_key(|name| (*name != "name", *name));
     for name in names {
         let kind =
             PROJECT.fields.iter().find(|(field, _)| field == name).map_or(&Kind::Any, |(_, kind)| kind);

@@ -109,7 +109,7 @@ fn environment(spec: &Value) -> Value {
         None => name.clone(),
     };
     let mut lines: Vec<String> = pairs.map(line).collect();
-    lines.sort();
+    lines.sort_unstable();
     lines.into()
 }
 

@@ -1,8 +1,8 @@
 //! What changed of a service, key by key, and what of that a running container can be given.
 //!
-//! Each container carries a short hash of every key that it was made from, so that a later plan can name what changed. A label
-//! stays as it was when something is changed on the running container: whether that is still to be done is seen from what the
-//! container has, not from the label.
+//! Each container carries a short hash of every key that it was made from, so that a later plan can name what changed. On an
+//! engine that changes no labels, a label stays as it was when something is changed on the running container: whether that is
+//! still to be done is seen from what the container has, not from the label.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::container::{Facts, container};
+use crate::labels;
 use crate::project::Project;
 
 /// Keys whose parts are told one by one.
@@ -64,6 +65,15 @@ pub(crate) fn fields(spec: &Value) -> String {
     let mut found = BTreeMap::new();
     collect(spec, "", &mut found);
     found.into_iter().map(|(key, hash)| format!("{hash}:{key}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The labels of a container that was given what changed.
+pub fn labels(project: &Project, service: &str, facts: &Facts) -> BTreeMap<&'static str, String> {
+    let spec = project.service(service).unwrap_or(&Value::Null);
+    BTreeMap::from([
+        (labels::HASH, project.hash_with(service, &facts.containers)),
+        (labels::FIELDS, fields(spec)),
+    ])
 }
 
 fn collect(spec: &Value, path: &str, found: &mut BTreeMap<String, String>) {
@@ -196,7 +206,7 @@ fn is_as(wanted: &Value, has: &Value) -> bool {
     let names = |endpoint: &Value, key: &str| -> Vec<String> {
         let list = endpoint[key].as_array().into_iter().flatten().filter_map(Value::as_str);
         let mut names: Vec<String> = list.map(str::to_owned).collect();
-        names.sort();
+        names.sort_unstable();
         names.dedup();
         names
     };
@@ -238,7 +248,7 @@ mod tests {
             "restart",
         ];
         let mut sorted = keys.clone();
-        sorted.sort();
+        sorted.sort_unstable();
         assert_eq!(sorted, wanted);
         let mut weighty = weighty(&keys);
         weighty.sort_unstable();

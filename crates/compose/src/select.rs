@@ -110,6 +110,6 @@ pub(crate) fn variables(tree: &Node) -> Vec<Variable> {
             _ => {}
         }
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     found
 }

@@ -20,6 +20,7 @@ fn project() -> Project {
         environment: Environment::default(),
         current: folder,
         switches: Switches::default(),
+        remote: None,
     };
     Project::load(&options, &[]).expect("the project")
 }

@@ -22,6 +22,7 @@ fn case(folder: &Path) -> Case {
         environment,
         current: folder.to_owned(),
         switches: Switches::default(),
+        remote: None,
     };
     let (mut profiles, mut json) = (Vec::new(), false);
     let line = fs::read_to_string(folder.join("arguments")).unwrap_or_default();
@@ -503,6 +504,22 @@ fn what_has_no_end_or_is_too_much_is_refused() {
     assert!(said.contains("Circular reference"), "{said}");
     let said = says(&format!("services: {{a: {{image: \"{}\"}}}}\n", "x".repeat(64 << 20)));
     assert!(said.contains("is larger than"), "{said}");
+    // Ten megabytes are a file like any other; what they say is bounded by itself.
+    let large = format!(
+        "# {}\nservices: {{a: {{image: x}}}}\nx-text: \"{}\"\n",
+        "c".repeat(5 << 20),
+        "t".repeat(5 << 20)
+    );
+    write("compose.yaml", &large);
+    assert!(printed(&case(folder)).unwrap().contains("image: x"));
+    let said = says(&format!("x-all: [{}]\nservices: {{a: {{image: x}}}}\n", "a,".repeat(5 << 20)));
+    assert!(said.contains("more than 1000000 values"), "{said}");
+    let said = says(&format!(
+        "services: {{a: {{image: x, x-deep: {}{}}}}}\n",
+        "[".repeat(5 << 20),
+        "]".repeat(5 << 20)
+    ));
+    assert!(said.contains("compose.yaml:1:"), "{said}");
     let files: String =
         (0..1000).map(|number| format!("      - {{path: {number}.env, required: false}}\n")).collect();
     write("999.env", "A=b\n");

@@ -76,6 +76,7 @@ fn project(text: &str) -> Project {
         environment: Environment::process([("KEY".to_owned(), "secret".to_owned())]),
         current: Path::new("/").to_owned(),
         switches: Switches::default(),
+        remote: None,
     };
     Project::load(&options, &[]).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -152,13 +152,28 @@ impl Repository {
         Ok(())
     }
 
+    /// Sends a small blob, unless the registry has it.
+    pub async fn send_bytes(&self, bytes: &Bytes) -> Result<(), Error> {
+        let digest = Digest::sha256(bytes);
+        if self.has_blob(&digest).await? {
+            return Ok(());
+        }
+        let begun = self.ask(&Method::POST, &self.url("blobs/uploads/"), &no_content()).await?;
+        let session = redirect::location(&begun.url, &begun.response)?;
+        let kind = "application/octet-stream";
+        self.put(session.with_query("digest", digest.as_str()), kind, bytes).await
+    }
+
     /// Makes a manifest known under `name`, a tag or its own digest, exactly as it is.
     pub async fn put_manifest(&self, name: &str, media_type: &str, bytes: &Bytes) -> Result<(), Error> {
         retrying(self.attempts(), || self.put_manifest_once(name, media_type, bytes)).await
     }
 
     async fn put_manifest_once(&self, name: &str, media_type: &str, bytes: &Bytes) -> Result<(), Error> {
-        let url = self.url(&format!("manifests/{name}"));
+        self.put(self.url(&format!("manifests/{name}")), media_type, bytes).await
+    }
+
+    async fn put(&self, url: Url, media_type: &str, bytes: &Bytes) -> Result<(), Error> {
         let mut request = Request::new(full(bytes.clone()));
         *request.method_mut() = Method::PUT;
         let kind = HeaderValue::from_str(media_type)

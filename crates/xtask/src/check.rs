@@ -97,6 +97,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "build",
             "buildkit",
+            "compose",
             "daemon",
             "distribution",
             "dns",

@@ -21,20 +21,38 @@ const IMAGES: &[(&str, &[&str])] = &[
     ("wordpress", &["wordpress:latest"]),
     ("node", &["node:latest", "node:lts-alpine"]),
     ("python", &["python:3.7-alpine"]),
+    ("rust", &["rust:1"]),
 ];
 /// A database makes its first files, on a machine that has other work.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub(crate) fn run() -> anyhow::Result<()> {
+/// An example: its folder, the stand-ins that it needs, and how it is used.
+type Example = (&'static str, &'static [&'static str], fn(&Home<'_>) -> anyhow::Result<()>);
+
+const EXAMPLES: &[Example] = &[
+    ("two-nginx", &["nginx"], |home| home.two_nginx()),
+    ("rust-web", &["rust"], |home| home.rust_web()),
+    ("wordpress-mysql", &["wordpress", "mysql"], |home| home.wordpress()),
+    ("web-postgres", &["node", "postgres"], |home| home.web_postgres()),
+    ("flask-redis", &["python", "redis"], |home| home.flask_redis()),
+    ("node-mysql", &["node", "mysql"], |home| home.node_mysql()),
+];
+
+/// Uses the examples of these names, or all.
+pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
+    let is_known = |name: &String| EXAMPLES.iter().any(|(known, ..)| known == name);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        anyhow::bail!("there is no example {unknown}");
+    }
+    let wanted: Vec<&Example> = EXAMPLES
+        .iter()
+        .filter(|(name, ..)| names.is_empty() || names.iter().any(|one| one == name))
+        .collect();
     let registry = Registry::start()?;
     let engine = Engine::start(&registry)?;
-    stand_ins(&engine, &registry)?;
+    stand_ins(&engine, &registry, |name| wanted.iter().any(|(_, needs, _)| needs.contains(&name)))?;
     let home = Home { engine: &engine, folder: engine.folder.join("examples") };
-    home.two_nginx()?;
-    home.wordpress()?;
-    home.web_postgres()?;
-    home.flask_redis()?;
-    home.node_mysql()
+    wanted.into_iter().try_for_each(|(_, _, used)| used(&home))
 }
 
 /// `KETCH_BIN`, or the debug build, which takes three times as long.
@@ -100,7 +118,6 @@ impl Engine {
         let mut command = Command::new(binary()?);
         command.env("DOCKER_HOST", format!("unix://{}", self.folder.join("engine.sock").display()));
         command.env("DOCKER_CONFIG", self.folder.join("config"));
-        command.stderr(Stdio::null());
         Ok(command)
     }
 }
@@ -130,11 +147,11 @@ impl Drop for Engine {
 }
 
 /// Builds the stand-ins, pushes them, and forgets them: the examples pull.
-fn stand_ins(engine: &Engine, registry: &Registry) -> anyhow::Result<()> {
+fn stand_ins(engine: &Engine, registry: &Registry, needed: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     let base = base(&engine.folder)?;
     let ketch = |arguments: &[&str]| process::run(engine.command()?.args(arguments).stdout(Stdio::null()));
     ketch(&["import", &base.display().to_string(), "debian:bookworm"])?;
-    for (name, images) in IMAGES {
+    for (name, images) in IMAGES.iter().filter(|(name, _)| needed(name)) {
         let folder = workspace().join("examples/stand-ins").join(name);
         ketch(&["build", "--quiet", "--tag", name, &folder.display().to_string()])?;
         for image in *images {
@@ -189,6 +206,21 @@ impl Home<'_> {
             project.page(port, "Welcome to nginx!");
         }
         project.compose(&["down"]).map(drop)
+    }
+
+    /// What the build needs isn't in the image.
+    fn rust_web(&self) -> anyhow::Result<()> {
+        let project = self.example("rust-web")?;
+        project.compose(&["up", "--detach", "--quiet-build"])?;
+        project.page(8001, "Answer");
+        let image = ["image", "inspect", "rust-web-web", "--format", "{{.Size}} {{len .RootFS.Layers}}"];
+        let shown = project.ketch(&image)?;
+        let (size, layers) = shown.trim().split_once(' ').context("a size and a number of layers")?;
+        ensure!(
+            size.parse::<u64>()? < 20_000_000 && layers == "1",
+            "the image has more than its program: {shown}"
+        );
+        project.compose(&["down", "--rmi", "local"]).map(drop)
     }
 
     fn wordpress(&self) -> anyhow::Result<()> {

@@ -64,7 +64,7 @@ fn run(verb: &str, rest: &[String]) -> anyhow::Result<()> {
         "replies" => record::replies(rest),
         "soak" => soak::run(),
         "vm" => vm::run(rest),
-        "examples" => examples::run(),
+        "examples" => examples::run(rest),
         "size" => suite::size(),
         "deb" => deb::run(),
         "demo" => suite::demo(),

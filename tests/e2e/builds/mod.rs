@@ -15,7 +15,7 @@ mod layouts;
 mod mounts;
 mod outputs;
 mod parameters;
-mod sources;
+pub(crate) mod sources;
 mod words;
 
 use std::fs;

@@ -37,14 +37,14 @@ fn at(web: &Web, path: &str) -> String {
 }
 
 /// Repositories below a folder, served by git's own daemon.
-struct Git {
+pub(crate) struct Git {
     folder: PathBuf,
     server: Child,
     port: u16,
 }
 
 impl Git {
-    fn start(engine: &Engine) -> Self {
+    pub(crate) fn start(engine: &Engine) -> Self {
         let folder = engine.scratch().join("repositories");
         fs::create_dir_all(&folder).expect("a folder of the test's");
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -67,12 +67,12 @@ impl Git {
         Self { folder, server, port }
     }
 
-    fn address(&self, name: &str) -> String {
+    pub(crate) fn address(&self, name: &str) -> String {
         format!("git://127.0.0.1:{}/{name}", self.port)
     }
 
     /// Runs a shell in a repository that is made if it isn't there; what it says.
-    fn in_repository(&self, name: &str, script: &str) -> String {
+    pub(crate) fn in_repository(&self, name: &str, script: &str) -> String {
         let path = self.folder.join(name);
         fs::create_dir_all(&path).expect("a folder of the test's");
         let mut shell = Command::new("sh");
@@ -96,7 +96,7 @@ impl Drop for Git {
     }
 }
 
-const COMMIT: &str = "git add -A; git commit -qm x; git rev-parse HEAD";
+pub(crate) const COMMIT: &str = "git add -A; git commit -qm x; git rev-parse HEAD";
 
 // covers: dockerfile flag ADD --keep-git-dir boolean
 // covers: dockerfile flag ADD --checksum string

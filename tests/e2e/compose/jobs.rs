@@ -273,6 +273,15 @@ fn what_is_not_built_is_refused_by_name() {
         let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
         assert!(refused.contains(words), "{refused}");
     }
+    for (arguments, words) in [
+        (["bridge", "convert"], "`compose kube` writes the project"),
+        (["alpha", "viz"], "it is an experiment"),
+        (["alpha", "generate"], "it is an experiment"),
+    ] {
+        let project = Project::new(&engine, "refused", "services: {a: {image: IMAGE}}\n");
+        let refused = project.compose(arguments).assert_code(1).stderr;
+        assert!(refused.contains(words), "{refused}");
+    }
 }
 
 #[test]

@@ -55,6 +55,26 @@ fn limits_restart_policies_and_networks_change_on_the_running_container() {
     assert!(plan.contains("nothing to do"), "{plan}");
 }
 
+/// A container that was given what changed is as the file says: docker's client finds nothing to do either.
+#[test]
+fn the_other_client_makes_nothing_anew_after_a_live_change() {
+    let engine = Engine::ours();
+    let project = Project::new(&engine, "relabelled", &FILE.replace("MORE", "middle"));
+    project.compose(["up", "-d"]).ok();
+    let before = project.id("a");
+    project.write(".env", "RESTART=always\nMEMORY=128M\nCPUS=0.25\nPIDS=50\n");
+    project.write("compose.yaml", &FILE.replace("MORE", "back"));
+    project.compose(["up", "-d"]).ok();
+    let label = project.inspect("a")["Config"]["Labels"]["com.docker.compose.config-hash"].clone();
+    assert_eq!(format!("a {}", label.as_str().unwrap()), project.real(["config", "--hash=a"]).ok());
+    project.real(["up", "-d"]).ok();
+    assert_eq!(project.id("a"), before);
+    let service = project.inspect("a")["Config"]["Labels"]["com.docker.compose.service"].clone();
+    assert_eq!(service, "a", "the other labels are as they were");
+    project.compose(["up", "-d"]).ok();
+    assert_eq!(project.id("a"), before);
+}
+
 #[test]
 fn what_can_not_change_live_is_made_anew_and_told_by_name() {
     let engine = Engine::isolated();

@@ -2,12 +2,14 @@
 
 mod both_clients;
 mod changes;
+mod elsewhere;
 mod faults;
 mod jobs;
 mod live;
 mod looking;
 mod rolling;
 mod seeds;
+mod switches;
 mod watch;
 mod ways;
 
@@ -67,6 +69,11 @@ impl<'e> Project<'e> {
     /// The same by docker's own program.
     #[track_caller]
     fn real<const N: usize>(&self, arguments: [&str; N]) -> Output {
+        command::run(self.real_command().args(arguments))
+    }
+
+    #[track_caller]
+    fn real_command(&self) -> Command {
         let mut command = command::client("docker-compose");
         let given = self.engine.docker_command();
         command.env_clear();
@@ -74,7 +81,7 @@ impl<'e> Project<'e> {
             command.env(name, value.unwrap_or_default());
         }
         command.current_dir(&self.folder).args(["--project-name", &self.name]);
-        command::run(command.args(arguments))
+        command
     }
 
     fn container(&self, service: &str) -> String {

@@ -209,3 +209,29 @@ fn up_watches_while_it_follows() {
     project.write("src/a.txt", "three");
     comes_to(&project, "web", "cat /app/a.txt", "three");
 }
+
+/// `--menu`: keys that leave the project running and that begin and end a watch. Without a terminal there is none.
+#[test]
+fn keys_detach_and_watch_where_somebody_sits() {
+    let engine = Engine::isolated();
+    let project = watched(&engine, "menu");
+    project.compose(["build", "--quiet"]).ok();
+    let mut command = engine.ketch_command();
+    command.args(["compose", "--project-name", &project.name, "--file"]);
+    command.arg(project.folder.join("compose.yaml")).args(["up", "--menu"]);
+    let mut terminal = testkit::Terminal::start(&command, 24, 80);
+    terminal.wait_for("d Detach");
+    terminal.wait_for("Attaching to");
+    for (key, shown) in [("w", "Watch enabled"), ("w", "Watch disabled"), ("x", "")] {
+        terminal.type_in(key);
+        terminal.wait_for(shown);
+    }
+    terminal.type_in("d");
+    assert_eq!(terminal.wait(), Some(0), "{}", terminal.shown());
+    assert_eq!(project.inspect("web")["State"]["Running"], true);
+    let both = project.compose(["up", "--menu", "--detach"]).assert_code(1).stderr;
+    assert!(both.contains("--detach and --menu are incompatible"), "{both}");
+    project.write("compose.yaml", "services: {a: {image: IMAGE, command: echo said}}\n");
+    let without = project.compose(["up", "--menu", "--remove-orphans", "--timeout", "0"]).assert_code(0);
+    assert!(without.stdout.contains("said") && !without.stderr.contains("Detach"), "{}", without.stderr);
+}

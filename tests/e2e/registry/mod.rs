@@ -6,8 +6,8 @@ mod hostile;
 mod mounts_and_lists;
 mod pull;
 mod push;
-mod secure;
-mod server;
+pub(crate) mod secure;
+pub(crate) mod server;
 mod settings;
 mod upkeep;
 

@@ -14,7 +14,7 @@ pub(super) fn run(program: &str, words: &[&str]) -> String {
 }
 
 /// A key and a certificate for it, `cert.pem` and `key.pem`, in the place of those before.
-pub(super) fn certificate(scratch: &Scratch, name: &str) {
+pub(crate) fn certificate(scratch: &Scratch, name: &str) {
     let path = |file: &str| scratch.join(file).display().to_string();
     let said = run(
         "openssl",

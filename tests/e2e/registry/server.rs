@@ -24,13 +24,13 @@ pub(crate) enum Store {
 
 /// Some bytes and their digest.
 #[derive(Debug, Clone)]
-pub(super) struct Blob {
-    pub(super) bytes: Vec<u8>,
-    pub(super) digest: String,
+pub(crate) struct Blob {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: String,
 }
 
 impl Blob {
-    pub(super) fn new(bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         let digest = oci::Digest::sha256(&bytes).to_string();
         Self { bytes, digest }
@@ -38,7 +38,7 @@ impl Blob {
 
     /// A manifest of one config and these layers.
     #[expect(clippy::needless_pass_by_value, reason = "every caller makes it for this call")]
-    pub(super) fn manifest(config: &Blob, layers: &[Blob], more: Value) -> Self {
+    pub(crate) fn manifest(config: &Blob, layers: &[Blob], more: Value) -> Self {
         let pointer = |kind: &str, blob: &Blob| json!({"mediaType": kind, "digest": blob.digest, "size": blob.bytes.len()});
         let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
         let mut document = json!({
@@ -55,11 +55,11 @@ impl Blob {
 }
 
 /// A running registry.
-pub(super) struct Private {
+pub(crate) struct Private {
     child: Option<Child>,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(super) debug: Option<SocketAddr>,
-    pub(super) scratch: Scratch,
+    pub(crate) scratch: Scratch,
     log: Arc<Mutex<String>>,
     config: String,
     /// What a shell does first, in a mount namespace that the process has to itself; `$0` is its root.
@@ -68,17 +68,17 @@ pub(super) struct Private {
 }
 
 impl Private {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with("{}")
     }
 
     /// With this configuration; root and address are added.
-    pub(super) fn with(config: &str) -> Self {
+    pub(crate) fn with(config: &str) -> Self {
         Self::with_files(config, |_| {})
     }
 
     /// The same with files that the configuration names: `@` in it is the scratch folder.
-    pub(super) fn with_files(config: &str, files: impl FnOnce(&Scratch)) -> Self {
+    pub(crate) fn with_files(config: &str, files: impl FnOnce(&Scratch)) -> Self {
         let scratch = Scratch::create();
         files(&scratch);
         let config = config.replace('@', &scratch.path().display().to_string());
@@ -193,7 +193,7 @@ impl Private {
         })
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
@@ -248,13 +248,13 @@ impl Private {
         place.find("/v2/").map(|at| place[at..].to_owned()).unwrap()
     }
 
-    pub(super) fn push_blob(&self, name: &str, blob: &Blob) {
+    pub(crate) fn push_blob(&self, name: &str, blob: &Blob) {
         let place = self.begin(name);
         let request = Request::new("PUT", &format!("{place}?digest={}", blob.digest));
         self.send(&request.body(blob.bytes.clone())).expect(201);
     }
 
-    pub(super) fn put_manifest(&self, name: &str, target: &str, blob: &Blob, kind: &str) -> Reply {
+    pub(crate) fn put_manifest(&self, name: &str, target: &str, blob: &Blob, kind: &str) -> Reply {
         let request = Request::new("PUT", &format!("/v2/{name}/manifests/{target}"));
         self.send(&request.header("Content-Type", kind).body(blob.bytes.clone()))
     }

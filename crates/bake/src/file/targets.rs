@@ -168,7 +168,7 @@ impl Files<'_> {
         let mut known = BTreeSet::new();
         default.retain(|name| known.insert(name.clone()));
         if asked != ["default"] {
-            default.sort();
+            default.sort_unstable();
         }
         bake.groups.insert("default".into(), default);
         let mut seen = BTreeSet::new();

@@ -120,7 +120,7 @@ pub(super) fn call(name: &str, of: &Arguments<'_>) -> Result<Option<Value>, Erro
         "sort" => {
             of.count(1, 1)?;
             let mut texts = of.list(0)?.iter().map(Value::to_text).collect::<Result<Vec<_>, _>>()?;
-            texts.sort();
+            texts.sort_unstable();
             Value::List(texts.into_iter().map(Value::Text).collect())
         }
         "zipmap" => {

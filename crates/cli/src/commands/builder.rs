@@ -302,7 +302,7 @@ pub(crate) fn inspect(call: &Call) -> Outcome {
         text.push_str(&align_with(&facts, 1, 1));
         if !worker.labels.is_empty() {
             let mut labels: Vec<_> = worker.labels.iter().collect();
-            labels.sort();
+            labels.sort_unstable();
             let lines: String = labels.iter().map(|(name, value)| format!(" {name}:\t{value}\n")).collect();
             text.push_str(&format!("Labels:\n{}", align_with(&lines, 1, 1)));
         }

@@ -158,7 +158,7 @@ pub(crate) fn labels(labels: &Value) -> String {
         .flatten()
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
         .collect();
-    pairs.sort();
+    pairs.sort_unstable();
     pairs.join(",")
 }
 
@@ -186,7 +186,7 @@ fn ports(ports: &Value) -> String {
         .flatten()
         .map(|p| (number(p, "PrivatePort"), text(p, "IP"), number(p, "PublicPort"), text(p, "Type")))
         .collect();
-    all.sort();
+    all.sort_unstable();
     let (mut done, mut mapped) = (Vec::new(), Vec::new());
     let mut open: Vec<((String, String), (u64, u64))> = Vec::new();
     for (port, ip, public, protocol) in all {

@@ -67,7 +67,7 @@ fn plain(event: &Value) -> String {
     let attributes = event["Actor"]["Attributes"].as_object();
     let mut pairs: Vec<String> =
         attributes.into_iter().flatten().map(|(k, v)| format!("{k}={}", text(v))).collect();
-    pairs.sort();
+    pairs.sort_unstable();
     if !pairs.is_empty() {
         let _ = write!(line, " ({})", pairs.join(", "));
     }

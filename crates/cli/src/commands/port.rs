@@ -27,7 +27,7 @@ fn one(name: &str, port: &str, ports: &Value) -> Result<Vec<String>, Error> {
     let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
     go::parse_uint(number, 16).map_err(|why| wrong(&format!("invalid port ({number}): {why}")))?;
     let mut lines: Vec<String> = places(&ports[format!("{number}/{protocol}")]).collect();
-    lines.sort();
+    lines.sort_unstable();
     match lines.is_empty() {
         true => Err(wrong(&format!("No public port '{port}' published for {name}"))),
         false => Ok(lines),
@@ -48,7 +48,7 @@ fn all(ports: &Value) -> Vec<String> {
             places(bindings).map(move |place| (number, format!("{port} -> {place}")))
         })
         .collect();
-    lines.sort();
+    lines.sort_unstable();
     lines.into_iter().map(|(_, line)| line).collect()
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn list(call: &Call) -> Outcome {
     let path = filters::with_query("/volumes", &[filters::parameter(&flags.list("filter"))]);
     let answer = call.with_engine(|engine| async move { Ok(engine.get(&path).await?) })?;
     let mut volumes: Vec<&Value> = answer["Volumes"].as_array().into_iter().flatten().collect();
-    volumes.sort_by_key(|volume| volume["Name"].as_str().unwrap_or_default());
+    volumes.sort_unstable_by_key(|volume| volume["Name"].as_str().unwrap_or_default());
     let rows: Vec<Row> = volumes.into_iter().map(row).collect();
     let configured = call.config().text("volumesFormat").unwrap_or_default();
     let quiet = flags.bool("quiet");

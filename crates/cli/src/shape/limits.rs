@@ -39,7 +39,7 @@ pub(super) fn put(flags: &Matches, host: &mut Object) -> Result<(), Error> {
     host.bytes(flags, "shm-size", "ShmSize");
     let limits: Result<Vec<Value>, String> = flags.list("ulimit").iter().map(|text| ulimit(text)).collect();
     let mut limits = limits.map_err(wrong)?;
-    limits.sort_by_key(|limit| limit["Name"].to_string());
+    limits.sort_unstable_by_key(|limit| limit["Name"].to_string());
     if !limits.is_empty() {
         host.put("Ulimits", limits);
     }

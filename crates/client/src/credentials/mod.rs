@@ -145,7 +145,7 @@ impl Config {
         let tables = [listed, self.get("auths"), self.get("credHelpers")].into_iter().flatten();
         let mut servers: Vec<&String> =
             tables.filter_map(Value::as_object).flat_map(serde_json::Map::keys).collect();
-        servers.sort();
+        servers.sort_unstable();
         servers.dedup();
         let found = servers.into_iter().map(|server| self.auth(server, variable));
         let secret = |auth: &Auth| auth.entry().as_object().is_some_and(|entry| !entry.is_empty());

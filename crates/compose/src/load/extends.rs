@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::absolute;
 use super::{Loader, merge, paths};
 use crate::Error;
 use crate::error::Mistake;
@@ -48,7 +47,8 @@ impl Loader {
             return Ok(service);
         };
         let base = extends.as_text().or_else(|| extends.text_at("service")).unwrap_or_default().to_owned();
-        let file = extends.text_at("file").map(|file| absolute(Path::new(file), way.folder(path)));
+        let file = extends.text_at("file").map(|file| self.locate(file, way.folder(path), extends.at));
+        let file = file.transpose()?;
         way.enter(path, name, extends.at).map_err(|mistake| mistake.in_files(&self.sources))?;
         let mut node = match &file {
             None => {

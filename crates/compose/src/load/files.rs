@@ -1,6 +1,7 @@
 //! Which files a project consists of, and what the caller said of it.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::Error;
 use crate::env::{Environment, Warnings};
@@ -13,8 +14,14 @@ const OVERRIDES: [&str; 4] = [
     "docker-compose.override.yaml",
 ];
 
+/// Who fetches files that lie elsewhere.
+pub trait Remote {
+    /// The local copy of what an address names; none if the text is a path.
+    fn fetch(&self, address: &str) -> Option<Result<PathBuf, String>>;
+}
+
 /// What the caller says of a project.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// `--file`; none is what is found.
     pub files: Vec<PathBuf>,
@@ -30,6 +37,8 @@ pub struct Options {
     pub current: PathBuf,
     /// What is done with the files.
     pub switches: Switches,
+    /// Who fetches what lies elsewhere; without, all are paths.
+    pub remote: Option<Rc<dyn Remote>>,
 }
 
 /// What is done with the files.
@@ -69,6 +78,8 @@ impl Default for Switches {
 pub(super) struct Found {
     pub(super) files: Vec<PathBuf>,
     pub(super) directory: PathBuf,
+    /// The folder that the project is named after, unless it has a name.
+    pub(super) namesake: PathBuf,
     pub(super) name: Option<String>,
     pub(super) environment: Environment,
 }
@@ -86,20 +97,44 @@ pub(super) fn find(options: &Options, warnings: &mut Warnings) -> Result<Found, 
         let listed = environment.get("COMPOSE_FILE").unwrap_or_default();
         files = listed.split(separator).filter(|path| !path.is_empty()).map(PathBuf::from).collect();
     }
-    let files: Vec<_> = match files.is_empty() {
-        true => discover(given_directory.as_deref().unwrap_or(&options.current))?,
-        false => files.iter().map(|path| absolute(path, &options.current)).collect(),
+    let (files, elsewhere) = match files.is_empty() {
+        true => (discover(given_directory.as_deref().unwrap_or(&options.current))?, None),
+        false => located(&files, options)?,
     };
-    let beside = files.iter().find(|path| *path != Path::new("-")).and_then(|path| path.parent());
-    let directory = given_directory.unwrap_or_else(|| beside.unwrap_or(&options.current).to_owned());
-    if directory != early {
+    let first = files.iter().find(|path| *path != Path::new("-"));
+    let beside = first.filter(|path| elsewhere.as_ref() != Some(path)).and_then(|path| path.parent());
+    let namesake = given_directory.unwrap_or_else(|| beside.unwrap_or(&options.current).to_owned());
+    if namesake != early {
         environment = options.environment.clone();
-        add_env_files(options, &directory, &mut environment, warnings)?;
+        add_env_files(options, &namesake, &mut environment, warnings)?;
     }
+    // What lies elsewhere begins there, whatever the caller's own folder.
+    let directory = elsewhere.as_deref().and_then(Path::parent).unwrap_or(&namesake).to_owned();
     let variable =
         || environment.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()).map(str::to_owned);
     let name = options.name.clone().or_else(variable);
-    Ok(Found { files, directory, name, environment })
+    Ok(Found { files, directory, namesake, name, environment })
+}
+
+/// Where the files that were named are, and the first of those that were fetched.
+fn located(names: &[PathBuf], options: &Options) -> Result<(Vec<PathBuf>, Option<PathBuf>), Error> {
+    let (mut files, mut elsewhere) = (Vec::new(), None);
+    for name in names {
+        match fetched(options.remote.as_deref(), &name.to_string_lossy()) {
+            Some(local) => {
+                let local = local.map_err(Error::Project)?;
+                elsewhere.get_or_insert_with(|| local.clone());
+                files.push(local);
+            }
+            None => files.push(absolute(name, &options.current)),
+        }
+    }
+    Ok((files, elsewhere))
+}
+
+/// The local copy of what lies elsewhere.
+pub(super) fn fetched(remote: Option<&dyn Remote>, address: &str) -> Option<Result<PathBuf, String>> {
+    remote?.fetch(address)
 }
 
 /// `--env-file`, or `COMPOSE_ENV_FILES`, or the `.env` beside the project.
@@ -136,7 +171,7 @@ fn discover(from: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// An absolute path without `.` and `..`, as text goes: links aren't followed.
-pub(super) fn absolute(path: &Path, from: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path, from: &Path) -> PathBuf {
     use std::path::Component;
     if path == Path::new("-") {
         return path.to_owned();

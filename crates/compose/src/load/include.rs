@@ -30,7 +30,8 @@ impl Loader {
             Some(node) => texts(node),
             None => texts(entry),
         };
-        let paths: Vec<PathBuf> = paths.iter().map(|path| absolute(Path::new(path), directory)).collect();
+        let paths: Vec<PathBuf> =
+            paths.iter().map(|path| self.locate(path, directory, entry.at)).collect::<Result<_, _>>()?;
         let refuse = |loader: &Self, what: String| Mistake::new(entry.at, what).in_files(&loader.sources);
         let Some(first) = paths.first() else { return Err(refuse(self, "include needs a path".to_owned())) };
         if self.depth >= DEEPEST {

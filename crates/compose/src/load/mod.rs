@@ -24,9 +24,11 @@ mod unique;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 pub(crate) use consistency::check_ports;
-pub use files::{Options, Switches};
+pub(crate) use files::absolute;
+pub use files::{Options, Remote, Switches};
 pub use short::published as ports;
 pub(crate) use short::split_words;
 
@@ -90,10 +92,11 @@ pub fn load(options: &Options, profiles: &[String]) -> Result<Loaded, Error> {
         warnings,
         environment: found.environment,
         switches: options.switches,
+        remote: options.remote.clone(),
         depth: 0,
     };
     let texts = loader.read_all(&found.files)?;
-    let name = loader.project_name(found.name, &texts, &found.directory)?;
+    let name = loader.project_name(found.name, &texts, &found.namesake)?;
     loader.environment.set("COMPOSE_PROJECT_NAME", name.clone(), Origin::Project);
     let mut tree = loader.merged(texts, &found.directory)?;
     let finished = loader.finish(&mut tree, &name, &found.directory, profiles);
@@ -116,6 +119,7 @@ struct Loader {
     warnings: Warnings,
     environment: Environment,
     switches: Switches,
+    remote: Option<Rc<dyn Remote>>,
     /// Files within files.
     depth: usize,
 }
@@ -129,6 +133,14 @@ struct Text {
 impl Loader {
     fn read_all(&mut self, files: &[PathBuf]) -> Result<Vec<Text>, Error> {
         files.iter().map(|path| self.parse(path)).collect()
+    }
+
+    /// Where a file is that another one names: fetched where it lies elsewhere.
+    fn locate(&self, name: &str, from: &Path, at: At) -> Result<PathBuf, Error> {
+        match files::fetched(self.remote.as_deref(), name) {
+            Some(local) => local.map_err(|why| Mistake::new(at, why).in_files(&self.sources)),
+            None => Ok(files::absolute(Path::new(name), from)),
+        }
     }
 
     /// A file's documents, as they were written.

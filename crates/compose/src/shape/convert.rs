@@ -268,7 +268,7 @@ fn hosts(node: &Node) -> Result<Vec<Node>, String> {
         Node::text(format!("{name}={bare}"), at)
     };
     let mut lines: Vec<Node> = pairs.into_iter().map(line).collect();
-    lines.sort_by(|a, b| a.as_text().cmp(&b.as_text()));
+    lines.sort_unstable_by(|a, b| a.as_text().cmp(&b.as_text()));
     Ok(lines)
 }
 

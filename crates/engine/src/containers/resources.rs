@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use oci_spec::runtime as rt;
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::config::{self, HostConfig, Ulimit};
+use super::config::{self, HostConfig, Labels, Ulimit};
 use super::{block_io, restart};
 use crate::Error;
 use crate::system::Cgroups;
@@ -14,9 +15,13 @@ use crate::system::Cgroups;
 const LEAST_MEMORY: i64 = 6 << 20;
 const MOST_CPU: u32 = 8192;
 
-/// A change to a container's limits and restart policy; what is zero or empty stays as it was.
+/// A change to a container's limits, restart policy and labels; what is zero or empty stays as it was.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Update(HostConfig);
+pub struct Update {
+    host: HostConfig,
+    /// Ours alone: dockerd changes no labels, and doesn't look at what it doesn't know.
+    labels: Labels,
+}
 
 /// What can be changed. Everything else is refused by name.
 const DONE: &[&str] = &[
@@ -37,16 +42,18 @@ const DONE: &[&str] = &[
 impl Update {
     /// Reads the body of `POST /containers/{id}/update` and checks what can be checked without the container.
     pub fn from_json(body: Value) -> Result<Self, Error> {
+        let wrong = |error: serde_json::Error| Error::Invalid(format!("Labels: {error}"));
+        let labels = body.get("Labels").map(Option::<Labels>::deserialize).transpose().map_err(wrong)?;
         let host = config::host_config(body)?;
         config::refuse_unsupported(&host, DONE, "")?;
         restart::check(&host.restart_policy)?;
         check(&host, Whole::No)?;
-        Ok(Self(host))
+        Ok(Self { host, labels: labels.flatten().unwrap_or_default() })
     }
 
     /// What the container has after it.
     pub(super) fn merged(&self, present: &HostConfig) -> Result<HostConfig, String> {
-        let (new, mut host) = (&self.0, present.clone());
+        let (new, mut host) = (&self.host, present.clone());
         self.conflict(present)?;
         let set = |field: &mut i64, value: i64| {
             if value != 0 {
@@ -77,8 +84,15 @@ impl Update {
         Ok(host)
     }
 
+    /// The container's labels after it.
+    pub(super) fn relabel(&self, labels: &mut Option<Labels>) {
+        if !self.labels.is_empty() {
+            labels.get_or_insert_default().extend(self.labels.clone());
+        }
+    }
+
     fn conflict(&self, present: &HostConfig) -> Result<(), String> {
-        let new = &self.0;
+        let new = &self.host;
         for (name, own, other, set) in [
             ("Nano CPUs", new.nano_cpus, "CPU Period", present.cpu_period),
             ("Nano CPUs", new.nano_cpus, "CPU Quota", present.cpu_quota),

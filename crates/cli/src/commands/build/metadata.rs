@@ -43,7 +43,7 @@ fn document(id: &str, response: &HashMap<String, String>) -> Value {
     let mut fields: Vec<(String, Value)> =
         response.iter().map(|(key, value)| (key.clone(), decoded(value))).collect();
     fields.push(("buildx.build.ref".into(), json!(format!("default/default/{id}"))));
-    fields.sort_by(|(left, _), (right, _)| left.cmp(right));
+    fields.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
     Value::Object(fields.into_iter().collect::<Map<_, _>>())
 }
 

@@ -35,6 +35,19 @@ pub(super) struct Act<'a> {
     pub(super) timeout: Option<i64>,
 }
 
+impl<'a> Act<'a> {
+    /// For what needs neither images nor a caller: starting, stopping, removing.
+    pub(super) fn new(
+        engine: &'a Engine,
+        project: &'a Project,
+        report: Report,
+        timeout: Option<i64>,
+    ) -> Self {
+        let images = BTreeMap::new();
+        Self { engine, project, report, call: None, images, renew_volumes: false, timeout }
+    }
+}
+
 impl Act<'_> {
     /// Makes what the plan says; nothing is started.
     /// With turns, those that run are replaced when their successors are started.
@@ -44,7 +57,7 @@ impl Act<'_> {
                 Step::Create { number, name } => {
                     self.create(&plan.service, *number, name, None).await.map(drop)
                 }
-                Step::Update { id, name, live, .. } => self.update(id, name, live).await,
+                Step::Update { id, name, live, .. } => self.update(&plan.service, id, name, live).await,
                 Step::Recreate { id, number, name, running, .. } => {
                     let turns = turns.filter(|_| *running);
                     self.recreate(&plan.service, *number, name, id, turns).await
@@ -105,10 +118,10 @@ impl Act<'_> {
     }
 
     /// What a container can be given while it lives.
-    async fn update(&self, id: &str, name: &str, live: &Live) -> Result<(), Error> {
+    async fn update(&self, service: &str, id: &str, name: &str, live: &Live) -> Result<(), Error> {
         self.report.begins("Container", name, "Updating");
+        let path = format!("/containers/{}/update", encode(id));
         if !live.update.is_empty() {
-            let path = format!("/containers/{}/update", encode(id));
             self.engine.call(Method::POST, &path, Some(&Value::Object(live.update.clone()))).await?;
         }
         for network in &live.leave {
@@ -118,6 +131,11 @@ impl Act<'_> {
         for (network, endpoint) in &live.join {
             self.join(id, network, endpoint).await?;
         }
+        // Last, as whoever finds the labels as they should be looks no further. An engine that changes no labels doesn't mind:
+        // with it, docker's client makes the container anew when it comes by.
+        let facts = self.facts(service, None).await?;
+        let labels = compose::live::labels(self.project, service, &facts);
+        self.engine.call(Method::POST, &path, Some(&json!({ "Labels": labels }))).await?;
         self.report.done("Container", name, "Updated");
         Ok(())
     }

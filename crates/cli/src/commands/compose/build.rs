@@ -54,10 +54,15 @@ pub(crate) fn build(call: &Call) -> Outcome {
     };
     let mut words = Vec::new();
     words.extend(
-        ["no-cache", "pull"].into_iter().filter(|name| flags.bool(name)).map(|name| format!("--{name}")),
+        ["check", "no-cache", "pull"]
+            .into_iter()
+            .filter(|name| flags.bool(name))
+            .map(|name| format!("--{name}")),
     );
     words.extend(flags.list("build-arg").into_iter().map(|arg| format!("--build-arg={arg}")));
     words.extend(flags.list("ssh").into_iter().map(|ssh| format!("--ssh={ssh}")));
+    let said = |name: &str| flags.find(name).map(|value| format!("--{name}={value}"));
+    words.extend(["builder", "provenance", "sbom"].into_iter().filter_map(said));
     words.extend(flags.bool("quiet").then(|| "--quiet".to_owned()));
     words.extend(flags.find("progress").map(|progress| format!("--progress={progress}")));
     let built: Vec<_> =
@@ -236,7 +241,12 @@ pub(crate) fn push(call: &Call) -> Outcome {
     Ok(0)
 }
 
-fn push_services(call: &Call, project: &Project, services: &[String], ignore: bool) -> Result<(), Error> {
+pub(super) fn push_services(
+    call: &Call,
+    project: &Project,
+    services: &[String],
+    ignore: bool,
+) -> Result<(), Error> {
     let built = |name: &&String| {
         project.service(name).is_some_and(|spec| !spec["build"].is_null() && spec["image"].is_string())
     };

@@ -61,7 +61,7 @@ pub(crate) fn config(call: &Call) -> Outcome {
 }
 
 /// Each image as its registry has it now.
-fn pinned(call: &Call, project: Project) -> Result<Project, Error> {
+pub(super) fn pinned(call: &Call, project: Project) -> Result<Project, Error> {
     let images = call.with_engine(|engine| async move {
         let mut images = BTreeMap::new();
         for name in project.names("services") {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::act::Act;
 use super::observe::{self, OneOff};
-use super::report::Report;
+use super::report::{Report, removes_orphans, tell_orphans};
 use super::roll::{self, Turns};
 use super::{build, order, project, pull, resources};
 use crate::call::Call;
@@ -43,7 +43,6 @@ impl Wish {
     /// What the flags that `create`, `up` and `scale` have in common say.
     pub(super) fn read(call: &Call, project: &Project) -> Result<Self, Error> {
         let flags = call.flags();
-        // `"yes"` answers every question, and none is asked here.
         let given = |name: &str| flags.has(name) && flags.bool(name);
         if given("force-recreate") && given("no-recreate") {
             return Err(Error::Usage("--force-recreate and --no-recreate are incompatible".into()));
@@ -84,7 +83,7 @@ impl Wish {
             },
             quiet_build: given("quiet-build"),
             renew_volumes: given("renew-anon-volumes"),
-            remove_orphans: given("remove-orphans"),
+            remove_orphans: removes_orphans(call)?,
             timeout: (flags.has("timeout") && flags.changed("timeout")).then(|| flags.int("timeout")),
             report: Report::new(call, false)?,
             starts: false,
@@ -163,13 +162,10 @@ pub(super) async fn converge(
     let plans = plan(project, &targets, &seen);
     let rolling = if wish.starts { rolling(engine, project, &plans).await } else { BTreeSet::new() };
     let act = Act {
-        engine,
-        project,
-        report,
         call: Some(call),
         images,
         renew_volumes: wish.renew_volumes,
-        timeout: wish.timeout,
+        ..Act::new(engine, project, report, wish.timeout)
     };
     let names: Vec<_> = plans.iter().map(|plan| plan.service.clone()).collect();
     let by_name: BTreeMap<_, _> = plans.iter().map(|plan| (plan.service.as_str(), plan)).collect();
@@ -319,22 +315,10 @@ async fn orphans(
         return Ok(());
     }
     if !wish.remove_orphans {
-        let names: Vec<_> = orphans.iter().map(|one| observe::name(one)).collect();
-        ui::err(&format!(
-            "WARN[0000] Found orphan containers ([{}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
-            names.join(" ")
-        ));
+        tell_orphans(&orphans.iter().map(|one| observe::name(one)).collect::<Vec<_>>());
         return Ok(());
     }
-    let act = Act {
-        engine,
-        project,
-        report,
-        call: None,
-        images: BTreeMap::new(),
-        renew_volumes: false,
-        timeout: wish.timeout,
-    };
+    let act = Act::new(engine, project, report, wish.timeout);
     for one in orphans {
         let seen = observe::seen(one);
         act.remove(&seen.id, &seen.name, seen.state == "running").await?;

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::observe::{self, OneOff};
-use super::report::Report;
+use super::report::{Report, removes_orphans, tell_orphans};
 use super::{order, project};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
@@ -40,7 +40,7 @@ pub(crate) fn down(call: &Call) -> Outcome {
     };
     let how = Down {
         volumes: flags.bool("volumes"),
-        orphans: flags.bool("remove-orphans"),
+        orphans: removes_orphans(call)?,
         timeout: flags.changed("timeout").then(|| flags.int("timeout")),
         images,
     };
@@ -68,13 +68,7 @@ fn take_down(call: &Call, services: &[String], how: &Down) -> Outcome {
         match (orphans.is_empty(), how.orphans) {
             (true, _) => {}
             (false, true) => remove_all(&engine, &orphans, how, report).await?,
-            (false, false) => {
-                let names: Vec<_> = orphans.iter().map(observe::name).collect();
-                ui::err(&format!(
-                    "WARN[0000] Found orphan containers ([{}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
-                    names.join(" ")
-                ));
-            }
+            (false, false) => tell_orphans(&orphans.iter().map(observe::name).collect::<Vec<_>>()),
         }
         if !services.is_empty() {
             return Ok(0);
@@ -87,7 +81,7 @@ fn take_down(call: &Call, services: &[String], how: &Down) -> Outcome {
     })
 }
 
-fn is_orphan(project: &Project, container: &Value) -> bool {
+pub(super) fn is_orphan(project: &Project, container: &Value) -> bool {
     let service = observe::label(container, labels::SERVICE);
     project.service(service).is_none() && project.disabled().all(|(name, _)| name != service)
 }

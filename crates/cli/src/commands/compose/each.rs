@@ -7,8 +7,9 @@ use http::Method;
 use serde_json::Value;
 
 use super::create::Wish;
+use super::down::is_orphan;
 use super::observe::{self, OneOff};
-use super::report::Report;
+use super::report::{Report, removes_orphans};
 use super::roll::Turns;
 use super::{build, order, project, pull, up};
 use crate::call::Call;
@@ -98,13 +99,18 @@ fn backwards(call: &Call, verb: Verb) -> Outcome {
 }
 
 fn to_each(call: &Call, services: &[String], verb: Verb) -> Outcome {
+    // Who kills says whether what the file no longer has is meant too; the others take all that is there.
+    let spares_orphans = call.flags().has("remove-orphans") && !removes_orphans(call)?;
     let (name, project) = project::name(call)?;
     if let Some(project) = &project {
         project.known(services)?;
     }
     call.with_engine(|engine| async move {
         let there = observe::containers(&engine, &name, OneOff::Without).await?;
-        let own = observe::of_services(there, services);
+        let mut own = observe::of_services(there, services);
+        if let Some(project) = project.as_ref().filter(|_| spares_orphans) {
+            own.retain(|one| !is_orphan(project, one));
+        }
         if own.is_empty() && verb.begins == "Killing" {
             return Err(Error::Usage("no container to kill".into()));
         }
@@ -126,7 +132,7 @@ async fn in_order(
 ) -> Result<(), Error> {
     let mut names: Vec<String> =
         own.iter().map(|one| observe::label(one, labels::SERVICE).to_owned()).collect();
-    names.sort();
+    names.sort_unstable();
     names.dedup();
     order::backwards(project, &names, |name| async move {
         let own = own.iter().filter(|one| observe::label(one, labels::SERVICE) == name);
@@ -187,6 +193,11 @@ pub(crate) fn start(call: &Call) -> Outcome {
             return Err(Error::Usage(format!("service {name:?} has no container to start")));
         }
         up::start_all(&engine, &project, &wish, None).await?;
+        let flags = call.flags();
+        let limit = flags.changed("wait-timeout").then(|| flags.int("wait-timeout"));
+        if flags.bool("wait") || limit.is_some() {
+            up::wait_until_well(&engine, &project, &wish, limit).await?;
+        }
         Ok(0)
     })
 }

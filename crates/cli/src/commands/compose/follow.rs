@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use client::{Engine, encode};
 use compose::{Project, labels};
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{LocalBoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::create::Wish;
 use super::logs::{self, Look};
+use super::menu::{self, Key, Menu};
 use super::observe::{self, OneOff};
 use super::watch::Watch;
 use super::{one, up};
@@ -48,20 +49,20 @@ pub(super) async fn follow_up(
     }
     let starting = up::start_all(engine, project, wish, None);
     tokio::pin!(starting);
-    let watching = async {
-        match &watch {
-            Some(watch) => watch.run().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::pin!(watching);
+    let mut watches = watch.is_some();
+    let mut watching = run(watch);
+    let mut menu = Menu::enter(call);
+    let mut is_left = false;
     let mut is_started = false;
     let code = loop {
         tokio::select! {
             result = &mut starting, if !is_started => {
                 result?;
                 is_started = true;
-                if watch.is_none() && follow.is_over().await? {
+                if is_left {
+                    return Ok(0);
+                }
+                if !watches && follow.is_over().await? {
                     break follow.code;
                 }
             }
@@ -78,13 +79,29 @@ pub(super) async fn follow_up(
                     }
                     Happened::Aborted(code) => break code,
                     Happened::Ended => {
-                        if is_started && watch.is_none() && follow.is_over().await? {
+                        if is_started && !watches && follow.is_over().await? {
                             break follow.code;
                         }
                     }
                 }
             }
             ended = &mut watching, if is_started => ended?,
+            key = menu::pressed(&mut menu) => match key {
+                // What isn't started yet nobody else would start.
+                Key::Detach if is_started => return Ok(0),
+                Key::Detach => is_left = true,
+                Key::Watch if watches => {
+                    (watches, watching) = (false, run(None));
+                    ui::out("Watch disabled\n")?;
+                }
+                Key::Watch => {
+                    let services: Vec<_> = wish.services.iter().cloned().collect();
+                    match Watch::new(call, engine, project, &services, true, wish.quiet_build) {
+                        Ok(watch) => (watches, watching) = (true, run(Some(watch))),
+                        Err(error) => ui::err(&ui::sentence(&error)),
+                    }
+                }
+            },
             Some(copied) = copies.next() => {
                 if let Some(one) = follow.copied(copied?).await? {
                     copies.push(follow.copy(&one));
@@ -100,6 +117,16 @@ pub(super) async fn follow_up(
         result?;
     }
     Ok(code)
+}
+
+/// The watch at work; without one, nothing ever happens.
+fn run<'a>(watch: Option<Watch<'a>>) -> LocalBoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        match watch {
+            Some(watch) => watch.run().await,
+            None => std::future::pending().await,
+        }
+    })
 }
 
 /// What an event means here.

@@ -120,7 +120,7 @@ pub(crate) fn volumes(call: &Call) -> Outcome {
             };
             volumes.retain(|volume| used(volume["Labels"][labels::VOLUME].as_str().unwrap_or_default()));
         }
-        volumes.sort_by_key(|volume| volume["Name"].as_str().unwrap_or_default().to_owned());
+        volumes.sort_unstable_by_key(|volume| volume["Name"].as_str().unwrap_or_default().to_owned());
         Ok(volumes.iter().map(volume_row).collect())
     })?;
     ui::out(&VOLUMES.render(flags.text("format"), flags.bool("quiet"), &rows)?)?;

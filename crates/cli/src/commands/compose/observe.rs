@@ -23,7 +23,7 @@ pub(super) async fn containers(engine: &Engine, project: &str, one_off: OneOff) 
     let filters = json!({ "label": wanted }).to_string();
     let answer = engine.get(&format!("/containers/json?all=1&filters={}", encode(&filters))).await?;
     let mut list = answer.as_array().cloned().unwrap_or_default();
-    list.sort_by_key(|one| (label(one, labels::SERVICE).to_owned(), number(one), name(one)));
+    list.sort_unstable_by_key(|one| (label(one, labels::SERVICE).to_owned(), number(one), name(one)));
     Ok(list)
 }
 

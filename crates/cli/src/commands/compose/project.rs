@@ -1,6 +1,7 @@
 //! The project that a call means.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use client::resolve::process_env;
 use compose::{Environment, Options, Project, Switches};
@@ -25,6 +26,7 @@ pub(super) fn options(call: &Call, switches: Switches) -> Result<Options, Error>
         ),
         current: std::env::current_dir().map_err(|e| Error::Io("find the current folder", e))?,
         switches,
+        remote: Some(Rc::new(super::remote::Elsewhere::new(call))),
     })
 }
 
@@ -66,10 +68,21 @@ pub(super) fn load_with(call: &Call, services: &[String], switches: Switches) ->
         profiles.extend(wanted.into_iter().flat_map(|(_, profiles)| profiles));
         project = Project::load(&options, &profiles)?;
     }
+    warn(&project);
+    Ok(project)
+}
+
+/// The project with all services, whatever profile wants them.
+pub(super) fn load_all(call: &Call) -> Result<Project, Error> {
+    let project = Project::load(&options(call, switches(call))?, &["*".to_owned()])?;
+    warn(&project);
+    Ok(project)
+}
+
+fn warn(project: &Project) {
     for warning in project.warnings.iter() {
         ui::err(&diag::printable(&format!("WARN[0000] {warning}")));
     }
-    Ok(project)
 }
 
 /// The project's name alone: where the file can't be found, the name that was given is enough.

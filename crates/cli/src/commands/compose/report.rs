@@ -9,10 +9,39 @@ use crate::call::Call;
 use crate::error::Error;
 use crate::ui::{self, Sink};
 
+/// Whether a variable says yes.
+pub(super) fn says(variable: &str) -> bool {
+    process_env(variable).is_some_and(|text| flags::go::parse_bool(&text).unwrap_or(false))
+}
+
+/// `--remove-orphans`, or the variable that stands for it.
+pub(super) fn removes_orphans(call: &Call) -> Result<bool, Error> {
+    let flags = call.flags();
+    let wanted = match flags.has("remove-orphans") && flags.changed("remove-orphans") {
+        true => flags.bool("remove-orphans"),
+        false => says("COMPOSE_REMOVE_ORPHANS"),
+    };
+    match wanted && says("COMPOSE_IGNORE_ORPHANS") {
+        true => Err(Error::Usage("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans".into())),
+        false => Ok(wanted),
+    }
+}
+
+/// Tells of containers of services that the file no longer has, unless nobody wants to know.
+pub(super) fn tell_orphans(names: &[String]) {
+    if !says("COMPOSE_IGNORE_ORPHANS") {
+        ui::err(&format!(
+            "WARN[0000] Found orphan containers ([{}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
+            names.join(" ")
+        ));
+    }
+}
+
 /// Whether nothing may steer the terminal.
 pub(super) fn is_plain(call: &Call) -> Result<bool, Error> {
     let group = call.group();
-    match group.text("ansi") {
+    let by_variable = process_env("COMPOSE_ANSI").filter(|_| !group.changed("ansi"));
+    match by_variable.as_deref().unwrap_or_else(|| group.text("ansi")) {
         _ if group.bool("no-ansi") => Ok(true),
         "never" => Ok(true),
         "auto" | "always" | "" => Ok(false),
@@ -27,6 +56,8 @@ pub(super) fn is_plain(call: &Call) -> Result<bool, Error> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Report {
     style: Style,
+    /// `COMPOSE_STATUS_STDOUT`: to the output, where one program reads all.
+    to_output: bool,
     dry: bool,
     begun: Instant,
 }
@@ -50,13 +81,14 @@ impl Report {
             Some(wanted) => wanted.to_owned(),
             None => process_env("COMPOSE_PROGRESS").unwrap_or_default(),
         };
+        let to_output = says("COMPOSE_STATUS_STDOUT");
         let style = match wanted.as_str() {
             _ if quiet => Style::Quiet,
             "quiet" => Style::Quiet,
             "plain" => Style::Plain,
             "json" => Style::Json,
             "tty" => Style::Board,
-            "" | "auto" if Sink::Errors.is_terminal() && !is_plain(call)? => Style::Board,
+            "" | "auto" if Sink::Errors.is_terminal() && !to_output && !is_plain(call)? => Style::Board,
             "" | "auto" => Style::Plain,
             other => {
                 return Err(Error::Usage(format!(
@@ -64,7 +96,7 @@ impl Report {
                 )));
             }
         };
-        Ok(Self { style, dry: call.is_dry(), begun: Instant::now() })
+        Ok(Self { style, to_output, dry: call.is_dry(), begun: Instant::now() })
     }
 
     /// For a terminal that others write to as well from now on.
@@ -96,10 +128,19 @@ impl Report {
             }
             document.insert("id".to_owned(), format!("{kind} {name}").into());
             document.insert("status".to_owned(), what.into());
-            return ui::err(&serde_json::Value::Object(document).to_string());
+            return self.tell(&serde_json::Value::Object(document).to_string());
         }
         let mode = if self.dry { " DRY-RUN MODE - " } else { "" };
-        ui::err(&format!("{mode} {kind} {name}  {what}"));
+        self.tell(&format!("{mode} {kind} {name}  {what}"));
+    }
+
+    fn tell(&self, line: &str) {
+        if self.to_output {
+            // Whoever stopped reading has no use for the rest.
+            let _ = ui::out(&format!("{line}\n"));
+        } else {
+            ui::err(line);
+        }
     }
 
     /// It is done: `Container x  Created`.

@@ -45,7 +45,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
         build: if flags.bool("build") { build::When::Always } else { build::When::Missing },
         quiet_build: flags.bool("quiet-build"),
         renew_volumes: false,
-        remove_orphans: flags.bool("remove-orphans"),
+        remove_orphans: super::report::removes_orphans(call)?,
         timeout: None,
         report: Report::new(call, flags.bool("quiet"))?,
         starts: true,

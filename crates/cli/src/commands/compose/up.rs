@@ -37,12 +37,11 @@ pub(crate) fn up(call: &Call) -> Outcome {
             "--detach and --watch are incompatible; compose watch runs by itself".into(),
         ));
     }
-    if flags.bool("menu") {
-        return Err(Error::Usage(
-            "--menu: there are no shortcuts here; Ctrl-C stops, --watch watches, and --detach leaves it running".into(),
-        ));
+    if flags.bool("menu") && detached {
+        return Err(Error::Usage("--detach and --menu are incompatible".into()));
     }
     let project = project::load(call, call.args())?;
+    super::remote::consent(call, &project)?;
     let mut wish = Wish { starts: !flags.bool("no-start"), ..Wish::read(call, &project)? };
     call.with_engine(|engine| async move {
         if engine.is_dry() {
@@ -110,16 +109,7 @@ pub(super) async fn start_all(
         .map(str::to_owned)
         .collect();
     let report = wish.report;
-    let act = Act {
-        engine,
-        project,
-        report,
-        call: None,
-        images: BTreeMap::new(),
-        renew_volumes: false,
-        timeout: wish.timeout,
-    };
-    let act = &act;
+    let act = &Act::new(engine, project, report, wish.timeout);
     let wanted: &BTreeSet<String> = &wish.services;
     order::forwards(
         project,
@@ -259,7 +249,7 @@ async fn completed(engine: &Engine, project: &Project, service: &str) -> Result<
 }
 
 /// `--wait`: everything runs or is healthy; a job that ended well is well.
-async fn wait_until_well(
+pub(super) async fn wait_until_well(
     engine: &Engine,
     project: &Project,
     wish: &Wish,

@@ -56,7 +56,7 @@ pub(crate) fn list(call: &Call) -> Outcome {
         let missing = format!("context not found: {current}");
         rows.push(row(&current, "", "", &current, &missing));
     }
-    rows.sort_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
+    rows.sort_unstable_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
     ui::out(&CONTEXTS.render(
         if flags.bool("quiet") { "" } else { flags.text("format") },
         flags.bool("quiet"),

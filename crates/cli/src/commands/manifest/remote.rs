@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::entry::{Entry, ordered};
 use crate::call::Call;
+use crate::commands::compose;
 use crate::error::Error;
 use crate::ui;
 
@@ -137,7 +138,8 @@ async fn entry(repository: &Repository, reference: Reference, document: Document
 
 /// The registry of this name, and who the user is there.
 pub(in crate::commands) fn registry(call: &Call, domain: &str) -> (Client, Option<Credentials>) {
-    let is_insecure = call.flags().has("insecure") && call.flags().bool("insecure");
+    let is_insecure =
+        call.flags().has("insecure") && call.flags().bool("insecure") || compose::is_insecure(call, domain);
     let proxy = |names: [&str; 2]| names.into_iter().find_map(process_env).unwrap_or_default();
     let client = Client::new(Config {
         mirrors: Vec::new(),

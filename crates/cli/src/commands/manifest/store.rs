@@ -44,7 +44,7 @@ impl Store {
         let paths: Result<Vec<PathBuf>, io::Error> =
             found.take(LIMIT).map(|entry| entry.map(|entry| entry.path())).collect();
         let mut paths = paths.map_err(failed)?;
-        paths.sort();
+        paths.sort_unstable();
         let mut entries = Vec::new();
         for path in paths {
             entries.push(read(&path)?.ok_or_else(|| {

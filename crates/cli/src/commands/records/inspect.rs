@@ -167,7 +167,7 @@ fn pairs(asked: &HashMap<String, String>, prefix: &str) -> Value {
     let named = asked.iter().filter(|(key, _)| !own(key));
     let mut found: Vec<_> =
         named.filter_map(|(key, value)| Some((key.strip_prefix(prefix)?, value))).collect();
-    found.sort();
+    found.sort_unstable();
     found.into_iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect()
 }
 

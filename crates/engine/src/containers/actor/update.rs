@@ -1,4 +1,4 @@
-//! Other limits and another restart policy, for a container that may run.
+//! Other limits, another restart policy, other labels, for a container that may run.
 
 use shim::protocol::ToShim;
 
@@ -31,7 +31,9 @@ impl Actor {
                 other => drop(other?),
             }
         }
-        self.edit().container.host = host;
+        let container = &mut self.edit().container;
+        container.host = host;
+        update.relabel(&mut container.config.labels);
         self.record()?;
         self.shared.emit(self.container(), "update", &[]);
         Ok(())

@@ -80,7 +80,7 @@ impl<'a> Watch<'a> {
     /// Watches until it is given up.
     pub(super) async fn run(&self) -> Result<(), Error> {
         let mut roots: Vec<PathBuf> = self.rules.iter().map(|rule| rule.path.clone()).collect();
-        roots.sort();
+        roots.sort_unstable();
         roots.dedup();
         let mut tree = Tree::new(&roots, |folder| self.rules.iter().all(|rule| rule.skips(folder)))?;
         self.initial(&tree, |_| true).await?;
