@@ -22,7 +22,7 @@ fn kept(engine: &Engine) -> u64 {
         .request_unchecked(&Request::new("GET", "/v1.51/system/df?type=build-cache"))
         .expect(200)
         .json();
-    said["BuildCache"].as_array().unwrap().iter().filter_map(|entry| entry["Size"].as_u64()).sum()
+    said["BuildCache"].as_array().into_iter().flatten().filter_map(|entry| entry["Size"].as_u64()).sum()
 }
 
 /// Five steps of two megabytes each.
