@@ -17,6 +17,9 @@ pub enum Error {
     /// A step needs what the client or the engine doesn't allow.
     #[error("{0} is not allowed")]
     NotAllowed(String),
+    /// The client would allow it, and this engine doesn't.
+    #[error("granting entitlement {0} is not allowed by build daemon configuration")]
+    Withheld(&'static str),
     /// A program ended otherwise than it should, in BuildKit's words, which clients match on.
     #[error("process \"{command}\" did not complete successfully: exit code: {code}")]
     Exit { command: String, code: i32 },
@@ -62,7 +65,7 @@ impl Explain for Error {
             Self::Invalid(_) => Class::Invalid,
             Self::NotFound(_) => Class::NotFound,
             Self::Unsupported { .. } => Class::NotImplemented,
-            Self::NotAllowed(_) => Class::Forbidden,
+            Self::NotAllowed(_) | Self::Withheld(_) => Class::Forbidden,
             Self::Exit { .. } | Self::Cancelled | Self::Session { .. } => Class::Internal,
             Self::Work { class, .. } | Self::Language { class, .. } => *class,
             Self::Step(failed) => failed.cause.class(),

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
+use std::sync::Arc;
 
 use oci::Digest;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,6 +29,11 @@ pub trait Session: Send + Sync {
     /// What tells this client's working directory from others', so that what it sent is found again by its next
     /// session (`X-Docker-Expose-Session-Sharedkey`). Empty if it says nothing.
     fn shared_key(&self) -> &str;
+
+    /// Another client that is there now: a build may take directories of several.
+    fn named(&self, _: &str) -> Option<Arc<dyn Session>> {
+        None
+    }
 
     /// Sends a directory: every entry that `wanted` lets through is told to `into`, in any order but each directory
     /// before what is in it; where the answer is [`Want::Content`], the file's bytes follow at any later time. The

@@ -11,6 +11,7 @@ use client::resolve::{self, Endpoint, Wanted};
 use client::{Engine, context::Store};
 use flags::{Invocation, Matches};
 
+use crate::builders::Builders;
 use crate::commands;
 use crate::error::{Error, Outcome};
 use crate::headers;
@@ -180,7 +181,39 @@ impl Call {
         Store::new(&self.config_dir())
     }
 
-    fn wanted(&self) -> Wanted {
+    /// Builders with names of their own.
+    pub(crate) fn builders(&self) -> Builders {
+        Builders::of(&self.config_dir())
+    }
+
+    /// The name of the builder that was asked for: by the command line, by a variable or, for `buildx`, by what is in use.
+    pub(crate) fn builder_name(&self) -> Result<Option<String>, Error> {
+        let words: Vec<&str> = self.path().split(' ').skip(1).take(2).collect();
+        let of_buildx = matches!(words[..], ["buildx" | "bake", ..]);
+        if !of_buildx && !matches!(words[..], ["build" | "builder", ..] | ["image", "build"]) {
+            return Ok(None);
+        }
+        let named = if words == ["buildx", "inspect"] { self.args().first().cloned() } else { None };
+        let variable = || resolve::process_env("BUILDX_BUILDER");
+        match named.or_else(|| self.innermost("builder").map(str::to_owned)).or_else(variable) {
+            None if of_buildx => {
+                let own = self.own_endpoint()?;
+                self.builders().current(own.key())
+            }
+            asked => Ok(asked),
+        }
+    }
+
+    fn wanted(&self) -> Result<Wanted, Error> {
+        let wanted = self.own_wanted();
+        let found = match self.builder_name()? {
+            Some(name) => self.builders().find(&name)?,
+            None => None,
+        };
+        Ok(found.map_or(wanted.clone(), |found| at(&found.endpoint, wanted)))
+    }
+
+    fn own_wanted(&self) -> Wanted {
         let globals = self.globals();
         let path = |name: &str| globals.changed(name).then(|| globals.text(name).into());
         Wanted {
@@ -196,13 +229,27 @@ impl Call {
 
     /// The name of the context in force.
     pub(crate) fn context_name(&self) -> Result<String, Error> {
-        Ok(resolve::context_name(&self.wanted(), self.config(), &resolve::process_env)?)
+        Ok(resolve::context_name(&self.wanted()?, self.config(), &resolve::process_env)?)
     }
 
     /// The engine that is meant.
     pub(crate) fn endpoint(&self) -> Result<Endpoint, Error> {
+        self.resolved(&self.wanted()?)
+    }
+
+    /// The engine that is meant, whatever builder is.
+    pub(crate) fn own_endpoint(&self) -> Result<Endpoint, Error> {
+        self.resolved(&self.own_wanted())
+    }
+
+    /// The engine of a context or at an address.
+    pub(crate) fn endpoint_at(&self, place: &str) -> Result<Endpoint, Error> {
+        self.resolved(&at(place, self.own_wanted()))
+    }
+
+    fn resolved(&self, wanted: &Wanted) -> Result<Endpoint, Error> {
         let dir = self.config_dir();
-        let endpoint = resolve::endpoint(&self.wanted(), self.config(), &dir, &resolve::process_env)?;
+        let endpoint = resolve::endpoint(wanted, self.config(), &dir, &resolve::process_env)?;
         Ok(match headers::of_environment(&resolve::process_env)? {
             Some(headers) => Endpoint { headers, ..endpoint },
             None => endpoint,
@@ -219,7 +266,7 @@ impl Call {
 
     /// The engine that is meant when no context is chosen.
     pub(crate) fn default_endpoint(&self) -> Result<Endpoint, Error> {
-        let wanted = Wanted { context: None, ..self.wanted() };
+        let wanted = Wanted { context: None, ..self.own_wanted() };
         let config = Config::empty(&self.config_dir());
         let env = |name: &str| if name == "DOCKER_CONTEXT" { None } else { resolve::process_env(name) };
         Ok(resolve::endpoint(&wanted, &config, &self.config_dir(), &env)?)
@@ -249,6 +296,14 @@ impl Call {
         // A group called without a subcommand shows its page as the answer to a mistake, as docker does.
         let sink = if self.invocation.help_asked { Sink::Output } else { Sink::Errors };
         commands::help::print(self.path(), self.invocation.command, &self.config_dir(), sink)
+    }
+}
+
+/// The same for a builder's place: a context, or an address.
+fn at(place: &str, wanted: Wanted) -> Wanted {
+    match place.contains("://") {
+        true => Wanted { host: Some(place.to_owned()), context: None, ..wanted },
+        false => Wanted { host: None, context: Some(place.to_owned()), ..wanted },
     }
 }
 

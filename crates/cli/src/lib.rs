@@ -9,6 +9,7 @@
 //! Invariant: an implemented command reads each of its flags, or its table says `.missing()` or `.refused()`, which
 //! the parser answers by name.
 
+mod builders;
 mod call;
 mod commands;
 mod completion;

@@ -57,6 +57,13 @@ pub struct Endpoint {
     pub proxies: Proxies,
 }
 
+impl Endpoint {
+    /// What buildx calls it in its files: its context, or else its address.
+    pub fn key(&self) -> &str {
+        if self.context == DEFAULT { &self.address } else { &self.context }
+    }
+}
+
 /// The environment, as a function, so that tests have their own.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 

@@ -9,6 +9,7 @@ use engine::settings::{BUILT_IN_RUNTIME, LayerLimits, Live, Settings};
 use flags::Matches;
 use serde_json::{Map, Value};
 
+mod builder;
 mod containers;
 mod given;
 mod networks;
@@ -182,6 +183,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         open_hosts: Vec::new(),
         bridge: networks::bridge(read)?,
         plugin_patience: plugin_patience(read)?,
+        builder: builder::builder(read.find("builder"))?,
     })
 }
 

@@ -63,7 +63,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("bip6", "bip6", Shape::Text, Support::Done, &[]),
     setting("bridge", "bridge", Shape::Text, Support::Done, &[]),
     setting("bridge-accept-fwmark", "bridge-accept-fwmark", Shape::Text, Support::NotYet("it can not be set in this version yet"), &[]),
-    setting("builder", "", Shape::Other, Support::NotYet("the cache's limits are its own and can not be set in this version yet: `builder prune` has them"), &[]),
+    setting("builder", "", Shape::Other, Support::Done, &[]),
     setting("cdi-spec-dirs", "cdi-spec-dir", Shape::List, Support::Done, &[]),
     setting("cgroup-parent", "cgroup-parent", Shape::Text, Support::Done, &[]),
     setting("containerd", "containerd", Shape::Text, Support::Refused("Ketch is its own containerd"), &[]),

@@ -9,6 +9,22 @@ use oci::Digest;
 use crate::Engine;
 use crate::images::Image;
 
+/// Has ext4 put what is made in a folder far from one another. Where many files were removed it looks past each of them for
+/// a minute before it makes another: after a step that made twenty thousand, the next one's take six times as long there.
+/// Elsewhere there is no such flag, and no need.
+pub(crate) fn spread(folder: &Path) {
+    use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+    let spread = || {
+        let folder = std::fs::File::open(folder)?;
+        let flags = ioctl_getflags(&folder)?;
+        ioctl_setflags(&folder, flags | IFlags::TOPDIR)?;
+        Ok::<_, std::io::Error>(())
+    };
+    if let Err(error) = spread() {
+        tracing::debug!(folder = %folder.display(), %error, "cannot have it spread");
+    }
+}
+
 /// One kind's sums, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Total {
@@ -131,5 +147,19 @@ mod tests {
         std::fs::File::create(dir.path().join("sparse")).unwrap().set_len(1 << 30).unwrap();
         std::os::unix::fs::symlink("/", dir.path().join("link")).unwrap();
         assert_eq!(written_below(dir.path()), 8192);
+    }
+
+    #[test]
+    fn a_folder_is_spread_where_that_means_something() {
+        use rustix::fs::{IFlags, ioctl_getflags, statfs};
+        /// What ext4 tells of itself.
+        const EXT4: i64 = 0xef53;
+        let folder = tempfile::tempdir().unwrap();
+        spread(folder.path());
+        if statfs(folder.path()).unwrap().f_type == EXT4 {
+            let flags = ioctl_getflags(std::fs::File::open(folder.path()).unwrap()).unwrap();
+            assert!(flags.contains(IFlags::TOPDIR), "{flags:?}");
+        }
+        spread(&folder.path().join("absent"));
     }
 }

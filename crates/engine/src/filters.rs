@@ -52,6 +52,11 @@ impl Filters {
         self.0.get(key).into_iter().flatten().map(String::as_str)
     }
 
+    /// All keys with each of their values.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().flat_map(|(key, values)| values.iter().map(move |value| (key.as_str(), value.as_str())))
+    }
+
     /// Whether this key was given at all, with at least one value.
     pub fn has(&self, key: &str) -> bool {
         self.0.get(key).is_some_and(|values| !values.is_empty())

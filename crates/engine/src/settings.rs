@@ -50,6 +50,32 @@ pub struct Settings {
     pub bridge: crate::networks::BridgeSettings,
     /// How long a volume plugin may take for an answer.
     pub plugin_patience: std::time::Duration,
+    pub builder: Builder,
+}
+
+/// What builds may keep and be allowed.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    /// What is removed after builds, one rule after the other; nothing where our own limit holds.
+    pub rules: Option<Vec<crate::builds::PruneWhat>>,
+    pub network_host: bool,
+    pub security_insecure: bool,
+    /// How many builds are remembered whatever their age, and for how long others are, if somebody says so.
+    pub history_entries: Option<usize>,
+    pub history_age: Option<std::time::Duration>,
+}
+
+/// As dockerd has it: what is insecure has to be allowed by both sides.
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            rules: None,
+            network_host: true,
+            security_insecure: false,
+            history_entries: None,
+            history_age: None,
+        }
+    }
 }
 
 /// Who makes the containers' cgroups.

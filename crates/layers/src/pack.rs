@@ -34,15 +34,16 @@ pub use node::Source;
 use walk::{Step, Visitor, walk};
 pub use written::Written;
 
-/// Writes a container's changes to the layers below as a layer. `own` says which names in `upper` are not the container's doing.
+/// Writes a container's changes to the layers below as a layer. `own` says which names in `upper` are not the container's
+/// doing, `source` whether it still runs.
 pub fn pack_changes(
-    upper: BorrowedFd<'_>,
+    (upper, source): (BorrowedFd<'_>, Source),
     lower: BorrowedFd<'_>,
     own: &[&str],
     out: &mut dyn Write,
     limits: &Limits,
 ) -> Result<(), Error> {
-    changes::pack(upper, lower, own, out, limits)
+    changes::pack((upper, source), lower, own, out, limits)
 }
 
 /// Writes the tree below a directory. Every name begins with `prefix`; an empty one leaves the directory itself out.

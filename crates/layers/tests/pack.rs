@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use layers::{Choice, Kind, LayerStore, Limits, changes, pack_changes, pack_tree};
+use layers::{Choice, Kind, LayerStore, Limits, Source, changes, pack_changes, pack_tree};
 use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 
@@ -48,7 +48,8 @@ impl Root {
     fn pack(&self) -> Vec<u8> {
         let lower = self.store.mount_read_only(&self.base).unwrap();
         let mut tar = Vec::new();
-        pack_changes(self.upper().as_fd(), lower.as_fd(), OWN, &mut tar, &Limits::default()).unwrap();
+        pack_changes((self.upper().as_fd(), Source::Live), lower.as_fd(), OWN, &mut tar, &Limits::default())
+            .unwrap();
         tar
     }
 
@@ -205,7 +206,13 @@ fn a_name_that_would_mean_a_deletion_is_refused() {
     let root = Root::new(&base());
     fs::write(path_of(&root.mounted()).join(".wh.a"), "").unwrap();
     let lower = root.store.mount_read_only(&root.base).unwrap();
-    let packed = pack_changes(root.upper().as_fd(), lower.as_fd(), OWN, &mut Vec::new(), &Limits::default());
+    let packed = pack_changes(
+        (root.upper().as_fd(), Source::Live),
+        lower.as_fd(),
+        OWN,
+        &mut Vec::new(),
+        &Limits::default(),
+    );
     assert!(packed.unwrap_err().to_string().contains(".wh.a"));
 }
 

@@ -273,9 +273,41 @@ fn one_targets_result_is_anothers_context() {
     let file = "target \"below\" {\n  tags = [\"below:1\"]\n}\ntarget \"above\" {\n  dockerfile = \"above\"\n  tags = [\"above:1\"]\n  \
                 contexts = { below = \"target:below\" }\n  ssh = [\"default\"]\n}\n";
     context.file("docker-bake.hcl", file);
-    let mut command = engine.ketch_command();
-    command.current_dir(context.path()).env("SSH_AUTH_SOCK", &socket);
-    command.args(["buildx", "bake", "--allow=ssh", "--load", "above"]);
-    run(&mut command).ok();
-    assert_eq!(super::run(&engine, "above:1", "cat /made /word"), "made\nbelow");
+    for (mut command, round) in [(engine.docker_command(), 1), (engine.ketch_command(), 2)] {
+        command.current_dir(context.path()).env("SSH_AUTH_SOCK", &socket);
+        let word = format!("--set=*.args.ROUND={round}");
+        command.args(["buildx", "bake", "--allow=ssh", "--load", &word, "above"]);
+        run(&mut command).ok();
+        assert_eq!(super::run(&engine, "above:1", "cat /made /word"), "made\nbelow");
+    }
+}
+
+/// Each target has a directory of its own, and a secret that the other one's client knows nothing of.
+// covers: buildkit gateway-cap FrontendAPICaps reference.output
+#[test]
+fn a_targets_directory_and_secrets_stay_its_own_where_another_builds_on_it() {
+    let engine = Engine::ours().with_plugins();
+    let base = engine.busybox();
+    let context = Context::new(
+        &engine,
+        "c",
+        &format!(
+            "FROM {base}\nCOPY it /below\nRUN --mount=type=secret,id=s,required cat /run/secrets/s > /said\n"
+        ),
+    );
+    context.file("it", "first");
+    context.file("s", "known");
+    context.file("other/it", "second");
+    context.file("other/Dockerfile", "FROM base\nCOPY it /above\nCOPY --from=base /below /again\n");
+    let file = "target \"b\" {\n  secret = [\"type=file,id=s,src=s\"]\n}\ntarget \"a\" {\n  context = \"other\"\n  tags = [\"a:1\"]\n  \
+                contexts = { base = \"target:b\" }\n}\ngroup \"default\" {\n  targets = [\"a\", \"b\"]\n}\n";
+    context.file("docker-bake.hcl", file);
+    for mut command in [engine.docker_command(), engine.ketch_command()] {
+        command.current_dir(context.path());
+        run(command.args(["buildx", "bake", "--allow=fs=*", "--load", "a"])).ok();
+        let said = super::run(&engine, "a:1", "cat /below /above /again /said");
+        assert_eq!(said, "firstsecondfirstknown");
+        engine.docker(["rmi", "a:1"]).ok();
+        engine.docker(["builder", "prune", "-af"]).ok();
+    }
 }

@@ -124,14 +124,50 @@ fn an_engine_that_is_killed_in_mid_build_again_and_again() {
     assert_eq!(left, 0);
 }
 
-/// A disk that is full fails what fills it, and nothing after it.
-#[test]
-fn what_fills_the_disk_fails_alone() {
-    let engine = Engine::planned(|plan, _| {
+/// An engine whose disk has 80 MB.
+fn small() -> Engine {
+    Engine::planned(|plan, _| {
         let root = plan.root.display().to_string();
         let prepare = format!("mkdir -p {root} && mount -t tmpfs -o size=80m none {root} && exec \"$@\"");
         plan.under(&["unshare", "--mount", "--propagation", "private", "sh", "-c", &prepare, "sh"])
-    });
+    })
+}
+
+/// A directory that the disk has no room for takes none when that is known.
+#[test]
+fn a_context_larger_than_the_disk_leaves_nothing() {
+    let engine = small().with_plugins();
+    let context = Context::new(&engine, "c", "FROM scratch\nCOPY small /\n");
+    context.file("small", "fits");
+    for number in 0..4 {
+        let part = fs::File::create(context.path().join(format!("part{number}"))).unwrap();
+        part.set_len(30 << 20).unwrap();
+    }
+    // Where the engine has it mounted, nobody else has.
+    let disk = Path::new("/proc").join(engine.pid().unwrap().to_string()).join("root");
+    let disk = disk.join(engine.data_root().strip_prefix("/").unwrap());
+    let used = || {
+        let disk = rustix::fs::statvfs(&disk).unwrap();
+        (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+    };
+    let before = used();
+    context.dockerfile(&engine, "FROM scratch\nCOPY . /\n");
+    for mut command in [engine.docker_command(), engine.ketch_command()] {
+        command.args(["buildx", "build", "--progress=plain"]);
+        let failed = testkit::command::run(command.arg(context.path())).assert_code(1);
+        assert!(failed.stderr.contains("No space left on device"), "{}", failed.stderr);
+        let few = || used() < before + (2 << 20);
+        eventually(DEADLINE, || few().then_some(()).ok_or("the pieces stay"));
+    }
+    context.dockerfile(&engine, "FROM scratch\nCOPY small /\n");
+    let mut command = engine.ketch_command();
+    testkit::command::run(command.args(["build", "--progress=plain"]).arg(context.path())).ok();
+}
+
+/// A disk that is full fails what fills it, and nothing after it.
+#[test]
+fn what_fills_the_disk_fails_alone() {
+    let engine = small();
     let base = engine.busybox();
     let context =
         Context::new(&engine, "c", &format!("FROM {base}\nRUN head -c 500000000 /dev/zero > /filled\n"));

@@ -266,3 +266,39 @@ fn what_is_secret_is_in_nothing_that_is_kept() {
         }
     }
 }
+
+/// A context of very many files takes memory by their number, and so little of it that a million does no harm.
+/// `KETCH_MANY_FILES=1000000` asks for all of them.
+#[test]
+fn a_context_of_very_many_files() {
+    let many: usize = std::env::var("KETCH_MANY_FILES").map_or(20_000, |text| text.parse().unwrap());
+    let engine = Engine::ours().with_plugins();
+    let context = Context::new(&engine, "many", "FROM scratch\nCOPY d0/f7 /\n");
+    for number in 0..many {
+        let folder = context.path().join(format!("d{}", number / 1000));
+        if number % 1000 == 0 {
+            std::fs::create_dir(&folder).unwrap();
+        }
+        std::fs::write(folder.join(format!("f{number}")), number.to_string()).unwrap();
+    }
+    context.dockerfile(&engine, "FROM scratch\nCOPY . /\n");
+    let peak = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", engine.pid().unwrap())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    for (mut command, change) in [
+        (engine.ketch_command(), None),
+        (engine.docker_command(), Some("changed")),
+        (engine.ketch_command(), None),
+    ] {
+        if let Some(content) = change {
+            context.file("d0/f7", content);
+        }
+        command.args(["buildx", "build", "--output=type=cacheonly"]).arg(context.path());
+        testkit::command::run(&mut command).ok();
+        // Three kilobytes for each, with what comes and what was there, and what any engine has.
+        let (peak, bound) = (peak(), (60 << 10) + 3 * many as u64);
+        assert!(peak < bound, "{peak} kB of {bound} kB");
+    }
+}

@@ -13,8 +13,10 @@ mod hostile;
 mod imagetools;
 mod layouts;
 mod mounts;
+mod named_builders;
 mod outputs;
 mod parameters;
+mod settings;
 pub(crate) mod sources;
 mod words;
 
@@ -26,6 +28,12 @@ use serde_json::Value;
 use testkit::Engine;
 use testkit::command::Output;
 use testkit::http::Request;
+
+/// An engine that lets clients allow what is insecure.
+pub(crate) fn trusting() -> Engine {
+    let builder = serde_json::json!({"builder": {"entitlements": {"security-insecure": true}}});
+    Engine::planned(|plan, scratch| plan.config(scratch, &builder))
+}
 
 /// A context in a folder of the test's.
 struct Context {

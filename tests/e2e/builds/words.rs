@@ -236,7 +236,7 @@ fn what_steps_are_given() {
 // covers: cli docker buildx b --allow
 #[test]
 fn what_has_to_be_allowed() {
-    let engine = Engine::ours();
+    let engine = super::trusting();
     engine.busybox();
     let text = "FROM BASE\nRUN --network=host ls /sys/class/net > /links\nRUN --security=insecure grep CapEff /proc/self/status > /caps\n\
                 RUN --security=sandbox grep CapEff /proc/self/status > /few\n";

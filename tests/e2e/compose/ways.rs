@@ -530,7 +530,7 @@ fn what_a_build_can_not_have_is_refused_by_name() {
 // covers: compose key services.*.build.ssh.*
 #[test]
 fn a_build_is_allowed_what_the_file_allows() {
-    let engine = Engine::ours();
+    let engine = crate::builds::trusting();
     let file = "
 services:
   a:

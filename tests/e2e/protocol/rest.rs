@@ -76,7 +76,6 @@ async fn attributes_of_sources_are_refused_by_their_names() {
 // refuses: buildkit llb-cap LLBCaps source.policy.session because builds evaluate no policies
 // refuses: buildkit gateway-cap FrontendAPICaps solve.inlinereturn because frontends return by Return, which all have
 // refuses: buildkit gateway-cap FrontendAPICaps importcaches because clients name the caches of a build, and frontends none of their own
-// refuses: buildkit gateway-cap FrontendAPICaps reference.output because results are named and not described: linked targets of a bake file are built by `ketch bake`
 // refuses: buildkit gateway-cap FrontendAPICaps reference.attestations because what is said about an image is the engine's to say
 // refuses: buildkit gateway-cap FrontendAPICaps source.metaresolver.image.attestations because what is said about an image is the engine's to say
 // refuses: buildkit gateway-cap FrontendAPICaps source.metaresolver.http.checksumrequest because a file of the web is fetched to be known
@@ -111,7 +110,6 @@ async fn what_is_not_there_is_not_advertised() {
         "source.policy.session",
         "solve.inlinereturn",
         "importcaches",
-        "reference.output",
         "reference.attestations",
         "source.metaresolver.image.attestations",
         "source.metaresolver.http.checksumrequest",

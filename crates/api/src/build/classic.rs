@@ -17,7 +17,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     if call.query.get("version") == "2" {
         return super::buildkit::post(call).await;
     }
-    let parameters = Parameters::read(&call);
+    let parameters = Parameters::read(&call, call.engine.settings.builder.network_host);
     let credentials = credentials(&call);
     let engine = call.engine.clone();
     let body = BlockingReader::new(call.request.into_body());

@@ -24,7 +24,7 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    pub(super) fn read(call: &Call) -> Result<Self, Error> {
+    pub(super) fn read(call: &Call, may_use_hosts: bool) -> Result<Self, Error> {
         let get = |name: &str| Some(call.query.get(name)).filter(|value| !value.is_empty());
         refuse(call, &["squash", "outputs", "isolation", "securityopt", "session"])?;
         let remote = get("remote").filter(|remote| *remote != "client-session").map(str::to_owned);
@@ -45,7 +45,7 @@ impl Parameters {
             exports: vec![Export { kind: ExportKind::Image, attributes: export }],
             cache: Cache { from: caches(call)?, to: Vec::new() },
             // Whoever may use the socket may run a privileged container: a network of the host's is no more.
-            allowed: Allowed { network_host: true, security_insecure: false },
+            allowed: Allowed { network_host: may_use_hosts, security_insecure: false },
             limits: limits(call)?,
             explain: false,
         };

@@ -1,6 +1,7 @@
 //! The engine as BuildKit's protocol needs it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use build::frontend::Frontend;
 use build::lower::Dockerfile;
@@ -8,7 +9,7 @@ use build::progress::Progress;
 use build::request::{Outcome, Request};
 use build::session::Session;
 use build::{Error, Job};
-use buildkit::serve::{Prune, Usage, Worker};
+use buildkit::serve::{Prune, Rule, Usage, Worker};
 use diag::{Class, Explain as _};
 use engine::builds::{PruneWhat, UsageEntry, UsageKind};
 use engine::filters::Filters;
@@ -27,6 +28,11 @@ impl buildkit::serve::Engine for Adapter {
 
     fn records(&self) -> std::path::PathBuf {
         self.0.builds.records()
+    }
+
+    fn remembers(&self) -> (Option<usize>, Option<Duration>) {
+        let builder = &self.0.settings.builder;
+        (builder.history_entries, builder.history_age)
     }
 
     fn worker(&self) -> Worker {
@@ -49,7 +55,7 @@ impl buildkit::serve::Engine for Adapter {
             labels: labels.into_iter().collect(),
             platforms: self.0.builds.platforms(),
             version: (version.0.into(), version.1.into(), version.2.into()),
-            keeps: 0,
+            rules: self.0.builds.rules().iter().map(rule).collect(),
         }
     }
 
@@ -83,6 +89,22 @@ impl buildkit::serve::Engine for Adapter {
             })
             .await
         })
+    }
+}
+
+fn rule(what: &PruneWhat) -> Rule {
+    let pairs = what.filters.iter().flat_map(Filters::pairs);
+    let others = pairs.filter(|(key, _)| !matches!(*key, "until" | "unused-for"));
+    Rule {
+        what: Prune {
+            all: what.all,
+            keep: what.keep,
+            max_used: what.max_used,
+            min_free: what.min_free,
+            ids: Vec::new(),
+        },
+        unused_for: what.unused_for(),
+        filters: others.map(|(key, value)| format!("{key}=={value}")).collect(),
     }
 }
 

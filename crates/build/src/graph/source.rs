@@ -49,8 +49,8 @@ pub struct Local {
     /// one costs time, never a wrong file.
     #[serde(skip)]
     pub shared_key: String,
-    /// LLB's `local.sessionid`: which session, if not the build's.
-    #[serde(skip)]
+    /// LLB's `local.session`: which session, if not the build's. Each has directories of its own.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub session: String,
 }
 

@@ -15,8 +15,11 @@ use super::{MAX_ENTRIES, MAX_PACKET};
 use crate::error::{called, failed};
 use crate::packet::{Form, Kind, Packet, Stat};
 
-/// Packets that wait for the disk.
-const AHEAD: usize = 32;
+/// Packets that are handed to the disk's side at once, if so many are here: to wake it costs more than a file that is known.
+const BATCH: usize = 128;
+/// Batches that wait for the disk, and the bytes after which one is full.
+const AHEAD: usize = 4;
+const BATCH_BYTES: usize = 256 << 10;
 const DOING: &str = "get files from";
 
 /// Receives a whole directory into `into`.
@@ -28,17 +31,18 @@ pub async fn receive(stream: Stream, into: Box<dyn Receive>) -> Result<(), Error
     let answer = move |packet: &Packet| answers.blocking_send(packet).map_err(|e| failed(DOING, e));
     let receiving = Receiving::new(into, Box::new(answer));
     let mut queue = queue;
-    let packets_come = std::iter::from_fn(move || queue.blocking_recv());
+    let packets_come = std::iter::from_fn(move || queue.blocking_recv()).flatten();
     let mut disk = tokio::task::spawn_blocking(move || receiving.run(packets_come));
     let mut read = Box::pin(async move {
-        while let Some(packet) = receiver.next::<Packet>().await.map_err(|e| called(DOING, e))? {
-            let last = packet.kind == Kind::Fin as i32;
+        loop {
+            let (batch, more) = batch(&mut receiver).await;
             // The disk's side has ended when nobody takes them.
-            if packets.send(packet).await.is_err() || last {
-                break;
+            let taken = packets.send(batch).await.is_ok();
+            match more {
+                Ok(true) if taken => {}
+                ended => return ended.map(drop).map_err(|e| called(DOING, e)),
             }
         }
-        Ok::<(), Error>(())
     });
     let (read, written) = tokio::select! {
         // It takes the packets' sender along, so that the disk's side comes to its end, too.
@@ -55,6 +59,30 @@ pub async fn receive(stream: Stream, into: Box<dyn Receive>) -> Result<(), Error
     }
     // What broke the connection is why the disk's side saw no end.
     read.and(written)
+}
+
+/// The next packet, with those that are here already, and whether more may come.
+async fn batch(receiver: &mut grpc::Receiver) -> (Vec<Packet>, Result<bool, grpc::Status>) {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let mut next = receiver.next::<Packet>().await;
+    loop {
+        let packet = match next {
+            Ok(Some(packet)) => packet,
+            Ok(None) => return (batch, Ok(false)),
+            Err(status) => return (batch, Err(status)),
+        };
+        let last = packet.kind == Kind::Fin as i32;
+        bytes += packet.data.len();
+        batch.push(packet);
+        if last || batch.len() >= BATCH || bytes >= BATCH_BYTES {
+            return (batch, Ok(!last));
+        }
+        next = tokio::select! {
+            biased;
+            next = receiver.next::<Packet>() => next,
+            () = std::future::ready(()) => return (batch, Ok(true)),
+        };
+    }
 }
 
 /// The same for packets that are here already, where nobody hears the answers: for who replays what somebody sent.

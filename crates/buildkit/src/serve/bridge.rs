@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::engine::Engine;
 use super::forwarding::{self, Forwarding};
+use super::lent::Desk;
 use super::rooms::Rooms;
 use super::{capabilities, llb, worker_record};
 use crate::error::{self, file_status, status};
@@ -102,7 +103,10 @@ impl Bridge {
             return Err(unsupported("source policies are not supported"));
         }
         let built = match (question.frontend.as_str(), &question.definition) {
-            ("", Some(definition)) => Built::single(llb::decode(definition).map_err(|e| status(&e))?),
+            ("", Some(definition)) => {
+                let decoded = llb::decode_at(definition, self.gateway.desk());
+                Built::single(decoded.map_err(|e| status(&e))?)
+            }
             ("", None) => Built::default(),
             (name, _) => self.ask_frontend(name, &question).await?,
         };
@@ -139,7 +143,10 @@ impl Bridge {
             named.insert(key, self.name(wanted)?);
         }
         let single = named.len() == 1 && named.contains_key("");
-        let reference = |id: String| proto::Ref { id, def: None };
+        let reference = |id: String| {
+            let def = self.find(&id).ok().filter(|made| made.output.is_some());
+            proto::Ref { def: def.map(|made| self.gateway.desk().lend(&id, made)), id }
+        };
         let result = match (single, as_refs) {
             _ if named.is_empty() => None,
             (true, true) => named.remove("").map(|id| result::Result::Ref(reference(id))),
@@ -380,9 +387,19 @@ impl Bridge {
     }
 }
 
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let refs = self.refs.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.gateway.desk().lent.take_back(refs.keys());
+    }
+}
+
 /// Definitions by their names.
-pub(super) fn inputs(given: &HashMap<String, pb::Definition>) -> Result<BTreeMap<String, Ref>, Error> {
-    given.iter().map(|(name, definition)| Ok((name.clone(), llb::decode(definition)?))).collect()
+pub(super) fn inputs(
+    given: &HashMap<String, pb::Definition>,
+    desk: &Desk,
+) -> Result<BTreeMap<String, Ref>, Error> {
+    given.iter().map(|(name, definition)| Ok((name.clone(), llb::decode_at(definition, desk)?))).collect()
 }
 
 async fn read_file(

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use build::graph::Local;
 use build::session::{Credentials, Duplex, Receive, Secret, Session, Tree};
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::archive::{Archive, Upload};
 use super::content;
+use super::sessions::Sessions;
 use crate::attach::method;
 use crate::error::failed;
 use crate::proto::auth::{CredentialsRequest, CredentialsResponse};
@@ -34,6 +36,15 @@ pub struct Caller {
     shared_key: String,
     methods: HashSet<String>,
     channel: Channel,
+    /// Where the others are.
+    sessions: Weak<Sessions>,
+    /// Those whose results it builds on.
+    met: Mutex<Vec<Weak<Caller>>>,
+}
+
+enum Agent {
+    Own,
+    Another(Arc<Caller>),
 }
 
 impl Caller {
@@ -41,6 +52,7 @@ impl Caller {
     pub async fn over(
         headers: &HeaderMap,
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        sessions: &Arc<Sessions>,
     ) -> Result<Self, Status> {
         let text = |name: &str| {
             let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -56,12 +68,31 @@ impl Caller {
         let shared_key = text("x-docker-expose-session-sharedkey")?;
         let methods = headers.get_all("x-docker-expose-session-grpc-method").iter().take(MAX_METHODS);
         let methods = methods.filter_map(|value| Some(value.to_str().ok()?.to_ascii_lowercase())).collect();
-        Ok(Self { id, shared_key, methods, channel: Channel::over(io).await? })
+        let channel = Channel::over(io).await?;
+        Ok(Self {
+            id,
+            shared_key,
+            methods,
+            channel,
+            sessions: Arc::downgrade(sessions),
+            met: Mutex::default(),
+        })
     }
 
     /// Returns when the client is gone.
     pub async fn ended(&self) {
         self.channel.ended().await;
+    }
+
+    pub(super) fn meet(&self, other: &Arc<Self>) {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.retain(|known| known.upgrade().is_some_and(|known| known.id != other.id));
+        met.push(Arc::downgrade(other));
+    }
+
+    fn others(&self) -> Vec<Arc<Self>> {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Go's clients say method names in their own case.
@@ -111,6 +142,19 @@ impl Caller {
         let answer = self.channel.unary(method::HAS_AGENT, &Metadata::default(), &question).await;
         // Clients say in many ways that there is none.
         Ok(matches!(answer, Ok(ssh::CheckAgentResponse {})))
+    }
+
+    /// Who has this agent.
+    async fn with_agent(&self, id: &str) -> Result<Option<Agent>, Error> {
+        if self.check_agent(id).await? {
+            return Ok(Some(Agent::Own));
+        }
+        for other in self.others() {
+            if other.check_agent(id).await? {
+                return Ok(Some(Agent::Another(other)));
+            }
+        }
+        Ok(None)
     }
 
     async fn agent(&self, id: &str) -> Result<Box<dyn Duplex>, Error> {
@@ -186,20 +230,40 @@ impl Session for Caller {
         &self.shared_key
     }
 
+    fn named(&self, id: &str) -> Option<Arc<dyn Session>> {
+        let found = self.sessions.upgrade()?.find(id)?;
+        Some(found)
+    }
+
     fn send<'a>(&'a self, wanted: &'a Local, into: Box<dyn Receive>) -> Job<'a, ()> {
         Box::pin(self.receive(wanted, into))
     }
 
     fn secret<'a>(&'a self, id: &'a str) -> Job<'a, Option<Secret>> {
-        Box::pin(self.ask_secret(id))
+        Box::pin(async move {
+            if let Some(secret) = self.ask_secret(id).await? {
+                return Ok(Some(secret));
+            }
+            for other in self.others() {
+                if let Some(secret) = other.ask_secret(id).await? {
+                    return Ok(Some(secret));
+                }
+            }
+            Ok(None)
+        })
     }
 
     fn has_ssh<'a>(&'a self, id: &'a str) -> Job<'a, bool> {
-        Box::pin(self.check_agent(id))
+        Box::pin(async move { Ok(self.with_agent(id).await?.is_some()) })
     }
 
     fn ssh<'a>(&'a self, id: &'a str) -> Job<'a, Box<dyn Duplex>> {
-        Box::pin(self.agent(id))
+        Box::pin(async move {
+            match self.with_agent(id).await? {
+                Some(Agent::Another(other)) => other.agent(id).await,
+                _ => self.agent(id).await,
+            }
+        })
     }
 
     fn credentials<'a>(&'a self, registry: &'a str) -> Job<'a, Option<Credentials>> {

@@ -99,6 +99,7 @@ const GATEWAY: &[&str] = &[
     "gateway.solve.evaluate",
     "gateway.evaluate",
     "gateway.warnings",
+    "reference.output",
 ];
 
 /// Refuses a capability that isn't there. What a definition's exporter of caches would do is asked of it alone.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use build::Job;
 use build::frontend::Frontend;
@@ -22,6 +22,11 @@ pub trait Engine: Send + Sync + 'static {
 
     /// A folder for what is remembered of builds.
     fn records(&self) -> PathBuf;
+
+    /// How many builds are remembered whatever their age, and for how long others are, where somebody says so.
+    fn remembers(&self) -> (Option<usize>, Option<Duration>) {
+        (None, None)
+    }
 
     /// Who it is.
     fn worker(&self) -> Worker;
@@ -44,8 +49,17 @@ pub struct Worker {
     pub platforms: Vec<Platform>,
     /// Its name, version and commit.
     pub version: (String, String, String),
-    /// The most that it keeps; 0: no limit.
-    pub keeps: i64,
+    /// By which rules it removes what it keeps.
+    pub rules: Vec<Rule>,
+}
+
+/// What is removed after a build.
+#[derive(Debug, Clone, Default)]
+pub struct Rule {
+    pub what: Prune,
+    /// For how long it has to be unused, and which kinds it has to be.
+    pub unused_for: Duration,
+    pub filters: Vec<String>,
 }
 
 /// One thing that is kept.

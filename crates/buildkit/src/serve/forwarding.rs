@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf
 
 use super::bridge::{self, Bridge};
 use super::engine::Engine;
+use super::lent::Desk;
 use super::llb;
 use crate::proto::pb;
 
@@ -37,6 +38,7 @@ pub(super) struct Forwarding {
     inner: Arc<dyn Gateway>,
     engine: Arc<dyn Engine>,
     inputs: Arc<HashMap<String, pb::Definition>>,
+    desk: Desk,
     depth: usize,
 }
 
@@ -53,8 +55,9 @@ impl Forwarding {
         inner: Arc<dyn Gateway>,
         engine: Arc<dyn Engine>,
         inputs: HashMap<String, pb::Definition>,
+        desk: Desk,
     ) -> Self {
-        Self { inner, engine, inputs: Arc::new(inputs), depth: 0 }
+        Self { inner, engine, inputs: Arc::new(inputs), desk, depth: 0 }
     }
 
     /// The same for a frontend that is given something else.
@@ -67,6 +70,10 @@ impl Forwarding {
         &self.inputs
     }
 
+    pub(super) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
     /// What the frontend of this name makes.
     pub(super) async fn ask(
         &self,
@@ -77,7 +84,7 @@ impl Forwarding {
             return self.in_image(attributes).await;
         }
         check(&*self.engine, name)?;
-        let inputs = bridge::inputs(&self.inputs)?;
+        let inputs = bridge::inputs(&self.inputs, &self.desk)?;
         match self.engine.frontend(name) {
             Some(frontend) => frontend.build(attributes, &inputs, self).await,
             None => Ok(Built::default()),

@@ -8,6 +8,7 @@ mod content;
 mod engine;
 mod forwarding;
 mod history;
+mod lent;
 mod live;
 mod llb;
 pub(crate) mod news;
@@ -19,7 +20,7 @@ mod tests;
 mod usage;
 
 pub use caller::Caller;
-pub use engine::{Engine, Prune, Usage, Worker};
+pub use engine::{Engine, Prune, Rule, Usage, Worker};
 pub use llb::decode as decode_definition;
 pub use service::Builder;
 pub use sessions::Sessions;
@@ -37,12 +38,20 @@ fn worker_record(worker: &Worker) -> WorkerRecord {
         os_features: platform.os_features.clone(),
     };
     let (package, version, revision) = worker.version.clone();
-    let policy = GcPolicy { all: true, max_used_space: worker.keeps, ..GcPolicy::default() };
+    let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let rule = |rule: &Rule| GcPolicy {
+        all: rule.what.all,
+        keep_duration: i64::try_from(rule.unused_for.as_nanos()).unwrap_or(i64::MAX),
+        reserved_space: size(rule.what.keep),
+        max_used_space: size(rule.what.max_used),
+        min_free_space: size(rule.what.min_free),
+        filters: rule.filters.clone(),
+    };
     WorkerRecord {
         id: worker.id.clone(),
         labels: worker.labels.clone().into_iter().collect(),
         platforms: worker.platforms.iter().map(platform).collect(),
-        gc_policy: vec![policy],
+        gc_policy: worker.rules.iter().map(rule).collect(),
         buildkit_version: Some(BuildkitVersion { package, version, revision }),
         ..WorkerRecord::default()
     }

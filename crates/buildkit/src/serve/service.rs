@@ -18,6 +18,7 @@ use super::caller::Caller;
 use super::engine::Engine;
 use super::forwarding::{self, Forwarding};
 use super::history::History;
+use super::lent::{Desk, Lent};
 use super::live::{Builds, Live};
 use super::sessions::Sessions;
 use super::{llb, news, usage, worker_record};
@@ -39,6 +40,7 @@ pub struct Builder {
     sessions: Arc<Sessions>,
     builds: Arc<Builds>,
     history: Arc<History>,
+    lent: Arc<Lent>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -50,8 +52,8 @@ impl std::fmt::Debug for Builder {
 impl Builder {
     /// Over an engine.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        let history = History::open(engine.records());
-        Self { engine, sessions: Arc::default(), builds: Arc::default(), history }
+        let history = History::open(engine.records(), engine.remembers());
+        Self { engine, sessions: Arc::default(), builds: Arc::default(), history, lent: Arc::default() }
     }
 
     /// The sessions that are open.
@@ -78,7 +80,7 @@ impl Builder {
         headers: &HeaderMap,
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> Result<(), Status> {
-        self.sessions.hold(Caller::over(headers, io).await?).await
+        self.sessions.hold(Caller::over(headers, io, &self.sessions).await?).await
     }
 
     /// Builds for a client that isn't on `/grpc`, and tells it of the build in messages as `StatusResponse` has them.
@@ -173,10 +175,15 @@ impl Builder {
     }
 
     fn what(&self, question: SolveRequest, live: Arc<Live>) -> Result<What, Error> {
+        let desk = Desk {
+            lent: self.lent.clone(),
+            sessions: self.sessions.clone(),
+            session: question.session.clone(),
+        };
         let definition = question.definition.as_ref().filter(|definition| !definition.def.is_empty());
         if let Some(definition) = definition {
             return match question.frontend.is_empty() {
-                true => Ok(What::Graph(llb::decode(definition)?)),
+                true => Ok(What::Graph(llb::decode_at(definition, &desk)?)),
                 false => Err(Error::Invalid("a build is a frontend's or a definition's".into())),
             };
         }
@@ -184,7 +191,7 @@ impl Builder {
         if question.frontend.is_empty() {
             let outside = move |gateway: Arc<dyn Gateway>| -> Job<'static, Built> {
                 let (bridge, returned) =
-                    Bridge::new(engine.clone(), Forwarding::over(gateway, engine, inputs));
+                    Bridge::new(engine.clone(), Forwarding::over(gateway, engine, inputs, desk));
                 live.bridge.send_replace(Some(bridge));
                 Box::pin(async move { returned.await.unwrap_or(Err(Error::Cancelled)) })
             };
@@ -194,7 +201,7 @@ impl Builder {
         let attributes = question.frontend_attrs.into_iter().collect();
         let frontend = question.frontend;
         let asking = move |gateway: Arc<dyn Gateway>| -> Job<'static, Built> {
-            let gateway = Forwarding::over(gateway, engine, inputs);
+            let gateway = Forwarding::over(gateway, engine, inputs, desk);
             Box::pin(async move { gateway.ask(&frontend, &attributes).await })
         };
         Ok(What::Outside(Box::new(asking)))

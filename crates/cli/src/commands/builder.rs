@@ -9,6 +9,7 @@ use grpc::Status;
 use serde_json::{Value, json};
 
 use super::units;
+use crate::builders::Builder as Named;
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row, align_with};
@@ -56,17 +57,19 @@ fn failed(status: &Status) -> Error {
     Error::Usage(format!("ERROR: {}", diag::printable(&status.message)))
 }
 
-/// There is one builder for each engine, and it has the name of the engine's context.
+/// The builder's name: its own, or that of the engine's context.
 pub(super) fn name(call: &Call, context: &str) -> Result<String, Error> {
-    let variable = || client::resolve::process_env("BUILDX_BUILDER").filter(|name| !name.is_empty());
-    let asked = call.innermost("builder").map(str::to_owned).or_else(variable);
-    match asked {
-        Some(name) if name != context => Err(unknown(&name)),
-        _ => Ok(context.to_owned()),
+    match call.builder_name()? {
+        Some(name) if name == context => Ok(name),
+        Some(name) => match call.builders().find(&name)? {
+            Some(found) => Ok(found.name),
+            None => Err(unknown(&name)),
+        },
+        None => Ok(context.to_owned()),
     }
 }
 
-fn unknown(name: &str) -> Error {
+pub(super) fn unknown(name: &str) -> Error {
     Error::Usage(format!("ERROR: no builder {name:?} found"))
 }
 
@@ -228,57 +231,107 @@ fn summary(records: &[UsageRecord]) -> String {
     format!("{text}Reclaimable:\t{}\nTotal:\t\t{}\n", size(&|record| !record.in_use), size(&|_| true))
 }
 
-/// `buildx ls`: the builder that is in use.
-pub(crate) fn list(call: &Call) -> Outcome {
-    let format = call.flags().text("format");
-    let context = name(call, &call.endpoint()?.context)?;
-    call.with_engine(|engine| async move {
-        let builder = reach(&engine).await?;
-        let (worker, last) = tokio::join!(worker(&engine), super::records::last_activity(&builder));
-        if format == "json" {
-            ui::out(&format!("{}\n", document(&context, &last?, &worker)))?;
-            return Ok(0);
-        }
-        let (status, version, platforms, error) = match &worker {
+/// A builder as `buildx ls` shows it.
+struct Listed {
+    name: String,
+    node: String,
+    endpoint: String,
+    current: bool,
+    last: String,
+    worker: Result<WorkerRecord, Error>,
+}
+
+impl Listed {
+    /// Asks its engine; one that doesn't answer is listed, too.
+    async fn look(name: &str, found: Option<&Named>, engine: &Engine) -> Self {
+        let (node, endpoint) = match found {
+            Some(found) => (format!("{name}0"), found.endpoint.clone()),
+            None => (name.to_owned(), name.to_owned()),
+        };
+        let worker = worker(engine).await;
+        let last = match reach(engine).await {
+            Ok(builder) => super::records::last_activity(&builder).await.unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        Self { name: name.to_owned(), node, endpoint, current: false, last, worker }
+    }
+
+    fn rows(&self, shown: bool) -> [Row; 2] {
+        let (status, version, platforms, error) = match &self.worker {
             Ok(worker) => ("running", version_of(worker), platforms(worker).join(", "), String::new()),
             Err(error) => ("inactive", String::new(), String::new(), error.to_string()),
         };
-        let shown = matches!(format, "" | "table");
-        let named = |text: String| if shown { text } else { context.clone() };
+        let named = |text: String| if shown { text } else { self.name.clone() };
+        let mark = if self.current { "*" } else { "" };
         let rows = [
             json!({
-                "Name": named(format!("{context}*")), "DriverEndpoint": "docker", "LastActivity": last?,
+                "Name": named(format!("{}{mark}", self.name)), "DriverEndpoint": "docker", "LastActivity": self.last,
                 "Status": "", "Buildkit": "", "Platforms": "", "Error": "",
             }),
             json!({
-                "Name": named(format!(" \\_ {context}")), "DriverEndpoint": named(format!(" \\_ {context}")),
+                "Name": named(format!(" \\_ {}", self.node)),
+                "DriverEndpoint": named(format!(" \\_ {}", self.endpoint)),
                 "LastActivity": "", "Status": status, "Buildkit": version, "Platforms": platforms, "Error": error,
             }),
         ];
-        let rows = rows.map(|row| row.as_object().cloned().unwrap_or_default());
-        ui::out(&BUILDERS.render(format, false, &rows)?)?;
-        Ok(0)
-    })
+        rows.map(|row| row.as_object().cloned().unwrap_or_default())
+    }
+
+    /// As buildx says it in JSON.
+    fn document(&self) -> Value {
+        let (name, endpoint) = (&self.node, &self.endpoint);
+        let node = match &self.worker {
+            Ok(worker) => json!({
+                "Name": name, "Endpoint": endpoint, "Status": "running", "Version": version_of(worker),
+                "IDs": [worker.id], "Platforms": platforms(worker), "Labels": worker.labels,
+                "GCPolicy": worker.gc_policy.iter().map(|rule| json!({
+                    "all": rule.all, "filter": Some(&rule.filters).filter(|all| !all.is_empty()),
+                    "keepDuration": rule.keep_duration, "maxUsedSpace": rule.max_used_space,
+                    "minFreeSpace": rule.min_free_space, "reservedSpace": rule.reserved_space,
+                })).collect::<Vec<_>>(),
+            }),
+            Err(error) => {
+                json!({ "Name": name, "Endpoint": endpoint, "Status": "inactive", "Err": error.to_string() })
+            }
+        };
+        json!({
+            "Name": self.name, "Driver": "docker", "Dynamic": false, "Current": self.current,
+            "LastActivity": self.last, "Nodes": [node],
+        })
+    }
 }
 
-/// A builder, as buildx says it in JSON.
-fn document(context: &str, last: &str, worker: &Result<WorkerRecord, Error>) -> Value {
-    let node = match worker {
-        Ok(worker) => json!({
-            "Name": context, "Endpoint": context, "Status": "running", "Version": version_of(worker),
-            "IDs": [worker.id], "Platforms": platforms(worker), "Labels": worker.labels,
-            "GCPolicy": worker.gc_policy.iter().map(|rule| json!({
-                "all": rule.all, "filter": Some(&rule.filters).filter(|all| !all.is_empty()), "keepDuration": rule.keep_duration,
-                "maxUsedSpace": rule.max_used_space, "minFreeSpace": rule.min_free_space,
-                "reservedSpace": rule.reserved_space,
-            })).collect::<Vec<_>>(),
-        }),
-        Err(error) => {
-            json!({ "Name": context, "Endpoint": context, "Status": "inactive", "Err": error.to_string() })
+/// `buildx ls`: the builder that is in use, and those with names of their own.
+pub(crate) fn list(call: &Call) -> Outcome {
+    let format = call.flags().text("format");
+    let (own, builders) = (call.own_endpoint()?, call.builders());
+    let current = name(call, &own.context)?;
+    let mut all = vec![(own.context.clone(), None, own)];
+    for name in builders.names() {
+        let found = builders
+            .find(&name)
+            .and_then(|found| found.map(|found| Ok((call.endpoint_at(&found.endpoint)?, found))).transpose());
+        match found {
+            Ok(Some((endpoint, found))) => all.push((name, Some(found), endpoint)),
+            Ok(None) => {}
+            Err(error) => ui::err(&diag::chain(&error)),
         }
-    };
-    json!({
-        "Name": context, "Driver": "docker", "Dynamic": false, "Current": true, "LastActivity": last, "Nodes": [node],
+    }
+    call.with_engine(|_| async move {
+        let mut listed = Vec::new();
+        for (name, found, endpoint) in all {
+            let seen = Listed::look(&name, found.as_ref(), &Engine::new(endpoint)).await;
+            listed.push(Listed { current: name == current, ..seen });
+        }
+        if format == "json" {
+            let lines: String = listed.iter().map(|one| format!("{}\n", one.document())).collect();
+            ui::out(&lines)?;
+            return Ok(0);
+        }
+        let shown = matches!(format, "" | "table");
+        let rows: Vec<Row> = listed.iter().flat_map(|one| one.rows(shown)).collect();
+        ui::out(&BUILDERS.render(format, false, &rows)?)?;
+        Ok(0)
     })
 }
 
@@ -287,15 +340,17 @@ pub(crate) fn inspect(call: &Call) -> Outcome {
     // An engine is there or isn't: `--bootstrap` has nothing to start that reaching it doesn't.
     let _ = call.flags().bool("bootstrap");
     let context = call.endpoint()?.context;
-    let name = match call.args().first() {
-        Some(asked) if *asked != context => return Err(unknown(asked)),
-        _ => name(call, &context)?,
+    let name = name(call, &context)?;
+    let found = call.builders().find(&name)?.filter(|_| name != context);
+    let (node, endpoint) = match &found {
+        Some(found) => (format!("{name}0"), found.endpoint.clone()),
+        None => (name.clone(), name.clone()),
     };
     call.with_engine(|engine| async move {
         let worker = worker(&engine).await?;
         let mut text = format!("Name:   {name}\nDriver: docker\n\nNodes:\n");
         let facts = format!(
-            "Name:\t{name}\nEndpoint:\t{name}\nStatus:\trunning\nBuildKit version:\t{}\nPlatforms:\t{}\n",
+            "Name:\t{node}\nEndpoint:\t{endpoint}\nStatus:\trunning\nBuildKit version:\t{}\nPlatforms:\t{}\n",
             version_of(&worker),
             platforms(&worker).join(", ")
         );
@@ -323,9 +378,16 @@ fn policy(rule: &GcPolicy) -> String {
         true => String::new(),
         false => format!(" Filters:\t{}\n", rule.filters.join(" ")),
     };
+    let seconds = rule.keep_duration / 1_000_000_000;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let kept = match rule.keep_duration {
+        0 => String::new(),
+        _ => format!(" Keep Duration:\t{hours}h{minutes}m{seconds}s\n"),
+    };
     [
         format!(" All:\t{}\n", rule.all),
         filters,
+        kept,
         size("Reserved Space", rule.reserved_space),
         size("Max Used Space", rule.max_used_space),
         size("Min Free Space", rule.min_free_space),
@@ -342,7 +404,7 @@ pub(crate) fn version(call: &Call) -> Outcome {
     Ok(0)
 }
 
-async fn worker(engine: &Engine) -> Result<WorkerRecord, Error> {
+pub(super) async fn worker(engine: &Engine) -> Result<WorkerRecord, Error> {
     let workers = reach(engine).await?.workers().await.map_err(|status| failed(&status))?;
     let first = workers.record.into_iter().next();
     first.ok_or_else(|| Error::Usage("ERROR: the engine has no builder".into()))

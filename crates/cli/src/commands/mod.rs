@@ -5,6 +5,7 @@ pub(crate) mod attach;
 pub(crate) mod bake;
 pub(crate) mod build;
 pub(crate) mod builder;
+pub(crate) mod builders;
 pub(crate) mod compose;
 pub(crate) mod containers;
 pub(crate) mod context;

@@ -6,8 +6,9 @@ use super::builder::BUILD_EVERYWHERE;
 use super::{Action, Command, GROUP, LEAF, kinds};
 use crate::commands;
 
-const NO_BUILDERS: &str =
-    "every engine is a builder: make and choose one with `context create` and `context use`";
+const NO_NODES: &str = "a builder is one engine";
+const NO_DAEMON: &str = "a builder is an engine, whose daemon.json it is";
+const NO_DEFAULT: &str = "a builder that is used stays so until another one is";
 const NO_ALIAS: &str = "`build` is BuildKit's already";
 const NO_DEBUGGER: &str = "builds have no debugger";
 const NO_DESKTOP: &str = "it is for Docker Desktop, of which there is none here";
@@ -94,14 +95,14 @@ pub(crate) static BUILDX_BAKE: Command = Command {
 };
 
 const BUILDX_CREATE_FLAGS: &[Flag] = &[
-    Flag::new("append", Kind::Bool, "Append a node to builder instead of changing it"),
+    Flag::new("append", Kind::Bool, "Append a node to builder instead of changing it").refused(NO_NODES),
     Flag::new("bootstrap", Kind::Bool, "Boot builder after creation"),
     Flag::new("builder", Kind::String, "Override the configured builder instance")
         .default("os.Getenv(\"BUILDX_BUILDER\")")
         .hidden(),
-    Flag::new("buildkitd-config", Kind::String, "BuildKit daemon config file"),
+    Flag::new("buildkitd-config", Kind::String, "BuildKit daemon config file").refused(NO_DAEMON),
     Flag::new("buildkitd-flags", Kind::String, "BuildKit daemon flags"),
-    Flag::new("config", Kind::String, "BuildKit daemon config file").hidden(),
+    Flag::new("config", Kind::String, "BuildKit daemon config file").hidden().refused(NO_DAEMON),
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
     Flag::new(
         "driver",
@@ -109,13 +110,14 @@ const BUILDX_CREATE_FLAGS: &[Flag] = &[
         "Driver to use (available: \"docker-container\", \"kubernetes\", \"remote\")",
     ),
     Flag::new("driver-opt", Kind::StringArray, "Options for the driver"),
-    Flag::new("leave", Kind::Bool, "Remove a node from builder instead of changing it"),
+    Flag::new("leave", Kind::Bool, "Remove a node from builder instead of changing it").refused(NO_NODES),
     Flag::new("name", Kind::String, "Builder instance name"),
-    Flag::new("node", Kind::String, "Create/modify node with given name"),
-    Flag::new("platform", Kind::StringArray, "Fixed platforms for current node"),
+    Flag::new("node", Kind::String, "Create/modify node with given name").refused(NO_NODES),
+    Flag::new("platform", Kind::StringArray, "Fixed platforms for current node").refused(NO_PLATFORMS),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden(),
+        .hidden()
+        .refused(NO_WAIT),
     Flag::new("use", Kind::Bool, "Set the current builder instance"),
 ];
 
@@ -125,7 +127,7 @@ pub(crate) static BUILDX_CREATE: Command = Command {
     short: "Create a new builder instance",
     flags: &[BUILDX_CREATE_FLAGS],
     args: Args::AtMost(1),
-    action: Action::Refused(NO_BUILDERS),
+    action: Action::Run(commands::builders::create),
     ..LEAF
 };
 
@@ -561,7 +563,8 @@ const BUILDX_RM_FLAGS: &[Flag] = &[
     Flag::new("keep-state", Kind::Bool, "Keep BuildKit state"),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden(),
+        .hidden()
+        .refused(NO_WAIT),
 ];
 
 pub(crate) static BUILDX_RM: Command = Command {
@@ -569,7 +572,7 @@ pub(crate) static BUILDX_RM: Command = Command {
     usage: "[OPTIONS] [NAME...]",
     short: "Remove one or more builder instances",
     flags: &[BUILDX_RM_FLAGS],
-    action: Action::Refused(NO_BUILDERS),
+    action: Action::Run(commands::builders::remove),
     ..LEAF
 };
 
@@ -579,7 +582,7 @@ pub(crate) static BUILDX_STOP: Command = Command {
     short: "Stop builder instance",
     flags: &[BUILDX_FLAGS],
     args: Args::AtMost(1),
-    action: Action::Refused(NO_BUILDERS),
+    action: Action::Run(commands::builders::stop),
     ..LEAF
 };
 
@@ -596,7 +599,7 @@ pub(crate) static BUILDX_UNINSTALL: Command = Command {
 const BUILDX_USE_FLAGS: &[Flag] = &[
     Flag::new("builder", Kind::String, "Override the configured builder instance"),
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
-    Flag::new("default", Kind::Bool, "Set builder as default for current context"),
+    Flag::new("default", Kind::Bool, "Set builder as default for current context").refused(NO_DEFAULT),
     Flag::new("global", Kind::Bool, "Builder persists context changes"),
 ];
 
@@ -606,7 +609,7 @@ pub(crate) static BUILDX_USE: Command = Command {
     short: "Set the current builder instance",
     flags: &[BUILDX_USE_FLAGS],
     args: Args::AtMost(1),
-    action: Action::Refused(NO_BUILDERS),
+    action: Action::Run(commands::builders::choose),
     ..LEAF
 };
 

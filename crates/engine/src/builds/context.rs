@@ -58,7 +58,7 @@ pub(crate) struct Folder {
     index: Arc<Index>,
     files: OwnedFd,
     #[expect(dead_code, reason = "held, never read")]
-    place: Place,
+    place: Arc<Place>,
 }
 
 /// A folder on the disk that nobody else uses.
@@ -88,6 +88,7 @@ impl Contexts {
     pub(crate) fn open(builds: &Path) -> Result<Self, Error> {
         let root = builds.join("contexts");
         fs::create_dir_all(&root).map_err(|e| work("create a folder for builds", e))?;
+        crate::disk::spread(&root);
         let contexts = Self { root, used: Arc::default() };
         for path in contexts.folders()? {
             if !path.join("index").exists() {
@@ -110,12 +111,11 @@ impl Contexts {
         session: &Arc<dyn Session>,
         told: Arc<dyn Fn(u64) + Send + Sync>,
     ) -> Result<Arc<Folder>, Error> {
-        let place = self.place(wanted, &**session)?;
-        let (path, used) = (place.path.clone(), self.used.clone());
-        let name = place.name.clone();
+        let place = Arc::new(self.place(wanted, &**session)?);
+        let (used, own) = (self.used.clone(), place.clone());
         let receiving = blocking(move || {
-            let recent = used.lock().unwrap_or_else(PoisonError::into_inner).recent.get(&name).cloned();
-            Receiving::begin(&path, recent, told)
+            let recent = used.lock().unwrap_or_else(PoisonError::into_inner).recent.get(&own.name).cloned();
+            Receiving::begin(own, recent, told)
         })
         .await?;
         let outcome = receiving.outcome();

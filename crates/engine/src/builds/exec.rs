@@ -242,7 +242,9 @@ fn pack(shared: &Shared, once: &Arc<Once>, kept: Vec<Kept>, name: &str) -> Resul
             // Until it is packed, what was written has to be there.
             let _once = once;
             let own: Vec<&str> = own.iter().map(String::as_str).collect();
-            layers::pack_changes(above.as_fd(), below.as_fd(), &own, out, &limits)
+            // Its program has ended, and nobody else gets there.
+            let above = (above.as_fd(), layers::Source::Still);
+            layers::pack_changes(above, below.as_fd(), &own, out, &limits)
         });
         let tar = tar.map_err(|e| work("make a pipe for a layer", e))?;
         outputs.push((output, on_top(shared, &base, tar, name)?));

@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use build::Error;
 use build::frontend::{Built, Gateway};
 use build::progress::Progress;
-use build::request::{Outcome, Request, What};
+use build::request::{Allowed, Outcome, Request, What};
 use build::session::Session;
 use build::solver::{Flights, Solver};
 use tokio::sync::Notify;
@@ -195,6 +195,20 @@ impl Builds {
         }
     }
 
+    /// What may go beyond the default has to be allowed by both sides.
+    fn check_allowed(&self, asked: Allowed) -> Result<(), Error> {
+        let builder = &self.parts.shared.settings.builder;
+        match asked {
+            Allowed { network_host: true, .. } if !builder.network_host => {
+                Err(Error::Withheld("network.host"))
+            }
+            Allowed { security_insecure: true, .. } if !builder.security_insecure => {
+                Err(Error::Withheld("security.insecure"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn enter(&self, id: &str) -> Result<(Known<'_>, Arc<Notify>), Error> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.contains_key(id) {
@@ -212,6 +226,7 @@ impl Builds {
         session: Arc<dyn Session>,
         progress: Progress,
     ) -> Result<Outcome, Error> {
+        self.check_allowed(request.allowed)?;
         let about = attest::About::new(&request);
         let running = Running {
             shared: self.parts.shared.clone(),
@@ -286,6 +301,13 @@ impl Builds {
     /// Where BuildKit's protocol keeps what it remembers of builds.
     pub fn records(&self) -> PathBuf {
         self.parts.shared.settings.data_root.join("builds/history")
+    }
+
+    /// By which rules what builds keep is removed.
+    pub fn rules(&self) -> Vec<PruneWhat> {
+        let own =
+            || vec![PruneWhat { all: false, max_used: usage::limit(&self.parts), ..PruneWhat::default() }];
+        self.parts.shared.settings.builder.rules.clone().unwrap_or_else(own)
     }
 
     /// What is built for where nothing is said, the host's first.

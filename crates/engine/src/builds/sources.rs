@@ -43,6 +43,12 @@ impl Sources {
         &self.session
     }
 
+    /// The session that a source names, if it is there: what several of a client's builds share, each of them has, too.
+    fn session_named(&self, id: &str) -> Arc<dyn Session> {
+        let named = (!id.is_empty() && id != self.session.id()).then(|| self.session.named(id)).flatten();
+        named.unwrap_or_else(|| self.session.clone())
+    }
+
     pub(super) fn parts(&self) -> &Arc<Parts> {
         &self.parts
     }
@@ -55,12 +61,12 @@ impl Sources {
     ) -> Result<Looked<Tree>, Error> {
         match source {
             Source::Local(local) => {
-                // Clients name a session that several of their builds share. What it offers, each build's own does, too.
+                let session = self.session_named(&local.session);
                 let meter =
                     Meter::new(&self.progress, vertex.digest(), &format!("transferring {}:", local.name));
                 let told = meter.clone();
                 let told = Arc::new(move |bytes| told.add(bytes));
-                let folder = self.parts.contexts.receive(local, &self.session, told).await?;
+                let folder = self.parts.contexts.receive(local, &session, told).await?;
                 meter.end();
                 Ok(Looked::Hit(vec![Tree::Folder(folder)]))
             }

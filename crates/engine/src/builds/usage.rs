@@ -66,7 +66,7 @@ pub struct Entry {
 }
 
 /// What is to be removed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct What {
     /// Also what images share.
     pub all: bool,
@@ -80,6 +80,15 @@ pub struct What {
 }
 
 impl What {
+    /// For how long what is removed was not used.
+    pub fn unused_for(&self) -> Duration {
+        let texts = self
+            .filters
+            .iter()
+            .flat_map(|filters| filters.values("unused-for").chain(filters.values("until")));
+        texts.filter_map(crate::images::duration).max().unwrap_or_default()
+    }
+
     /// How many of so many bytes may stay; nothing means that nothing has to.
     fn may_keep(&self, total: u64, free: u64) -> u64 {
         let mut keep = (self.max_used > 0).then_some(self.max_used);
@@ -234,6 +243,9 @@ fn matches(entry: &Entry, filters: &Filters, now: SystemTime) -> Result<bool, Er
 
 /// Keeps what builds take below the limit.
 pub(super) fn make_room(parts: &Parts) -> Result<(), Error> {
+    if let Some(rules) = &parts.shared.settings.builder.rules {
+        return rules.iter().try_for_each(|rule| prune(parts, rule).map(drop));
+    }
     let limit = limit(parts);
     let entries = list(parts)?;
     let total: u64 = entries.iter().map(|entry| entry.size).sum();
@@ -252,9 +264,13 @@ fn free(parts: &Parts) -> u64 {
     rustix::fs::statvfs(&parts.temporary).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// A tenth of the disk, and two gigabytes at least: what BuildKit begins with.
+/// A tenth of the disk, and two gigabytes at least: what BuildKit begins with. With rules, what one of them lets stay.
 pub(super) fn limit(parts: &Parts) -> u64 {
     const LEAST: u64 = 2 << 30;
+    let rules = parts.shared.settings.builder.rules.iter().flatten();
+    if let Some(most) = rules.map(|rule| rule.keep.max(rule.max_used)).filter(|most| *most > 0).min() {
+        return most;
+    }
     let disk =
         rustix::fs::statvfs(&parts.temporary).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
     (disk / 10).max(LEAST)

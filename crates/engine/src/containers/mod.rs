@@ -205,7 +205,14 @@ impl Containers {
         }
         containers.sweep(&records);
         let settings = &containers.shared.settings;
-        containers.shared.logs.keep(settings.data_root.join("containers"), settings.log_budget);
+        let folder = settings.data_root.join("containers");
+        std::fs::create_dir_all(&folder).map_err(|source| Error::File {
+            doing: "create",
+            path: folder.clone(),
+            source,
+        })?;
+        crate::disk::spread(&folder);
+        containers.shared.logs.keep(folder, settings.log_budget);
         for record in records {
             containers.index.claim(&record.name, &record.id)?;
             containers.adopt(record);

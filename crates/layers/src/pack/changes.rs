@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::FileType;
 
 use super::header::{Entry, Writer};
-use super::node::Node;
+use super::node::{Node, Source};
 use super::walk::{Step, Visitor, walk};
 use super::{borrowed, name_below};
 use crate::{Error, Limits};
@@ -40,13 +40,13 @@ pub fn changes(
     own: &[&str],
     limits: &Limits,
 ) -> Result<Vec<Change>, Error> {
-    let mut found = compare(upper, lower, own, limits, List::default())?.changes;
+    let mut found = compare((upper, Source::Live), lower, own, limits, List::default())?.changes;
     found.sort_by(|a, b| a.path.split(|c| *c == b'/').cmp(b.path.split(|c| *c == b'/')));
     Ok(found)
 }
 
 pub(super) fn pack(
-    upper: BorrowedFd<'_>,
+    (upper, source): (BorrowedFd<'_>, Source),
     lower: BorrowedFd<'_>,
     own: &[&str],
     out: &mut dyn Write,
@@ -58,7 +58,7 @@ pub(super) fn pack(
     {
         layer.writer.node(b"./", &root)?;
     }
-    compare(upper, lower, own, limits, layer)?.writer.finish()
+    compare((upper, source), lower, own, limits, layer)?.writer.finish()
 }
 
 /// Who hears of the differences.
@@ -100,7 +100,7 @@ struct Compared<'a, D> {
 }
 
 fn compare<D: Differences>(
-    upper: BorrowedFd<'_>,
+    (upper, source): (BorrowedFd<'_>, Source),
     lower: BorrowedFd<'_>,
     own: &[&str],
     limits: &Limits,
@@ -108,7 +108,7 @@ fn compare<D: Differences>(
 ) -> Result<D, Error> {
     let root = Folder { below: Node::open(lower, b".", b".")?, disturbed: false, opaque: false };
     let mut compared = Compared { folders: vec![root], own, to };
-    walk(upper, super::node::Source::Live, limits, &mut compared)?;
+    walk(upper, source, limits, &mut compared)?;
     Ok(compared.to)
 }
 

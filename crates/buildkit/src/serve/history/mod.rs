@@ -28,7 +28,7 @@ use super::news;
 use crate::proto::control::{BuildHistoryEvent, BuildHistoryEventType, BuildHistoryRecord, Descriptor};
 use files::Folder;
 
-/// So many stay however old they are …
+/// So many stay however old they are, where nobody says otherwise …
 const ENTRIES: usize = 50;
 /// … and others for so long, as BuildKit has it.
 const AGE: Duration = Duration::from_secs(48 * 3600);
@@ -43,6 +43,8 @@ pub(super) struct History {
     folder: Folder,
     table: Mutex<Table>,
     events: broadcast::Sender<BuildHistoryEvent>,
+    entries: usize,
+    age: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -53,11 +55,12 @@ struct Table {
 
 impl History {
     /// What the folder holds of earlier builds.
-    pub(super) fn open(folder: PathBuf) -> Arc<Self> {
+    pub(super) fn open(folder: PathBuf, (entries, age): (Option<usize>, Option<Duration>)) -> Arc<Self> {
         let folder = Folder::open(folder);
         let ended = folder.records().into_iter().map(|record| (record.r#ref.clone(), record)).collect();
         let table = Mutex::new(Table { active: HashMap::new(), ended });
-        Arc::new(Self { folder, table, events: broadcast::channel(WAITING).0 })
+        let (entries, age) = (entries.unwrap_or(ENTRIES), age.unwrap_or(AGE));
+        Arc::new(Self { folder, table, events: broadcast::channel(WAITING).0, entries, age })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -98,9 +101,9 @@ impl History {
             self.table().ended.values().filter(|record| !record.pinned).cloned().collect();
         ended.sort_by_key(|record| std::cmp::Reverse(filter::seconds(record.completed_at.as_ref())));
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let oldest = i64::try_from(now.saturating_sub(AGE).as_secs()).unwrap_or(0);
+        let oldest = i64::try_from(now.saturating_sub(self.age).as_secs()).unwrap_or(0);
         let old = |record: &BuildHistoryRecord| filter::seconds(record.completed_at.as_ref()) < oldest;
-        for (number, record) in ended.iter().enumerate().skip(ENTRIES) {
+        for (number, record) in ended.iter().enumerate().skip(self.entries) {
             if number >= MOST || old(record) {
                 self.remove(&record.r#ref);
             }

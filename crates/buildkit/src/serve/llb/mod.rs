@@ -19,6 +19,7 @@ use oci::image::Platform;
 use prost::Message as _;
 
 use super::capabilities;
+use super::lent::{self, Desk};
 use crate::proto::pb;
 pub(super) use exec::{program, room};
 pub(super) use source::pull;
@@ -31,18 +32,23 @@ const MAX_OPEN: usize = 1 << 20;
 
 /// What a definition builds; nothing for one without operations.
 pub fn decode(definition: &pb::Definition) -> Result<Ref, Error> {
+    decode_at(definition, &Desk::default())
+}
+
+/// The same, of one that may name other builds' results.
+pub(super) fn decode_at(definition: &pb::Definition, desk: &Desk) -> Result<Ref, Error> {
     let Some((last, _)) = definition.def.split_last() else { return Ref::new(Arc::default(), None) };
     if definition.def.len() > MAX_OPERATIONS {
         return Err(Error::Invalid(format!("the definition has more than {MAX_OPERATIONS} operations")));
     }
-    let mut decoding = Decoding::new(definition)?;
+    let mut decoding = Decoding::new(definition, desk);
     let end = operation(last)?;
     let output = match (end.inputs.as_slice(), &end.op) {
         // Old clients end with an operation itself.
-        (_, Some(_)) => decoding.vertex(&digest(last))?.output(),
+        (_, Some(_)) => decoding.vertex(&digest(last))?,
         ([wanted], None) => {
-            let vertex = decoding.vertex(&wanted.digest)?;
-            Output { vertex, index: index(wanted.index)? }
+            let first = decoding.vertex(&wanted.digest)?;
+            output(first, wanted.index)?
         }
         _ => return Err(Error::Invalid("the definition's last operation has to have one input".into())),
     };
@@ -54,11 +60,13 @@ struct Decoding<'a> {
     bytes: HashMap<String, &'a [u8]>,
     files: Vec<Arc<SourceFile>>,
     graph: Graph,
-    done: HashMap<String, VertexId>,
+    /// Each operation's first output.
+    done: HashMap<String, Output>,
+    desk: &'a Desk,
 }
 
 impl<'a> Decoding<'a> {
-    fn new(definition: &'a pb::Definition) -> Result<Self, Error> {
+    fn new(definition: &'a pb::Definition, desk: &'a Desk) -> Self {
         let bytes = definition.def.iter().map(|bytes| (digest(bytes), bytes.as_slice())).collect();
         let infos = definition.source.iter().flat_map(|source| &source.infos);
         let file = |info: &pb::SourceInfo| {
@@ -66,11 +74,11 @@ impl<'a> Decoding<'a> {
             Arc::new(SourceFile { name, language, data: info.data.clone() })
         };
         let files = infos.map(file).collect();
-        Ok(Self { definition, bytes, files, graph: Graph::default(), done: HashMap::new() })
+        Self { definition, bytes, files, graph: Graph::default(), done: HashMap::new(), desk }
     }
 
     /// Adds an operation after all that it needs. Without recursion: a chain may be as long as the list.
-    fn vertex(&mut self, wanted: &str) -> Result<VertexId, Error> {
+    fn vertex(&mut self, wanted: &str) -> Result<Output, Error> {
         let mut open = vec![wanted.to_owned()];
         while let Some(current) = open.last().cloned() {
             if self.done.contains_key(&current) {
@@ -84,8 +92,11 @@ impl<'a> Decoding<'a> {
             let missing = op.inputs.iter().filter(|input| !self.done.contains_key(&input.digest));
             let missing: Vec<String> = missing.map(|input| input.digest.clone()).collect();
             if missing.is_empty() {
-                let id = self.add(&current, op)?;
-                self.done.insert(current, id);
+                let first = match self.desk.borrow(&op) {
+                    Some(result) => self.graft(&result?)?,
+                    None => self.add(&current, op)?.output(),
+                };
+                self.done.insert(current, first);
                 open.pop();
             } else if open.len() > MAX_OPEN {
                 return Err(Error::Invalid("the definition leads in a circle".into()));
@@ -97,10 +108,7 @@ impl<'a> Decoding<'a> {
     }
 
     fn add(&mut self, digest: &str, op: pb::Op) -> Result<VertexId, Error> {
-        let inputs = op
-            .inputs
-            .iter()
-            .map(|input| Ok(Output { vertex: self.done[&input.digest], index: index(input.index)? }));
+        let inputs = op.inputs.iter().map(|input| output(self.done[&input.digest], input.index));
         let inputs: Vec<Output> = inputs.collect::<Result<_, Error>>()?;
         if op.constraints.as_ref().is_some_and(|constraints| !constraints.filter.is_empty()) {
             return Err(Error::Unsupported { what: "a constraint on the worker".into() });
@@ -118,6 +126,20 @@ impl<'a> Decoding<'a> {
         let (made, name) = make(kind, inputs.len())?;
         let shown = self.shown(digest, metadata, name)?;
         self.graph.add(made, inputs, platform, shown)
+    }
+
+    /// Takes over what another build's result is made by.
+    fn graft(&mut self, result: &lent::Result) -> Result<Output, Error> {
+        let graph = &result.made.graph;
+        let mut taken: Vec<VertexId> = Vec::with_capacity(graph.len());
+        for (_, vertex) in graph.iter() {
+            let moved = |input: &Output| Output { vertex: taken[input.vertex.index()], index: input.index };
+            let inputs = vertex.inputs.iter().map(moved).collect();
+            let (op, shown) = (result.operation(&vertex.op), vertex.shown.clone());
+            taken.push(self.graph.add(op, inputs, vertex.platform.clone(), shown)?);
+        }
+        let wanted = result.made.output.ok_or_else(|| Error::Invalid("the result is nothing".into()))?;
+        Ok(Output { vertex: taken[wanted.vertex.index()], index: wanted.index })
     }
 
     fn shown(&self, digest: &str, metadata: Option<&pb::OpMetadata>, name: String) -> Result<Shown, Error> {
@@ -178,6 +200,11 @@ fn digest(bytes: &[u8]) -> String {
 /// The number of an output.
 fn index(number: i64) -> Result<u32, Error> {
     u32::try_from(number).map_err(|_| Error::Invalid(format!("an operation has no output {number}")))
+}
+
+/// The output of this number, of an operation with this first one.
+fn output(first: Output, number: i64) -> Result<Output, Error> {
+    Ok(Output { index: first.index.saturating_add(index(number)?), ..first })
 }
 
 /// An input that has to be.

@@ -72,7 +72,7 @@ async fn joined(offer: Offer) -> Caller {
     let session = Session::new("key".into(), offer).unwrap();
     let headers = headers(&session);
     tokio::spawn(session.serve(theirs));
-    Caller::over(&headers, ours).await.unwrap()
+    Caller::over(&headers, ours, &Arc::default()).await.unwrap()
 }
 
 fn local(name: &str) -> Local {
@@ -278,7 +278,7 @@ async fn clients_that_lie_are_refused() {
         headers.insert("x-docker-expose-session-uuid", "liar".parse().unwrap());
         let method = "/moby.filesync.v1.FileSync/DiffCopy".parse().unwrap();
         headers.insert("x-docker-expose-session-grpc-method", method);
-        let caller = Caller::over(&headers, ours).await.unwrap();
+        let caller = Caller::over(&headers, ours, &Arc::default()).await.unwrap();
         let kept = Kept::default();
         let ended = kept.ended.clone();
         let received = caller.send(&local("context"), Box::new(kept)).await;

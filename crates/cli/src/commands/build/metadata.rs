@@ -28,10 +28,14 @@ pub(super) fn write(call: &Call, id: &str, response: &HashMap<String, String>) -
     Ok(())
 }
 
-/// In place of a file at once: whoever waits for it sees all of it.
+/// In place of a file at once: whoever waits for it sees all of it. What is there and no file (`/dev/null`) is written to, and
+/// stays what it is.
 fn put(path: &str, text: &[u8]) -> Result<(), Error> {
     let beside = format!("{path}.{}", std::process::id());
-    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    let written = match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() => std::fs::write(path, text),
+        _ => std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)),
+    };
     written.map_err(|e| {
         let _ = std::fs::remove_file(&beside);
         Error::Usage(format!("cannot write {path}: {e}"))

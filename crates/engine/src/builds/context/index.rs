@@ -147,14 +147,17 @@ impl Index {
     /// Writes it, whole or not at all.
     pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
         let items: Vec<_> = self.items.iter().collect();
+        let temporary = folder.join("index.new");
         let write = || {
-            let temporary = folder.join("index.new");
             let mut out = std::io::BufWriter::new(fs::File::create(&temporary)?);
             serde_json::to_writer(&mut out, &(machine_start(), self.begun, &items))?;
             out.flush()?;
-            fs::rename(temporary, folder.join("index"))
+            fs::rename(&temporary, folder.join("index"))
         };
-        write().map_err(|e| work("write down what a build's directory has", e))
+        write().map_err(|e| {
+            let _ = fs::remove_file(&temporary);
+            work("write down what a build's directory has", e)
+        })
     }
 
     /// It is in use again.

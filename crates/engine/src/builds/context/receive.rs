@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -23,6 +23,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::Place;
 use super::index::{Index, Item, What};
 use crate::builds::error::work;
 
@@ -51,7 +52,8 @@ impl Outcome {
 }
 
 pub(super) struct Receiving {
-    folder: PathBuf,
+    /// Nobody else's for as long as this goes on, which may be longer than anybody waits for it.
+    place: Arc<Place>,
     files: OwnedFd,
     before: Arc<Index>,
     now: BTreeMap<Vec<u8>, Item>,
@@ -68,10 +70,11 @@ pub(super) struct Receiving {
 
 impl Receiving {
     pub(super) fn begin(
-        folder: &Path,
+        place: Arc<Place>,
         recent: Option<Arc<Index>>,
         told: Arc<dyn Fn(u64) + Send + Sync>,
     ) -> Result<Self, Error> {
+        let folder = place.path.as_path();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let known = folder.join("index").exists();
         let before = match recent.filter(|_| known) {
@@ -88,7 +91,7 @@ impl Receiving {
         let files = rustix::fs::open(folder.join("files"), flags, Mode::empty());
         let files = files.map_err(|e| work("open a build's directory", e))?;
         Ok(Self {
-            folder: folder.to_owned(),
+            place,
             files,
             before,
             now: BTreeMap::new(),
@@ -109,7 +112,7 @@ impl Receiving {
     /// Before the first change: what is here is no directory of anybody's until the end.
     fn change(&mut self) -> Result<(), Error> {
         if !std::mem::replace(&mut self.changed, true) {
-            Index::forget(&self.folder)?;
+            Index::forget(&self.place.path)?;
         }
         Ok(())
     }
@@ -327,8 +330,8 @@ impl Receive for Receiving {
             }
         }
         let before = self.before.clone();
-        if !self.changed && before.len() == self.now.len() && self.folder.join("index").exists() {
-            Index::touch(&self.folder);
+        if !self.changed && before.len() == self.now.len() && self.place.path.join("index").exists() {
+            Index::touch(&self.place.path);
             *self.outcome.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
             return Ok(());
         }
@@ -340,9 +343,21 @@ impl Receive for Receiving {
             attributes(&folder, item).map_err(|e| failed("set the owner of", path, e))?;
         }
         let index = Index::new(std::mem::take(&mut self.now), self.begun);
-        index.write(&self.folder)?;
+        index.write(&self.place.path)?;
         *self.outcome.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(index));
         Ok(())
+    }
+}
+
+/// What didn't come to its end is no use to anybody, and may be what filled the disk.
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        if self.changed
+            && !self.place.path.join("index").exists()
+            && let Err(error) = clear(&self.place.path)
+        {
+            tracing::warn!(error = diag::chain(&error), "cannot remove what a client sent of a directory");
+        }
     }
 }
 

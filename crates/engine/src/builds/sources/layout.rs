@@ -36,13 +36,15 @@ struct Found {
 
 impl Sources {
     async fn in_layout(&self, layout: &OciLayout, platform: Option<&Platform>) -> Result<Found, Error> {
-        if !layout.session.is_empty() && layout.session != self.session.id() {
-            return Err(Error::Unsupported {
-                what: format!("content of another session ({:?})", layout.session),
-            });
+        let session = self.session_named(&layout.session);
+        if !layout.session.is_empty() && layout.session != session.id() {
+            return Err(Error::NotFound(format!(
+                "content of another session ({:?}), which isn't there",
+                layout.session
+            )));
         }
         // BuildKit's clients put this before the name.
-        let store = Store::new(self.session.clone(), format!("oci:{}", layout.store));
+        let store = Store::new(session, format!("oci:{}", layout.store));
         let wrong = |why: String| wrong(layout, &why);
         let top: Digest = layout.digest().parse().map_err(|_| wrong("it has no digest".into()))?;
         let (mut digest, mut size) = (top.clone(), None);

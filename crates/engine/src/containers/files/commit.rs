@@ -50,9 +50,9 @@ impl Containers {
         };
         let (upper, lower) = self.shared.halves(container)?;
         let limits = self.shared.layers.limits().clone();
-        let made = self
-            .images
-            .commit(new, move |out| layers::pack_changes(upper.as_fd(), lower.as_fd(), OWN, out, &limits));
+        let made = self.images.commit(new, move |out| {
+            layers::pack_changes((upper.as_fd(), layers::Source::Live), lower.as_fd(), OWN, out, &limits)
+        });
         let id = made.inspect(|id| {
             let named = commit.name.map(|name| name.or_latest().familiar()).unwrap_or_default();
             let more = [("comment", commit.comment), ("imageID", id.to_string()), ("imageRef", named)];

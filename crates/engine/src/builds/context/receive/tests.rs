@@ -77,9 +77,15 @@ fn apply(model: &mut Model, change: &Change, clock: &mut i64) {
     }
 }
 
+/// A folder that stays.
+fn place(folder: &Path) -> Arc<Place> {
+    let (path, name) = (folder.to_owned(), String::new());
+    Arc::new(Place { path, name, used: Arc::default(), kept: true })
+}
+
 /// Sends a model; how many files' contents were wanted. Ends without a word after `cut` entries.
 fn send(folder: &Path, model: &Model, cut: Option<usize>) -> Result<(Option<Arc<Index>>, usize), Error> {
-    let mut receiving = Receiving::begin(folder, None, Arc::new(|_| {}))?;
+    let mut receiving = Receiving::begin(place(folder), None, Arc::new(|_| {}))?;
     let outcome = receiving.outcome();
     let mut wanted = 0;
     for (number, (path, node)) in model.iter().enumerate() {
@@ -215,7 +221,7 @@ fn nothing_that_a_client_names_leads_out() {
         (vec![], entry(&"a/".repeat(3000), file())),
     ] {
         let folder = fresh();
-        let mut receiving = Receiving::begin(folder.path(), None, Arc::new(|_| {})).unwrap();
+        let mut receiving = Receiving::begin(place(folder.path()), None, Arc::new(|_| {})).unwrap();
         for (number, entry) in (0..).zip(entries) {
             receiving.entry(number, entry).unwrap();
         }
@@ -223,7 +229,7 @@ fn nothing_that_a_client_names_leads_out() {
         assert!(receiving.entry(9, last).is_err(), "{shown}");
     }
     let folder = fresh();
-    let mut receiving = Receiving::begin(folder.path(), None, Arc::new(|_| {})).unwrap();
+    let mut receiving = Receiving::begin(place(folder.path()), None, Arc::new(|_| {})).unwrap();
     receiving.entry(0, entry("a", file())).unwrap();
     assert!(receiving.data(0, b"12").is_err() && receiving.data(1, b"1").is_err());
     assert!(receiving.file_end(1).is_err() && receiving.end().is_err());
