@@ -1,8 +1,8 @@
 //! Volumes: data that outlives containers.
 
 use serde_json::{Value, json};
-use testkit::Engine;
 use testkit::http::Request;
+use testkit::{Engine, command};
 
 /// A volume of this test, gone with it.
 struct Named<'a> {
@@ -333,11 +333,29 @@ fn a_size_is_kept_or_refused_and_so_is_a_file_system() {
     }
 }
 
-/// A size that a container's root isn't held to is never taken for one.
+/// A size that a container's root isn't held to is never taken for one. What holds it is shown on other machines' file
+/// systems (`tests/vm/quotas.sh`).
 #[test]
 fn a_roots_size_is_refused_and_not_ignored() {
     let engine = Engine::isolated();
     let tag = engine.busybox();
+    let refused = engine.ketch(["create", "--storage-opt", "size=10m", &tag, "true"]);
+    assert!(refused.stderr.contains("without quotas of projects"), "{}", refused.stderr);
+    let refused = engine.ketch(["volume", "create", "--opt", "size=10m", "sized"]);
+    assert!(refused.stderr.contains("quota size requested but no quota support"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("without quotas of projects"), "{}", refused.stderr);
+    engine.docker(["volume", "create", "--opt", "size=0", "unsized"]).ok();
+    let wrong = engine.docker(["volume", "create", "--opt", "size=abc", "wrong"]);
+    assert!(wrong.stderr.contains("create wrong: invalid size: 'abc'"), "{}", wrong.stderr);
+    let mounted =
+        ["run", "--rm", "--network", "none", "--mount", "type=volume,src=new,dst=/v,volume-opt=size=1m"];
+    let refused = command::run(engine.docker_command().args(mounted).args([&tag, "true"]));
+    assert!(
+        refused.stderr.contains("create new: quota size requested but no quota support"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(engine.docker(["volume", "ls", "-q"]).stdout, "unsized\n");
     for (option, said) in [
         ("size=10m", "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"),
         ("foo=1", "Unknown option foo"),

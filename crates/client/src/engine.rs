@@ -66,7 +66,7 @@ impl Reply {
     }
 
     /// The body as what is wanted of it.
-    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+    pub fn parse<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Error> {
         let parsed = serde_json::from_slice(&self.bytes);
         parsed.map_err(|source| Error::Json { path: self.path.clone(), source })
     }

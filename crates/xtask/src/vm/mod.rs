@@ -7,6 +7,8 @@
 //! ```
 
 mod archive;
+mod disk;
+mod modules;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -20,8 +22,39 @@ use crate::process::{self, cargo};
 use archive::Archive;
 
 const KERNEL: &str = "linux-image-cloud-amd64";
-/// What the checks need of what Debian's cloud kernels have as modules, in the order in which they are loaded.
-const MODULES: &[&str] = &["drivers/block/loop", "drivers/net/dummy", "fs/overlayfs/overlay"];
+/// What the checks need of what Debian's cloud kernels have as modules; some kernels have some of them built in.
+const MODULES: &[&str] = &[
+    "loop",
+    "overlay",
+    "erofs",
+    "xfs",
+    "quota_v2",
+    "dummy",
+    "veth",
+    "bridge",
+    "8021q",
+    "macvlan",
+    "ipvlan",
+    "sctp",
+    "nf_tables",
+    "nf_conntrack_netlink",
+    "nft_ct",
+    "nft_chain_nat",
+    "nft_nat",
+    "nft_masq",
+    "nft_redir",
+    "nft_fib_inet",
+    "nft_reject_inet",
+    "nft_limit",
+    "nft_log",
+    "nft_numgen",
+    "nft_hash",
+    "nft_objref",
+    "nft_meta_bridge",
+    "nft_reject_bridge",
+    "nft_tproxy",
+    "nft_socket",
+];
 /// What nobody needs of the packages of systemd.
 const LEFT_OUT: &[&str] =
     &["usr/share/doc", "usr/share/locale", "usr/share/man", "usr/lib/udev", "usr/share/debconf"];
@@ -41,6 +74,8 @@ const MACHINES: &[Machine] = &[
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let all = arguments.iter().any(|argument| argument == "--all");
+    let parts: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with("--")).collect();
     process::run(cargo().args(["build", "-q", "-p", "ketch"]))?;
     let cache = testkit::command::clients_folder().join("vm");
     let ketch = cache.join("ketch");
@@ -51,7 +86,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         let folder = machine.fetch(&cache)?;
         let initrd = folder.join("initrd");
         fs::write(&initrd, machine.archive(&folder, &ketch)?)?;
-        boot(&find(&folder.join("kernel/boot"), "vmlinuz")?, &initrd)?;
+        boot(&find(&folder.join("kernel/boot"), "vmlinuz")?, &initrd, &parts.join(","))?;
         fs::remove_file(&initrd)?;
     }
     Ok(())
@@ -97,9 +132,15 @@ impl Machine {
             let target = if name == "sbin" { "usr/bin".to_owned() } else { format!("usr/{name}") };
             archive.link(name, &target)?;
         }
-        for (number, module) in MODULES.iter().enumerate() {
-            let name = module.rsplit('/').next().unwrap_or_default();
-            archive.file(&format!("modules/{number}-{name}.ko"), &load(folder, module)?)?;
+        for (number, (name, content)) in
+            modules::with_needs(&folder.join("kernel"), MODULES)?.iter().enumerate()
+        {
+            archive.file(&format!("modules/{number:02}-{name}.ko"), content)?;
+        }
+        disk::tool(&mut archive)?;
+        archive.folder("disks")?;
+        for kind in ["ext4", "xfs"] {
+            disk::made(&mut archive, kind)?;
         }
         archive.tree("checks", &process::workspace().join("tests/vm"))?;
         archive.file("init", &fs::read(process::workspace().join("tests/vm/init.sh"))?)?;
@@ -110,21 +151,6 @@ impl Machine {
     }
 }
 
-/// A module, unpacked: newer kernels have them compressed.
-fn load(folder: &Path, module: &str) -> anyhow::Result<Vec<u8>> {
-    let kernel = folder.join("kernel");
-    let versions = [kernel.join("lib/modules"), kernel.join("usr/lib/modules")];
-    let versions = versions.iter().find(|path| path.is_dir()).context("a kernel without modules")?;
-    let (place, name) = module.rsplit_once('/').context("a module without a folder")?;
-    let path = find(&find(versions, "")?.join("kernel").join(place), &format!("{name}.ko"))?;
-    if path.extension().is_none_or(|extension| extension != "xz") {
-        return Ok(fs::read(path)?);
-    }
-    let output = Command::new("xz").arg("-dc").arg(&path).output().context("xz")?;
-    ensure!(output.status.success(), "xz -dc {}: {}", path.display(), output.status);
-    Ok(output.stdout)
-}
-
 fn find(folder: &Path, start: &str) -> anyhow::Result<PathBuf> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut found: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
@@ -133,12 +159,12 @@ fn find(folder: &Path, start: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Shows what the machine says, and fails unless it says at last that all went well.
-fn boot(image: &Path, initrd: &Path) -> anyhow::Result<()> {
+fn boot(image: &Path, initrd: &Path, parts: &str) -> anyhow::Result<()> {
     let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(["-machine", "q35,accel=tcg", "-cpu", "max", "-m", "1536", "-nographic", "-no-reboot"]);
+    qemu.args(["-machine", "q35,accel=tcg", "-cpu", "max", "-m", "2048", "-nographic", "-no-reboot"]);
     qemu.args(["-nic", "none"]).arg("-kernel").arg(image).arg("-initrd").arg(initrd);
     let words = "console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init systemd.unit=checks.service systemd.show_status=0 loglevel=1";
-    qemu.args(["-append", words]);
+    qemu.args(["-append", &format!("{words} ketch.checks={parts}")]);
     let mut child =
         qemu.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(
             "qemu-system-x86_64 is missing: apt-get install --no-install-recommends qemu-system-x86",
