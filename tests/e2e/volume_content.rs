@@ -61,17 +61,45 @@ fn a_twin_shares_its_blocks_where_the_file_system_can() {
     }
 }
 
-fn twins_share_blocks(kind: &str) {
+/// An engine whose data root is a file system of its own, so many megabytes large.
+fn on_disk(megabytes: u64, make: &[&str]) -> Engine {
     const MOUNT: &str = "mkdir -p \"$ROOT\" && mount -o loop \"$DISK\" \"$ROOT\" && exec \"$@\"";
-    let engine = Engine::planned(|plan, scratch: &testkit::Scratch| {
+    Engine::planned(|plan, scratch: &testkit::Scratch| {
         let disk = scratch.join("disk");
-        fs::File::create(&disk).unwrap().set_len(512 << 20).unwrap();
-        run(Command::new(format!("mkfs.{kind}")).arg("-q").arg(&disk)).ok();
+        fs::File::create(&disk).and_then(|file| file.set_len(megabytes << 20)).expect("room for a disk");
+        run(Command::new(make[0]).args(&make[1..]).arg("-q").arg(&disk)).ok();
         let root = plan.root.clone();
         plan.under(&["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh"])
             .env("ROOT", root)
             .env("DISK", disk)
-    });
+    })
+}
+
+/// What doesn't fit is no volume's content: it is filled anew when there is room.
+#[test]
+fn a_disk_that_fills_while_a_volume_is_filled_leaves_nothing_half_filled() {
+    // Nothing is kept back for root.
+    let engine = on_disk(96, &["mkfs.ext4", "-m", "0"]);
+    let tag = engine.busybox();
+    let fill = "dd if=/dev/zero of=/v/spare bs=64k count=12 2>/dev/null; dd if=/dev/zero of=/v/x bs=64k 2>/dev/null; rm /v/spare";
+    sh(&engine, "ballast:/v", fill);
+    let first =
+        || engine.ketch(["run", "--rm", "--network", "none", "-v", "new:/bin", &tag, "/bin/busybox", "true"]);
+    for _ in 0..2 {
+        let refused = first();
+        assert!(
+            refused.code != 0 && refused.stderr.to_lowercase().contains("no space left"),
+            "{}",
+            refused.stderr
+        );
+    }
+    sh(&engine, "ballast:/v", "rm /v/x");
+    first().ok();
+    assert_eq!(sh(&engine, "new:/w", "cmp /w/busybox /bin/busybox && echo same"), "same");
+}
+
+fn twins_share_blocks(kind: &str) {
+    let engine = on_disk(512, &[&format!("mkfs.{kind}")]);
     let free = || -> u64 {
         let words = sh(&engine, "one:/v", "sync; df -k /v | tail -n 1");
         words

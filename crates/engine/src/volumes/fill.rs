@@ -135,8 +135,12 @@ impl Volumes {
             return Ok(());
         }
         File::create(&mark).map_err(failed("create", &mark))?;
-        copy_up(point, target, root, limits)?;
-        fs::remove_file(&mark).map_err(failed("remove", &mark))
+        let copied = copy_up(point, target, root, limits);
+        // Half of it would keep the room that may be what was missing.
+        if copied.is_ok() || clear(target).is_ok() {
+            fs::remove_file(&mark).map_err(failed("remove", &mark))?;
+        }
+        copied
     }
 
     /// A volume that has been taken, or a folder of it, wherever links in it lead: never out of it.
