@@ -81,21 +81,21 @@ fn a_disk_that_fills_while_a_volume_is_filled_leaves_nothing_half_filled() {
     // Nothing is kept back for root.
     let engine = on_disk(96, &["mkfs.ext4", "-m", "0"]);
     let tag = engine.busybox();
-    let fill = "dd if=/dev/zero of=/v/spare bs=64k count=12 2>/dev/null; dd if=/dev/zero of=/v/x bs=64k 2>/dev/null; rm /v/spare";
-    sh(&engine, "ballast:/v", fill);
-    let first =
-        || engine.ketch(["run", "--rm", "--network", "none", "-v", "new:/bin", &tag, "/bin/busybox", "true"]);
+    let run = |volume: &str, script: &str| {
+        let words =
+            ["run", "--rm", "--network", "none", "-v", volume, &tag, "/bin/busybox", "sh", "-c", script];
+        engine.ketch(words)
+    };
+    let fill = "dd if=/dev/zero of=/v/spare bs=64k count=12; dd if=/dev/zero of=/v/x bs=64k; rm /v/spare";
+    run("ballast:/v", fill).ok();
     for _ in 0..2 {
-        let refused = first();
-        assert!(
-            refused.code != 0 && refused.stderr.to_lowercase().contains("no space left"),
-            "{}",
-            refused.stderr
-        );
+        let refused = run("new:/bin", "true");
+        let said = refused.stderr.to_lowercase();
+        assert!(refused.code != 0 && said.contains("no space left"), "{}", refused.stderr);
     }
-    sh(&engine, "ballast:/v", "rm /v/x");
-    first().ok();
-    assert_eq!(sh(&engine, "new:/w", "cmp /w/busybox /bin/busybox && echo same"), "same");
+    run("ballast:/v", "rm /v/x").ok();
+    run("new:/bin", "true").ok();
+    assert_eq!(run("new:/w", "cmp /w/busybox /bin/busybox && echo same").ok(), "same");
 }
 
 fn twins_share_blocks(kind: &str) {
