@@ -67,7 +67,11 @@ fn measure(bench: &Bench, case: &'static Case) -> anyhow::Result<Row> {
     for _ in 0..if bench.short { 1 } else { case.rounds } {
         ours.push((case.ours)(bench)?);
         if let (true, Some(run)) = (bench.has(&case.against), case.theirs) {
-            theirs.push(run(bench)?);
+            // A peer that fails once doesn't take what was measured of ours with it.
+            match run(bench) {
+                Ok(sample) => theirs.push(sample),
+                Err(error) => eprintln!("{}: the peer: {error:#}", case.name),
+            }
         }
     }
     let theirs = (!theirs.is_empty()).then(|| Samples::new(theirs));

@@ -486,32 +486,26 @@ fn listings_tell_health_sizes_ports_and_changes() {
 // refuses: cli docker run --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker run --memory-swappiness because cgroup v2 has none
 // refuses: cli docker run --oom-kill-disable because cgroup v2 has none, and on v1 it hangs processes instead
-// refuses: cli docker run --storage-opt because it needs project quotas for the folders of roots, which are not set up
 // covers: cli docker run --disable-content-trust
 // refuses: cli docker create --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker create --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker create --memory-swappiness because cgroup v2 has none
 // refuses: cli docker create --oom-kill-disable because cgroup v2 has none, and on v1 it hangs processes instead
-// refuses: cli docker create --storage-opt because it needs project quotas for the folders of roots, which are not set up
 // covers: cli docker create --disable-content-trust
 // refuses: cli docker container run --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker container run --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker container run --memory-swappiness because cgroup v2 has none
 // refuses: cli docker container run --oom-kill-disable because cgroup v2 has none, and on v1 it hangs processes instead
-// refuses: cli docker container run --storage-opt because it needs project quotas for the folders of roots, which are not set up
 // covers: cli docker container run --disable-content-trust
 // refuses: cli docker container create --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker container create --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker container create --memory-swappiness because cgroup v2 has none
 // refuses: cli docker container create --oom-kill-disable because cgroup v2 has none, and on v1 it hangs processes instead
-// refuses: cli docker container create --storage-opt because it needs project quotas for the folders of roots, which are not set up
 // covers: cli docker container create --disable-content-trust
 // refuses: cli docker update --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker update --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker container update --cpu-rt-period because no cgroup of v2 has it, and of v1 only where the kernel was built for it
 // refuses: cli docker container update --cpu-rt-runtime because no cgroup of v2 has it, and of v1 only where the kernel was built for it
-// refuses: field HostConfig StorageOpt because it needs project quotas for the folders of roots, which are not set up
-// refuses: field HostConfig StorageOpt.* because it needs project quotas for the folders of roots, which are not set up
 // refuses: api POST /containers/{id}/start ?checkpoint because checkpoints need CRIU, which Ketch does not use
 // refuses: api POST /containers/{id}/start ?checkpoint-dir because checkpoints need CRIU, which Ketch does not use
 // refuses: value mode-value Isolation process because it is for Windows alone
@@ -535,7 +529,6 @@ fn what_this_engine_cannot_do_is_refused_by_name() {
         ("--cpu-rt-runtime=1000", ["CpuRealtimeRuntime", "real-time"]),
         ("--memory-swappiness=5", ["MemorySwappiness", "swappiness"]),
         ("--oom-kill-disable", ["OomKillDisable", "oom"]),
-        ("--storage-opt=size=1g", ["quota", "--storage-opt"]),
         ("--isolation=hyperv", ["isolation", "hyperv"]),
         ("--isolation=process", ["isolation", "process"]),
     ];

@@ -201,3 +201,16 @@ fn an_unknown_flag_is_usage() {
         assert!(told.stderr.contains("unknown flag: --nosuch"), "{}", told.stderr);
     });
 }
+
+/// A size for all containers that nothing could hold them to is no size. What holds it is in `tests/vm/quotas.sh`.
+#[test]
+fn a_size_of_roots_needs_a_file_system_that_holds_it() {
+    with_scratch(|scratch| {
+        let plan = Plan::below(scratch).arg("--storage-opt").arg("overlay2.size=10m");
+        let (status, log) = refused(&mut plan.command());
+        assert!(!status.success(), "{log}");
+        for words in ["overlay2.size", "without quotas of projects"] {
+            assert!(log.contains(words), "{log}");
+        }
+    });
+}

@@ -2,8 +2,8 @@
 # The kernel's first process. Its file system can't be pivoted away from, so everything moves to another; then systemd takes
 # over where it is installed, and starts the checks as a service.
 /usr/bin/busybox --install -s /usr/bin 2>/dev/null
-mount -t tmpfs -o size=1200m tmpfs /new
-cp -a /usr /bin /sbin /lib /lib64 /checks /new/ && mv /ketch /new/ketch
+mount -t tmpfs -o size=1700m tmpfs /new
+cp -a /usr /bin /sbin /lib /lib64 /checks /disks /tools /new/ && mv /ketch /new/ketch
 for d in etc var; do [ -d /$d ] && cp -a /$d /new/; done
 cd /new && mkdir -p proc sys dev run tmp root etc/systemd/system
 cat >etc/systemd/system/checks.service <<X

@@ -37,13 +37,14 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Error> {
     let dangling = filters.flag("dangling").map_err(engine::Error::from)?;
     let volumes = blocking(&call.engine, move |engine| {
         let mut shown = Vec::new();
+        let held = dangling.map(|_| engine.volumes.held()).transpose()?.unwrap_or_default();
         for volume in engine.volumes.list()? {
             let label = |name: &str| volume.labels.as_ref()?.get(name).map(String::as_str);
             let admitted = filters.admits("driver", &[volume.driver()])
                 && filters.admits_by("name", |wanted| volume.name.contains(wanted))
                 && filters.admits_labels("label", label);
             let fits = match dangling.filter(|_| admitted) {
-                Some(wanted) => engine.volumes.users(&volume.name)?.is_empty() == wanted,
+                Some(wanted) => held.contains(&volume.name) != wanted,
                 None => admitted,
             };
             shown.extend(fits.then_some(volume));

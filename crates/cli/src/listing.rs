@@ -1,5 +1,6 @@
 //! All listings: rows with named fields → docker's table, JSON lines, or a template of the user's.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
@@ -20,17 +21,24 @@ pub(crate) struct Listing {
 /// One row.
 pub(crate) type Row = Map<String, Value>;
 
+type Rows<'a> = &'a mut dyn Iterator<Item = Cow<'a, Row>>;
+
 impl Listing {
     /// The rows in the format that was asked for; an empty one is the table.
     pub(crate) fn render(&self, format: &str, quiet: bool, rows: &[Row]) -> Result<String, Error> {
+        self.render_each(format, quiet, &mut rows.iter().map(Cow::Borrowed))
+    }
+
+    /// The same for thousands, each of which is made when its turn has come.
+    pub(crate) fn render_each(&self, format: &str, quiet: bool, rows: Rows<'_>) -> Result<String, Error> {
         if quiet && matches!(format, "" | "table") {
             return lines(&Template::parse(self.quiet, LISTING)?, rows, str::to_owned);
         }
         match format {
             "" | "table" => self.render_table(self.table, rows),
             "json" => {
-                let json = rows.iter().map(|row| {
-                    client::files::go_escape(&Value::Object(sorted(row, str::to_owned)).to_string())
+                let json = rows.map(|row| {
+                    client::files::go_escape(&Value::Object(sorted(&row, str::to_owned)).to_string())
                 });
                 Ok(json.map(|line| line + "\n").collect())
             }
@@ -58,7 +66,7 @@ impl Listing {
         Value::Object(headers.collect())
     }
 
-    fn render_table(&self, columns: &str, rows: &[Row]) -> Result<String, Error> {
+    fn render_table(&self, columns: &str, rows: Rows<'_>) -> Result<String, Error> {
         let template = Template::parse(columns, LISTING)?;
         let head = template.render_header(self.headers())?;
         // What an image or a container calls itself must not steer people's terminals.
@@ -77,13 +85,13 @@ fn sorted(row: &Row, cell: fn(&str) -> String) -> Row {
     pairs.into_iter().collect()
 }
 
-fn lines(template: &Template, rows: &[Row], cell: fn(&str) -> String) -> Result<String, Error> {
+fn lines(template: &Template, rows: Rows<'_>, cell: fn(&str) -> String) -> Result<String, Error> {
     let mut text = String::new();
     for row in rows {
-        let line = match template.fill(row, cell) {
+        let line = match template.fill(&row, cell) {
             Some(line) => line,
             None => {
-                let value = Value::Object(sorted(row, cell));
+                let value = Value::Object(sorted(&row, cell));
                 template.render(value.clone(), value)?
             }
         };

@@ -32,6 +32,7 @@ pub struct Engine {
     endpoint: Endpoint,
     idle: Mutex<Option<SendRequest<Sent>>>,
     version: OnceLock<String>,
+    takes_port_runs: OnceLock<bool>,
     /// Nothing is changed: what would change something is taken for done.
     dry: bool,
 }
@@ -47,6 +48,8 @@ pub struct Ping {
     pub builder_version: String,
     /// Whether experimental routes are there.
     pub experimental: bool,
+    /// Whether a container's ports may come as runs: `20000..29999/tcp`.
+    pub takes_port_runs: bool,
 }
 
 /// A whole answer.
@@ -66,7 +69,7 @@ impl Reply {
     }
 
     /// The body as what is wanted of it.
-    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+    pub fn parse<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Error> {
         let parsed = serde_json::from_slice(&self.bytes);
         parsed.map_err(|source| Error::Json { path: self.path.clone(), source })
     }
@@ -118,7 +121,7 @@ impl Engine {
         if let Some(fixed) = &endpoint.api_version {
             let _ = version.set(fixed.clone());
         }
-        Self { endpoint, idle: Mutex::new(None), version, dry: false }
+        Self { endpoint, idle: Mutex::new(None), version, takes_port_runs: OnceLock::new(), dry: false }
     }
 
     /// The same engine with a header on every request.
@@ -130,7 +133,8 @@ impl Engine {
     pub fn with_headers<'a>(&self, headers: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let mut endpoint = self.endpoint.clone();
         endpoint.headers.extend(headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Self { endpoint, idle: Mutex::new(None), version: self.version.clone(), dry: self.dry }
+        let (version, takes_port_runs) = (self.version.clone(), self.takes_port_runs.clone());
+        Self { endpoint, idle: Mutex::new(None), version, takes_port_runs, dry: self.dry }
     }
 
     /// The same engine, of which questions are asked and nothing else: [`Engine::call`] answers with an empty document, and
@@ -177,7 +181,9 @@ impl Engine {
             os_type: text("ostype"),
             builder_version: text("builder-version"),
             experimental: text("docker-experimental") == "true",
+            takes_port_runs: text("ketch-port-runs") == "1",
         };
+        let _ = self.takes_port_runs.set(ping.takes_port_runs);
         let status = response.status();
         let _ = self.collect("/_ping", response, ERROR_LIMIT).await?;
         self.keep(sender);
@@ -197,6 +203,14 @@ impl Engine {
             let _ = self.version.set(agreed);
         }
         Ok(self.version.get().map_or(OLDEST, String::as_str))
+    }
+
+    /// Whether a container's ports may come as runs.
+    pub async fn takes_port_runs(&self) -> Result<bool, Error> {
+        match self.takes_port_runs.get() {
+            Some(known) => Ok(*known),
+            None => Ok(self.ping().await?.takes_port_runs),
+        }
     }
 
     /// Asks and reads the whole answer; an error status is an [`Error::Response`].

@@ -136,7 +136,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
             return Err(Error::Value { key: "storage-driver".into(), why });
         }
     };
-    let (image_limit, layer_limits) = storage_options(&read.list("storage-opts"))?;
+    let Stores { image_limit, root_size, layer_limits } = storage_options(&read.list("storage-opts"))?;
     let log = engine::containers::config::LogConfig {
         r#type: read.text("log-driver", "json-file"),
         config: read.map("log-opts"),
@@ -163,6 +163,7 @@ fn settings(read: &Reader<'_>, data_root: PathBuf, run_dir: PathBuf) -> Result<S
         )?,
         storage,
         image_limit,
+        root_size,
         layer_limits,
         log_driver: log.r#type,
         log_options: log.config,
@@ -222,10 +223,17 @@ fn live(read: &Reader<'_>) -> Result<Live, Error> {
     })
 }
 
-/// `key=value`: the limits of the image store, and of what a layer may unpack to.
-fn storage_options(options: &[String]) -> Result<(Option<u64>, LayerLimits), Error> {
+#[derive(Default)]
+struct Stores {
+    image_limit: Option<u64>,
+    root_size: Option<u64>,
+    layer_limits: LayerLimits,
+}
+
+/// `key=value`: the limits of the image store, of what a container may write, and of what a layer may unpack to.
+fn storage_options(options: &[String]) -> Result<Stores, Error> {
     let wrong = |why: String| Error::Value { key: "storage-opts".into(), why };
-    let (mut images, mut layers) = (None, LayerLimits::default());
+    let mut stores = Stores::default();
     for option in options {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
         let bytes = || {
@@ -233,19 +241,20 @@ fn storage_options(options: &[String]) -> Result<(Option<u64>, LayerLimits), Err
             u64::try_from(parsed).map_err(|_| wrong(format!("{key}: {value} is negative")))
         };
         match key {
-            "image-limit" => images = Some(bytes()?),
-            "layer-size" => layers.bytes = bytes()?,
+            "image-limit" => stores.image_limit = Some(bytes()?),
+            "overlay2.size" => stores.root_size = Some(bytes()?).filter(|size| *size > 0),
+            "layer-size" => stores.layer_limits.bytes = bytes()?,
             "layer-entries" => {
                 let not = |_| wrong(format!("{key}: {value:?} is not a number"));
-                layers.entries = value.parse().map_err(not)?;
+                stores.layer_limits.entries = value.parse().map_err(not)?;
             }
             _ => {
-                let why = "there are image-limit, layer-size and layer-entries";
+                let why = "there are image-limit, layer-size, layer-entries and overlay2.size";
                 return Err(wrong(format!("{key}: {why}")));
             }
         }
     }
-    Ok((images, layers))
+    Ok(stores)
 }
 
 /// A switch that is on must be one that works.

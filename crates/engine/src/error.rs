@@ -154,7 +154,11 @@ pub enum Error {
     #[error("cannot {step} for container {id}: {message}")]
     Start { id: String, step: String, message: String, kind: shim::protocol::FailureKind },
     #[error("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")]
-    NoQuotaForRoots,
+    NoQuotaForRoots(crate::quota::Missing),
+    #[error("storage option overlay2.size")]
+    NoQuotaForDefault(#[source] crate::quota::Missing),
+    #[error(transparent)]
+    Quota(#[from] crate::quota::QuotaError),
     #[error("the engine is shutting down")]
     ShuttingDown,
     #[error("the shim of container {0} was lost")]
@@ -231,7 +235,7 @@ impl Explain for Error {
             | Self::PushDigest
             | Self::Invalid(_) => Class::Invalid,
             // What docker has and this engine doesn't is refused by name, never ignored.
-            Self::Unsupported { .. } | Self::NoQuotaForRoots => Class::NotImplemented,
+            Self::Unsupported { .. } | Self::NoQuotaForDefault(_) => Class::NotImplemented,
             Self::Build(error) => error.class(),
             Self::NotModified(_) => Class::NotModified,
             Self::ShuttingDown => Class::Unavailable,
@@ -261,8 +265,12 @@ impl Explain for Error {
             | Self::NotPaused(_)
             | Self::Ps(_)
             | Self::UpdateFailed { .. }
+            | Self::NoQuotaForRoots(_)
             | Self::ShimRefused { .. } => Class::Internal,
-            Self::Path(_) | Self::ShimLost(_) | Self::File { .. } | Self::System { .. } => Class::Internal,
+            Self::Quota(crate::quota::QuotaError::Missing(_)) => Class::NotImplemented,
+            Self::Quota(_) | Self::Path(_) | Self::ShimLost(_) | Self::File { .. } | Self::System { .. } => {
+                Class::Internal
+            }
             Self::Volume(error) => error.class(),
             Self::Network(error) | Self::Networking(error) => error.class(),
             Self::State(error) => error.class(),
@@ -276,11 +284,9 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unsupported { instead, .. } => instead.clone(),
-            Self::NoQuotaForRoots => Some(
-                "this engine sets no project quotas: let the container write to memory of a size, --read-only with --tmpfs \
-                 PATH:size=…"
-                    .to_owned(),
-            ),
+            Self::NoQuotaForRoots(missing) => Some(format!(
+                "{missing}; or let the container write to memory of a size, --read-only with --tmpfs PATH:size=…"
+            )),
             Self::Volume(error) => error.hint(),
             Self::Network(error) | Self::Networking(error) => error.hint(),
             Self::State(error) => error.hint(),

@@ -11,6 +11,7 @@ pub mod filters;
 mod id;
 pub mod images;
 pub mod networks;
+mod quota;
 mod ready;
 pub mod security;
 pub mod settings;
@@ -62,6 +63,9 @@ impl Engine {
     /// Opens a locked data root and takes up what is in it. Returns when every container is as its shim says.
     pub async fn open(settings: Settings, live: Live, root: DataRoot) -> Result<Arc<Self>, Error> {
         let settings = Arc::new(settings);
+        if settings.root_size.is_some() {
+            quota::check(&settings.data_root).map_err(Error::NoQuotaForDefault)?;
+        }
         let db = Arc::new(Db::open(&root)?);
         let events = Arc::new(Events::default());
         let limits = settings.layer_limits.clone();
@@ -94,6 +98,7 @@ impl Engine {
         let shared = Arc::new(shared);
         let containers = Containers::open(shared.clone(), images.clone())?;
         containers.settled().await;
+        quota::sweep(&settings.data_root);
         networks.restore(&containers.list())?;
         networks.guard_firewall();
         let builds = Arc::new(Builds::open(shared)?);

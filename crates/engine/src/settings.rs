@@ -21,6 +21,8 @@ pub struct Settings {
     pub storage: Storage,
     /// What images may take of the disk before unused ones go; nothing is no limit.
     pub image_limit: Option<u64>,
+    /// What a container may write to its root, unless it is made for another size.
+    pub root_size: Option<u64>,
     /// What a stranger's layer may ask of this host.
     pub layer_limits: LayerLimits,
     pub log_driver: String,

@@ -30,6 +30,15 @@ pub struct Cable {
     pub gateways: Vec<IpAddr>,
     /// Switches of the container's link, as `ipv4/conf/log_martians`, with their values.
     pub switches: Vec<(String, String)>,
+    /// Neighbours may know its IPv4 address under another station, and have to hear of this one.
+    pub announced: bool,
+}
+
+impl Cable {
+    /// An address of IPv6 has no station of its own: it may have been another's a moment ago.
+    fn is_announced(&self) -> bool {
+        self.announced || self.addresses.iter().any(|address| address.ip.is_ipv6())
+    }
 }
 
 /// What a cable hangs on.
@@ -204,9 +213,10 @@ fn plug(
         let wanted = cable.addresses.iter().any(|address| address.ip.is_ipv6());
         sysctl::set(&format!("ipv6/conf/{}/disable_ipv6", cable.inside), if wanted { "0" } else { "1" })?;
     }
-    // Its address may have been another's a moment ago, whose station the host and neighbours still know.
-    sysctl::set(&format!("ipv4/conf/{}/arp_notify", cable.inside), "1")?;
-    if sysctl::has_ipv6() {
+    if cable.announced {
+        sysctl::set(&format!("ipv4/conf/{}/arp_notify", cable.inside), "1")?;
+    }
+    if sysctl::has_ipv6() && cable.addresses.iter().any(|address| address.ip.is_ipv6()) {
         sysctl::set(&format!("ipv6/conf/{}/ndisc_notify", cable.inside), "1")?;
     }
     for (name, value) in &cable.switches {
@@ -214,5 +224,35 @@ fn plug(
         let (kind, last) = name.rsplit_once('/').unwrap_or((name, ""));
         sysctl::set(&format!("{kind}/{}/{last}", cable.inside), value)?;
     }
-    inside.raise(index, &cable.addresses, &cable.gateways)
+    inside.raise(index, &cable.addresses, &cable.gateways)?;
+    match &cable.way {
+        Way::Bridge { outside: name, .. } if cable.is_announced() => {
+            announce_again(outside, name, inside, index, cable.mac)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the kernel sends when a link comes up is lost: the bridge passes nothing on by a cable until it has noticed, a moment
+/// later, that both its ends are up.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "who is in a container's namespace hears no news of the host's links"
+)]
+fn announce_again(
+    outside: &mut Links,
+    name: &str,
+    inside: &mut Links,
+    index: u32,
+    station: [u8; 6],
+) -> Result<(), Error> {
+    const TRIES: u32 = 200;
+    for _ in 0..TRIES {
+        if outside.works(name)? {
+            return inside.announce(index, station);
+        }
+        std::thread::sleep(std::time::Duration::from_micros(500));
+    }
+    tracing::warn!(link = name, "neighbours haven't been told of a container's station");
+    Ok(())
 }

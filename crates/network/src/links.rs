@@ -12,6 +12,7 @@ use crate::sysctl;
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
 const GET_LINK: u16 = 18;
+const SET_LINK: u16 = 19;
 const NEW_ADDRESS: u16 = 20;
 const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
@@ -227,7 +228,6 @@ impl Links {
     pub(crate) fn switch_on(&mut self, name: &str, what: PortSwitch) -> Result<(), Error> {
         const BRIDGE: u8 = 7;
         /// Of a new link with this family the kernel would take no notice.
-        const SET_LINK: u16 = 19;
         const PORT_INFO: u16 = 12;
         let index = self.index(name)?.ok_or_else(|| missing(name))?;
         let mut header = link_header(index, 0);
@@ -297,6 +297,27 @@ impl Links {
             Some((of(link::NAME)?.text().to_owned(), u32_of(of(link::MASTER)?.value)?))
         };
         Ok(links.iter().filter_map(|link| read(&link.body)).collect())
+    }
+
+    /// Tells all neighbours of a link's station, where it is switched so (`arp_notify`, `ndisc_notify`).
+    pub(crate) fn announce(&mut self, index: u32, station: [u8; 6]) -> Result<(), Error> {
+        let mut message = Message::new(SET_LINK, 0, &link_header(index, 0));
+        message.bytes(link::ADDRESS, &station);
+        self.0.apply(vec![message]).map_err(kernel("announce a container's station"))
+    }
+
+    /// Whether a link works: what it is sent comes to where it leads.
+    pub(crate) fn works(&mut self, name: &str) -> Result<bool, Error> {
+        const STATE: u16 = 16;
+        const UP: u8 = 6;
+        let asked = self.0.get(GET_LINK, &[0; 16], |message| {
+            message.text(link::NAME, name);
+        });
+        let found = asked.map_err(kernel(format!("find the link {name}")))?;
+        let state = found
+            .as_ref()
+            .and_then(|link| attributes(link.body.get(16..)?).find(|found| found.kind == STATE));
+        Ok(state.is_some_and(|state| state.value.first() == Some(&UP)))
     }
 
     /// A link's index, if there is such a link.
@@ -405,13 +426,18 @@ fn new_address(index: u32, address: Address) -> Message {
     message
 }
 
+/// By a router, or, where its address is none, by the link itself.
 fn default_route(index: u32, gateway: IpAddr) -> Message {
     const MAIN_TABLE: u8 = 254;
     const BY_BOOT: u8 = 3;
     const UNICAST: u8 = 1;
-    let header = [family(gateway), 0, 0, 0, MAIN_TABLE, BY_BOOT, 0, UNICAST, 0, 0, 0, 0];
+    const OF_LINK: u8 = 253;
+    let scope = if gateway == IpAddr::from([0; 4]) { OF_LINK } else { 0 };
+    let header = [family(gateway), 0, 0, 0, MAIN_TABLE, BY_BOOT, scope, UNICAST, 0, 0, 0, 0];
     let mut message = Message::new(NEW_ROUTE, CREATE | REPLACE, &header);
-    with_octets(&mut message, 5, gateway);
+    if !gateway.is_unspecified() {
+        with_octets(&mut message, 5, gateway);
+    }
     message.u32(4, index);
     message
 }

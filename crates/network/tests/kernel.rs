@@ -50,6 +50,7 @@ fn container(links: &mut Links) -> Interior {
         addresses: vec![Address { ip: IpAddr::V4(INSIDE), prefix: 24 }],
         gateways: vec![IpAddr::V4(GATEWAY)],
         switches: vec![("ipv4/conf/log_martians".to_owned(), "1".to_owned())],
+        announced: true,
     };
     Interior::connected(links, &[cable]).unwrap()
 }

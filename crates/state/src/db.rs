@@ -1,5 +1,6 @@
 //! Records and references in one SQLite file.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -154,6 +155,14 @@ impl Tx<'_> {
                     .query_map(params![target_kind, target], |row| Ok((row.get(0)?, row.get(1)?)))?
                     .collect()
             })
+            .map_err(db("read"))
+    }
+
+    /// Everything of a kind that somebody holds.
+    pub fn held(&self, target_kind: &str) -> Result<HashSet<String>, Error> {
+        self.connection
+            .prepare_cached("SELECT DISTINCT target FROM reference WHERE target_kind = ?1")
+            .and_then(|mut statement| statement.query_map([target_kind], |row| row.get(0))?.collect())
             .map_err(db("read"))
     }
 

@@ -11,6 +11,7 @@ mod mount;
 mod network;
 mod owner;
 mod process;
+mod quota;
 mod sched;
 mod seccomp;
 mod signal;
@@ -33,6 +34,10 @@ pub use process::{
     become_user, close_all_but, close_inherited, exec_at, exec_path, exit_now, forget_program_pages,
     inherited, is_open, join_new_session_keyring, pass_on, set_cloexec_from, unshare_cgroup_namespace,
     unshare_time_namespace, wait_for,
+};
+pub use quota::{
+    Account, WithinLimits, account, give_to_project, holds_projects, limit_project, next_account, project_of,
+    quotas_by_descriptor,
 };
 pub use sched::{Scheduling, set_io_priority, set_memory_policy, set_personality, set_scheduling};
 pub use seccomp::{

@@ -81,6 +81,7 @@ impl Lan {
             addresses: with_prefixes(addresses(self.subnet, number)),
             gateways: vec![self.host(), Self::HOST_6],
             switches: Vec::new(),
+            announced: true,
         };
         let made = Links::open().and_then(|mut links| Interior::connected(&mut links, &[cable]));
         let interior = made.unwrap_or_else(|error| panic!("cannot make a neighbour: {error:?}"));

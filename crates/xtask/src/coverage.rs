@@ -187,6 +187,16 @@ impl Marks {
         let mut marks =
             Self { covered: BTreeSet::new(), refused: BTreeMap::new(), recorded: fields::recorded()? };
         marks.covered.extend(corpus::proven(&workspace().join("tests/e2e/corpus"))?);
+        let in_machines = workspace().join("tests/vm");
+        let scripts = fs::read_dir(&in_machines)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<Vec<_>>>()?;
+        for path in scripts {
+            let source = fs::read_to_string(path)?;
+            marks
+                .covered
+                .extend(source.lines().filter_map(|line| line.strip_prefix("# covers: ")).map(str::to_owned));
+        }
         for path in rust_files(&workspace())? {
             let source = fs::read_to_string(path)?;
             for line in source.lines().map(str::trim) {

@@ -27,6 +27,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("fish", "fish"),
     ("npm", "npm"),
     ("mkfs.xfs", "xfsprogs"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("debugfs", "e2fsprogs"),
 ];
 const LIMIT: u64 = 25_000_000;
 

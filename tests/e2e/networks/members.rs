@@ -1,7 +1,7 @@
 //! Containers in networks: several, addresses, connecting and disconnecting while they run.
 
 use serde_json::Value;
-use testkit::command;
+use testkit::{Engine, command};
 
 use super::Site;
 
@@ -237,5 +237,46 @@ fn hosts_and_resolvers_are_what_was_asked_for() {
         }
         let resolvers = run(&["--network", &network], "/etc/resolv.conf");
         assert!(resolvers.contains("nameserver 127.0.0.11"), "{resolvers}");
+    }
+}
+
+/// Only where neighbours may know an address under another station do they hear of the one that it has: all of them would.
+#[test]
+fn an_address_that_another_container_had_is_reached_at_once() {
+    let mut site = Site::of(Engine::isolated());
+    let network = site.network("n", &["--subnet", "10.226.4.0/24", "--subnet", "fd00:226:4::/64", "--ipv6"]);
+    let client = site.stays("client", &["--network", &network]);
+    let once =
+        |site: &Site, address: &str| site.exec(&client, &format!("busybox ping -c 1 -W 1 {address}")).0;
+    let other = ["--mac-address", "02:42:00:00:00:77"];
+    let holders: [(&[&str], &str); 6] = [
+        (&[], "0"),
+        (&[], "0"),
+        (&other, "1"),
+        (&[], "1"),
+        (&["--mac-address", "02:42:00:00:00:78"], "1"),
+        (&[], "1"),
+    ];
+    for (number, (flags, announced)) in holders.into_iter().enumerate() {
+        // What is remembered outlives an engine.
+        if number == 5 {
+            site.engine.crash_and_restart();
+        }
+        let at = ["--network", &network, "--ip", "10.226.4.77", "--ip6", "fd00:226:4::77"];
+        let holder = site.stays("holder", &[&at, flags].concat());
+        assert_eq!(once(&site, "10.226.4.77"), 0, "{number}");
+        assert_eq!(once(&site, "fd00:226:4::77"), 0, "{number}");
+        let told = |name: &str| site.exec(&holder, &format!("cat /proc/sys/net/{name}")).1;
+        assert_eq!(told("ipv4/conf/eth0/arp_notify"), announced, "{number}");
+        assert_eq!(told("ipv6/conf/eth0/ndisc_notify"), "1", "{number}");
+        site.docker(&["rm", "-f", &holder]);
+    }
+    // Without IPv4 a station is no address', and is always told.
+    let only = site.network("six", &["--ipv4=false", "--ipv6", "--subnet", "fd00:226:5::/64"]);
+    let client = site.stays("other", &["--network", &only]);
+    for number in 0..3 {
+        let holder = site.stays("holder", &["--network", &only, "--ip6", "fd00:226:5::77"]);
+        assert_eq!(site.exec(&client, "busybox ping -c 1 -W 1 fd00:226:5::77").0, 0, "{number}");
+        site.docker(&["rm", "-f", &holder]);
     }
 }

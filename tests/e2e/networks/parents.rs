@@ -113,17 +113,6 @@ fn each_macvlan_mode_is_the_kernels() {
     assert!(said.contains("cannot use mode passthru, macvlan network ") && said.contains("up-all"), "{said}");
 }
 
-// refuses: value network-driver docker network create -d ipvlan because the kernel that tests run on has no ipvlan: the refusal says so by name
-// refuses: value network-option ipvlan ipvlan because the kernel that tests run on has no ipvlan: the refusal says so by name
-// refuses: value network-option ipvlan parent because the kernel that tests run on has no ipvlan: the refusal says so by name
-// refuses: value network-option ipvlan ipvlan_mode because the kernel that tests run on has no ipvlan: the refusal says so by name
-// refuses: value network-option ipvlan ipvlan_flag because the kernel that tests run on has no ipvlan: the refusal says so by name
-// refuses: value network-option ipvlan l2 because the kernel that tests run on has no ipvlan: the refusal says so by name
-// refuses: value network-option ipvlan bridge because the kernel that tests run on has no ipvlan: the refusal says so by name
-// refuses: value network-option ipvlan private because the kernel that tests run on has no ipvlan: the refusal says so by name
-// refuses: value network-option ipvlan vepa because the kernel that tests run on has no ipvlan: the refusal says so by name
-// refuses: value network-option ipvlan l3 because only the mode l2 is there, whose containers need no routes at the host
-// refuses: value network-option ipvlan l3s because only the mode l2 is there, whose containers need no routes at the host
 // refuses: value network-driver docker network create -d overlay because networks of several hosts are not part of Ketch
 // refuses: value network-option overlay overlay because networks of several hosts are not part of Ketch
 // refuses: value network-option overlay encrypted because networks of several hosts are not part of Ketch
@@ -156,8 +145,8 @@ fn what_a_network_cannot_be_is_refused_by_name() {
             "an internal network of the driver macvlan on a link of the host's is not supported",
         ),
         (
-            &["-d", "ipvlan", "-o", "parent=lan0", "-o", "ipvlan_mode=l3"],
-            "the ipvlan mode l3 is not supported",
+            &["-d", "ipvlan", "-o", "parent=lan0", "-o", "ipvlan_mode=l4"],
+            "requested ipvlan mode 'l4' is not valid, 'l2' mode is the ipvlan driver default",
         ),
         (&["-d", "overlay"], "the network driver overlay is not supported"),
         (&["-d", "host"], "only one instance of \"host\" network is allowed"),

@@ -37,7 +37,7 @@ fn describe(engine: &Engine, container: &Container, name: &str, endpoint: &Endpo
     let [ipv4, ipv6] = [lease.and_then(|lease| lease.ipv4), lease.and_then(|lease| lease.ipv6)];
     let ip = |held: Option<engine::networks::Held>| held.map(|held| held.ip.to_string()).unwrap_or_default();
     let gateway = |held: Option<engine::networks::Held>| {
-        held.and_then(|held| held.gateway).map(|ip| ip.to_string()).unwrap_or_default()
+        held.and_then(|held| held.router()).map(|ip| ip.to_string()).unwrap_or_default()
     };
     let names = lease.is_some() && !engine::networks::PREDEFINED.contains(&name);
     json!({

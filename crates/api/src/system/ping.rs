@@ -20,6 +20,8 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
         ("builder-version", if buildkit { "2" } else { "1" }),
         ("cache-control", "no-cache, no-store, must-revalidate"),
         ("pragma", "no-cache"),
+        // Ports in a row may come as one entry.
+        ("ketch-port-runs", "1"),
         ("swarm", "inactive"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -156,6 +156,9 @@ async fn create_container(call: &Call, engine: &Engine, mut body: Value) -> Resu
     let name = flags.find("name").map(|name| format!("name={}", encode(name)));
     let platform = call.platform().map(|platform| format!("platform={}", encode(&platform)));
     let path = filters::with_query("/containers/create", &[name, platform]);
+    if shape::has_port_run(&body) && !engine.takes_port_runs().await? {
+        shape::name_each_port(flags, &mut body)?;
+    }
     let mut created = engine.call(Method::POST, &path, Some(&body)).await;
     if let Err(error) = &created
         && error.is_status(404)

@@ -1,7 +1,10 @@
 //! `volume …`.
 
+use std::borrow::Cow;
+
 use client::encode;
 use http::Method;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::each::unless_fatal;
@@ -64,10 +67,8 @@ pub(crate) fn create(call: &Call) -> Outcome {
 pub(crate) fn list(call: &Call) -> Outcome {
     let flags = call.flags();
     let path = filters::with_query("/volumes", &[filters::parameter(&flags.list("filter"))]);
-    let answer = call.with_engine(|engine| async move { Ok(engine.get(&path).await?) })?;
-    let mut volumes: Vec<&Value> = answer["Volumes"].as_array().into_iter().flatten().collect();
-    volumes.sort_unstable_by_key(|volume| volume["Name"].as_str().unwrap_or_default());
-    let rows: Vec<Row> = volumes.into_iter().map(row).collect();
+    let answer =
+        call.with_engine(|engine| async move { Ok(engine.call(Method::GET, &path, None).await?) })?;
     let configured = call.config().text("volumesFormat").unwrap_or_default();
     let quiet = flags.bool("quiet");
     let format = match flags.changed("format") {
@@ -75,8 +76,46 @@ pub(crate) fn list(call: &Call) -> Outcome {
         false if quiet => "",
         false => configured,
     };
-    ui::out(&VOLUMES.render(format, quiet, &rows)?)?;
+    if matches!(format, "" | "table") {
+        ui::out(&table(&answer, quiet)?)?;
+        return Ok(0);
+    }
+    let answer = answer.json()?;
+    let mut volumes: Vec<&Value> = answer["Volumes"].as_array().into_iter().flatten().collect();
+    volumes.sort_by_key(|volume| volume["Name"].as_str().unwrap_or_default());
+    let mut rows = volumes.into_iter().map(|volume| Cow::Owned(row(volume)));
+    ui::out(&VOLUMES.render_each(format, quiet, &mut rows)?)?;
     Ok(0)
+}
+
+/// Of thousands of volumes a table needs little: nothing else of the answer is kept.
+fn table(answer: &client::Reply, quiet: bool) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Named<'a> {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        #[serde(borrow, default)]
+        driver: Cow<'a, str>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Listed<'a> {
+        #[serde(borrow)]
+        volumes: Option<Vec<Named<'a>>>,
+    }
+    let mut volumes = answer.parse::<Listed<'_>>()?.volumes.unwrap_or_default();
+    volumes.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut rows = volumes.into_iter().map(|volume| {
+        let cells = [("Driver", volume.driver), ("Name", volume.name)];
+        Cow::Owned(
+            cells
+                .map(|(key, value)| (key.to_owned(), Value::String(value.into_owned())))
+                .into_iter()
+                .collect(),
+        )
+    });
+    VOLUMES.render_each("", quiet, &mut rows)
 }
 
 /// A volume as templates see it.

@@ -131,7 +131,11 @@ pub(crate) fn container(flags: &Matches, attached: Attached, detach: bool) -> Re
     health(flags, &mut config)?;
     let mut host = host(flags)?;
     volumes(flags, &mut config, &mut host)?;
-    let (exposed, bindings) = ports::published(&flags.list("publish"), &flags.list("expose"))?;
+    let (publish, expose) = (flags.list("publish"), flags.list("expose"));
+    let (exposed, bindings) = match ports::in_a_run(&publish, &expose) {
+        Some(run) => run,
+        None => ports::published(&publish, &expose)?,
+    };
     if !exposed.is_empty() {
         config.put("ExposedPorts", exposed);
     }
@@ -142,6 +146,18 @@ pub(crate) fn container(flags: &Matches, attached: Attached, detach: bool) -> Re
     config.put("HostConfig", host.0);
     config.put("NetworkingConfig", networking);
     Ok(Value::Object(config.0))
+}
+
+/// Whether ports in a row are one entry.
+pub(crate) fn has_port_run(body: &Value) -> bool {
+    body["ExposedPorts"].as_object().is_some_and(|ports| ports.keys().any(|port| port.contains("..")))
+}
+
+/// For an engine to which each port is to be named.
+pub(crate) fn name_each_port(flags: &Matches, body: &mut Value) -> Result<(), Error> {
+    let (exposed, bindings) = ports::published(&flags.list("publish"), &flags.list("expose"))?;
+    (body["ExposedPorts"], body["HostConfig"]["PortBindings"]) = (exposed.into(), bindings.into());
+    Ok(())
 }
 
 fn process(flags: &Matches, attached: Attached, detach: bool, config: &mut Object) -> Result<(), Error> {

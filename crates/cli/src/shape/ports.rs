@@ -9,8 +9,25 @@ use crate::error::Error;
 /// A JSON object.
 type Table = Map<String, Value>;
 
+/// As many ports in a row are worth an entry of their own.
+const MANY: u16 = 64;
+
+/// The same for one range of many ports, in one entry as Ketch's engine keeps it; nothing if more or less is asked for.
+pub(crate) fn in_a_run(publish: &[String], expose: &[String]) -> Option<(Table, Table)> {
+    let ([spec], []) = (publish, expose) else { return None };
+    let spec = short(spec).ok()?;
+    let asked = read(&spec).ok()?;
+    let (from, to) = asked
+        .host
+        .filter(|(from, to)| to - from == asked.last - asked.first && to - from >= MANY && *from > 0)?;
+    let key = format!("{}..{}/{}", asked.first, asked.last, asked.protocol);
+    let place = json!([{ "HostIp": asked.ip, "HostPort": format!("{from}..{to}") }]);
+    let table = |value: Value| Table::from_iter([(key.clone(), value)]);
+    Some((table(json!({})), table(place))).filter(|_| asked.first > 0)
+}
+
 /// `ExposedPorts` and `PortBindings`.
-pub(super) fn published(publish: &[String], expose: &[String]) -> Result<(Table, Table), Error> {
+pub(crate) fn published(publish: &[String], expose: &[String]) -> Result<(Table, Table), Error> {
     let (mut exposed, mut bindings) = (Map::new(), Map::new());
     for spec in publish {
         for (port, address, host) in mappings(&short(spec)?)? {
@@ -104,8 +121,15 @@ fn address(text: &str) -> Result<&str, Error> {
     Ok(bare)
 }
 
-/// Container port with protocol, host address, host port.
-fn mappings(spec: &str) -> Result<Vec<(String, String, String)>, Error> {
+struct Asked<'a> {
+    ip: &'a str,
+    host: Option<(u16, u16)>,
+    first: u16,
+    last: u16,
+    protocol: String,
+}
+
+fn read(spec: &str) -> Result<Asked<'_>, Error> {
     let (rest, container) = spec.rsplit_once(':').unwrap_or(("", spec));
     let (ip, host) = rest.rsplit_once(':').unwrap_or(("", rest));
     let (container, protocol) = protocol(container);
@@ -127,6 +151,13 @@ fn mappings(spec: &str) -> Result<Vec<(String, String, String)>, Error> {
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
         return Err(wrong(format!("Invalid proto: {protocol}")));
     }
+    Ok(Asked { ip, host: from, first, last, protocol })
+}
+
+/// Container port with protocol, host address, host port.
+fn mappings(spec: &str) -> Result<Vec<(String, String, String)>, Error> {
+    let Asked { ip, host: from, first, last, protocol } = read(spec)?;
+    let count = last - first;
     let row = |at: u16| {
         let host = match from {
             None => String::new(),

@@ -41,6 +41,28 @@ fn a_plain_run_says_nothing_that_was_not_asked_for() {
 }
 
 #[test]
+fn a_long_range_is_one_entry_until_each_port_has_to_be_named() {
+    let line = "run -p 127.0.0.1:3000-3099:2000-2099/udp busybox";
+    let mut body = body(line).unwrap();
+    let place = |ports: &str| json!([{ "HostIp": "127.0.0.1", "HostPort": ports }]);
+    assert_eq!(body["ExposedPorts"], json!({ "2000..2099/udp": {} }));
+    assert_eq!(body["HostConfig"]["PortBindings"], json!({ "2000..2099/udp": place("3000..3099") }));
+    assert!(super::has_port_run(&body));
+    super::name_each_port(&matches(line), &mut body).unwrap();
+    assert!(!super::has_port_run(&body));
+    assert_eq!(body["ExposedPorts"].as_object().map(serde_json::Map::len), Some(100));
+    assert_eq!(body["HostConfig"]["PortBindings"]["2042/udp"], place("3042"));
+    for short in [
+        "run -p 2000-2010:2000-2010 c",
+        "run -p 3000-3099:80 c",
+        "run -p 2000-2099 c",
+        "run -p 1-99:1-99 -p 7:7 c",
+    ] {
+        assert!(!super::has_port_run(&self::body(short).unwrap()), "{short}");
+    }
+}
+
+#[test]
 fn flags_land_where_the_api_has_them() {
     let line = "run -i --rm --network none --memory 64m --cpus 0.5 -e A=1 -l x=y --entrypoint= -v /a:/b:ro -v /c \
                 --tmpfs /t:size=1m --ulimit nofile=5:6 -p 127.0.0.1:80:8080/udp --cap-add ALL --init \

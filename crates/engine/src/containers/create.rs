@@ -22,6 +22,7 @@ use super::{
 use crate::Error;
 use crate::images::{self, Image, Images};
 use crate::networks::runs;
+use crate::quota;
 use crate::settings::{Live, Settings};
 use crate::volumes::{self, Volume};
 
@@ -128,8 +129,11 @@ fn establish(container: &Container, shared: &Shared) -> Result<(), Error> {
     for folder in [places.upper(), places.work()] {
         make_folder(&folder, 0o755)?;
     }
+    if let Some(size) = root_size(container, &shared.settings) {
+        quota::limit(&[&places.upper(), &places.work()], size)?;
+    }
     etc::write(container, &places, &shared.networks)?;
-    let asked = make_at_plugins(container, shared)?;
+    let asked = prepare_volumes(container, shared)?;
     let mut made = Vec::new();
     let recorded = shared.db.write(Durability::Process, |tx| {
         tx.put(container)?;
@@ -164,12 +168,12 @@ fn know_drivers(points: &mut [Point], shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
-/// Volumes that are plugins' are there before they are recorded; which ones were made.
-fn make_at_plugins(container: &Container, shared: &Shared) -> Result<Vec<Volume>, Error> {
+/// What has to be before volumes are recorded; which of them plugins made.
+fn prepare_volumes(container: &Container, shared: &Shared) -> Result<Vec<Volume>, Error> {
     let mut asked: Vec<Volume> = Vec::new();
     for point in container.mounts.iter().filter(|point| mounts::volume_of(point).is_some()) {
         let volume = volumes::settle(point.name.clone(), point.make.clone())?;
-        match shared.volumes.make_at_plugin(&volume) {
+        match shared.volumes.prepare(&volume) {
             Ok(false) => {}
             Ok(true) => asked.push(volume),
             Err(error) => {
@@ -195,6 +199,7 @@ fn record_volumes(tx: &Tx<'_>, container: &Container) -> Result<Vec<Volume>, Err
 
 /// Removes a container's files. What can't be removed now is swept at the next start.
 pub(super) fn discard(places: &Places) {
+    let project = quota::of(&places.upper());
     for folder in [&places.volatile, &places.durable] {
         match fs::remove_dir_all(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -202,6 +207,9 @@ pub(super) fn discard(places: &Places) {
             }
             _ => {}
         }
+    }
+    if let Some(all) = places.durable.parent() {
+        quota::free(all, project);
     }
 }
 
@@ -347,7 +355,7 @@ pub(super) fn settle(mut host: HostConfig, settings: &Settings, live: &Live) -> 
         host.shm_size = if settings.default_shm_size > 0 { settings.default_shm_size } else { DEFAULT_SHM };
     }
     resources::settle(&mut host)?;
-    check_storage(&host)?;
+    check_storage(&host, settings)?;
     etc::check(&host)?;
     devices::check(&host)?;
     cdi::check(&host)?;
@@ -379,14 +387,23 @@ pub(super) fn settle(mut host: HostConfig, settings: &Settings, live: &Live) -> 
 }
 
 /// `--storage-opt`, in dockerd's words for a file system without project quotas.
-fn check_storage(host: &HostConfig) -> Result<(), Error> {
-    match host.storage_opt.iter().flatten().find(|(key, _)| *key != "size") {
-        Some((key, _)) => Err(Error::Invalid(format!("Unknown option {key}"))),
-        None if host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()) => {
-            Err(Error::NoQuotaForRoots)
-        }
-        None => Ok(()),
+fn check_storage(host: &HostConfig, settings: &Settings) -> Result<(), Error> {
+    let given = host.storage_opt.iter().flatten();
+    if let Some((key, _)) = given.clone().find(|(key, _)| *key != "size") {
+        return Err(Error::Invalid(format!("Unknown option {key}")));
     }
+    for (_, size) in given {
+        quota::check(&settings.data_root).map_err(Error::NoQuotaForRoots)?;
+        quota::read_size(size).map_err(Error::Invalid)?;
+    }
+    Ok(())
+}
+
+/// What a container may write to its root; nothing is no limit.
+fn root_size(container: &Container, settings: &Settings) -> Option<u64> {
+    let own = container.host.storage_opt.as_ref().and_then(|options| options.get("size"));
+    let size = own.map_or(settings.root_size, |size| quota::read_size(size).ok());
+    size.filter(|size| *size > 0)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A container's way into its networks, and out.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -80,14 +80,14 @@ impl Networks {
                 Some(name) => name.to_owned(),
                 None => next_link(&mut links, network),
             };
-            match tables.lease(guest, network, endpoint, inside) {
+            match self.lease(&mut tables, guest, network, endpoint, inside) {
                 Ok(lease) => {
                     endpoint.network_id.clone_from(&network.id);
                     endpoint.lease = Some(lease);
                 }
                 Err(error) => {
                     tables.forget(endpoints, &[]);
-                    return Err(error.into());
+                    return Err(error);
                 }
             }
         }
@@ -107,6 +107,31 @@ impl Networks {
                 Err(error.into())
             }
         }
+    }
+
+    /// Takes addresses. Whose neighbours may know it wrongly is remembered for as long as the network is there.
+    fn lease(
+        &self,
+        tables: &mut Tables,
+        guest: Guest<'_>,
+        network: &Network,
+        endpoint: &Endpoint,
+        inside: String,
+    ) -> Result<Lease, Error> {
+        let mut lease = tables.lease(guest, network, endpoint, inside)?;
+        let Some(IpAddr::V4(ip)) = lease.ipv4.map(|held| held.ip) else { return Ok(lease) };
+        let Some(known) = tables.networks.get_mut(&network.id) else { return Ok(lease) };
+        let is_own = network.driver == Driver::Bridge && lease.mac == station_of(ip);
+        lease.announced = !is_own || known.strangers.contains(&ip);
+        if !is_own && network.driver == Driver::Bridge && known.strangers.insert(ip) {
+            let recorded = self.record(known);
+            if let Err(error) = recorded {
+                lease.addresses().for_each(|held| tables.release(&network.id, held.ip));
+                tables.cables.remove(&lease.outside);
+                return Err(error);
+            }
+        }
+        Ok(lease)
     }
 
     fn connect_all(
@@ -217,7 +242,7 @@ impl Networks {
     pub(crate) fn host_gateway(&self, endpoints: &BTreeMap<String, Endpoint>) -> Result<IpAddr, Error> {
         let leases = endpoints.values().filter_map(|endpoint| endpoint.lease.as_ref());
         let own =
-            leases.filter(|lease| lease.is_gateway).flat_map(Lease::addresses).find_map(|held| held.gateway);
+            leases.filter(|lease| lease.is_gateway).flat_map(Lease::addresses).find_map(|held| held.router());
         if let Some(own) = own {
             return Ok(own);
         }
@@ -279,7 +304,7 @@ impl Networks {
         };
         {
             let mut tables = self.tables();
-            let lease = tables.lease(guest, &network, endpoint, inside)?;
+            let lease = self.lease(&mut tables, guest, &network, endpoint, inside)?;
             endpoint.network_id.clone_from(&network.id);
             endpoint.lease = Some(lease);
             tables.sources.extend(endpoint.source());
@@ -356,8 +381,10 @@ impl Tables {
         self.cables.insert(outside.clone());
         Ok(Lease {
             endpoint_id: crate::id::container_id(),
-            mac: match (&ipv4, network.driver) {
-                (Some(held), Driver::Bridge) if endpoint.asked.mac_address.is_empty() => station_of(held.ip),
+            mac: match (ipv4.map(|held| held.ip), network.driver) {
+                (Some(IpAddr::V4(ip)), Driver::Bridge) if endpoint.asked.mac_address.is_empty() => {
+                    station_of(ip)
+                }
                 _ => mac(&endpoint.asked.mac_address)?,
             },
             ipv4,
@@ -366,6 +393,7 @@ impl Tables {
             outside,
             is_gateway: false,
             guarded: network.driver == Driver::Bridge && !guest.is_router && network.is_guarded(),
+            announced: false,
         })
     }
 
@@ -398,8 +426,13 @@ impl Tables {
         };
         let prefix = addresses.subnet().prefix();
         self.holders.insert(ip, guest.name.to_owned());
-        let gateway =
-            network.range(ip.is_ipv4()).and_then(Range::way_out).filter(|_| !network.leads_nowhere());
+        let gateway = match network.is_routed_by_link() {
+            true => {
+                Some(if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() })
+            }
+            false => network.range(ip.is_ipv4()).and_then(Range::way_out),
+        };
+        let gateway = gateway.filter(|_| !network.leads_nowhere());
         Ok(Some(Held { ip, prefix, gateway }))
     }
 
@@ -514,17 +547,15 @@ pub(super) fn cable(network: &Network, endpoint: &Endpoint, index: u32) -> Optio
         addresses: lease.addresses().map(Into::into).chain(local).collect(),
         gateways: if lease.is_gateway { gateways.collect() } else { Vec::new() },
         switches: options::switches(&endpoint.asked).unwrap_or_default(),
+        announced: lease.announced,
     })
 }
 
 /// The station of an address in a bridge network: always the same, so that the host and neighbours, who go on knowing it for
-/// half a minute, are right about whoever has the address next. An announcement that they are wrong can be lost.
-fn station_of(ip: IpAddr) -> [u8; 6] {
-    let bytes = match ip {
-        IpAddr::V4(ip) => ip.octets(),
-        IpAddr::V6(ip) => *ip.octets().last_chunk().unwrap_or(&[0; 4]),
-    };
-    let [a, b, c, d] = bytes;
+/// half a minute, are right about whoever has the address next. An announcement that they are wrong can be lost, and goes to
+/// all who are in the network.
+fn station_of(ip: Ipv4Addr) -> [u8; 6] {
+    let [a, b, c, d] = ip.octets();
     [0x02, 0x42, a, b, c, d]
 }
 

@@ -1,6 +1,6 @@
 //! From what a client asks for to a network: checked, and with addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -137,6 +137,7 @@ impl CreateNetwork {
             options,
             labels: self.labels.unwrap_or_default(),
             made_parent: None,
+            strangers: BTreeSet::new(),
         };
         if network.config_only { Ok(network) } else { by_driver(network, present.networks) }
     }

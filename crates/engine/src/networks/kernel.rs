@@ -215,6 +215,7 @@ impl Kernel {
             addresses: Vec::new(),
             gateways: Vec::new(),
             switches: Vec::new(),
+            announced: false,
         };
         match Interior::connected(&mut links, &[cable]) {
             Ok(_) => Ok(()),

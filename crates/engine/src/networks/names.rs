@@ -163,7 +163,10 @@ impl Networks {
         Some(Presence {
             name: container.name.clone(),
             places: places.collect(),
-            gateways: gateways.flat_map(|(.., lease)| lease.addresses()).filter_map(|h| h.gateway).collect(),
+            gateways: gateways
+                .flat_map(|(.., lease)| lease.addresses())
+                .filter_map(|held| held.router())
+                .collect(),
             goes_out: leases.iter().any(|(name, ..)| is_open(name)),
             listed: self.lists(leases.iter().map(|(name, ..)| name.as_str())),
             resolvers: container.host.dns.iter().flatten().filter_map(|text| text.parse().ok()).collect(),

@@ -75,7 +75,7 @@ const OF_IPVLAN: &[(&str, Shape)] = &[
 
 /// The kernel's numbers.
 const MACVLAN_MODES: &[(&str, u32)] = &[("bridge", 4), ("private", 1), ("vepa", 2), ("passthru", 8)];
-const IPVLAN_MODES: &[(&str, u32)] = &[("l2", 0)];
+const IPVLAN_MODES: &[(&str, u32)] = &[("l2", 0), ("l3", 1), ("l3s", 2)];
 const IPVLAN_FLAGS: &[(&str, u32)] = &[("bridge", 0), ("private", 1), ("vepa", 2)];
 
 fn known(driver: Driver) -> impl Iterator<Item = &'static (&'static str, Shape)> {
@@ -139,10 +139,6 @@ pub(super) fn check(driver: Driver, options: &Labels) -> Result<(), NetworkError
 }
 
 fn wrong_word(driver: Driver, name: &str, value: &str, values: &[(&str, u32)]) -> NetworkError {
-    if driver == Driver::Ipvlan && name == IPVLAN_MODE && matches!(value, "l3" | "l3s") {
-        let feature = format!("the ipvlan mode {value}");
-        return NetworkError::Unsupported { feature, instead: "`l2` is there" };
-    }
     let (kind, default) = (name.replace('_', " "), values.first().map_or("", |(word, _)| word));
     let driver = driver.name();
     NetworkError::Invalid(format!(
@@ -302,6 +298,11 @@ impl Network {
         }
     }
 
+    /// Whether its parts' kernel routes by the parent alone: everything goes to the link, and no router has an address in it.
+    pub(super) fn is_routed_by_link(&self) -> bool {
+        matches!(self.split(), Some(Split::Ipvlan(1.., _)))
+    }
+
     /// Whether one container alone may be in it, and have the parent's link for itself.
     pub(super) fn is_passthru(&self) -> bool {
         self.options.get(MACVLAN_MODE).is_some_and(|mode| mode == "passthru")
@@ -363,6 +364,9 @@ mod tests {
         for (flag, number) in [("bridge", 0), ("private", 1), ("vepa", 2)] {
             let words = [(PARENT, "eth0"), (IPVLAN_MODE, "l2"), (IPVLAN_FLAG, flag)];
             assert_eq!(split("ipvlan", &words), Some(Split::Ipvlan(0, number)), "{flag}");
+        }
+        for (mode, number) in [("l3", 1), ("l3s", 2)] {
+            assert_eq!(split("ipvlan", &[(IPVLAN_MODE, mode)]), Some(Split::Ipvlan(number, 0)), "{mode}");
         }
         for (mode, number) in [("bridge", 4), ("private", 1), ("vepa", 2), ("passthru", 8)] {
             let words = [(PARENT, "eth0"), (MACVLAN_MODE, mode)];

@@ -1,6 +1,6 @@
 //! The networks that every engine has: `bridge`, as the administrator wants it, `host` and `none`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use network::Subnet;
@@ -152,5 +152,6 @@ fn predefined(name: &str) -> Network {
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
         made_parent: None,
+        strangers: BTreeSet::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! What is remembered of a network, and of a container's place in one.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::SystemTime;
 
 use network::firewall::Source;
@@ -34,6 +34,9 @@ pub struct Network {
     /// The parent of its links, where the engine made it.
     #[serde(default)]
     pub made_parent: Option<MadeParent>,
+    /// Addresses that somebody had under another station than their own: neighbours may go on knowing that one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub strangers: BTreeSet<Ipv4Addr>,
 }
 
 /// What makes a network.
@@ -177,6 +180,9 @@ pub struct Lease {
     /// It sends under its own addresses alone.
     #[serde(default)]
     pub guarded: bool,
+    /// Neighbours hear of its station.
+    #[serde(default)]
+    pub announced: bool,
 }
 
 /// An address that a container has.
@@ -185,6 +191,13 @@ pub struct Held {
     pub ip: IpAddr,
     pub prefix: u8,
     pub gateway: Option<IpAddr>,
+}
+
+impl Held {
+    /// The router's address; nothing where everything goes to the link itself.
+    pub fn router(&self) -> Option<IpAddr> {
+        self.gateway.filter(|ip| !ip.is_unspecified())
+    }
 }
 
 impl From<Held> for Address {

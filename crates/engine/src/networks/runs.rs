@@ -1,8 +1,8 @@
 //! Ports by the thousand: in what a container is asked to be, those that follow each other are one entry.
 //!
 //! A client names each of ten thousand ports in `ExposedPorts` and `PortBindings`, and hears of each in `inspect`. In between,
-//! in memory and in records, they are `20000..29999/tcp`, which is no port of any client's ([`Body`]). Whoever needs them one
-//! by one asks here.
+//! in memory and in records, they are `20000..29999/tcp` ([`Body`]). Whoever needs them one by one asks here. Ketch's own
+//! client, which `_ping` tells so, says it in that form, too, if there are no other ports.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +38,24 @@ impl<'a> Run<'a> {
             }
             (port, value)
         })
+    }
+
+    /// Whether a client's entry is as this module would have written it.
+    fn is_whole(self, key: &str, value: &Value) -> bool {
+        let Self { first, last, transport } = self;
+        let written = |first: u16, last: u16| format!("{first}{TO}{last}");
+        let is_written = first > 0 && first < last && key == format!("{}/{transport}", written(first, last));
+        let fits = match value {
+            Value::Object(nothing) => nothing.is_empty(),
+            Value::Array(places) if places.len() == 1 => {
+                let text = places[0]["HostPort"].as_str().unwrap_or_default();
+                span(text).is_some_and(|(from, to)| {
+                    from > 0 && to - from == last - first && text == written(from, to)
+                })
+            }
+            _ => false,
+        };
+        is_written && fits && TRANSPORTS.contains(&transport)
     }
 
     fn key(self, port: u16) -> String {
@@ -178,14 +196,19 @@ impl<'de> Deserialize<'de> for Ports {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-                let mut runs = Joining::default();
+                let (mut runs, mut whole) = (Joining::default(), Map::new());
                 while let Some((port, value)) = entries.next_entry::<String, Value>()? {
-                    if Run::parse(&port).is_some() {
+                    let run = Run::parse(&port);
+                    let alone = whole.is_empty() && (run.is_none() || runs.is_empty());
+                    if !alone || run.is_some_and(|run| !run.is_whole(&port, &value)) {
                         return Err(A::Error::custom(format!("invalid port specification: \"{port}\"")));
                     }
-                    runs.push(port, value);
+                    match run {
+                        Some(_) => drop(whole.insert(port, value)),
+                        None => runs.push(port, value),
+                    }
                 }
-                Ok(Value::Object(runs.finish()))
+                Ok(Value::Object(if whole.is_empty() { runs.finish() } else { whole }))
             }
 
             fn visit_unit<E: Error>(self) -> Result<Value, E> {
@@ -214,6 +237,10 @@ struct Growing {
 const TRANSPORTS: [&str; 3] = ["tcp", "udp", "sctp"];
 
 impl Joining {
+    fn is_empty(&self) -> bool {
+        self.done.is_empty() && self.open.iter().all(Option::is_none)
+    }
+
     fn push(&mut self, port: String, value: Value) {
         let known = port.split_once('/').and_then(|(number, transport)| {
             Some((plain(number)?, TRANSPORTS.iter().position(|known| *known == transport)?, place(&value)?))
@@ -317,8 +344,31 @@ mod tests {
     }
 
     #[test]
-    fn nobody_outside_names_a_run() {
-        let error = serde_json::from_str::<Body>(r#"{"ExposedPorts": {"1..9/tcp": {}}}"#).unwrap_err();
-        assert!(error.to_string().starts_with("invalid port specification: \"1..9/tcp\""), "{error}");
+    fn a_clients_run_stands_alone_and_is_as_the_engine_writes_it() {
+        let whole = json!({ "ExposedPorts": {"1..9/tcp": {}},
+            "HostConfig": { "PortBindings": {"1..9/tcp": [{"HostIp": "", "HostPort": "11..19"}]} } });
+        assert_eq!(read(&whole), whole);
+        for (key, value) in [
+            ("0..9/tcp", json!({})),
+            ("9..9/tcp", json!({})),
+            ("01..9/tcp", json!({})),
+            ("1..9/x", json!({})),
+            ("1..9/tcp", json!(null)),
+            ("1..9/tcp", json!([{"HostPort": "80"}])),
+            ("1..9/tcp", json!([{"HostPort": ""}])),
+            ("1..9/tcp", json!([{"HostPort": "11..18"}])),
+            ("1..9/tcp", json!([{"HostPort": "11..19"}, {"HostPort": "21..29"}])),
+        ] {
+            let body = json!({ "PortBindings": { key: value } }).to_string();
+            let error = serde_json::from_str::<Body>(&body).unwrap_err();
+            assert!(error.to_string().starts_with("invalid port specification"), "{body}: {error}");
+        }
+        for body in [
+            r#"{"1..9/tcp": {}, "5/tcp": {}}"#,
+            r#"{"5/tcp": {}, "1..9/tcp": {}}"#,
+            r#"{"1..9/tcp": {}, "1..9/udp": {}}"#,
+        ] {
+            serde_json::from_str::<Body>(&format!(r#"{{"ExposedPorts": {body}}}"#)).unwrap_err();
+        }
     }
 }

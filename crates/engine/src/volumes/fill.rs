@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 
-use super::{Volume, VolumeError, Volumes, folder, local, lock};
+use super::{Volume, VolumeError, Volumes, folder, local, lock, within_limits};
 use crate::Error;
 use crate::containers::mounts::Point;
 
@@ -23,8 +23,9 @@ impl Volumes {
         let volume = self.get(&point.name)?;
         let place = self.place(&point.name);
         let mut users = lock(&place);
-        self.make_folder(&point.name)?;
+        self.make_folder(&volume)?;
         let target = self.attach(&volume, container)?;
+        let _within = within_limits(&volume)?;
         let filled = self.fill(point, &target, root, limits);
         if filled.is_err() {
             self.detach(&volume, container, users.is_empty());
@@ -77,7 +78,7 @@ impl Volumes {
             return Ok(path);
         }
         let target = self.mountpoint(volume);
-        if let Some(options) = &volume.options {
+        if let Some(options) = volume.options.as_ref().filter(|options| local::is_given(options, "type")) {
             local::attach(&target, options)?;
         }
         Ok(target)
@@ -134,8 +135,12 @@ impl Volumes {
             return Ok(());
         }
         File::create(&mark).map_err(failed("create", &mark))?;
-        copy_up(point, target, root, limits)?;
-        fs::remove_file(&mark).map_err(failed("remove", &mark))
+        let copied = copy_up(point, target, root, limits);
+        // Half of it would keep the room that may be what was missing.
+        if copied.is_ok() || clear(target).is_ok() {
+            fs::remove_file(&mark).map_err(failed("remove", &mark))?;
+        }
+        copied
     }
 
     /// A volume that has been taken, or a folder of it, wherever links in it lead: never out of it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use layers::{Extract, Overwrite, Owner};
 use rustix::fs::{Mode, OFlags, open};
 
-use super::{Volume, VolumeError, Volumes, lock};
+use super::{Volume, VolumeError, Volumes, lock, within_limits};
 use crate::Error;
 use crate::containers::{Archive, PathStat, Wanted};
 
@@ -39,7 +39,7 @@ impl Volumes {
         let mut users = lock(&place);
         // It may have gone while its lock was somebody else's.
         self.get(name)?;
-        self.make_folder(name)?;
+        self.make_folder(&volume)?;
         let target = self.attach(&volume, &user)?;
         let opened = open(&target, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let opened = match opened {
@@ -108,6 +108,7 @@ impl Lent {
         let folder = Wanted::read(path)?.open_directory(self.root(), &self.volume.name);
         let folder = folder.map_err(|error| self.missing(error))?;
         let how = Extract { owner: Owner::Archive, overwrite, rename, shown: path.to_owned() };
+        let _within = within_limits(&self.volume)?;
         Ok(layers::extract(tar, folder.as_fd(), &how, &self.volumes.limits)?)
     }
 

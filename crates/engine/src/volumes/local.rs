@@ -11,30 +11,46 @@ use crate::containers::config::Labels;
 /// dockerd's words for a size that nobody can hold a volume to.
 pub(super) const NO_QUOTA: &str = "quota size requested but no quota support";
 
+/// What to do instead.
+pub(super) const INSTEAD_OF_QUOTA: &str = "give the volume memory of that size, --opt type=tmpfs --opt device=tmpfs --opt size=…, or a \
+     file system of that size, --opt type=ext4 --opt device=/dev/…";
+
 /// Memory holds itself to a size.
 fn is_memory(options: &Labels) -> bool {
     options.get("type").is_some_and(|kind| kind == "tmpfs")
 }
 
-/// What to do instead.
-pub(super) const INSTEAD_OF_QUOTA: &str = "this engine sets no project quotas, neither xfs' nor ext4's: give the volume memory of that \
-     size, --opt type=tmpfs --opt device=tmpfs --opt size=…, or a file system of that size, --opt type=ext4 --opt device=/dev/…";
+/// What a volume that is a folder of the engine's may take of the disk; nothing is no limit.
+pub(super) fn folder_size(options: Option<&Labels>) -> Option<u64> {
+    let options = options.filter(|options| !is_given(options, "type"))?;
+    let size = crate::quota::read_size(options.get("size")?).ok()?;
+    Some(size).filter(|size| *size > 0)
+}
+
+pub(super) fn is_given(options: &Labels, name: &str) -> bool {
+    options.get(name).is_some_and(|value| !value.is_empty())
+}
 
 /// In dockerd's words.
 pub(super) fn check(options: &Labels) -> Result<(), String> {
     for name in options.keys() {
         match name.as_str() {
-            "type" | "device" | "o" => {}
-            "size" if is_memory(options) => {}
-            "size" => return Err(NO_QUOTA.to_owned()),
+            "type" | "device" | "o" | "size" => {}
             other => return Err(format!("invalid option: \"{other}\"")),
         }
     }
-    let given = |name: &str| options.get(name).is_some_and(|value| !value.is_empty());
+    let given = |name: &str| is_given(options, name);
     match (given("type"), given("device")) {
-        (true, true) => Ok(()),
-        (true, false) => Err("missing required option: \"device\"".to_owned()),
-        (false, _) => Err("missing required option: \"type\"".to_owned()),
+        (true, false) => return Err("missing required option: \"device\"".to_owned()),
+        (false, true) => return Err("missing required option: \"type\"".to_owned()),
+        (false, false) if given("o") => return Err("missing required option: \"device\"".to_owned()),
+        _ => {}
+    }
+    let size = options.get("size").filter(|_| !is_memory(options)).map(|size| crate::quota::read_size(size));
+    match size.transpose()? {
+        // It would hold for the folder below, not for what is mounted there.
+        Some(1..) if given("type") => Err(NO_QUOTA.to_owned()),
+        _ => Ok(()),
     }
 }
 
@@ -195,10 +211,19 @@ mod tests {
         assert_eq!(told(&[("foo", "bar")]), "invalid option: \"foo\"");
         assert_eq!(told(&[("type", "tmpfs")]), "missing required option: \"device\"");
         assert_eq!(told(&[("device", "tmpfs")]), "missing required option: \"type\"");
-        assert_eq!(told(&[("size", "10m")]), NO_QUOTA);
+        assert_eq!(told(&[("o", "size=10m")]), "missing required option: \"device\"");
+        assert_eq!(told(&[("size", "abc")]), "invalid size: 'abc'");
+        assert_eq!(told(&[("type", "ext4"), ("device", "/dev/x"), ("size", "10m")]), NO_QUOTA);
+        let sized = |size: &str| {
+            let options = Labels::from([("size".to_owned(), size.to_owned())]);
+            check(&options).unwrap();
+            folder_size(Some(&options))
+        };
+        assert_eq!((sized("10m"), sized("0")), (Some(10 << 20), None));
         let memory = [("type", "tmpfs"), ("device", "tmpfs"), ("size", "10m")];
         let memory = memory.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         check(&memory).unwrap();
+        assert_eq!(folder_size(Some(&memory)), None);
     }
 
     #[test]

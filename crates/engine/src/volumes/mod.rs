@@ -20,7 +20,7 @@ mod rename;
 mod staged;
 mod twin;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,6 +117,8 @@ pub enum VolumeError {
     OtherDriver { name: String, driver: String },
     #[error("create {name}: {why}")]
     Option { name: String, why: String },
+    #[error("create {name}: {}", local::NO_QUOTA)]
+    NoQuota { name: String, missing: crate::quota::Missing },
     #[error("remove {name}: volume is in use - [{}]", users.join(", "))]
     InUse { name: String, users: Vec<String> },
     #[error("rename {name}: volume is in use - [{}]", users.join(", "))]
@@ -140,7 +142,7 @@ impl Explain for VolumeError {
         match self {
             Self::Unknown(_) | Self::NoSuchFile { .. } => Class::NotFound,
             Self::Plugin { source, .. } if matches!(**source, PluginError::NotFound(_)) => Class::NotFound,
-            Self::Name(_) | Self::ShortName(_) | Self::Option { .. } => Class::Invalid,
+            Self::Name(_) | Self::ShortName(_) | Self::Option { .. } | Self::NoQuota { .. } => Class::Invalid,
             Self::InUse { .. }
             | Self::Renamed { .. }
             | Self::Exists(_)
@@ -158,6 +160,7 @@ impl Explain for VolumeError {
         match self {
             Self::InUse { .. } | Self::Renamed { .. } => Some("remove these containers first".to_owned()),
             Self::Option { why, .. } if why == local::NO_QUOTA => Some(local::INSTEAD_OF_QUOTA.to_owned()),
+            Self::NoQuota { missing, .. } => Some(format!("{missing}; or {}", local::INSTEAD_OF_QUOTA)),
             _ => None,
         }
     }
@@ -234,7 +237,7 @@ impl Volumes {
         }
         let make = Making { driver: request.driver, options: request.driver_opts, labels, anonymous };
         let volume = settle(name, make)?;
-        let asked = self.make_at_plugin(&volume)?;
+        let asked = self.prepare(&volume)?;
         // What is being removed or renamed under this name has gone then, folder and all.
         let place = self.place(&volume.name);
         let _alone = if self.find(&volume.name)?.is_none() { Some(lock(&place)) } else { None };
@@ -244,18 +247,29 @@ impl Volumes {
         }
         let (volume, is_new) = entered?;
         if is_new {
-            self.make_folder(&volume.name)?;
+            if let Err(error) = self.make_folder(&volume) {
+                self.db.write(Durability::Power, |tx| tx.delete::<Volume>(&volume.name))?;
+                self.discard(&volume.name);
+                return Err(error);
+            }
             self.tell(&volume, "create", &[]);
         }
         Ok(volume)
     }
 
-    /// A plugin makes its volume before it is recorded; whether it was asked.
-    pub(crate) fn make_at_plugin(&self, volume: &Volume) -> Result<bool, Error> {
-        let Some(driver) = &volume.plugin else { return Ok(false) };
-        if self.find(&volume.name)?.is_some() {
+    /// What has to be before a volume is recorded: room that can be measured, or a plugin that has made it. Whether a plugin
+    /// was asked.
+    pub(crate) fn prepare(&self, volume: &Volume) -> Result<bool, Error> {
+        let is_sized = size_of_folder(volume).is_some();
+        if (!is_sized && volume.plugin.is_none()) || self.find(&volume.name)?.is_some() {
             return Ok(false);
         }
+        if is_sized {
+            let name = volume.name.clone();
+            let missing = |missing| VolumeError::NoQuota { name, missing };
+            crate::quota::check(self.root.parent().unwrap_or(&self.root)).map_err(missing)?;
+        }
+        let Some(driver) = &volume.plugin else { return Ok(false) };
         let plugin = self.plugin("create", &volume.name, driver)?;
         let made = plugin.create(&volume.name, volume.options.as_ref().unwrap_or(&Labels::new()));
         made.map_err(|source| VolumeError::Asked {
@@ -304,9 +318,14 @@ impl Volumes {
         Ok((told.status, plugin.scope()))
     }
 
-    fn make_folder(&self, name: &str) -> Result<(), Error> {
-        let path = folder(&self.root, name);
-        fs::create_dir_all(&path).map_err(|source| Error::File { doing: "create", path, source })
+    fn make_folder(&self, volume: &Volume) -> Result<(), Error> {
+        let path = folder(&self.root, &volume.name);
+        let failed = |source| Error::File { doing: "create", path: path.clone(), source };
+        fs::create_dir_all(&path).map_err(failed)?;
+        if let Some(size) = size_of_folder(volume) {
+            crate::quota::limit(&[&path], size)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn tell(&self, volume: &Volume, action: &str, more: &[(&str, &str)]) {
@@ -319,6 +338,11 @@ impl Volumes {
     pub fn users(&self, name: &str) -> Result<Vec<String>, Error> {
         let holders = self.db.read(|tx| tx.holders(VOLUME, name))?;
         Ok(holders.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// The names of all volumes that containers are made for.
+    pub fn held(&self) -> Result<HashSet<String>, Error> {
+        Ok(self.db.read(|tx| tx.held(VOLUME))?)
     }
 
     /// The bytes that each volume takes.
@@ -337,6 +361,18 @@ impl Volumes {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.entry(name.to_owned()).or_default().clone()
     }
+}
+
+/// What a volume that is a folder of this engine's may take of the disk, if it is held to a size.
+fn size_of_folder(volume: &Volume) -> Option<u64> {
+    local::folder_size(volume.options.as_ref().filter(|_| volume.plugin.is_none()))
+}
+
+/// Limits hold for who writes to a volume that has one, the engine too, for as long as this lives.
+fn within_limits(volume: &Volume) -> Result<Option<sys::WithinLimits>, Error> {
+    let enter = |_| sys::WithinLimits::enter();
+    let failed = |source| Error::System { doing: "keep to a volume's size", source };
+    size_of_folder(volume).map(enter).transpose().map_err(failed)
 }
 
 fn lock(place: &Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {

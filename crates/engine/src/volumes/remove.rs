@@ -1,7 +1,7 @@
 //! Removing volumes that no container is made for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::{fs, io};
 
 use state::Durability;
 
@@ -14,7 +14,7 @@ use crate::filters::Filters;
 pub const PRUNE_KEYS: &[&str] = &["all", "label", "label!"];
 
 /// So many volumes are removed in one transaction.
-const TOGETHER: usize = 128;
+const TOGETHER: usize = 512;
 
 /// What a pruning removed.
 #[derive(Debug, Default)]
@@ -78,19 +78,24 @@ impl Volumes {
     }
 
     /// Removes a volume's files. What can't be removed now is swept at the next start.
-    fn discard(&self, name: &str) {
+    pub(super) fn discard(&self, name: &str) {
         local::detach(&super::folder(&self.root, name));
         let path = self.root.join(name);
         if local::has_mounts(&path) {
             tracing::error!(path = %path.display(), "something is mounted in a volume that goes: its folder stays");
             return;
         }
-        match std::fs::remove_dir_all(&path) {
+        let project = crate::quota::of(&super::folder(&self.root, name));
+        match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(path = %path.display(), %error, "cannot remove a volume's folder");
             }
-            _ => {}
+            _ => crate::quota::free(&self.root, project),
         }
+        self.forget_place(name);
+    }
+
+    fn forget_place(&self, name: &str) {
         let mut places = self.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Who waits for this one must not be beside who comes later: that is the table's, the remover's and nobody else's.
         if places.get(name).is_some_and(|place| std::sync::Arc::strong_count(place) <= 2) {
@@ -115,10 +120,10 @@ impl Volumes {
     /// Folders that no record names: an engine died between making one and recording it, or the other way round.
     pub(crate) fn sweep(&self) -> Result<(), Error> {
         self.finish_renamings()?;
-        let known = self.list()?;
-        for entry in std::fs::read_dir(&self.root).into_iter().flatten().flatten() {
+        let known: BTreeSet<String> = self.list()?.into_iter().map(|volume| volume.name).collect();
+        for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !known.iter().any(|volume| volume.name == name) {
+            if !known.contains(&name) {
                 self.discard(&name);
             }
         }
@@ -129,14 +134,16 @@ impl Volumes {
     pub fn prune(&self, filters: &Filters, everything: bool) -> Result<Pruned, Error> {
         let all = filters.flag("all")?.unwrap_or(everything);
         let (mut pruned, mut going) = (Pruned::default(), Vec::new());
-        for volume in self.list()? {
+        let (volumes, held) =
+            self.db.read(|tx| Ok::<_, state::Error>((tx.list::<Volume>()?, tx.held(VOLUME)?)))?;
+        for volume in volumes {
             let label = |name: &str| volume.labels.as_ref()?.get(name).map(String::as_str);
             // What a plugin keeps is nobody's to prune, as with dockerd.
             let wanted = volume.plugin.is_none()
                 && (all || volume.anonymous || label(ANONYMOUS).is_some())
                 && filters.admits_labels("label", label)
                 && (!filters.has("label!") || !filters.admits_labels("label!", label));
-            if wanted && self.users(&volume.name)?.is_empty() {
+            if wanted && !held.contains(&volume.name) {
                 going.push(volume);
             }
         }
@@ -157,25 +164,39 @@ impl Volumes {
         let free = held.iter().map(|place| place.as_deref().is_some_and(is_free));
         let free: Vec<&Volume> =
             volumes.iter().zip(free).filter_map(|(volume, free)| free.then_some(volume)).collect();
-        let size = |volume: &Volume| crate::disk::written_below(&self.mountpoint(volume));
-        let sized: Vec<(&Volume, u64)> = free.into_iter().map(|volume| (volume, size(volume))).collect();
-        let gone: Vec<(&Volume, u64)> = self.db.write(Durability::Power, |tx| {
-            let mut gone = Vec::new();
-            for (volume, size) in sized {
+        let gone: Vec<&Volume> = self.db.write(Durability::Power, |tx| {
+            let (mut gone, held) = (Vec::new(), tx.held(VOLUME)?);
+            for volume in free {
                 let same = tx.find::<Volume>(&volume.name)?.is_some_and(|now| now.created == volume.created);
-                if same && tx.holders(VOLUME, &volume.name)?.is_empty() {
+                if same && !held.contains(&volume.name) {
                     tx.delete::<Volume>(&volume.name)?;
-                    gone.push((volume, size));
+                    gone.push(volume);
                 }
             }
             Ok::<_, Error>(gone)
         })?;
-        for (volume, size) in gone {
-            self.discard(&volume.name);
+        for volume in gone {
+            pruned.reclaimed += self.discard_measured(volume);
             self.tell(volume, "destroy", &[]);
             pruned.names.push(volume.name.clone());
-            pruned.reclaimed += size;
         }
         Ok(())
+    }
+
+    /// Removes a volume's files, and tells what they took of the disk.
+    fn discard_measured(&self, volume: &Volume) -> u64 {
+        let content = super::folder(&self.root, &volume.name);
+        let is_plain = volume.options.is_none();
+        // Of an empty one there is nothing to measure, and nothing can be mounted where the kernel removes a folder.
+        if is_plain
+            && fs::remove_dir(&content).is_ok()
+            && fs::remove_dir(self.root.join(&volume.name)).is_ok()
+        {
+            self.forget_place(&volume.name);
+            return 0;
+        }
+        let size = crate::disk::written_below(&content);
+        self.discard(&volume.name);
+        size
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 
 mod archive;
+mod disk;
 mod modules;
 
 use std::fs;
@@ -39,22 +40,25 @@ const MACHINES: &[Machine] = &[
 ];
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let wanted = |machine: &&Machine| match arguments.first().map(String::as_str) {
-        Some("--all") => true,
-        Some(release) => release == machine.release,
-        None => machine.release == MACHINES[0].release,
-    };
+    let is_release = |word: &str| MACHINES.iter().any(|machine| machine.release == word);
+    let words = || arguments.iter().map(String::as_str);
+    let all = words().any(|word| word == "--all");
+    let parts: Vec<&str> = words().filter(|word| !word.starts_with("--") && !is_release(word)).collect();
+    let releases: Vec<&str> = words().filter(|word| is_release(word)).collect();
+    let first = MACHINES[0].release;
+    let wanted =
+        |release: &str| all || releases.contains(&release) || releases.is_empty() && release == first;
     process::run(cargo().args(["build", "-q", "-p", "ketch"]))?;
     let cache = testkit::command::clients_folder().join("vm");
     let ketch = cache.join("ketch");
     fs::create_dir_all(&cache)?;
     process::run(Command::new("strip").arg("-o").args([&ketch, &process::ketch("debug")?]))?;
-    for machine in MACHINES.iter().filter(wanted) {
+    for machine in MACHINES.iter().filter(|machine| wanted(machine.release)) {
         println!("{}:", machine.name);
         let folder = machine.fetch(&cache)?;
         let initrd = folder.join("initrd");
         fs::write(&initrd, machine.archive(&folder, &ketch)?)?;
-        boot(&find(&folder.join("kernel/boot"), "vmlinuz")?, &initrd)?;
+        boot(&find(&folder.join("kernel/boot"), "vmlinuz")?, &initrd, &parts.join(","))?;
         fs::remove_file(&initrd)?;
     }
     Ok(())
@@ -103,6 +107,11 @@ impl Machine {
         let modules = tempfile::tempdir()?;
         modules::gather(&folder.join("kernel"), modules.path())?;
         archive.tree("usr/lib/modules", &modules.path().join("lib/modules"))?;
+        disk::tool(&mut archive)?;
+        archive.folder("disks")?;
+        for kind in ["ext4", "xfs"] {
+            disk::made(&mut archive, kind)?;
+        }
         archive.tree("checks", &process::workspace().join("tests/vm"))?;
         archive.file("init", &fs::read(process::workspace().join("tests/vm/init.sh"))?)?;
         for (name, path) in [("ketch", ketch), ("usr/bin/busybox", Path::new("/bin/busybox"))] {
@@ -120,12 +129,12 @@ fn find(folder: &Path, start: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Shows what the machine says, and fails unless it says at last that all went well.
-fn boot(image: &Path, initrd: &Path) -> anyhow::Result<()> {
+fn boot(image: &Path, initrd: &Path, parts: &str) -> anyhow::Result<()> {
     let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(["-machine", "q35,accel=tcg", "-cpu", "max", "-m", "1536", "-nographic", "-no-reboot"]);
+    qemu.args(["-machine", "q35,accel=tcg", "-cpu", "max", "-m", "2048", "-nographic", "-no-reboot"]);
     qemu.args(["-nic", "none"]).arg("-kernel").arg(image).arg("-initrd").arg(initrd);
     let words = "console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init systemd.unit=checks.service systemd.show_status=0 loglevel=1";
-    qemu.args(["-append", words]);
+    qemu.args(["-append", &format!("{words} ketch.checks={parts}")]);
     let mut child =
         qemu.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(
             "qemu-system-x86_64 is missing: apt-get install --no-install-recommends qemu-system-x86",

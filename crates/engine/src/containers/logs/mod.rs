@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 pub use growth::Growth;
 pub use options::check;
+pub(crate) use options::size;
 pub use read::{Line, Position, Stamp, Stream, Wanted, read};
 
 use super::config::LogConfig;

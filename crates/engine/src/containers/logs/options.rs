@@ -155,8 +155,8 @@ fn check_files(options: &Options<'_>) -> Result<(), Error> {
     options.flag("cache-disabled").map(drop)
 }
 
-/// `10k`, `1.5 MB`, `20MiB`: a number, a factor of `base`, and letters that say nothing more.
-fn size(text: &str, base: u64) -> Option<u64> {
+/// `10k`, `1.5 MB`, `20MiB`, as docker's clients write sizes: a number, a factor of `base`, and letters that say nothing more.
+pub(crate) fn size(text: &str, base: u64) -> Option<u64> {
     let lower = text.trim().to_ascii_lowercase();
     let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
     let (number, unit) = (&lower[..end], lower[end..].trim_start());
