@@ -121,6 +121,8 @@ pub(crate) fn choose(call: &Call) -> Outcome {
 /// `buildx rm`.
 pub(crate) fn remove(call: &Call) -> Outcome {
     let flags = call.flags();
+    // An engine and its cache are not the builder's to remove, and nobody is asked before a name is forgotten.
+    let _ = ["keep-daemon", "keep-state", "force"].map(|flag| flags.bool(flag));
     let (own, builders) = (call.own_endpoint()?, call.builders());
     let current = builders.current(own.key())?;
     let mut asked = call.args().to_vec();
