@@ -118,7 +118,7 @@ pub(crate) fn all(root: &Path) -> Result<Vec<Container>, Error> {
     };
     let mut found: Vec<Container> =
         entries.filter_map(|entry| Container::load(root, entry.ok()?.file_name().to_str()?).ok()).collect();
-    found.sort_by(|a, b| a.record.id.cmp(&b.record.id));
+    found.sort_unstable_by(|a, b| a.record.id.cmp(&b.record.id));
     Ok(found)
 }
 

@@ -71,7 +71,7 @@ impl Builders {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .filter(|name| is_name(name))
             .collect();
-        names.sort();
+        names.sort_unstable();
         names
     }
 

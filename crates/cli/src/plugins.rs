@@ -49,7 +49,7 @@ pub(crate) fn list(config_dir: &Path) -> Vec<Plugin> {
             found.push(Plugin { name, path, metadata });
         }
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     found
 }
 

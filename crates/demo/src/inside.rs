@@ -34,7 +34,7 @@ fn look() -> io::Result<()> {
     };
     let mut root: Vec<String> =
         fs::read_dir("/")?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    root.sort();
+    root.sort_unstable();
     let links: Vec<String> = read("/proc/net/dev")
         .lines()
         .filter_map(|line| line.split_once(':'))

@@ -134,7 +134,7 @@ impl Wanted {
         ranked.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry).ok_or_else(|| {
             let known = images().filter(|(_, platform)| platform.os != "unknown");
             let mut available: Vec<String> = known.map(|(_, platform)| shown(platform)).collect();
-            available.sort();
+            available.sort_unstable();
             available.dedup();
             let available = if available.is_empty() { "none".to_owned() } else { available.join(", ") };
             Error::NoPlatform { wanted: self.to_string(), available }

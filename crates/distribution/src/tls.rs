@@ -78,7 +78,7 @@ impl OwnFiles {
         };
         let mut paths: Vec<PathBuf> =
             entries.map_err(|e| unusable(folder, &e))?.into_iter().map(|entry| entry.path()).collect();
-        paths.sort();
+        paths.sort_unstable();
         for path in paths {
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("crt") => own.authorities.push(path),

@@ -62,7 +62,7 @@ impl<A> Command<A> {
     /// The same, sorted by name as help shows them.
     pub fn sorted_flags(&self) -> Vec<&'static Flag> {
         let mut all: Vec<&'static Flag> = self.all_flags().collect();
-        all.sort_by_key(|flag| flag.long);
+        all.sort_unstable_by_key(|flag| flag.long);
         all
     }
 }

@@ -192,7 +192,7 @@ impl Retention {
     fn surplus(&self, tags: impl Iterator<Item = (Tag, SystemTime)>) -> Vec<Tag> {
         let protected = |tag: &Tag| self.protect.iter().any(|pattern| pattern.matches(tag.as_str()));
         let mut open: Vec<(Tag, SystemTime)> = tags.filter(|(tag, _)| !protected(tag)).collect();
-        open.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| b.0.cmp(&a.0)));
+        open.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| b.0.cmp(&a.0)));
         let after_kept = open.into_iter().skip(self.keep.unwrap_or(0));
         let old = |time: SystemTime| self.older_than.is_none_or(|limit| age(time) >= limit);
         after_kept.filter(|(_, time)| old(*time)).map(|(tag, _)| tag).collect()

@@ -249,7 +249,7 @@ impl Upstreams {
         let reference = Reference::parse(&format!("{}/{}", kept.upstream.authority, kept.path)).ok()?;
         let tags = kept.upstream.client.tags(&reference, kept.upstream.credentials.as_ref()).await;
         let mut tags: Vec<Tag> = tags.ok()?.iter().filter_map(|tag| Tag::parse(tag).ok()).collect();
-        tags.sort();
+        tags.sort_unstable();
         Some(tags)
     }
 }
@@ -314,7 +314,7 @@ impl Repositories {
             blobs.extend(all.map(|(digest, size, used)| (used, size, digest, name.clone())));
         }
         let mut total: u64 = blobs.iter().map(|(_, size, _, _)| size).sum();
-        blobs.sort();
+        blobs.sort_unstable();
         for (_, size, digest, name) in blobs {
             if total <= limit {
                 break;

@@ -242,7 +242,7 @@ pub(crate) fn option_names() -> Vec<String> {
     let doubled = doubled.flat_map(|name| [name.to_owned(), format!("r{name}")]);
     let single = ["bind", "rbind", "tmpcopyup", "idmap", "ridmap"].into_iter().chain(options::PLAIN);
     let mut all: Vec<String> = doubled.chain(single.map(str::to_owned)).collect();
-    all.sort();
+    all.sort_unstable();
     all.dedup();
     all
 }

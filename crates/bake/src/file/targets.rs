@@ -32,7 +32,7 @@ impl Files<'_> {
         for name in self.composed.keys().filter(|name| !self.targets.contains_key(*name)) {
             listed.push(Listed { name: name.clone(), ..Listed::default() });
         }
-        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        listed.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(listed)
     }
 

@@ -135,7 +135,7 @@ async fn what_is_needed_is_asked_for_by_buildkits_names() {
         .and("context", &[(".dockerignore", "*.log\n!/k\n")]);
     let built = world.build(&[]).await.expect("a build");
     let mut asked = world.asked.lock().unwrap().clone();
-    asked.sort();
+    asked.sort_unstable();
     let expected = [
         "[internal] load .dockerignore",
         "[internal] load build definition from Dockerfile",
@@ -221,7 +221,7 @@ async fn checks_are_warnings_of_a_build_and_the_answer_of_a_check() {
         "MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label (line 2)",
     ];
     let mut warnings = world.warnings.lock().unwrap().clone();
-    warnings.sort();
+    warnings.sort_unstable();
     assert_eq!(warnings, expected);
     let built = world.build(&[("requestid", "frontend.lint")]).await.expect("an answer");
     assert!(built.refs.is_empty());

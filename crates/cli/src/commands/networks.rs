@@ -37,7 +37,8 @@ pub(crate) fn list(call: &Call) -> Outcome {
     let path = filters::with_query("/networks", &[filters::parameter(&flags.list("filter"))]);
     let answer = call.with_engine(|engine| async move { Ok(engine.get(&path).await?) })?;
     let mut networks: Vec<&Value> = answer.as_array().into_iter().flatten().collect();
-    networks.sort_by(|a, b| natural(a["Name"].as_str().unwrap_or(""), b["Name"].as_str().unwrap_or("")));
+    networks
+        .sort_unstable_by(|a, b| natural(a["Name"].as_str().unwrap_or(""), b["Name"].as_str().unwrap_or("")));
     let full = flags.bool("no-trunc");
     let rows: Vec<Row> = networks.into_iter().map(|network| row(network, full)).collect();
     let configured = call.config().text("networksFormat").unwrap_or_default();
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn numbers_in_names_are_sorted_as_numbers() {
         let mut names = ["net10", "net2", "a", "net", "net2a", "net02"];
-        names.sort_by(|a, b| natural(a, b));
+        names.sort_unstable_by(|a, b| natural(a, b));
         assert_eq!(names, ["a", "net", "net02", "net2", "net2a", "net10"]);
     }
 }

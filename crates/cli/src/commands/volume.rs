@@ -82,7 +82,7 @@ pub(crate) fn list(call: &Call) -> Outcome {
     }
     let answer = answer.json()?;
     let mut volumes: Vec<&Value> = answer["Volumes"].as_array().into_iter().flatten().collect();
-    volumes.sort_by_key(|volume| volume["Name"].as_str().unwrap_or_default());
+    volumes.sort_unstable_by_key(|volume| volume["Name"].as_str().unwrap_or_default());
     let mut rows = volumes.into_iter().map(|volume| Cow::Owned(row(volume)));
     ui::out(&VOLUMES.render_each(format, quiet, &mut rows)?)?;
     Ok(0)
@@ -105,7 +105,7 @@ fn table(answer: &client::Reply, quiet: bool) -> Result<String, Error> {
         volumes: Option<Vec<Named<'a>>>,
     }
     let mut volumes = answer.parse::<Listed<'_>>()?.volumes.unwrap_or_default();
-    volumes.sort_by(|a, b| a.name.cmp(&b.name));
+    volumes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let mut rows = volumes.into_iter().map(|volume| {
         let cells = [("Driver", volume.driver), ("Name", volume.name)];
         Cow::Owned(

@@ -61,7 +61,7 @@ pub(super) fn ports(spec: &str) -> Result<Vec<Node>, String> {
         })
         .collect();
     // docker sorts them as texts.
-    ports.sort_by(|(a, _), (b, _)| a.cmp(b));
+    ports.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(ports.into_iter().map(|(_, port)| port).collect())
 }
 

@@ -68,7 +68,7 @@ fn plain(upper: &str, arguments: Arguments) -> Option<Result<Kind, Problem>> {
         "ENV" => pairs(arguments, "ENV").map(Kind::Env),
         "LABEL" => pairs(arguments, "LABEL").map(Kind::Label),
         "EXPOSE" => words(arguments, "EXPOSE").map(|mut ports| {
-            ports.sort();
+            ports.sort_unstable();
             Kind::Expose(ports)
         }),
         "MAINTAINER" => one(arguments, "MAINTAINER").map(Kind::Maintainer),

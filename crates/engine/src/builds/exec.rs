@@ -183,7 +183,7 @@ impl Running {
             }
         }
         // In one order for everybody, so that no two wait for each other.
-        wanted.sort();
+        wanted.sort_unstable();
         let mut taken: Vec<(String, Taken)> = Vec::new();
         let mut last: Option<(String, Taken)> = None;
         for (id, sharing, target) in wanted {
@@ -249,7 +249,7 @@ fn pack(shared: &Shared, once: &Arc<Once>, kept: Vec<Kept>, name: &str) -> Resul
         let tar = tar.map_err(|e| work("make a pipe for a layer", e))?;
         outputs.push((output, on_top(shared, &base, tar, name)?));
     }
-    outputs.sort_by_key(|(output, _)| *output);
+    outputs.sort_unstable_by_key(|(output, _)| *output);
     Ok(outputs.into_iter().map(|(_, tree)| tree).collect())
 }
 

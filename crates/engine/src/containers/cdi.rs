@@ -95,7 +95,7 @@ pub fn discovered(folders: &[PathBuf]) -> Vec<String> {
         devices.into_iter().map(move |device| format!("{kind}={}", device.name))
     };
     let mut names: Vec<_> = specs.flat_map(names).collect();
-    names.sort();
+    names.sort_unstable();
     names.dedup();
     names
 }
@@ -190,7 +190,7 @@ fn read(folders: &[PathBuf]) -> Vec<(PathBuf, Spec)> {
     for folder in folders {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
-        paths.sort();
+        paths.sort_unstable();
         for path in paths.into_iter().take(MOST_FILES) {
             match read_file(&path) {
                 Ok(Some(spec)) => specs.push((path, spec)),

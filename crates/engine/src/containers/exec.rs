@@ -146,7 +146,7 @@ impl Execs {
         let open = |exec: &&Arc<Exec>| !matches!(exec.state(), ExecState::Ended { .. });
         let mut ids: Vec<_> =
             all.values().filter(|e| e.container == container).filter(open).map(|e| e.id.clone()).collect();
-        ids.sort();
+        ids.sort_unstable();
         ids
     }
 }

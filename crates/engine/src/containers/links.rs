@@ -125,7 +125,7 @@ fn environment(container: &Container, alias: &str, target: &Container, address: 
         })
         .collect();
     // The first is TCP's lowest.
-    ports.sort_by_key(|(number, transport)| (*transport != "tcp", *number));
+    ports.sort_unstable_by_key(|(number, transport)| (*transport != "tcp", *number));
     let url = |(number, transport): &(u16, &str)| format!("{transport}://{address}:{number}");
     let mut lines: Vec<String> =
         ports.first().map(|port| format!("{prefix}_PORT={}", url(port))).into_iter().collect();
@@ -203,7 +203,7 @@ impl LinkNames {
                 names.entry(link.container.clone()).or_default().push(name);
             }
         }
-        names.values_mut().for_each(|names| names.sort());
+        names.values_mut().for_each(|names| names.sort_unstable());
         Self(names)
     }
 

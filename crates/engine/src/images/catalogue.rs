@@ -78,7 +78,7 @@ impl Catalogue {
     pub fn siblings_of(&self, id: &Digest) -> Vec<Arc<Image>> {
         let tags = self.all_names_of(id).filter(|tag| tag.image == *id);
         let mut others: Vec<&Digest> = tags.flat_map(|tag| &tag.others).collect();
-        others.sort();
+        others.sort_unstable();
         others.dedup();
         others.into_iter().filter_map(|id| self.images.get(id).cloned()).collect()
     }

@@ -343,7 +343,7 @@ impl Drop for Brought {
 async fn forget(images: Arc<Images>, blobs: Vec<Digest>, mut layers: Vec<Digest>) {
     let mut flights = Vec::new();
     // Each once and in order, so that two who forget never wait for each other.
-    layers.sort();
+    layers.sort_unstable();
     layers.dedup();
     // Unpacking goes on when nobody waits for it: what it makes goes too.
     for layer in &layers {

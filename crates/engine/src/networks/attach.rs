@@ -520,7 +520,7 @@ fn choose_gateway(networks: &[Network], endpoints: &mut BTreeMap<String, Endpoin
         lease.is_some_and(|lease| lease.addresses().any(|held| held.gateway.is_some()))
     };
     let mut leading: Vec<&Network> = networks.iter().filter(leads).collect();
-    leading.sort_by(|a, b| a.name.cmp(&b.name));
+    leading.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let priority = |network: &&&Network| endpoints.get(&network.name).map_or(0, |e| e.asked.gw_priority);
     let chosen = leading.iter().rev().max_by_key(priority).map(|network| network.name.clone());
     if let Some(lease) = chosen.and_then(|name| endpoints.get_mut(&name)).and_then(|e| e.lease.as_mut()) {

@@ -147,7 +147,7 @@ impl Networks {
     /// Every network, by name.
     pub fn list(&self) -> Vec<Network> {
         let mut networks: Vec<Network> = self.tables().networks.values().cloned().collect();
-        networks.sort_by(|a, b| a.name.cmp(&b.name));
+        networks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         networks
     }
 

@@ -159,7 +159,7 @@ fn entries(children: &BTreeMap<Vec<u8>, NodeId>, own: NodeId, parent: NodeId) ->
     let mut all: Vec<(Vec<u8>, NodeId)> = children.iter().map(|(name, id)| (name.clone(), *id)).collect();
     all.push((b".".to_vec(), own));
     all.push((b"..".to_vec(), parent));
-    all.sort();
+    all.sort_unstable();
     let mut data = Data::default();
     let mut used = 0;
     for (name, id) in all {

@@ -41,7 +41,7 @@ pub fn changes(
     limits: &Limits,
 ) -> Result<Vec<Change>, Error> {
     let mut found = compare((upper, Source::Live), lower, own, limits, List::default())?.changes;
-    found.sort_by(|a, b| a.path.split(|c| *c == b'/').cmp(b.path.split(|c| *c == b'/')));
+    found.sort_unstable_by(|a, b| a.path.split(|c| *c == b'/').cmp(b.path.split(|c| *c == b'/')));
     Ok(found)
 }
 

@@ -178,7 +178,7 @@ impl Node {
                 Err(e) => return Err(Error::pack("read an extended attribute of", shown, e)),
             }
         }
-        found.sort();
+        found.sort_unstable();
         Ok(found)
     }
 
@@ -217,7 +217,7 @@ impl Node {
                 entries.push(Entry { name: name.to_vec(), kind: entry.file_type() });
             }
         }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }
 }

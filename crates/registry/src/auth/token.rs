@@ -151,7 +151,7 @@ impl Auth {
             };
             let list = allowed.entry((scope.kind.clone(), scope.name.clone())).or_default();
             list.extend(words);
-            list.sort();
+            list.sort_unstable();
             list.dedup();
         }
         let grant = |((kind, name), actions)| Grant { kind, name, actions };

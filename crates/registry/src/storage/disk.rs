@@ -92,7 +92,7 @@ impl Disk {
                 names.push(name);
             }
         }
-        names.sort();
+        names.sort_unstable();
         Ok(names)
     }
 
@@ -217,7 +217,7 @@ impl Storage for Disk {
             modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
         };
         let mut list: Vec<Entry> = found.iter().map(entry).collect();
-        list.sort_by(|a, b| a.name.cmp(&b.name));
+        list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(Some(list))
     }
 

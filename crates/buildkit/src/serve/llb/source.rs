@@ -146,7 +146,7 @@ fn http(url: &str, attributes: &mut Attributes<'_>) -> Result<Http, Error> {
         }
         None => true,
     });
-    headers.sort();
+    headers.sort_unstable();
     Ok(Http {
         url: url.to_owned(),
         checksum,

@@ -103,7 +103,7 @@ fn attachments(record: &BuildHistoryRecord) -> Vec<(String, Descriptor)> {
         result.attestations.iter().map(move |blob| (platform.clone(), blob.clone()))
     });
     let mut all: Vec<_> = blobs.collect();
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     all
 }
 

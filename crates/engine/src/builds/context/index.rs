@@ -96,7 +96,7 @@ impl Index {
             };
             names.entry(parent).or_default().push(name);
         }
-        names.values_mut().for_each(|names| names.sort());
+        names.values_mut().for_each(|names| names.sort_unstable());
         Self { id: identify(&items), items, names, begun }
     }
 

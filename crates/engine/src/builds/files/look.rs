@@ -288,7 +288,7 @@ fn values(path: &str, names: &[u8]) -> Result<Xattrs, Errno> {
             Err(e) => return Err(e),
         }
     }
-    found.sort();
+    found.sort_unstable();
     Ok(found)
 }
 
@@ -307,6 +307,6 @@ fn list(folder: &OwnedFd) -> std::io::Result<Vec<Vec<u8>>> {
             names.push(name.to_vec());
         }
     }
-    names.sort();
+    names.sort_unstable();
     Ok(names)
 }

@@ -232,7 +232,7 @@ impl S3 {
                 names.push(name);
             }
         }
-        names.sort();
+        names.sort_unstable();
         Ok(names)
     }
 
@@ -307,7 +307,7 @@ impl Storage for S3 {
             Some(Entry { name, modified: object.modified })
         };
         let mut entries: Vec<Entry> = objects.into_iter().filter_map(entry).collect();
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok((!entries.is_empty()).then_some(entries))
     }
 

@@ -48,7 +48,7 @@ pub(super) fn hash(bytes: &[u8]) -> String {
 pub(super) fn query(pairs: &[(&str, String)]) -> String {
     let mut encoded: Vec<String> =
         pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-    encoded.sort();
+    encoded.sort_unstable();
     encoded.join("&")
 }
 
@@ -65,7 +65,7 @@ impl Signer {
         for (name, value) in headers.iter() {
             lines.push((name.as_str().into(), value.to_str().unwrap_or_default().trim().to_owned()));
         }
-        lines.sort();
+        lines.sort_unstable();
         let names: Vec<&str> = lines.iter().map(|(name, _)| name.as_str()).collect();
         let names = names.join(";");
         let listed: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
