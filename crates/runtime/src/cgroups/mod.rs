@@ -231,7 +231,7 @@ impl Cgroup {
             match fs::read_to_string(group.join("cgroup.procs")) {
                 Ok(list) => pids.extend(list.lines().filter_map(|line| line.parse::<i32>().ok())),
                 // The container takes its own groups away as it likes, and systemd a scope in which nobody is left.
-                Err(error) if group != folder.path || error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if group != folder.path || is_gone(&error) => continue,
                 Err(error) => return Err(error).doing(doing),
             }
             let entries = fs::read_dir(&group).into_iter().flatten().flatten();
@@ -245,7 +245,7 @@ impl Cgroup {
     fn processes(&self) -> Result<Vec<OwnedFd>, Error> {
         let Some(folder) = self.folders.first() else { return Ok(Vec::new()) };
         let list = match fs::read_to_string(folder.path.join("cgroup.procs")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) if is_gone(&error) => String::new(),
             other => other.doing("list the container's processes")?,
         };
         let pids = list.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?));
@@ -273,6 +273,12 @@ impl Cgroup {
         }
         result
     }
+}
+
+/// A group that was removed: before its file was opened, or after that and before it was read.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error())
 }
 
 /// Whether systemd can keep cgroups on this host.
