@@ -61,6 +61,8 @@ pub(crate) fn show(stage: &Stage) -> Result<(), Error> {
     if number(&second) <= number(&first) {
         return Err(Error::Wrong(format!("the count was lost: {first:?}, then {second:?}")));
     }
+    say("\nWhat the Dockerfile added to the image that it stands on:");
+    expect(&stage.ketch(&["image", "explore", "--layer", "2", IMAGE])?, "/greeting.txt")?;
     live(stage, &folder, &file)?;
     platforms(stage, &folder)?;
     outgrown(stage, &file)?;
