@@ -402,7 +402,8 @@ fn questions_to_a_silent_resolver_hold_up_nobody() {
         })
     });
     assert!(refused.is_some());
-    assert_eq!(setup.ask(&a, &b, A).records, 1);
+    // The flood may still fill the socket that datagrams of this network come to: one more could be lost, a stream can't.
+    assert_eq!(Answer::read(&setup.inside(&a, || by_tcp(&b, A))).records, 1);
     assert_eq!(setup.ask(&b, "example.test", A).last, FIRST);
     setup.end();
 }
