@@ -274,3 +274,23 @@ fn s076_a_silent_registry_holds_nobody_up() {
         now => Err(now),
     });
 }
+
+/// What a pull finds here stays, also where only another one, that is given up at the moment, has brought it.
+#[test]
+fn a_pull_that_is_given_up_takes_nothing_from_another() {
+    let engine = Engine::ours();
+    let silent = spoiled(|asked, parts| parts.is_layer(&asked.path).then_some(Answer::Silence));
+    let whole = spoiled(|_, _| None);
+    for _ in 0..30 {
+        let path = format!("/images/create?fromImage={}/a&tag=1", silent.address());
+        let mut stuck = engine.stream(&Request::new("POST", &path));
+        eventually(DEADLINE, || match stuck.next_line() {
+            Ok(Some(line)) if line.contains("Pulling fs layer") => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        drop(stuck);
+        let reply = pull(&engine, &whole);
+        assert!(reply.text().contains("Downloaded newer image"), "{}", reply.text());
+        call(&engine, "DELETE", &format!("/images/{}/a:1", whole.address())).expect(200);
+    }
+}

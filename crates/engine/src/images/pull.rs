@@ -15,12 +15,11 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::import::Metered;
+use super::pins::Pin;
 use super::progress::{Meter, Progress};
 use super::{Image, Images, Naming, Source, blocking};
 use crate::Error;
 
-/// How often layers are fetched again that somebody removes while they are awaited.
-const ROUNDS: usize = 3;
 /// How many layers may be unpacked while they come in, in all pulls together: each has a thread that waits for the
 /// network. The others are unpacked when they are there, so that one slow registry holds nobody else up.
 pub(super) const FOLLOWING: usize = 16;
@@ -78,7 +77,7 @@ impl Images {
             brought.forget().await;
         }
         let incoming = looked?;
-        brought.layers.clone_from(&incoming.config.rootfs.diff_ids);
+        brought.hold_layers(&incoming.config.rootfs.diff_ids);
         let name = incoming.name.clone();
         let digest_name = reference.with_digest(incoming.resolved.named.clone()).familiar();
         let names = match reference.digest() {
@@ -150,27 +149,14 @@ impl Images {
         names: &[String],
         progress: &Progress,
     ) -> Result<(), Error> {
-        let mut round = 1;
-        loop {
-            let layer_sizes = self.layers_of(incoming, progress).await?;
-            let image = self.image(incoming, layer_sizes);
-            let (images, bytes, names) =
-                (self.clone(), incoming.resolved.single.bytes.clone(), names.to_vec());
-            let record = move || {
-                images.content.put(&bytes)?;
-                images.record(std::slice::from_ref(&image), &names, Naming::Beside)
-            };
-            match blocking(record).await {
-                Err(Error::RemovedMeanwhile(gone)) if round < ROUNDS => {
-                    tracing::info!(digest = %gone, "removed while it was pulled: fetching it again");
-                    round += 1;
-                    let config = &incoming.resolved.single.manifest.config;
-                    let _flight = self.flights.board(&config.digest).await;
-                    incoming.repository.fetch_small(&self.content, &config.digest, config.size).await?;
-                }
-                result => return result,
-            }
-        }
+        let layer_sizes = self.layers_of(incoming, progress).await?;
+        let image = self.image(incoming, layer_sizes);
+        let (images, bytes, names) = (self.clone(), incoming.resolved.single.bytes.clone(), names.to_vec());
+        blocking(move || {
+            images.content.put(&bytes)?;
+            images.record(std::slice::from_ref(&image), &names, Naming::Beside)
+        })
+        .await
     }
 
     fn image(&self, incoming: &Incoming, layer_sizes: Vec<u64>) -> Image {
@@ -305,19 +291,27 @@ impl Images {
 }
 
 /// What a pull brings: whole blobs and layers that nothing needs go again unless it came to its end, also when nobody
-/// waits for it any more. Parts stay, for the next attempt.
+/// waits for it any more. Parts stay, for the next attempt. Until then they are held, also those that were here already:
+/// another pull that is given up, and an image that is removed, may be all that needs them.
 struct Brought {
     images: Arc<Images>,
     blobs: Vec<Digest>,
     layers: Vec<Digest>,
+    held: Vec<Pin>,
 }
 
 impl Brought {
     fn new(images: &Arc<Images>, resolved: &Resolved) -> Self {
         let single = &resolved.single;
         let layers = single.manifest.layers.iter().map(|layer| &layer.digest);
-        let blobs = layers.chain([&single.manifest.config.digest, &single.digest]).cloned().collect();
-        Self { images: images.clone(), blobs, layers: Vec::new() }
+        let blobs: Vec<_> = layers.chain([&single.manifest.config.digest, &single.digest]).cloned().collect();
+        let held = blobs.iter().map(|blob| images.pins.pin(blob)).collect();
+        Self { images: images.clone(), blobs, layers: Vec::new(), held }
+    }
+
+    fn hold_layers(&mut self, layers: &[Digest]) {
+        self.layers = layers.to_vec();
+        self.held.extend(layers.iter().map(|layer| self.images.pins.pin(layer)));
     }
 
     /// They are an image's now.
@@ -328,6 +322,7 @@ impl Brought {
 
     fn forget(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let (blobs, layers) = (std::mem::take(&mut self.blobs), std::mem::take(&mut self.layers));
+        self.held.clear();
         forget(self.images.clone(), blobs, layers)
     }
 }
