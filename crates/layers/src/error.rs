@@ -3,6 +3,9 @@ use std::path::PathBuf;
 
 use diag::{Class, Explain, printable};
 use oci::Digest;
+use rustix::io::Errno;
+
+use crate::shown::OWNERS;
 
 /// What can go wrong with layers.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,15 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoErofs => Some("use --storage-driver overlay; erofs needs Linux 6.15 or later".into()),
+            Self::Mount { step, source }
+                if step == OWNERS && source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) =>
+            {
+                Some(
+                "the kernel maps owners below an overlay from Linux 5.19 on, on ext4, xfs and btrfs, and in memory from 6.3 on: \
+                 the data root has to be on such a file system, or the container without users of its own"
+                    .into(),
+                )
+            }
             _ => None,
         }
     }

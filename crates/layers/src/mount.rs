@@ -120,7 +120,7 @@ impl Overlay<'_> {
                 Some((upper, work)) => Some((upper.reopened()?, work.reopened()?)),
                 None => None,
             };
-            let options = self.page(&lowers, writable.as_ref());
+            let options = self.page(&lowers, writable.as_ref())?;
             rustix::process::chdir("/proc/self/fd").map_err(|e| failed("enter /proc/self/fd", e))?;
             // Over whatever is there in any case. A mount has to be attached to be copied, and the copy is not.
             let place = "/proc";
@@ -132,7 +132,7 @@ impl Overlay<'_> {
         mounted.map_err(|e| failed("enter a mount namespace", e))?
     }
 
-    fn page(&self, lowers: &[OwnedFd], writable: Option<&(OwnedFd, OwnedFd)>) -> CString {
+    fn page(&self, lowers: &[OwnedFd], writable: Option<&(OwnedFd, OwnedFd)>) -> Result<CString, Error> {
         let lowers: Vec<String> = lowers.iter().map(|lower| lower.as_raw_fd().to_string()).collect();
         let mut options = vec![format!("lowerdir={}", lowers.join(":"))];
         if let Some((upper, work)) = writable {
@@ -142,8 +142,13 @@ impl Overlay<'_> {
             }
         }
         options.extend(STATED.iter().map(|(key, value)| format!("{key}={value}")));
-        // Words and numbers: there is no zero byte among them.
-        CString::new(options.join(",")).unwrap_or_default()
+        let options = options.join(",");
+        // The kernel takes a page and leaves out the rest without a word: that would be another root.
+        if options.len() >= rustix::param::page_size() {
+            let many = format!("{} layers are more than this kernel takes", lowers.len());
+            return Err(failed("mount the overlay", io::Error::other(many)));
+        }
+        CString::new(options).map_err(|e| failed("mount the overlay", e))
     }
 }
 

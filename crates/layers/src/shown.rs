@@ -13,6 +13,9 @@ use rustix::mount::{
 use crate::mount::failed;
 use crate::{Error, Strategy};
 
+/// What older kernels and some file systems refuse.
+pub(crate) const OWNERS: &str = "map the owners of a layer";
+
 /// Copies the mounts that these directories are in, from there on, maps their owners by a user namespace, and does `work` with
 /// the copies.
 ///
@@ -43,7 +46,7 @@ fn copy(folder: BorrowedFd<'_>, users: BorrowedFd<'_>) -> Result<OwnedFd, Error>
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let copy = open_tree(folder, c"", flags).map_err(|e| failed("copy a layer's mount", e))?;
-    sys::map_ids(copy.as_fd(), users, false).map_err(|e| failed("map the owners of a layer", e))?;
+    sys::map_ids(copy.as_fd(), users, false).map_err(|e| failed(OWNERS, e))?;
     Ok(copy)
 }
 
