@@ -17,8 +17,9 @@ use testkit::Scratch;
 use testkit::command::{client, ketch_binary};
 use testkit::daemon::{Daemon, Plan};
 
-use crate::cases::{Bench, TAG, high_water, timed};
 use crate::images::letters;
+use crate::processes::high_water;
+use crate::stage::{Bench, TAG, timed};
 
 /// Whose command, against whose engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::Scratch;
 use testkit::command::ketch_binary;
 
-use crate::cases::timed;
+use crate::stage::timed;
 
 pub(crate) struct Bundle {
     scratch: Scratch,

@@ -1,25 +1,16 @@
 //! What is measured. Each case runs the work once and returns one sample.
 
-use std::cell::{OnceCell, RefCell};
-use std::process::{Command, Stdio};
-use std::rc::Rc;
-use std::time::Instant;
-
-use anyhow::{Context, ensure};
-use testkit::command::{client, ketch_binary};
-use testkit::daemon::{Daemon, Plan};
-use testkit::http::{self, Request};
-use testkit::{Engine, Scratch, images};
+use testkit::command::ketch_binary;
 
 use crate::builds::{self, Job, Whose as Builder};
-use crate::bundle::Bundle;
 use crate::compose::{self, Step, Whose};
-use crate::containers::{self, Sleepers};
+use crate::containers;
 use crate::dns;
-use crate::images::{self as work, Corpus, Kind, Work, sample};
-use crate::networks::{self, Crowd, From, Place};
+use crate::images::{self, Kind, Work, sample};
+use crate::networks::{self, From};
+use crate::processes::{memory, peak, peer_memory, peer_place, ready};
 use crate::registry::{self, Measure};
-use crate::stats::milliseconds;
+use crate::stage::{Bench, SLEEPER, TAG, timed};
 use crate::volumes;
 
 /// Who does the same work.
@@ -107,7 +98,7 @@ const CASES: &[Case] = &[
         unit: "µs",
         rounds: 10,
         against: Against::Docker,
-        ours: |bench| dns::throughput(bench.engine.socket(), TAG),
+        ours: |bench| dns::throughput(bench.socket(), TAG),
         theirs: Some(|bench| dns::throughput(&bench.peer_socket(), TAG)),
     },
     Case {
@@ -116,7 +107,7 @@ const CASES: &[Case] = &[
         unit: "µs",
         rounds: 10,
         against: Against::Docker,
-        ours: |bench| dns::cost(bench.engine.socket(), TAG, bench.engine_pid()?),
+        ours: |bench| dns::cost(bench.socket(), TAG, bench.engine_pid()?),
         theirs: None,
     },
     Case {
@@ -125,7 +116,7 @@ const CASES: &[Case] = &[
         unit: "ms",
         rounds: 10,
         against: Against::Docker,
-        ours: |bench| dns::slowest(bench.engine.socket(), TAG),
+        ours: |bench| dns::slowest(bench.socket(), TAG),
         theirs: Some(|bench| dns::slowest(&bench.peer_socket(), TAG)),
     },
     Case {
@@ -227,7 +218,7 @@ const CASES: &[Case] = &[
         unit: "ms",
         rounds: 3,
         against: Against::Docker,
-        ours: |bench| work::inflate(bench, Kind::Large),
+        ours: |bench| images::inflate(bench, Kind::Large),
         theirs: None,
     },
     Case {
@@ -245,7 +236,7 @@ const CASES: &[Case] = &[
         unit: "ms",
         rounds: 3,
         against: Against::Docker,
-        ours: |bench| work::inflate(bench, Kind::Ten),
+        ours: |bench| images::inflate(bench, Kind::Ten),
         theirs: None,
     },
     Case {
@@ -263,7 +254,7 @@ const CASES: &[Case] = &[
         unit: "ms",
         rounds: 3,
         against: Against::Docker,
-        ours: |bench| work::inflate(bench, Kind::Many),
+        ours: |bench| images::inflate(bench, Kind::Many),
         theirs: None,
     },
     Case {
@@ -364,7 +355,7 @@ const CASES: &[Case] = &[
         against: Against::Docker,
         ours: |bench| {
             bench.thousand()?;
-            work::thousand(bench, Bench::ketch)
+            images::thousand(bench, Bench::ketch)
         },
         theirs: None,
     },
@@ -619,242 +610,8 @@ const CASES: &[Case] = &[
     },
 ];
 
-pub(crate) const TAG: &str = "ketch-bench:1";
-/// A container that sleeps in each engine, for `exec`.
-const SLEEPER: &str = "ketch-bench-sleeper";
 const EXEC: &[&str] = &["exec", SLEEPER, "true"];
 pub(crate) const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];
 const ON_BRIDGE: &[&str] = &["run", "--rm", TAG, "true"];
 const TEN_PORTS: &[&str] = &["run", "--rm", "-p", "18411-18420:80-89", TAG, "true"];
 const RANGE: &[&str] = &["run", "--rm", "-p", "30000-39999:30000-39999", TAG, "true"];
-
-/// Our engine, idle, and the peer if there is one; both have the image.
-pub(crate) struct Bench {
-    engine: Engine,
-    peer: Option<String>,
-    /// Made when a case needs it, one at a time: they are large.
-    corpus: RefCell<Option<(Kind, Rc<Corpus>)>>,
-    thousand: OnceCell<()>,
-    bundle: OnceCell<Bundle>,
-    pub(crate) sleepers: Sleepers,
-    crowd: OnceCell<Crowd>,
-    /// Each case once and small: whether it works at all.
-    pub(crate) short: bool,
-    contexts: builds::Contexts,
-    /// The clients' own.
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    pub(crate) fn start(peer: Option<String>, short: bool) -> anyhow::Result<Self> {
-        let bench = Self {
-            engine: Engine::ours(),
-            peer,
-            corpus: RefCell::default(),
-            thousand: OnceCell::new(),
-            bundle: OnceCell::new(),
-            sleepers: Sleepers::default(),
-            crowd: OnceCell::new(),
-            short,
-            contexts: builds::Contexts::default(),
-            folder: tempfile::tempdir()?,
-        };
-        let archive = images::busybox(TAG)?;
-        let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
-        for socket in sockets.chain([bench.engine.socket().to_path_buf()]) {
-            let load = Request::new("POST", "/images/load").header("Content-Type", "application/x-tar");
-            let reply = http::call(&socket, &load.body(archive.clone()))?;
-            ensure!(reply.status() == 200, "{}: {}", socket.display(), reply.text());
-        }
-        let start = ["run", "--detach", "--network", "none", "--name", SLEEPER, TAG, "sleep", "100000"];
-        timed(&mut bench.ketch(&start))?;
-        if bench.peer().is_some() {
-            timed(&mut bench.docker(&start))?;
-        }
-        Ok(bench)
-    }
-
-    pub(crate) fn corpus(&self, kind: Kind) -> anyhow::Result<Rc<Corpus>> {
-        let mut corpus = self.corpus.borrow_mut();
-        match &*corpus {
-            Some((known, made)) if *known == kind => return Ok(made.clone()),
-            _ => *corpus = None,
-        }
-        let made = Rc::new(Corpus::make(kind)?);
-        *corpus = Some((kind, made.clone()));
-        Ok(made)
-    }
-
-    /// Gives our engine a thousand images, once.
-    fn thousand(&self) -> anyhow::Result<()> {
-        if self.thousand.get().is_none() {
-            work::fill(self.engine.socket())?;
-        }
-        self.thousand.get_or_init(|| ());
-        Ok(())
-    }
-
-    fn bundle(&self) -> anyhow::Result<&Bundle> {
-        match self.bundle.get() {
-            Some(bundle) => Ok(bundle),
-            None => {
-                let bundle = Bundle::make()?;
-                Ok(self.bundle.get_or_init(|| bundle))
-            }
-        }
-    }
-
-    fn crowd(&self) -> anyhow::Result<()> {
-        if self.crowd.get().is_none() {
-            let crowd = Crowd::gather(self, if self.short { 5 } else { 300 })?;
-            self.crowd.get_or_init(|| crowd);
-        }
-        Ok(())
-    }
-
-    fn megabytes(&self) -> usize {
-        if self.short { 8 } else { 1024 }
-    }
-
-    fn place(&self) -> anyhow::Result<Place<'_>> {
-        let pid = self.engine.pid().context("the engine has no process")?;
-        Ok(Place { socket: self.engine.socket(), pid: pid.cast_signed() })
-    }
-
-    /// Whether there is somebody to compare a case with.
-    pub(crate) fn has(&self, against: &Against) -> bool {
-        match against {
-            Against::Docker => self.peer().is_some(),
-            Against::Program(name) => std::env::var_os("PATH")
-                .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file())),
-        }
-    }
-
-    pub(crate) fn contexts(&self) -> &builds::Contexts {
-        &self.contexts
-    }
-
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
-    }
-
-    pub(crate) fn socket(&self) -> &std::path::Path {
-        self.engine.socket()
-    }
-
-    pub(crate) fn peer(&self) -> Option<&str> {
-        self.peer.as_deref()
-    }
-
-    pub(crate) fn engine_pid(&self) -> anyhow::Result<u32> {
-        self.engine.pid().context("the engine has no process")
-    }
-
-    pub(crate) fn peer_socket(&self) -> std::path::PathBuf {
-        self.peer().unwrap_or_default().trim_start_matches("unix://").into()
-    }
-
-    pub(crate) fn ketch(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ketch_binary());
-        command.env("DOCKER_HOST", format!("unix://{}", self.engine.socket().display())).args(arguments);
-        command
-    }
-
-    pub(crate) fn docker(&self, arguments: &[&str]) -> Command {
-        let mut command = client("docker");
-        command.env("DOCKER_HOST", self.peer().unwrap_or_default()).args(arguments);
-        command
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        if let Some(host) = self.peer() {
-            // The peer keeps them when it can't be reached any more; nothing else depends on it.
-            for path in [
-                "/containers/ketch-bench-writer?force=1".to_owned(),
-                format!("/containers/{SLEEPER}?force=1"),
-                format!("/images/{TAG}"),
-                format!("/images/{}", volumes::MANY),
-            ] {
-                let remove = Request::new("DELETE", &path);
-                let _ = http::call(host.trim_start_matches("unix://").as_ref(), &remove);
-            }
-        }
-    }
-}
-
-pub(crate) fn timed(command: &mut Command) -> anyhow::Result<f64> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let begun = Instant::now();
-    let status = command.status().with_context(|| format!("{command:?}"))?;
-    let took = milliseconds(begun.elapsed());
-    ensure!(status.success(), "{command:?}: {status}");
-    Ok(took)
-}
-
-fn ready(_: &Bench) -> anyhow::Result<f64> {
-    let scratch = Scratch::create();
-    let plan = Plan::below(&scratch);
-    let begun = Instant::now();
-    let mut daemon = Daemon::start(&plan);
-    let took = milliseconds(begun.elapsed());
-    daemon.signal(rustix::process::Signal::TERM);
-    daemon.wait();
-    scratch.remove();
-    Ok(took)
-}
-
-fn memory(_: &Bench) -> anyhow::Result<f64> {
-    let scratch = Scratch::create();
-    let mut daemon = Daemon::start(&Plan::below(&scratch));
-    let resident = resident(daemon.pid());
-    daemon.signal(rustix::process::Signal::TERM);
-    daemon.wait();
-    scratch.remove();
-    resident
-}
-
-/// The peer's host: the only dockerd that a machine usually has.
-fn peer_place(socket: &std::path::Path) -> anyhow::Result<Place<'_>> {
-    let pid = named(&["dockerd"])?.first().copied().context("no dockerd runs on this machine")?;
-    Ok(Place { socket, pid: pid.cast_signed() })
-}
-
-fn named(names: &[&str]) -> anyhow::Result<Vec<u32>> {
-    let entries = std::fs::read_dir("/proc")?.flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_one = |pid: &u32| {
-        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        names.contains(&name.trim())
-    };
-    Ok(pids.filter(is_one).collect())
-}
-
-/// dockerd and its containerd, wherever they came from: the only ones that a machine usually has.
-fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
-    let sum: f64 = named(&["dockerd", "containerd"])?.into_iter().filter_map(|pid| resident(pid).ok()).sum();
-    ensure!(sum > 0.0, "no dockerd runs on this machine");
-    Ok(sum)
-}
-
-/// Our engine's, since it was started.
-fn peak(bench: &Bench) -> anyhow::Result<f64> {
-    high_water(bench.engine_pid()?)
-}
-
-/// The most that a process ever had.
-pub(crate) fn high_water(pid: u32) -> anyhow::Result<f64> {
-    status(pid, "VmHWM:")
-}
-
-pub(crate) fn resident(pid: u32) -> anyhow::Result<f64> {
-    status(pid, "VmRSS:")
-}
-
-fn status(pid: u32, key: &str) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with(key)).with_context(|| format!("no {key}"))?;
-    let kilobytes: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
-    Ok(kilobytes / 1024.0)
-}

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use testkit::command::{client, ketch_binary};
 
-use crate::cases::{Bench, TAG, timed};
+use crate::stage::{Bench, TAG, timed};
 
 /// Whose command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use testkit::http::{self, Request};
 use testkit::{Engine, images};
 
-use crate::cases::{Against, Bench, Case, RUN, TAG, resident, timed};
+use crate::cases::{Against, Case, RUN};
+use crate::processes::resident;
+use crate::stage::{Bench, TAG, timed};
 use crate::stats::milliseconds;
 
 /// What is in each engine while something else is measured.

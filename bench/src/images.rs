@@ -11,7 +11,7 @@ use testkit::http::{self, Request};
 use testkit::images::{self, Layer};
 use testkit::registry::Registry;
 
-use crate::cases::Bench;
+use crate::stage::Bench;
 use crate::stats::milliseconds;
 
 /// What an image is like.

@@ -11,7 +11,9 @@ mod containers;
 mod dns;
 mod images;
 mod networks;
+mod processes;
 mod registry;
+mod stage;
 mod stats;
 mod volumes;
 
@@ -19,7 +21,8 @@ use std::fmt::Write as _;
 
 use anyhow::Context;
 
-use crate::cases::{Bench, Case, all};
+use crate::cases::{Case, all};
+use crate::stage::Bench;
 use crate::stats::Samples;
 
 struct Row {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::Lan;
 use testkit::http::{self, Request};
 
-use crate::cases::{Bench, TAG};
+use crate::stage::{Bench, TAG};
 use crate::stats::milliseconds;
 
 const SINK: &str = "ketch-bench-sink";

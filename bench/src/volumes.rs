@@ -7,7 +7,7 @@ use anyhow::ensure;
 use testkit::http::{self, Request};
 use testkit::images::{self, Layer};
 
-use crate::cases::{Bench, TAG, timed};
+use crate::stage::{Bench, TAG, timed};
 
 /// Whose command, as a case has it.
 type Client = fn(&Bench, &[&str]) -> Command;
