@@ -55,11 +55,6 @@ pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
     wanted.into_iter().try_for_each(|(_, _, used)| used(&home))
 }
 
-/// `KETCH_BIN`, or the debug build, which takes three times as long.
-fn binary() -> anyhow::Result<PathBuf> {
-    std::env::var_os("KETCH_BIN").map_or_else(|| process::ketch("debug"), |path| Ok(path.into()))
-}
-
 /// `ketch registry serve`, in the place of Docker Hub.
 struct Registry {
     child: Child,
@@ -72,7 +67,7 @@ impl Registry {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let folder = std::env::temp_dir().join(format!("ketch-examples-{}", std::process::id()));
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(process::wanted_ketch()?);
         command
             .args(["registry", "serve", "--addr", &address, "--log-level", "error", "--root"])
             .arg(&folder);
@@ -99,7 +94,7 @@ impl Engine {
     fn start(registry: &Registry) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("ketch-examples-engine-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(process::wanted_ketch()?);
         command.arg("daemon").arg("--data-root").arg(folder.join("data"));
         command.arg("--exec-root").arg(folder.join("run")).arg("--pidfile").arg(folder.join("pid"));
         command.arg(format!("--host=unix://{}", folder.join("engine.sock").display()));
@@ -115,7 +110,7 @@ impl Engine {
     }
 
     fn command(&self) -> anyhow::Result<Command> {
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(process::wanted_ketch()?);
         command.env("DOCKER_HOST", format!("unix://{}", self.folder.join("engine.sock").display()));
         command.env("DOCKER_CONFIG", self.folder.join("config"));
         Ok(command)

@@ -43,6 +43,11 @@ pub(crate) fn ketch(profile: &str) -> anyhow::Result<PathBuf> {
     Ok(Path::new(target).join(host).join(profile).join("ketch"))
 }
 
+/// `KETCH_BIN`, or the debug build, which takes three times as long.
+pub(crate) fn wanted_ketch() -> anyhow::Result<PathBuf> {
+    std::env::var_os("KETCH_BIN").map_or_else(|| ketch("debug"), |path| Ok(path.into()))
+}
+
 pub(crate) fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()))

@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let cache = testkit::command::clients_folder().join("vm");
     let ketch = cache.join("ketch");
     fs::create_dir_all(&cache)?;
-    process::run(Command::new("strip").arg("-o").args([&ketch, &process::ketch("debug")?]))?;
+    process::run(Command::new("strip").arg("-o").args([&ketch, &process::wanted_ketch()?]))?;
     for machine in MACHINES.iter().filter(|machine| wanted(machine.release)) {
         println!("{}:", machine.name);
         let folder = machine.fetch(&cache)?;
