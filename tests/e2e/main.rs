@@ -96,5 +96,6 @@ mod stopping;
 mod swarm_refused;
 mod system_df;
 mod tls;
+mod view;
 mod volume_content;
 mod volumes;

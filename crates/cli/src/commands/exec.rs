@@ -1,6 +1,7 @@
 //! `exec`: ask for the process, start it, carry its streams, end with its exit code.
 
 use client::{Engine, encode};
+use detach::Keys;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -51,6 +52,17 @@ pub(crate) fn exec(call: &Call) -> Outcome {
         }
         carry(&engine, id, &start, Carried { attached, tty, keys, caught: None }).await
     })
+}
+
+/// A process with the client's terminal until it ends.
+pub(crate) async fn talk(engine: &Engine, name: &str, config: &Value) -> Outcome {
+    let path = format!("/containers/{}/exec", encode(name));
+    let created = engine.call(Method::POST, &path, Some(config)).await?.json()?;
+    let start = json!({ "Detach": false, "Tty": true, "ConsoleSize": config["ConsoleSize"] });
+    let attached = Attached { stdin: true, stdout: true, stderr: true };
+    let keys = Keys::parse(detach::DEFAULT).unwrap_or_else(Keys::none);
+    let id = created["Id"].as_str().unwrap_or_default();
+    carry(engine, id, &start, Carried { attached, tty: true, keys, caught: None }).await
 }
 
 async fn carry(engine: &Engine, id: &str, start: &Value, how: Carried) -> Outcome {

@@ -54,5 +54,6 @@ pub(crate) mod top;
 pub(crate) mod units;
 pub(crate) mod update;
 pub(crate) mod version;
+pub(crate) mod view;
 pub(crate) mod volume;
 pub(crate) mod volume_content;

@@ -119,12 +119,13 @@ async fn look(engine: &Engine, whose: &Whose) -> Result<Seen, Error> {
     Ok(seen)
 }
 
-async fn figures(engine: &Engine, name: &str) -> Result<Value, client::Error> {
+pub(crate) async fn figures(engine: &Engine, name: &str) -> Result<Value, client::Error> {
     let path = format!("/containers/{}/stats?stream=0&one-shot=1", encode(name));
     engine.call(Method::GET, &path, None).await?.json()
 }
 
-fn row(name: &str, now: &Value, before: Option<&Value>, full: bool) -> Row {
+/// What a container uses, as a table's line.
+pub(crate) fn row(name: &str, now: &Value, before: Option<&Value>, full: bool) -> Row {
     let id = now["id"].as_str().unwrap_or_default();
     let used = used_memory(&now["memory_stats"]);
     let limit = now["memory_stats"]["limit"].as_f64().unwrap_or_default();
@@ -147,6 +148,18 @@ fn row(name: &str, now: &Value, before: Option<&Value>, full: bool) -> Row {
     match row {
         Value::Object(row) => row,
         _ => Row::new(),
+    }
+}
+
+/// The same for a curve.
+pub(crate) fn sample(at: f64, now: &Value, before: Option<&Value>) -> live::Sample {
+    let sum = |(one, other): (f64, f64)| one + other;
+    live::Sample {
+        at,
+        processor: cpu(now, before),
+        memory: used_memory(&now["memory_stats"]),
+        network: sum(network(&now["networks"])),
+        disk: sum(block(&now["blkio_stats"])),
     }
 }
 

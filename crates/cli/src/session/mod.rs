@@ -1,6 +1,6 @@
 //! A container's input and output over a hijacked connection: frames, terminal, detach keys, signals.
 
-mod input;
+pub(crate) mod input;
 pub(crate) mod signals;
 mod stdcopy;
 pub(crate) mod terminal;
@@ -40,8 +40,7 @@ pub(crate) async fn carry(connection: Hijacked, plan: Plan) -> Result<End, Error
     let send = async move {
         if plan.stdin {
             let mut keys = if plan.tty { plan.detach_keys } else { Keys::none() };
-            let mut input = input::start();
-            while let Some(bytes) = input.recv().await {
+            while let Some(bytes) = input::next().await {
                 let mut pass = Vec::with_capacity(bytes.len());
                 let detached = keys.feed(&bytes, &mut pass);
                 // The container may have closed its input; its output and exit code still count.

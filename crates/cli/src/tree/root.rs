@@ -91,6 +91,7 @@ pub(crate) static ROOT: Command = Command {
         &container::CONTAINER_UNPAUSE,
         &container::CONTAINER_UPDATE,
         &system::VERSION,
+        &system::VIEW,
         &volume::VOLUME,
         &container::CONTAINER_WAIT,
     ],

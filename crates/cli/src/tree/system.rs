@@ -2,7 +2,7 @@
 
 use flags::{Args, Flag, Kind};
 
-use crate::commands::{df, dial_stdio, doctor, events, info, inspect, service, system_prune, version};
+use crate::commands::{df, dial_stdio, doctor, events, info, inspect, service, system_prune, version, view};
 
 use super::{Action, Command, GROUP, LEAF, kinds};
 
@@ -143,6 +143,20 @@ static DOCTOR: Command = Command {
     flags: &[DOCTOR_FLAGS],
     args: Args::None,
     action: Action::Run(doctor::doctor),
+    ..LEAF
+};
+
+/// Ketch's own.
+pub(crate) static VIEW: Command = Command {
+    name: "view",
+    short: "Watch and manage containers, images, networks and volumes on one screen",
+    long: "Watch and manage containers, images, networks and volumes on one screen
+
+What each container uses is drawn as it changes: processors, memory, network and disks.
+Keys follow a container's log, open a shell in it, and start, stop, restart, pause and remove it.
+'?' lists them; 'q' leaves.",
+    args: Args::None,
+    action: Action::Run(view::view),
     ..LEAF
 };
 
