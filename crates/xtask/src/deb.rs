@@ -18,7 +18,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 /// Makes the package of this program in `folder`; `packing` is for dpkg-deb.
-fn make(ketch: &Path, folder: &Path, packing: &[&str]) -> anyhow::Result<PathBuf> {
+pub(crate) fn make(ketch: &Path, folder: &Path, packing: &[&str]) -> anyhow::Result<PathBuf> {
     let root = folder.join(format!("deb-{}", std::process::id()));
     let made = fill(&root, ketch).and_then(|name| build(&root, &folder.join(name), packing));
     fs::remove_dir_all(&root)?;

@@ -11,6 +11,8 @@ mod fields;
 mod page;
 mod process;
 mod record;
+mod release;
+mod sbom;
 mod soak;
 mod suite;
 mod vm;
@@ -38,6 +40,10 @@ const VERBS: &[(&str, &str)] = &[
     ("examples", "use the applications in examples/, with images made of Debian's packages"),
     ("size", "build the release binary: static, at most 25 MB"),
     ("deb", "make a Debian package of the release binary"),
+    (
+        "release",
+        "the binary, its package, a list of what it is made of, and checksums; --twice: the same bytes in another folder",
+    ),
     ("demo", "run the main job"),
 ];
 
@@ -67,6 +73,7 @@ fn run(verb: &str, rest: &[String]) -> anyhow::Result<()> {
         "examples" => examples::run(rest),
         "size" => suite::size(),
         "deb" => deb::run(),
+        "release" => release::run(rest),
         "demo" => suite::demo(),
         _ => {
             for (verb, what) in VERBS {

@@ -35,12 +35,21 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
 
 /// Where cargo puts what it builds, with our explicit target: the path of the `ketch` of one profile.
 pub(crate) fn ketch(profile: &str) -> anyhow::Result<PathBuf> {
+    Ok(target_directory()?.join(host()?).join(profile).join("ketch"))
+}
+
+pub(crate) fn target_directory() -> anyhow::Result<PathBuf> {
     let metadata: serde_json::Value =
         serde_json::from_str(&output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?)?;
     let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    Ok(target.into())
+}
+
+/// The machine that is built for: this one.
+pub(crate) fn host() -> anyhow::Result<String> {
     let version = output(Command::new("rustc").arg("-vV"))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
-    Ok(Path::new(target).join(host).join(profile).join("ketch"))
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc names no host")?.to_owned())
 }
 
 /// `KETCH_BIN`, or the debug build, which takes three times as long.
