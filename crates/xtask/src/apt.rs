@@ -86,7 +86,7 @@ fn extract(package: &Path, into: &Path) -> anyhow::Result<()> {
 }
 
 /// The mirror that this machine uses, or Debian's own: any will do, since the signature decides.
-fn mirror() -> String {
+pub(crate) fn mirror() -> String {
     let files = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"];
     let text: String = files.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
     let own = text

@@ -12,6 +12,7 @@ mod page;
 mod process;
 mod record;
 mod release;
+mod roots;
 mod sbom;
 mod soak;
 mod suite;
@@ -44,6 +45,7 @@ const VERBS: &[(&str, &str)] = &[
         "release",
         "the binary, its package, a list of what it is made of, and checksums; --twice: the same bytes in another folder",
     ),
+    ("roots", "the main job in fresh systems of Debian 11, 12 and 13"),
     ("demo", "run the main job"),
 ];
 
@@ -74,6 +76,7 @@ fn run(verb: &str, rest: &[String]) -> anyhow::Result<()> {
         "size" => suite::size(),
         "deb" => deb::run(),
         "release" => release::run(rest),
+        "roots" => roots::run(rest),
         "demo" => suite::demo(),
         _ => {
             for (verb, what) in VERBS {

@@ -21,7 +21,7 @@ pub(crate) fn document(digest: &str) -> anyhow::Result<Value> {
     let metadata = serde_json::from_str(&metadata)?;
     let checksums = checksums(&fs::read_to_string(workspace().join("Cargo.lock"))?);
     let toolchain = process::output(std::process::Command::new("rustc").arg("-V"))?;
-    Ok(made_of(&metadata, &checksums, toolchain.trim(), digest).context("cargo's metadata has no ketch")?)
+    made_of(&metadata, &checksums, toolchain.trim(), digest).context("cargo's metadata has no ketch")
 }
 
 /// By name and version, as the lock file has them.
