@@ -62,6 +62,7 @@ fn prepare(folder: &Path, id: &str, args: &[&str]) -> Launch {
         kept: 0,
         relays: Vec::new(),
         closed: false,
+        fleeting: false,
     }
 }
 

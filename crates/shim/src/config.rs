@@ -36,6 +36,9 @@ pub struct Launch {
     /// Whether nobody is let in by those until an engine says so.
     #[serde(default)]
     pub closed: bool,
+    /// Whether the container goes with its end: how it ended outlives a killed engine, and needn't outlive the machine's power.
+    #[serde(default)]
+    pub fleeting: bool,
 }
 
 /// A socket of the host's that leads to the container by way of its shim.

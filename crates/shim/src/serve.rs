@@ -34,6 +34,8 @@ pub(crate) struct Shim {
     /// The socket's name and inode, as long as they are ours.
     door: Option<(PathBuf, u64)>,
     container_dir: PathBuf,
+    /// Whether nobody needs to know after a power cut how it ended.
+    fleeting: bool,
     /// What every process of the container is confined by.
     seccomp: Option<runtime::Filter>,
     cgroup: runtime::Cgroup,
@@ -78,6 +80,7 @@ impl Shim {
         Self {
             door: inode(&launch.run_dir).map(|inode| (launch.run_dir, inode)),
             container_dir: launch.container_dir,
+            fleeting: launch.fleeting,
             seccomp: launch.seccomp,
             cgroup,
             foreign,
@@ -500,7 +503,7 @@ impl Shim {
     /// On disk before anybody is told. A disk that takes nothing can't be waited for: those who are connected are told
     /// all the same, and the next engine may ask.
     fn record(&self, exit: &Exit) -> bool {
-        exit::write(&self.container_dir, exit).is_ok()
+        exit::write(&self.container_dir, exit, !self.fleeting).is_ok()
     }
 
     /// Everything that a process wrote before it ended is in its pipes by now.

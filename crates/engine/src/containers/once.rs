@@ -273,6 +273,7 @@ impl Once {
             kept: 0,
             relays: Vec::new(),
             closed: false,
+            fleeting: true,
         };
         Ok((shim::launch(&launch, root, &[])?, joined))
     }

@@ -93,6 +93,7 @@ impl Fixture {
             kept: (self.kept.len() - self.relays.len()) as u32,
             relays: self.relays.clone(),
             closed: false,
+            fleeting: false,
         }
     }
 

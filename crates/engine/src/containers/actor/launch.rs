@@ -72,6 +72,7 @@ pub(super) fn launch_shim(
         kept: kept.len() as u32,
         relays,
         closed: container.behind.is_some(),
+        fleeting: container.host.auto_remove,
     };
     let along: Vec<_> = kept.iter().chain(&doors).map(AsFd::as_fd).collect();
     Ok((shim::launch(&launch, root.as_fd(), &along)?, joined))
