@@ -1,10 +1,10 @@
 //! An application of two services: one counts its visitors in a volume, the other one visits it by its name.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
+use crate::asker::{self, Asker};
 use crate::image;
 use crate::story::{Error, Stage, expect, io, say, wait_until};
 
@@ -19,6 +19,7 @@ services:
     image: ketch-demo-web:latest
     ports: [\"127.0.0.1::80\"]
     volumes: [\"visits:/data\"]
+    deploy: {update_config: {order: start-first, monitor: 100ms}}
     develop: {watch: [{action: sync, path: ./greeting.txt, target: /greeting.txt}]}
   friend:
     image: BASE
@@ -54,8 +55,12 @@ pub(crate) fn show(stage: &Stage) -> Result<(), Error> {
     expect(&first, "hello, visitor")?;
 
     write(&folder, "welcome back")?;
-    say("(the greeting changes: one service is made anew, its volume stays)");
+    say(
+        "(the greeting changes: one service is made anew, its volume stays, and somebody asks it all the while)",
+    );
+    let asker = Asker::start(&address(stage, &file)?);
     compose(&["up", "--detach", "--build", "--quiet-build"])?;
+    say(&format!("{} answers meanwhile, and none that didn't come", asker.stop()?));
     let second = visit(stage, &file)?;
     expect(&second, "welcome back, visitor")?;
     if number(&second) <= number(&first) {
@@ -139,16 +144,15 @@ fn visit(stage: &Stage, file: &Path) -> Result<String, Error> {
 
 /// The same at the port that the service was given, as soon as it answers.
 fn page(stage: &Stage, file: &Path) -> Result<String, Error> {
-    let address = compose_quietly(stage, file, &["port", "web", "80"])?.trim().to_owned();
-    let page = || {
-        let mut stream = TcpStream::connect(&address).ok()?;
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer.split("\r\n\r\n").nth(1)?.trim().to_owned())
-    };
-    let page = wait_until(page).ok_or_else(|| Error::Wrong(format!("nothing answers at {address}")))?;
+    let address = address(stage, file)?;
+    let page = wait_until(|| asker::page(&address).ok())
+        .ok_or_else(|| Error::Wrong(format!("nothing answers at {address}")))?;
     Ok(format!("$ curl {address}\n{page}"))
+}
+
+/// Where the host finds the service.
+fn address(stage: &Stage, file: &Path) -> Result<String, Error> {
+    Ok(compose_quietly(stage, file, &["port", "web", "80"])?.trim().to_owned())
 }
 
 fn number(page: &str) -> u32 {

@@ -6,6 +6,7 @@
 //! exit code was lost. Nothing is downloaded and nothing is left behind.
 
 mod application;
+mod asker;
 mod image;
 mod inside;
 mod story;
