@@ -151,6 +151,10 @@ fn a_shell_has_the_terminal_until_it_ends() {
     person.0.wait_for("30 160");
     person.types("exit\n");
     person.sees("1 Containers");
+    // One that has no shell says so.
+    engine.ketch(["exec", &name, "rm", "/bin/sh"]).ok();
+    person.types("e");
+    person.sees("/bin/sh");
     // One that doesn't run has none.
     engine.ketch(["kill", &name]).ok();
     becomes(&engine, &name, "exited");

@@ -161,8 +161,10 @@ impl Looking {
             "Tty": true, "AttachStdin": true, "AttachStdout": true, "AttachStderr": true,
             "ConsoleSize": size,
         });
-        if let Err(error) = exec::talk(&self.engine, container, &config).await {
-            self.view.fail(ui::sentence(&error));
+        match exec::talk(&self.engine, container, &config).await {
+            Ok(126 | 127) => self.view.fail("this container has no /bin/sh".to_owned()),
+            Ok(_) => {}
+            Err(error) => self.view.fail(ui::sentence(&error)),
         }
     }
 }
