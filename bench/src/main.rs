@@ -1,7 +1,8 @@
 //! The same work on Ketch and on a peer: whole processes, alternating, medians.
 //!
 //! `cargo run --release -p bench -- [--peer unix:///path/docker.sock] [case…]` writes docs/benchmarks.md. Without a peer
-//! (or `KETCH_BENCH_PEER`) only Ketch is measured. `--short` runs each case once and small, and writes nothing. The peer's client is the one that `cargo xtask clients` fetched.
+//! (or `KETCH_BENCH_PEER`) only Ketch is measured. `--short` runs each case once and small, and writes nothing;
+//! `--plots` measures nothing and draws what the page says (docs/plots). The peer's client is the one that `cargo xtask clients` fetched.
 
 mod builds;
 mod bundle;
@@ -11,6 +12,7 @@ mod containers;
 mod dns;
 mod images;
 mod networks;
+mod plot;
 mod processes;
 mod registry;
 mod stage;
@@ -25,6 +27,8 @@ use crate::cases::{Case, all};
 use crate::stage::Bench;
 use crate::stats::Samples;
 
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
+
 struct Row {
     case: &'static Case,
     ours: Samples,
@@ -33,6 +37,9 @@ struct Row {
 
 fn main() -> anyhow::Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["--plots"] {
+        return plots();
+    }
     let mut peer = std::env::var("KETCH_BENCH_PEER").ok();
     if let Some(at) = arguments.iter().position(|argument| argument == "--peer") {
         peer = Some(arguments.get(at + 1).context("--peer needs a host")?.clone());
@@ -56,9 +63,18 @@ fn main() -> anyhow::Result<()> {
     let page = render(&rows);
     println!("{page}");
     if arguments.is_empty() && !short {
-        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
-        std::fs::create_dir_all(docs)?;
-        std::fs::write(format!("{docs}/benchmarks.md"), page)?;
+        std::fs::create_dir_all(DOCS)?;
+        std::fs::write(format!("{DOCS}/benchmarks.md"), page)?;
+        plots()?;
+    }
+    Ok(())
+}
+
+fn plots() -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(format!("{DOCS}/benchmarks.md"))?;
+    std::fs::create_dir_all(format!("{DOCS}/plots"))?;
+    for (name, picture) in plot::pictures(&page) {
+        std::fs::write(format!("{DOCS}/plots/{name}"), picture)?;
     }
     Ok(())
 }
@@ -97,5 +113,5 @@ fn render(rows: &[Row]) -> String {
         let (name, ours) = (row.case.what, row.ours.show(row.case.unit));
         let _ = writeln!(page, "| {name} | {ours} | {theirs} | {ratio} | {} |", row.case.rounds);
     }
-    page
+    page + "\n![These figures](plots/start.svg)\n"
 }

@@ -402,6 +402,8 @@ fn parts_of_a_log_and_a_terminal_s_size() {
     assert_eq!(has(&logs(&format!("stdout=1&stderr=1&since={seconds}"))), [false, false, true]);
     assert_eq!(has(&logs(&format!("stdout=1&stderr=1&until={seconds}"))), [true, true, true]);
     assert_eq!(has(&logs("stdout=1&stderr=1&until=1000000000")), [false, false, false]);
+    // bollard always names both times.
+    assert_eq!(has(&logs("stdout=1&stderr=1&since=0&until=0")), [true, true, true]);
     let cli = |more: &[&str]| {
         let said = call(&engine, &["container", "logs"], &[more, &["said"]].concat());
         has(&format!("{}{}", said.stdout, said.stderr))

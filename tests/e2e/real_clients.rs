@@ -1,4 +1,5 @@
-//! Libraries by which other people's tests and tools reach Docker, unmodified: dockerode, testcontainers for Node and for Python.
+//! Libraries by which other people's tests and tools reach Docker, unmodified: dockerode, bollard, testcontainers for Node, Python
+//! and Rust.
 //!
 //! Each does what a test of an application does: a server is started, waited for, asked through a published port, looked into,
 //! fed with files, and taken away.
@@ -192,4 +193,22 @@ fn testcontainers_for_python_run_a_server_and_its_client() {
     let mut program = engine.docker_py(TESTCONTAINERS_PYTHON);
     program.env("TESTCONTAINERS_RYUK_DISABLED", "true").env("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1");
     run(program.args([&tag, &name, SERVER]).arg(folder)).ok();
+}
+
+/// tests/rust-clients/src/bin/bollard.rs: a database's day, and builds by both of the engine's builders.
+#[test]
+fn bollard_runs_a_database_and_builds() {
+    let engine = Engine::isolated();
+    let (image, name) = (engine.redis(), engine.name("bollard"));
+    run(engine.rust_client("bollard").args([&image, &name])).ok();
+}
+
+/// tests/rust-clients/src/bin/testcontainers.rs
+#[test]
+fn testcontainers_for_rust_run_a_database_and_build() {
+    let engine = Engine::isolated();
+    let (image, name) = (engine.redis(), engine.name("testcontainers"));
+    let (image, tag) = image.rsplit_once(':').expect("a tag");
+    let mut program = engine.rust_client("testcontainers");
+    run(program.env("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1").args([image, tag, &name])).ok();
 }

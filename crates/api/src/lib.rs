@@ -24,4 +24,4 @@ mod websocket;
 
 pub use routes::dump as dump_routes;
 pub use serve::Api;
-pub use version::{ApiVersion, MAXIMUM, MINIMUM, OLDEST};
+pub use version::{ApiVersion, MAXIMUM, MINIMUM};

@@ -5,10 +5,8 @@ use std::str::FromStr;
 
 /// The newest version whose changes are all here or refused by name.
 pub const MAXIMUM: ApiVersion = ApiVersion(1, 56);
-/// The oldest that is served unless the administrator asks for older ones.
-pub const MINIMUM: ApiVersion = ApiVersion(1, 40);
-/// The oldest that an administrator may ask for.
-pub const OLDEST: ApiVersion = ApiVersion(1, 24);
+/// The oldest that is served, as by dockerd 28: docker-java asks for 1.32 whatever the engine has, and many a tool for 1.24.
+pub const MINIMUM: ApiVersion = ApiVersion(1, 24);
 
 /// `1.44`. Ordered by number, not by text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -351,10 +351,10 @@ fn oldest_api(read: &Reader<'_>) -> Result<ApiVersion, Error> {
     if text.is_empty() {
         return Ok(api::MINIMUM);
     }
-    let version = text.parse().ok().filter(|version| (api::OLDEST..=api::MAXIMUM).contains(version));
+    let version = text.parse().ok().filter(|version| (api::MINIMUM..=api::MAXIMUM).contains(version));
     version.ok_or_else(|| Error::Value {
         key: "min-api-version".into(),
-        why: format!("{text} is not between {} and {}", api::OLDEST, api::MAXIMUM),
+        why: format!("{text} is not between {} and {}", api::MINIMUM, api::MAXIMUM),
     })
 }
 

@@ -20,6 +20,12 @@ pub struct Page<'a> {
     pub groups_only: bool,
 }
 
+/// Examples as they are typed, a line for each.
+pub(crate) fn examples(path: &str, rests: &str) -> String {
+    let lines = rests.split('\n').map(|rest| format!("  {path} {rest}").trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 impl Page<'_> {
     /// The page of one command, with its last newline.
     pub fn render<A>(&self, command: &Command<A>) -> String {
@@ -36,7 +42,7 @@ impl Page<'_> {
             let _ = write!(page, "\n\nAliases:\n  {}", self.also(command.also));
         }
         if !command.example.is_empty() {
-            let _ = write!(page, "\n\nExamples:\n{}", command.example);
+            let _ = write!(page, "\n\nExamples:\n{}", examples(self.path, command.example));
         }
         if !root && !flags.is_empty() {
             let _ = write!(page, "\n\nOptions:\n{flags}");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::help::{head, unquote};
+use crate::help::{examples, head, unquote};
 use crate::table::{Command, Flag, Support};
 
 /// The page of the command at `path` (`ketch container ls`), in section 1.
@@ -20,7 +20,7 @@ pub fn manual<A>(path: &str, command: &Command<A>) -> String {
     commands(path, command, &mut page);
     options(command, &mut page);
     if !command.example.is_empty() {
-        let _ = writeln!(page, ".SH EXAMPLES\n.nf\n{}\n.fi", escape(command.example));
+        let _ = writeln!(page, ".SH EXAMPLES\n.nf\n{}\n.fi", escape(&examples(path, command.example)));
     }
     related(path, command, &mut page);
     page

@@ -17,7 +17,7 @@ pub struct Command<A: 'static> {
     pub long: &'static str,
     /// The full names under which the command is also known, as its help page lists them.
     pub also: &'static str,
-    /// The examples of the help page.
+    /// The examples of the help page: what follows the command's path, a line for each.
     pub example: &'static str,
     /// The flags, in as many shared pieces as is handy.
     pub flags: FlagSets,

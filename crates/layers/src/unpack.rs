@@ -109,7 +109,9 @@ impl<'a, T: Target> Unpacker<'a, T> {
     /// Reads the tar up to its end-of-archive mark and gives the target back.
     pub(crate) fn unpack(mut self, tar: impl Read) -> Result<T, Error> {
         let budget = Rc::new(Cell::new(MAX_METADATA));
-        let mut archive = tar::Archive::new(Metered { inner: tar, budget: budget.clone() });
+        // A layer's bytes are mounted later, to the last block; other archives are only read once.
+        let padding = (self.meaning == Meaning::Plain).then_some(0);
+        let mut archive = tar::Archive::new(Metered { inner: tar, budget: budget.clone(), padding });
         let read = |source| Error::ReadTar { source };
         for entry in archive.entries().map_err(read)? {
             let mut entry = entry.map_err(read)?;
@@ -228,11 +230,25 @@ fn special(kind: EntryType, place: &Place, entry: &tar::Entry<'_, impl Read>) ->
 struct Metered<R> {
     inner: R,
     budget: Rc<Cell<u64>>,
+    /// How far into its last block the archive is, where that need not be whole: what the docker CLI sends to the classic builder
+    /// with a Dockerfile from outside the context ends with the last file's content.
+    padding: Option<usize>,
 }
+
+/// What headers and content are padded to.
+const BLOCK: usize = 512;
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
+        let mut count = self.inner.read(buffer)?;
+        if let Some(within) = &mut self.padding {
+            let is_between = self.budget.get() <= MAX_METADATA;
+            if count == 0 && *within > 0 && is_between {
+                count = buffer.len().min(BLOCK - *within);
+                buffer[..count].fill(0);
+            }
+            *within = (*within + count) % BLOCK;
+        }
         match self.budget.get().checked_sub(count as u64) {
             Some(left) => self.budget.set(left),
             None => {

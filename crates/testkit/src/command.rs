@@ -86,6 +86,14 @@ pub fn node(program: &str) -> Command {
     command
 }
 
+/// A program of tests/rust-clients.
+#[track_caller]
+pub fn rust_client(name: &str) -> Command {
+    let program = clients_folder().join("rust/bin").join(name);
+    assert!(program.is_file(), "no {}: run `cargo xtask clients`", program.display());
+    Command::new(program)
+}
+
 /// One of the real clients, with its own C library, since it comes from a newer Debian than this one may be.
 #[track_caller]
 pub fn client(name: &str) -> Command {

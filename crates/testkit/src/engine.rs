@@ -227,6 +227,12 @@ impl Engine {
         node
     }
 
+    /// A program of tests/rust-clients whose `DOCKER_HOST` is this engine.
+    #[track_caller]
+    pub fn rust_client(&self, name: &str) -> Command {
+        self.environment(command::rust_client(name))
+    }
+
     fn environment(&self, mut command: Command) -> Command {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
@@ -239,8 +245,19 @@ impl Engine {
     /// Loads the busybox image under a name of this test and returns that name.
     #[track_caller]
     pub fn busybox(&self) -> String {
-        let tag = format!("{}:1", self.name("busybox"));
-        let archive = images::busybox(&tag).unwrap_or_else(|error| panic!("{error:#}"));
+        self.load("busybox", images::busybox)
+    }
+
+    /// The same with a database, that is Redis.
+    #[track_caller]
+    pub fn redis(&self) -> String {
+        self.load("redis", images::redis)
+    }
+
+    #[track_caller]
+    fn load(&self, name: &str, image: fn(&str) -> anyhow::Result<Vec<u8>>) -> String {
+        let tag = format!("{}:1", self.name(name));
+        let archive = image(&tag).unwrap_or_else(|error| panic!("{error:#}"));
         self.request(
             &Request::new("POST", "/images/load").header("Content-Type", "application/x-tar").body(archive),
         )

@@ -1,5 +1,7 @@
 //! Images that tests make for themselves, as docker archives in memory: no registry, no download.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -23,6 +25,41 @@ pub fn busybox(tag: &str) -> anyhow::Result<Vec<u8>> {
     }
     layer.directory("tmp", 0o1777)?;
     archive(tag, &layer.finish()?, &json!({"Cmd": ["sh"], "Env": ["PATH=/bin"], "WorkingDir": "/"}))
+}
+
+/// A database under `tag`: this machine's Redis (Debian's redis-tools has the server, too) with the libraries that it
+/// needs, and busybox.
+pub fn redis(tag: &str) -> anyhow::Result<Vec<u8>> {
+    let mut layer = Layer::default();
+    layer.file("bin/busybox", &std::fs::read(BUSYBOX)?)?;
+    for applet in APPLETS.iter().chain(&["stty"]) {
+        layer.link(&format!("bin/{applet}"), "busybox")?;
+    }
+    let programs = ["/usr/bin/redis-check-rdb", "/usr/bin/redis-cli"];
+    for (program, name) in programs.into_iter().zip(["redis-server", "redis-cli"]) {
+        let content =
+            std::fs::read(program).with_context(|| format!("{program}: apt-get install redis-tools"))?;
+        layer.file(&format!("usr/bin/{name}"), &content)?;
+    }
+    for library in libraries(&programs)? {
+        layer.file(library.trim_start_matches('/'), &std::fs::read(&library)?)?;
+    }
+    let config = json!({
+        "Cmd": ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no"],
+        "Env": ["PATH=/usr/bin:/bin"], "ExposedPorts": {"6379/tcp": {}}, "Volumes": {"/data": {}}, "WorkingDir": "/data",
+    });
+    archive(tag, &layer.finish()?, &config)
+}
+
+/// The paths of the shared libraries that programs are loaded with, and of the loader.
+fn libraries(programs: &[&str]) -> anyhow::Result<BTreeSet<String>> {
+    let told = std::process::Command::new("ldd").args(programs).output().context("ldd")?;
+    let told = String::from_utf8(told.stdout)?;
+    Ok(told
+        .lines()
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/') && !word.ends_with(':')))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// An image whose only file is one static program.

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use crate::http::{Reply, Request};
 use crate::shape::{Deviation, Shape};
 
-/// The versions that are recorded, oldest first: `1.40` … `1.51`.
+/// The versions that are recorded, oldest first: `1.24`, which all before 1.40 answer like, `1.32`, which docker-java asks for, and
+/// `1.40` … `1.51`.
 pub fn versions() -> Vec<String> {
-    (40..=51).map(|minor| format!("1.{minor}")).collect()
+    [24, 32].into_iter().chain(40..=51).map(|minor| format!("1.{minor}")).collect()
 }
 
 /// Routes with a part that is a name; everything else is its own template. Names of images may contain slashes.

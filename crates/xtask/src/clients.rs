@@ -4,8 +4,8 @@
 //! for, so they run on older systems.
 //!
 //! docker-py and testcontainers come from Python's registry into a virtual environment of their own, every file checked against
-//! the hash in `requirements.txt`; dockerode, testcontainers for Node and Node itself from its registry, against those in
-//! `node/package-lock.json`.
+//! the hash in `requirements.txt`; dockerode, testcontainers for Node, the Dev Containers CLI and Node itself from its registry,
+//! against those in `node/package-lock.json`; bollard and testcontainers for Rust by cargo, against `tests/rust-clients/Cargo.lock`.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +39,28 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     fs::write(stamp, wanted)?;
     docker_py(&cache).context("cannot fetch docker-py")?;
-    node(&cache).context("cannot fetch dockerode and testcontainers")
+    node(&cache).context("cannot fetch dockerode and testcontainers")?;
+    rust(&cache).context("cannot build the programs of tests/rust-clients")
+}
+
+/// Programs of ours with other people's libraries: built again when they or the list of libraries change.
+fn rust(cache: &Path) -> anyhow::Result<()> {
+    let (folder, source) = (cache.join("rust"), process::workspace().join("tests/rust-clients"));
+    let files = ["Cargo.lock", "Cargo.toml", "src/lib.rs", "src/bin/bollard.rs", "src/bin/testcontainers.rs"];
+    let texts: Result<Vec<String>, _> =
+        files.iter().map(|name| fs::read_to_string(source.join(name))).collect();
+    let (wanted, stamp) = (texts?.concat(), folder.join("complete"));
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    let mut install = process::cargo();
+    install.args(["install", "--locked", "--debug", "--force", "--quiet", "--path"]).arg(source);
+    install.arg("--root").arg(&folder).env("CARGO_TARGET_DIR", folder.join("target"));
+    process::run(&mut install)?;
+    // What the libraries were compiled to is half a gigabyte, and needed again once in a while.
+    fs::remove_dir_all(folder.join("target"))?;
+    fs::write(stamp, wanted)?;
+    Ok(())
 }
 
 /// Packages' own scripts don't run: what they would compile is left out.

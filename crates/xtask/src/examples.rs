@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 type Example = (&'static str, &'static [&'static str], fn(&Home<'_>) -> anyhow::Result<()>);
 
 const EXAMPLES: &[Example] = &[
+    ("static-site", &["nginx"], |home| home.static_site()),
     ("two-nginx", &["nginx"], |home| home.two_nginx()),
     ("rust-web", &["rust"], |home| home.rust_web()),
     ("wordpress-mysql", &["wordpress", "mysql"], |home| home.wordpress()),
@@ -192,6 +193,17 @@ impl Home<'_> {
         )?;
         println!("{name}");
         Ok(Project { engine: self.engine, folder })
+    }
+
+    fn static_site(&self) -> anyhow::Result<()> {
+        let project = self.example("static-site")?;
+        project.compose(&["up", "--detach", "--quiet-build"])?;
+        project.page(8081, "Files in a folder");
+        let page = project.folder.join("site/index.html");
+        fs::write(&page, fs::read_to_string(&page)?.replace("Files in a folder", "Pages in a folder"))?;
+        project.compose(&["up", "--detach", "--build", "--quiet-build"])?;
+        project.page(8081, "Pages in a folder");
+        project.compose(&["down", "--rmi", "local"]).map(drop)
     }
 
     fn two_nginx(&self) -> anyhow::Result<()> {

@@ -29,6 +29,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("mkfs.xfs", "xfsprogs"),
     ("mkfs.btrfs", "btrfs-progs"),
     ("debugfs", "e2fsprogs"),
+    ("redis-cli", "redis-tools"),
 ];
 const LIMIT: u64 = 25_000_000;
 

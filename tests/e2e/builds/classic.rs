@@ -48,6 +48,21 @@ fn a_dockerfile_becomes_an_image_that_runs() {
     assert_eq!(built["RootFS"]["Layers"].as_array().unwrap().len(), 3);
 }
 
+/// The CLI puts such a file and the ignore file behind the context, and ends the tar with its last byte.
+#[test]
+fn a_dockerfile_from_outside_the_context_is_read() {
+    let engine = Engine::isolated();
+    engine.busybox();
+    let context = Context::new(&engine, "context", "FROM nothing\n");
+    context.file("hello.txt", "hello\n");
+    let outside =
+        Context::new(&engine, "outside", "FROM BASE\nCOPY . /data/\nRUN cat /data/hello.txt > /built\n");
+    let (tag, file) = (engine.name("built"), outside.folder.join("Dockerfile"));
+    let said = classic(&engine, &context, &tag, &["-f", &file.display().to_string()]).ok();
+    assert!(said.contains(&format!("Successfully tagged {tag}:latest")), "{said}");
+    assert_eq!(engine.docker(["run", "--rm", "--network", "none", &tag, "cat", "/built"]).ok(), "hello");
+}
+
 // covers: api POST /build ?q
 #[test]
 fn a_quiet_build_says_the_image_alone() {

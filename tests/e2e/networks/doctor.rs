@@ -64,11 +64,20 @@ fn the_doctor_sees_what_is_in_the_way_and_names_what_helps() {
     let network = site.network("a", &["--subnet", "10.226.70.0/24"]);
     site.stays("c", &["--network", &network]);
     let (_, found) = findings(&site);
-    for subject in
-        ["kernel", "overlay", "nftables", "source guard", "IPv4 forwarding", "other firewalls", "subnets"]
-    {
+    for subject in [
+        "kernel",
+        "overlay",
+        "subordinate ids",
+        "other engines",
+        "nftables",
+        "source guard",
+        "IPv4 forwarding",
+        "other firewalls",
+        "subnets",
+    ] {
         assert_eq!(of(&found, subject)["Health"], "ok", "{found}");
     }
+    assert!(of(&found, "disk")["Said"].as_str().unwrap().ends_with(" free"), "{found}");
     // dockerd's chain with its policy, and a route that came later.
     testkit::drop_what_is_forwarded("filter", "FORWARD");
     command::run(std::process::Command::new("ip").args(["route", "add", "10.226.70.128/25", "dev", "lan0"]))

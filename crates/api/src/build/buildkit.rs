@@ -1,15 +1,19 @@
 //! `POST /build?version=2`: how docker's client of before 23 asks for BuildKit's builds. It holds a session beside the request,
 //! and the answer's documents carry BuildKit's own messages.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use build::session::Session;
 use buildkit::proto::control::{CacheOptions, CacheOptionsEntry, Exporter, SolveRequest};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{parameters, stream::line};
-use crate::body;
+use crate::body::{self, BlockingReader};
 use crate::call::Call;
 use crate::error::Error;
 use crate::reply::{self, Reply};
@@ -18,9 +22,14 @@ use crate::reply::{self, Reply};
 const AHEAD: usize = 16;
 
 pub(super) async fn post(mut call: Call) -> Result<Reply, Error> {
-    let question = question(&call)?;
-    call.ignore_body().await?;
-    let builder = call.builder.clone();
+    let (question, builder) = (question(&call)?, call.builder.clone());
+    let context = match call.query.get("remote") {
+        "" => Some(uploaded(call).await?),
+        _ => {
+            call.ignore_body().await?;
+            None
+        }
+    };
     let (sender, body) = body::streamed();
     tokio::spawn(async move {
         let (to, mut heard) = mpsc::channel::<Vec<u8>>(AHEAD);
@@ -32,7 +41,7 @@ pub(super) async fn post(mut call: Call) -> Result<Reply, Error> {
                 }
             }
         };
-        let building = async { tokio::join!(builder.solve_and_tell(question, to), telling).0 };
+        let building = async { tokio::join!(builder.solve_and_tell(question, context, to), telling).0 };
         let solved = tokio::select! {
             solved = building => solved,
             () = sender.closed() => return,
@@ -48,6 +57,17 @@ pub(super) async fn post(mut call: Call) -> Result<Reply, Error> {
         let _ = sender.send(line(&last)).await;
     });
     Ok(reply::with_type(StatusCode::OK, "application/json", body))
+}
+
+/// The context that is in the body, as bollard and testcontainers send it.
+async fn uploaded(call: Call) -> Result<Arc<dyn Session>, Error> {
+    let (engine, body) = (call.engine, BlockingReader::new(call.request.into_body()));
+    let taking = move || body.lend(|body| engine.builds.take_context(Some(body), BTreeMap::new()));
+    let taken = tokio::task::spawn_blocking(taking).await;
+    let taken = taken.map_err(|error| {
+        Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot read the context: {error}"))
+    })?;
+    Ok(Arc::new(taken.map_err(|error| Error::from(engine::Error::Build(Box::new(error))))?))
 }
 
 /// What BuildKit's own call would say.

@@ -35,7 +35,9 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let view = handle.view();
     let kept = kept(&call, &view)?;
     let time = |key| parse_time(call.query.get(key)).map_err(|e| Error::invalid(e.to_string()));
-    let wanted = Wanted { stdout, stderr, since: time("since")?, until: time("until")?, tail: tail(&call) };
+    // Clients that always name both times say zero where there is no end.
+    let until = if call.query.get("until") == "0" { None } else { time("until")? };
+    let wanted = Wanted { stdout, stderr, since: time("since")?, until, tail: tail(&call) };
     let shape = Shape {
         terminal: view.container.config.tty,
         timestamps: call.query.flag("timestamps"),

@@ -17,6 +17,7 @@ mod service;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod uploaded;
 mod usage;
 
 pub use caller::Caller;

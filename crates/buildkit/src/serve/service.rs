@@ -6,6 +6,7 @@ use std::sync::Arc;
 use build::frontend::{Built, Gateway};
 use build::progress::Progress;
 use build::request::{Allowed, Cache, CacheEntry, Export, Limits, Outcome, Request, What};
+use build::session::Session;
 use build::{Error, Job};
 use grpc::{Call, Code, Service, Status};
 use http::HeaderMap;
@@ -21,6 +22,7 @@ use super::history::History;
 use super::lent::{Desk, Lent};
 use super::live::{Builds, Live};
 use super::sessions::Sessions;
+use super::uploaded::Uploaded;
 use super::{llb, news, usage, worker_record};
 use crate::error::status;
 use crate::proto::control::{
@@ -83,10 +85,12 @@ impl Builder {
         self.sessions.hold(Caller::over(headers, io, &self.sessions).await?).await
     }
 
-    /// Builds for a client that isn't on `/grpc`, and tells it of the build in messages as `StatusResponse` has them.
+    /// Builds for a client that isn't on `/grpc`, and tells it of the build in messages as `StatusResponse` has them. Its context may
+    /// have come otherwise than by its session.
     pub async fn solve_and_tell(
         &self,
         question: SolveRequest,
+        context: Option<Arc<dyn Session>>,
         to: mpsc::Sender<Vec<u8>>,
     ) -> Result<HashMap<String, String>, Status> {
         let id = question.r#ref.clone();
@@ -101,7 +105,7 @@ impl Builder {
                 }
             }
         };
-        let solving = self.solve(question);
+        let solving = self.solve(question, context);
         tokio::pin!(telling, solving);
         let solved = tokio::select! {
             solved = &mut solving => {
@@ -116,7 +120,11 @@ impl Builder {
         solved.map(|answer| answer.exporter_response)
     }
 
-    async fn solve(&self, question: SolveRequest) -> Result<SolveResponse, Status> {
+    async fn solve(
+        &self,
+        question: SolveRequest,
+        context: Option<Arc<dyn Session>>,
+    ) -> Result<SolveResponse, Status> {
         for name in [&question.r#ref, &question.session] {
             if name.is_empty() || name.len() > MAX_NAME {
                 return Err(Status::new(Code::InvalidArgument, "a build needs an id and a session"));
@@ -126,7 +134,7 @@ impl Builder {
         let progress = Progress::default();
         let begun = self.builds.begin(&question.r#ref, progress.clone())?;
         let recording = self.history.begin(&question, progress.clone());
-        let solved = self.solve_for(question, session, progress, begun.live.clone()).await;
+        let solved = self.solve_for(question, (session, context), progress, begun.live.clone()).await;
         if let Some(recording) = recording {
             recording.end(&solved).await;
         }
@@ -137,13 +145,17 @@ impl Builder {
     async fn solve_for(
         &self,
         question: SolveRequest,
-        session: Arc<Caller>,
+        (session, context): (Arc<Caller>, Option<Arc<dyn Session>>),
         progress: Progress,
         live: Arc<Live>,
     ) -> Result<Outcome, Status> {
+        let client: Arc<dyn Session> = match context {
+            Some(context) => Arc::new(Uploaded { client: session.clone(), context }),
+            None => session.clone(),
+        };
         let request = self.request(question, live.clone()).map_err(|e| status(&e))?;
         let solved = tokio::select! {
-            solved = self.engine.build(request, session.clone(), progress) => solved,
+            solved = self.engine.build(request, client, progress) => solved,
             // Nobody would be left to take the result.
             () = session.ended() => Err(Error::Cancelled),
         };
@@ -308,7 +320,7 @@ impl Service for Builder {
             return self.history.content(&method, call).await;
         }
         match call.path.as_str() {
-            "/moby.buildkit.v1.Control/Solve" => call.answer(|question| self.solve(question)).await,
+            "/moby.buildkit.v1.Control/Solve" => call.answer(|question| self.solve(question, None)).await,
             "/moby.buildkit.v1.Control/Status" => self.tell(call).await,
             "/moby.buildkit.v1.Control/ListWorkers" => {
                 call.answer(|_: ListWorkersRequest| self.workers()).await

@@ -66,6 +66,11 @@ const BUILD_FLAGS: &[Flag] = &[
 
 pub(super) const BUILD_EVERYWHERE: Command = Command {
     name: "build",
+    example: "-t app:1 .\n\
+              -t app:1 -f docker/Dockerfile --target test .\n\
+              --secret id=token,src=token.txt -t app:1 .\n\
+              --platform linux/amd64,linux/arm64 --push -t registry.example/app:1 .\n\
+              --explain -t app:1 .",
     usage: "[OPTIONS] PATH | URL | -",
     short: "Build an image from a Dockerfile",
     long: "Start a build",

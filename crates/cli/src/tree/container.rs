@@ -224,6 +224,7 @@ const CONTAINER_COMMIT_FLAGS: &[Flag] = &[
 
 pub(crate) static CONTAINER_COMMIT: Command = Command {
     name: "commit",
+    example: "-m 'with tools' -c 'CMD [\"sh\"]' web web:tools",
     usage: "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
     short: "Create a new image from a container's changes",
     also: "container commit, commit",
@@ -241,6 +242,9 @@ const CONTAINER_CP_FLAGS: &[Flag] = &[
 
 pub(crate) static CONTAINER_CP: Command = Command {
     name: "cp",
+    example: "web:/etc/nginx/nginx.conf .\n\
+              page.html web:/usr/share/nginx/html/\n\
+              web:/var/log - > log.tar",
     usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tdocker cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     short: "Copy files/folders between a container and the local filesystem",
     long: "Copy files/folders between a container and the local filesystem
@@ -296,6 +300,9 @@ const CONTAINER_EXEC_FLAGS: &[Flag] = &[
 
 pub(crate) static CONTAINER_EXEC: Command = Command {
     name: "exec",
+    example: "-it web sh\n\
+              web cat /etc/hosts\n\
+              -u root -e MODE=test -w /srv web ./check",
     usage: "[OPTIONS] CONTAINER COMMAND [ARG...]",
     short: "Execute a command in a running container",
     also: "container exec, exec",
@@ -371,6 +378,8 @@ const CONTAINER_LOGS_FLAGS: &[Flag] = &[
 
 pub(crate) static CONTAINER_LOGS: Command = Command {
     name: "logs",
+    example: "-f --tail 100 web\n\
+              --since 10m -t web",
     usage: "[OPTIONS] CONTAINER",
     short: "Fetch the logs of a container",
     also: "container logs, logs",
@@ -482,6 +491,10 @@ const CONTAINER_RUN_FLAGS: &[Flag] = &[
 
 pub(crate) static CONTAINER_RUN: Command = Command {
     name: "run",
+    example: "--rm -it debian bash\n\
+              -d --name web -p 8080:80 -v data:/var/lib/data nginx\n\
+              --rm -v .:/src -w /src node npm test\n\
+              -d --restart unless-stopped --memory 512m --cpus 1.5 app:1",
     usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
     short: "Create and run a new container from an image",
     also: "container run, run",
@@ -527,6 +540,8 @@ const CONTAINER_STATS_FLAGS: &[Flag] = &[
 
 pub(crate) static CONTAINER_STATS: Command = Command {
     name: "stats",
+    example: "\n\
+              --no-stream --format json",
     usage: "[OPTIONS] [CONTAINER...]",
     short: "Display a live stream of container(s) resource usage statistics",
     also: "container stats, stats",
@@ -537,6 +552,8 @@ pub(crate) static CONTAINER_STATS: Command = Command {
 
 pub(crate) static CONTAINER_STOP: Command = Command {
     name: "stop",
+    example: "web db\n\
+              --time 30 db",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     short: "Stop one or more running containers",
     also: "container stop, stop",
@@ -597,6 +614,8 @@ const CONTAINER_UPDATE_FLAGS: &[Flag] = &[
 
 pub(crate) static CONTAINER_UPDATE: Command = Command {
     name: "update",
+    example: "--memory 1g --cpus 2 web\n\
+              --restart on-failure:3 web",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     short: "Update configuration of one or more containers",
     also: "container update, update",
@@ -618,6 +637,10 @@ pub(crate) static CONTAINER_WAIT: Command = Command {
 
 pub(crate) static PS: Command = Command {
     name: "ps",
+    example: "-a\n\
+              --filter status=exited --filter label=app=shop\n\
+              --format '{{.Names}}: {{.Status}}'\n\
+              -aq",
     usage: "[OPTIONS]",
     short: "List containers",
     also: "container ls, container list, container ps, ps",
@@ -636,6 +659,8 @@ const RM_FLAGS: &[Flag] = &[
 
 pub(crate) static RM: Command = Command {
     name: "rm",
+    example: "web\n\
+              -f -v web",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     short: "Remove one or more containers",
     also: "container rm, container remove, rm",

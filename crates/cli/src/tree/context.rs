@@ -143,6 +143,7 @@ $ docker context update my-context --description \"some description\" --docker \
 
 pub(crate) static CONTEXT_USE: Command = Command {
     name: "use",
+    example: "server",
     usage: "CONTEXT",
     short: "Set the current docker context",
     action: Action::Run(context::choose),

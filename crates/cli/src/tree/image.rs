@@ -42,6 +42,9 @@ const IMAGE_EXPLORE_FLAGS: &[Flag] = &[
 
 static IMAGE_EXPLORE: Command = Command {
     name: "explore",
+    example: "nginx\n\
+              --layer 2 nginx\n\
+              --wasted nginx",
     usage: "[OPTIONS] IMAGE",
     short: "Show what each layer of an image added, changed and removed",
     flags: &[IMAGE_EXPLORE_FLAGS],
@@ -123,6 +126,8 @@ const IMAGE_LOAD_FLAGS: &[Flag] = &[
 
 pub(crate) static IMAGE_LOAD: Command = Command {
     name: "load",
+    example: "-i app.tar\n\
+              < app.tar",
     usage: "[OPTIONS]",
     short: "Load an image from a tar archive or STDIN",
     also: "image load, load",
@@ -166,6 +171,8 @@ const IMAGE_PRUNE_FLAGS: &[Flag] = &[
 
 pub(crate) static IMAGE_PRUNE: Command = Command {
     name: "prune",
+    example: "\n\
+              --all --filter until=240h",
     usage: "[OPTIONS]",
     short: "Remove unused images",
     flags: &[IMAGE_PRUNE_FLAGS],
@@ -183,6 +190,9 @@ const IMAGE_PULL_FLAGS: &[Flag] = &[
 
 pub(crate) static IMAGE_PULL: Command = Command {
     name: "pull",
+    example: "nginx\n\
+              --platform linux/arm64 nginx:1.27\n\
+              registry.example/team/app:1",
     usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
     short: "Download an image from a registry",
     also: "image pull, pull",
@@ -206,6 +216,8 @@ const IMAGE_PUSH_FLAGS: &[Flag] = &[
 
 pub(crate) static IMAGE_PUSH: Command = Command {
     name: "push",
+    example: "registry.example/team/app:1\n\
+              --all-tags registry.example/team/app",
     usage: "[OPTIONS] NAME[:TAG]",
     short: "Upload an image to a registry",
     also: "image push, push",
@@ -249,6 +261,7 @@ const IMAGE_SAVE_FLAGS: &[Flag] = &[
 
 pub(crate) static IMAGE_SAVE: Command = Command {
     name: "save",
+    example: "-o app.tar app:1 db:1",
     usage: "[OPTIONS] IMAGE [IMAGE...]",
     short: "Save one or more images to a tar archive (streamed to STDOUT by default)",
     also: "image save, save",
@@ -270,6 +283,9 @@ pub(crate) static IMAGE_TAG: Command = Command {
 
 pub(crate) static IMAGES: Command = Command {
     name: "images",
+    example: "\n\
+              --filter dangling=true -q\n\
+              --format '{{.Repository}}:{{.Tag}} {{.Size}}'",
     usage: "[OPTIONS] [REPOSITORY[:TAG]]",
     short: "List images",
     also: "image ls, image list, images",

@@ -37,6 +37,8 @@ const NETWORK_CONNECT_FLAGS: &[Flag] = &[
 
 pub(crate) static NETWORK_CONNECT: Command = Command {
     name: "connect",
+    example: "shop web\n\
+              --alias db --ip 10.9.0.7 backend postgres",
     usage: "[OPTIONS] NETWORK CONTAINER",
     short: "Connect a container to a network",
     flags: &[NETWORK_CONNECT_FLAGS],
@@ -68,6 +70,9 @@ const NETWORK_CREATE_FLAGS: &[Flag] = &[
 
 pub(crate) static NETWORK_CREATE: Command = Command {
     name: "create",
+    example: "shop\n\
+              --internal --subnet 10.9.0.0/24 --ipv6 backend\n\
+              -o com.ketch.egress=192.0.2.10,*.debian.org build",
     usage: "[OPTIONS] NETWORK",
     short: "Create a network",
     flags: &[NETWORK_CREATE_FLAGS],

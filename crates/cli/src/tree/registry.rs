@@ -14,6 +14,8 @@ const LOGIN_FLAGS: &[Flag] = &[
 
 pub(crate) static LOGIN: Command = Command {
     name: "login",
+    example: "registry.example\n\
+              -u ann --password-stdin registry.example < token",
     usage: "[OPTIONS] [SERVER]",
     short: "Authenticate to a registry",
     long: "Authenticate to a registry.

@@ -14,6 +14,9 @@ const INSPECT_FLAGS: &[Flag] = &[
 
 pub(crate) static INSPECT: Command = Command {
     name: "inspect",
+    example: "web\n\
+              -f '{{.State.Status}} {{.NetworkSettings.Networks}}' web\n\
+              --type image nginx",
     usage: "[OPTIONS] NAME|ID [NAME|ID...]",
     short: "Return low-level information on Docker objects",
     flags: &[INSPECT_FLAGS],
@@ -49,6 +52,8 @@ const SYSTEM_DF_FLAGS: &[Flag] = &[
 
 pub(crate) static SYSTEM_DF: Command = Command {
     name: "df",
+    example: "\n\
+              -v",
     usage: "[OPTIONS]",
     short: "Show docker disk usage",
     flags: &[SYSTEM_DF_FLAGS],
@@ -79,6 +84,8 @@ const SYSTEM_EVENTS_FLAGS: &[Flag] = &[
 
 pub(crate) static SYSTEM_EVENTS: Command = Command {
     name: "events",
+    example: "--since 10m --until 0s\n\
+              --filter container=web --format json",
     usage: "[OPTIONS]",
     short: "Get real time events from the server",
     also: "system events, events",
@@ -113,6 +120,8 @@ const SYSTEM_PRUNE_FLAGS: &[Flag] = &[
 
 pub(crate) static SYSTEM_PRUNE: Command = Command {
     name: "prune",
+    example: "\n\
+              --all --volumes --filter until=24h",
     usage: "[OPTIONS]",
     short: "Remove unused data",
     flags: &[SYSTEM_PRUNE_FLAGS],

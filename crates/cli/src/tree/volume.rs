@@ -66,6 +66,9 @@ const VOLUME_CREATE_FLAGS: &[Flag] = &[
 
 pub(crate) static VOLUME_CREATE: Command = Command {
     name: "create",
+    example: "data\n\
+              -o type=tmpfs -o device=tmpfs -o size=100m scratch\n\
+              -o size=10G data",
     usage: "[OPTIONS] [VOLUME]",
     short: "Create a volume",
     flags: &[VOLUME_CREATE_FLAGS],
@@ -121,6 +124,8 @@ const VOLUME_PRUNE_FLAGS: &[Flag] = &[
 
 pub(crate) static VOLUME_PRUNE: Command = Command {
     name: "prune",
+    example: "\n\
+              --all --filter label=app=shop",
     usage: "[OPTIONS]",
     short: "Remove unused local volumes",
     flags: &[VOLUME_PRUNE_FLAGS],

@@ -65,6 +65,8 @@ fn check_export(export: &Export) -> Result<(), Error> {
             ("tar", "true") => true,
             // docker compose says so of its own builds; what is kept is loaded.
             ("load", "true") => images,
+            // bollard says of the engine's own exporter what its images are.
+            ("type", "docker") => export.kind == ExportKind::Image,
             ("tar", _) | ("rewrite-timestamp", "true") | ("store", "false") => false,
             // The default, said.
             ("rewrite-timestamp", _) => images,

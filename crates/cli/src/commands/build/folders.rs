@@ -11,6 +11,7 @@ use buildkit::proto::control::{CacheOptions, CacheOptionsEntry};
 use oci::image::{Descriptor, Index, media_type};
 
 use crate::error::Error;
+use crate::ui;
 
 /// Under which an index names a document.
 const NAME: &str = "org.opencontainers.image.ref.name";
@@ -28,8 +29,21 @@ fn usage(text: String) -> Error {
     Error::Usage(text)
 }
 
-/// Lends the folders of these caches. What an index says of a tag is looked up here.
+/// Lends the folders of these caches. What an index says of a tag is looked up here. A folder that nothing was put into yet is none:
+/// a first build names the cache that the next ones begin with, too.
 pub(super) fn lend(cache: &mut CacheOptions, offer: &mut Offer) -> Result<Vec<Folder>, Error> {
+    cache.imports.retain(|entry| {
+        let folder = entry.attrs.get("src").filter(|src| entry.r#type == "local" && !src.is_empty());
+        let is_empty = folder.is_some_and(|src| !Path::new(src).join("index.json").exists());
+        if is_empty && !entry.attrs.contains_key("digest") {
+            ui::err(&format!(
+                "WARNING: --cache-from: nothing is in {} yet",
+                folder.map_or("", String::as_str)
+            ));
+            return false;
+        }
+        true
+    });
     for entry in cache.imports.iter_mut().filter(|entry| entry.r#type == "local") {
         let path = path(entry, "src", "--cache-from")?;
         if !entry.attrs.contains_key("digest") {

@@ -52,6 +52,8 @@ const COMPOSE_DOWN_FLAGS: &[Flag] = &[
 
 pub(crate) static COMPOSE_DOWN: Command = Command {
     name: "down",
+    example: "\n\
+              -v --rmi local",
     usage: "[OPTIONS] [SERVICES]",
     short: "Stop and remove containers, networks",
     flags: &[COMPOSE_DOWN_FLAGS],
@@ -165,6 +167,7 @@ const COMPOSE_RUN_FLAGS: &[Flag] = &[
 
 pub(crate) static COMPOSE_RUN: Command = Command {
     name: "run",
+    example: "--rm web npm test",
     usage: "[OPTIONS] SERVICE [COMMAND] [ARGS...]",
     short: "Run a one-off command on a service",
     flags: &[COMPOSE_RUN_FLAGS],
@@ -265,6 +268,9 @@ const COMPOSE_UP_FLAGS: &[Flag] = &[
 
 pub(crate) static COMPOSE_UP: Command = Command {
     name: "up",
+    example: "-d\n\
+              -d --build --wait\n\
+              --scale web=3 -d web",
     usage: "[OPTIONS] [SERVICE...]",
     short: "Create and start containers",
     flags: &[COMPOSE_UP_FLAGS],

@@ -81,6 +81,8 @@ const COMPOSE_EXEC_FLAGS: &[Flag] = &[
 
 pub(crate) static COMPOSE_EXEC: Command = Command {
     name: "exec",
+    example: "web sh\n\
+              -T db psql -U postgres < dump.sql",
     usage: "[OPTIONS] SERVICE COMMAND [ARGS...]",
     short: "Execute a command in a running container",
     flags: &[COMPOSE_EXEC_FLAGS],
@@ -128,6 +130,7 @@ const COMPOSE_LOGS_FLAGS: &[Flag] = &[
 
 pub(crate) static COMPOSE_LOGS: Command = Command {
     name: "logs",
+    example: "-f --tail 50 web",
     usage: "[OPTIONS] [SERVICE...]",
     short: "View output from containers",
     flags: &[COMPOSE_LOGS_FLAGS],
@@ -164,6 +167,8 @@ const COMPOSE_PS_FLAGS: &[Flag] = &[
 
 pub(crate) static COMPOSE_PS: Command = Command {
     name: "ps",
+    example: "\n\
+              -a --format json",
     usage: "[OPTIONS] [SERVICE...]",
     short: "List containers",
     flags: &[COMPOSE_PS_FLAGS],

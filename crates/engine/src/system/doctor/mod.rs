@@ -1,6 +1,7 @@
 //! `ketch system doctor`: what the engine needs of its machine, whether it is there, and what helps where it isn't.
 
 mod kernel;
+mod machine;
 mod network;
 
 use std::fs;
@@ -64,6 +65,7 @@ impl Files {
 pub fn examine(engine: &Engine) -> Vec<Finding> {
     let files = Files { root: Path::new("/").to_owned() };
     let mut findings = kernel::examine(&files, &engine.host.kernel_version, &Cgroups::detect());
+    findings.extend(machine::examine(&files, &engine.settings.data_root));
     findings.extend(network::examine(&files, &engine.networks));
     findings
 }
