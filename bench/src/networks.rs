@@ -78,7 +78,12 @@ struct Sleeper<'a> {
 impl<'a> Sleeper<'a> {
     fn start(socket: &'a Path, name: &str, bindings: &Value) -> anyhow::Result<Self> {
         let host = json!({"PortBindings": bindings, "NetworkMode": Wires::NAME});
-        let config = json!({"Image": TAG, "Cmd": ["sleep", "100000"], "HostConfig": host});
+        // dockerd publishes no port that isn't exposed, too.
+        let exposed: serde_json::Map<String, Value> =
+            bindings.as_object().into_iter().flatten().map(|(port, _)| (port.clone(), json!({}))).collect();
+        let config = json!({
+            "Image": TAG, "Cmd": ["sleep", "100000"], "ExposedPorts": exposed, "HostConfig": host
+        });
         call(socket, "POST", &format!("/containers/create?name={name}"), &config)?;
         let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let mut sleeper = Self { socket, name: name.to_owned(), pid: 0, ip: unspecified };

@@ -1,8 +1,10 @@
 //! Processes of engines: when they are ready, what memory they take.
 
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use testkit::Scratch;
 use testkit::daemon::{Daemon, Plan};
 
@@ -32,27 +34,31 @@ pub(crate) fn memory(_: &Bench) -> anyhow::Result<f64> {
     resident
 }
 
-/// The peer's host: the only dockerd that a machine usually has.
-pub(crate) fn peer_place(socket: &std::path::Path) -> anyhow::Result<Place<'_>> {
-    let pid = named(&["dockerd"])?.first().copied().context("no dockerd runs on this machine")?;
-    Ok(Place { socket, pid: pid.cast_signed() })
+/// The peer's host, wherever it has its network.
+pub(crate) fn peer_place(socket: &Path) -> anyhow::Result<Place<'_>> {
+    Ok(Place { socket, pid: listener(socket)? })
 }
 
-fn named(names: &[&str]) -> anyhow::Result<Vec<u32>> {
-    let entries = std::fs::read_dir("/proc")?.flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_one = |pid: &u32| {
+/// The process that listens at a socket: the kernel remembers it.
+fn listener(socket: &Path) -> anyhow::Result<i32> {
+    let stream = UnixStream::connect(socket).with_context(|| format!("{}", socket.display()))?;
+    let who = rustix::net::sockopt::socket_peercred(&stream)?;
+    Ok(who.pid.as_raw_nonzero().get())
+}
+
+/// dockerd and the containerd that it started.
+pub(crate) fn peer_memory(bench: &Bench) -> anyhow::Result<f64> {
+    let dockerd = listener(&bench.peer_socket())?.cast_unsigned();
+    // A child is the thread's that made it.
+    let threads = std::fs::read_dir(format!("/proc/{dockerd}/task"))?.flatten();
+    let children: String =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok()).collect();
+    let is_containerd = |pid: &u32| {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        names.contains(&name.trim())
+        name.trim() == "containerd"
     };
-    Ok(pids.filter(is_one).collect())
-}
-
-/// dockerd and its containerd, wherever they came from: the only ones that a machine usually has.
-pub(crate) fn peer_memory(_: &Bench) -> anyhow::Result<f64> {
-    let sum: f64 = named(&["dockerd", "containerd"])?.into_iter().filter_map(|pid| resident(pid).ok()).sum();
-    ensure!(sum > 0.0, "no dockerd runs on this machine");
-    Ok(sum)
+    let beside = children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(is_containerd);
+    beside.chain([dockerd]).map(resident).sum()
 }
 
 /// Our engine's, since it was started.

@@ -500,3 +500,22 @@ fn the_room_that_volumes_take_is_counted() {
     let shown = engine.ketch(["system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Active}}"]).ok();
     assert!(shown.contains("Local Volumes 1 0"), "{shown}");
 }
+
+#[test]
+fn many_volumes_are_pruned_together_whatever_is_in_them() {
+    let engine = Engine::ours();
+    let names: Vec<_> = (0..300).map(|number| engine.name(&format!("many-{number}"))).collect();
+    for name in &names {
+        let body = json!({ "Name": name, "Labels": {"many": ""} });
+        assert_eq!(engine.request(&Request::new("POST", "/volumes/create").json(&body)).status(), 201);
+    }
+    let place = engine.ketch(["volume", "inspect", "--format", "{{.Mountpoint}}", &names[7]]).ok();
+    std::fs::write(format!("{place}/file"), vec![7; 8192]).expect("a file in a volume");
+    let pruned = engine.ketch(["volume", "prune", "--all", "--force", "--filter", "label=many"]).ok();
+    for name in &names {
+        assert!(pruned.lines().any(|line| line == name), "{pruned}");
+    }
+    assert!(pruned.ends_with("Total reclaimed space: 8.192kB"), "{pruned}");
+    let root = std::path::Path::new(&place).ancestors().nth(2).expect("the folder of all volumes");
+    assert_eq!(std::fs::read_dir(root).expect("that folder").count(), 0, "nothing is left");
+}

@@ -13,7 +13,7 @@ dmesg -n 1
 check() { # name, what came, what should have
   if [ "$2" = "$3" ]; then echo "ok: $1"; else echo "WRONG: $1: got [$2], not [$3]"; FAILED=1; fi
 }
-waited() { for i in 1 2 3 4 5 6 7 8 9 10; do "$@" && return 0; usleep 200000; done; return 1; }
+waited() { for i in $(seq 50); do "$@" && return 0; usleep 200000; done; return 1; }
 # $1: resources, $2: script, $3: further namespaces
 config() {
   cat >config.json <<X
@@ -31,7 +31,7 @@ inside() { # name, resources, script, expected
 files() { echo "cd /sys/fs/cgroup; cat $*"; }
 
 # All of them, or those that the kernel was told of.
-ALL="v2 first_hour quotas links"; if [ -d /run/systemd/system ]; then ALL="$ALL systemd install"; else ALL="$ALL no_systemd"; fi
+ALL="v2 first_hour quotas links"; if [ -d /run/systemd/system ]; then ALL="$ALL systemd install remote"; else ALL="$ALL no_systemd"; fi
 WANTED=$(sed -n 's/.*ketch.checks=\([^ ]*\).*/\1/p' /proc/cmdline | tr , ' ')
 for part in ${WANTED:-$ALL}; do . /checks/$part.sh; done
 

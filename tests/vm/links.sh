@@ -50,6 +50,15 @@ check "ipvlan on a link that leads nowhere" "$(pair alone -d ipvlan -o ipvlan_fl
 for n in bridged nowhere alone; do $K rm -f $n-s >/dev/null 2>&1; $K network rm $n >/dev/null 2>$E/err || cat $E/err; done
 check "links that were made go with their networks" "$(there up0.10) $(there dm-) $(there br-)" "0 0 0"
 
+# What is said over a published port of SCTP arrives, and so does the answer.
+$K run -d --name speaks -p 9000:9001/sctp -v /usr/bin/sctp:/sctp:ro box /sctp listen 9001 >/dev/null 2>$E/err || cat $E/err
+asked() { sctp ask 10.228.9.1:9000 "$1" 2>&1; }
+waited asked first >/dev/null
+check "a published port of SCTP" "$(asked hello | sed 's/^[0-9.]* //')" "said hello"
+check "from another container's network" "$($K network create apart >/dev/null; $K run --rm --network apart -v /usr/bin/sctp:/sctp:ro box /sctp ask 10.228.9.1:9000 hey 2>&1 | sed 's/^[0-9.]* //')" "said hey"
+$K rm -f speaks >/dev/null; $K network rm apart >/dev/null
+check "nobody answers when it has gone" "$(asked hello | grep -c 'nobody answers')" 1
+
 # As many connections as the kernel may know: those that are there live on, and a new one is made when there is room.
 $K run -d --name web -p 8000:80 box /bin/busybox nc -ll -p 80 -e /bin/busybox echo page >/dev/null
 fetch() { nc -w 3 $A 8000 </dev/null | grep page; }

@@ -110,3 +110,85 @@ fn a_service_s_container_is_attached_to_and_committed() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "said hello\n");
     engine.ketch(["image", "rm", &image]).ok();
 }
+
+const BUILT: &str = "
+services:
+  web: {build: .}
+  api:
+    image: me/api:2
+    platform: linux/arm64
+    build:
+      context: ./api
+      dockerfile: Other
+      args: {A: '1', B: null, C: '${HOME:-none}'}
+      labels: {x: y}
+      target: prod
+      tags: [me/api:3, 'reg/api:4']
+      cache_from: ['type=local,src=c', alpine]
+      cache_to: ['type=inline']
+      network: host
+      secrets: [tok, {source: tok, target: other}, said]
+      ssh: [default, k=/key]
+      no_cache: true
+      pull: true
+      shm_size: 64m
+      extra_hosts: {h: ['1.2.3.4', '::1'], g: '5.6.7.8'}
+      additional_contexts: {base: 'docker-image://busybox', svc: 'service:web', dir: ./api}
+      ulimits: {nofile: {soft: 10, hard: 20}, nproc: 5}
+      entitlements: [network.host]
+      privileged: true
+      provenance: mode=max
+      sbom: true
+  far: {build: {context: 'https://x.org/y.git#main', dockerfile: D, platforms: [linux/amd64, linux/arm64]}}
+  inline:
+    depends_on: [web]
+    build:
+      provenance: false
+      dockerfile_inline: |
+        FROM scratch
+        ENV X=$$Y
+  plain: {image: IMAGE}
+secrets:
+  tok: {file: ./tok}
+  said: {environment: SAID}
+";
+
+#[test]
+fn the_bake_file_of_a_build_is_the_one_that_docker_compose_prints() {
+    let engine = Engine::isolated();
+    let project = Project::new(&engine, "printed", BUILT);
+    for (file, text) in [("Dockerfile", "FROM scratch\n"), ("tok", "secret")] {
+        project.write(file, text);
+    }
+    // docker compose lists some things in the order of a Go map.
+    let read = |text: &str| {
+        let mut file: Value = serde_json::from_str(text).expect("a bake file");
+        if let Some(meant) = file["group"]["default"]["targets"].as_array_mut() {
+            meant.sort_by_key(ToString::to_string);
+        }
+        for target in file["target"].as_object_mut().into_iter().flat_map(|targets| targets.values_mut()) {
+            for key in ["ssh", "ulimits"] {
+                if let Some(list) = target.get_mut(key).and_then(Value::as_array_mut) {
+                    list.sort_by_key(ToString::to_string);
+                }
+            }
+        }
+        file
+    };
+    let same = |words: &[&str]| {
+        let ours = testkit::command::run(project.command().args(["build", "--print"]).args(words)).ok();
+        let theirs = testkit::command::run(project.real_command().args(["build", "--print"]).args(words));
+        assert_eq!(read(&ours), read(&theirs.stdout), "{words:?}");
+    };
+    for words in [
+        &[][..],
+        &["web"],
+        &["api", "--push"],
+        &["inline", "--no-cache", "--pull", "--build-arg=Z=1", "--ssh=k=/a"],
+        &["inline", "--with-dependencies"],
+        &["web", "--check"],
+    ] {
+        same(words);
+    }
+    assert_eq!(project.compose(["build", "--print", "plain"]).ok(), "");
+}

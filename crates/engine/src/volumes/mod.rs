@@ -3,7 +3,7 @@
 //! ```text
 //! <data root>/volumes/<name>/_data      what is mounted
 //! <data root>/volumes/<name>/filling    it is being filled from an image; begun anew after a crash
-//! <data root>/volumes/.new-<random>/    one that is to be a volume when all of it is there
+//! <data root>/volumes/.new-<random>/    one that is to be a volume when all of it is there, or whose folder has just been made
 //! ```
 //!
 //! What a plugin keeps is mounted where the plugin says ([`plugin`]); here is only what is remembered of it.
@@ -321,7 +321,9 @@ impl Volumes {
     fn make_folder(&self, volume: &Volume) -> Result<(), Error> {
         let path = folder(&self.root, &volume.name);
         let failed = |source| Error::File { doing: "create", path: path.clone(), source };
-        fs::create_dir_all(&path).map_err(failed)?;
+        staged::make_apart(&self.root, &volume.name)
+            .and_then(|()| fs::create_dir_all(&path))
+            .map_err(failed)?;
         if let Some(size) = size_of_folder(volume) {
             crate::quota::limit(&[&path], size)?;
         }

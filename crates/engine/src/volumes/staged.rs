@@ -89,6 +89,24 @@ impl Volumes {
     }
 }
 
+/// Makes the folder of a volume, if there is none. Where ext4 puts a folder depends on the name that it is made under
+/// ([`crate::disk::spread`]): one that comes after another of its name would lie where that one's files have just been removed.
+pub(super) fn make_apart(root: &Path, name: &str) -> io::Result<()> {
+    let (made, place) = (root.join(format!("{PREFIX}{}", crate::id::container_id())), root.join(name));
+    if place.exists() {
+        return Ok(());
+    }
+    fs::create_dir(&made)?;
+    match renameat_with(CWD, &made, CWD, &place, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(errno) => {
+            fs::remove_dir(&made)?;
+            // Somebody else made it meanwhile.
+            if errno == rustix::io::Errno::EXIST { Ok(()) } else { Err(errno.into()) }
+        }
+    }
+}
+
 /// A folder's new name, which nothing has.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     let renamed = renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE);
@@ -97,4 +115,20 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
         path: to.to_owned(),
         source: errno.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_made_once_and_keeps_what_is_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        make_apart(root.path(), "data").unwrap();
+        fs::write(root.path().join("data/file"), "kept").unwrap();
+        make_apart(root.path(), "data").unwrap();
+        assert_eq!(fs::read(root.path().join("data/file")).unwrap(), b"kept");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "nothing beside it");
+        assert!(make_apart(&root.path().join("absent"), "data").is_err());
+    }
 }

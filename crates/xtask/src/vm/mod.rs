@@ -35,7 +35,7 @@ struct Machine {
 
 /// The first is the one that CI boots.
 const MACHINES: &[Machine] = &[
-    Machine { name: "Linux 6.12 with systemd", release: "trixie", packages: &["systemd"] },
+    Machine { name: "Linux 6.12 with systemd", release: "trixie", packages: &["systemd", "ksmbd-tools"] },
     Machine { name: "Linux 6.1 without", release: "bookworm", packages: &[] },
 ];
 
@@ -49,6 +49,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let wanted =
         |release: &str| all || releases.contains(&release) || releases.is_empty() && release == first;
     process::run(cargo().args(["build", "-q", "-p", "ketch"]))?;
+    process::run(cargo().args(["build", "-q", "-p", "testkit", "--bin", "sctp"]))?;
     let cache = testkit::command::clients_folder().join("vm");
     let ketch = cache.join("ketch");
     fs::create_dir_all(&cache)?;
@@ -65,11 +66,15 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 impl Machine {
-    /// Fetched once; newer ones are asked for by removing the cache.
+    /// Fetched once for a list of packages; newer ones are asked for by removing the cache.
     fn fetch(&self, cache: &Path) -> anyhow::Result<PathBuf> {
-        let folder = cache.join(self.release);
-        if folder.is_dir() {
+        let (folder, wanted) = (cache.join(self.release), self.packages.join(" "));
+        let fetched = fs::read_to_string(folder.join("packages"));
+        if fetched.is_ok_and(|fetched| fetched == wanted) {
             return Ok(folder);
+        }
+        if folder.is_dir() {
+            fs::remove_dir_all(&folder)?;
         }
         let half = cache.join(format!("{}.part", self.release));
         if half.is_dir() {
@@ -85,6 +90,7 @@ impl Machine {
             fs::remove_dir_all(name)?;
         }
         fs::remove_dir_all(half.join("apt"))?;
+        fs::write(half.join("packages"), wanted)?;
         fs::rename(half, &folder)?;
         Ok(folder)
     }
@@ -114,7 +120,10 @@ impl Machine {
         }
         archive.tree("checks", &process::workspace().join("tests/vm"))?;
         archive.file("init", &fs::read(process::workspace().join("tests/vm/init.sh"))?)?;
-        for (name, path) in [("ketch", ketch), ("usr/bin/busybox", Path::new("/bin/busybox"))] {
+        let sctp = process::ketch("debug")?.with_file_name("sctp");
+        let programs =
+            [("ketch", ketch), ("usr/bin/busybox", Path::new("/bin/busybox")), ("usr/bin/sctp", &sctp)];
+        for (name, path) in programs {
             archive.file(name, &fs::read(path).with_context(|| path.display().to_string())?)?;
         }
         archive.finish()

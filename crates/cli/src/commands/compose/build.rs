@@ -1,5 +1,7 @@
 //! `build` and `push`: each service's image by the command of that name.
 
+mod bakefile;
+
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
@@ -67,9 +69,30 @@ pub(crate) fn build(call: &Call) -> Outcome {
     words.extend(flags.find("progress").map(|progress| format!("--progress={progress}")));
     let built: Vec<_> =
         services.into_iter().filter(|name| is_due(&project, name, When::Always, true)).collect();
+    if flags.bool("print") {
+        return print(call, &project, &built);
+    }
     self::services(call, &project, &built, &Flags { words })?;
     if flags.bool("push") {
         push_services(call, &project, &built, false)?;
+    }
+    Ok(0)
+}
+
+/// Where nothing is built, nothing is printed, as with docker compose.
+fn print(call: &Call, project: &Project, built: &[String]) -> Outcome {
+    let flags = call.flags();
+    let said = bakefile::Said {
+        arguments: flags.list("build-arg"),
+        ssh: flags.list("ssh"),
+        pull: flags.bool("pull"),
+        no_cache: flags.bool("no-cache"),
+        check: flags.bool("check"),
+        push: flags.bool("push"),
+    };
+    if !built.is_empty() {
+        let file = bakefile::bake_file(project, built, &said)?;
+        ui::out(&format!("{file:#}\n"))?;
     }
     Ok(0)
 }

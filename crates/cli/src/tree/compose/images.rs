@@ -31,7 +31,7 @@ const COMPOSE_BUILD_FLAGS: &[Flag] = &[
         .default("true")
         .hidden()
         .refused(NO_EFFECT),
-    Flag::new("print", Kind::Bool, "Print equivalent bake file").missing(),
+    Flag::new("print", Kind::Bool, "Print equivalent bake file"),
     Flag::new("progress", Kind::String, "Set type of ui output (auto, tty, plain, json, quiet)").hidden(),
     Flag::new("provenance", Kind::String, "Add a provenance attestation"),
     Flag::new("pull", Kind::Bool, "Always attempt to pull a newer version of the image"),
