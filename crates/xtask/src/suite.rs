@@ -30,6 +30,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("mkfs.btrfs", "btrfs-progs"),
     ("debugfs", "e2fsprogs"),
     ("redis-cli", "redis-tools"),
+    ("curl", "curl"),
 ];
 const LIMIT: u64 = 25_000_000;
 
