@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use build::container::{Container, Process, Program, Room};
-use build::frontend::{Built, Files, Gateway, Ref, ResolvedImage};
+use build::frontend::{Built, Files, Gateway, Known, Ref, ResolvedImage};
 use build::graph::{Exec, Graph, Image, Input, Mount, Network, Op, Pull, Shown, Source};
 use build::progress::{Stream, Warning};
 use build::{Error, Job};
@@ -304,6 +304,10 @@ impl Gateway for Forwarding {
         name: &'a str,
     ) -> Job<'a, ResolvedImage> {
         self.inner.image(reference, platform, pull, name)
+    }
+
+    fn known<'a>(&'a self, source: &'a Source, name: &'a str) -> Job<'a, (Source, Known)> {
+        self.inner.known(source, name)
     }
 
     fn solve<'a>(&'a self, wanted: &'a Ref) -> Job<'a, Arc<dyn Files>> {

@@ -1,9 +1,11 @@
 //! Builders, and what they keep: `builder prune`, `buildx du`, `ls`, `inspect` and `version`. Each engine is one builder, under
 //! the name of its context.
 
+use std::collections::BTreeMap;
+
 use buildkit::client::Builder;
 use buildkit::proto::control::{DiskUsageRequest, PruneRequest, UsageRecord};
-use buildkit::proto::types::{GcPolicy, WorkerRecord};
+use buildkit::proto::types::{CdiDevice, GcPolicy, WorkerRecord};
 use client::Engine;
 use grpc::Status;
 use serde_json::{Value, json};
@@ -361,12 +363,24 @@ pub(crate) fn inspect(call: &Call) -> Outcome {
             let lines: String = labels.iter().map(|(name, value)| format!(" {name}:\t{value}\n")).collect();
             text.push_str(&format!("Labels:\n{}", align_with(&lines, 1, 1)));
         }
+        if !worker.cdi_devices.is_empty() {
+            let lines: String = worker.cdi_devices.iter().map(device).collect();
+            text.push_str(&format!("Devices:\n{lines}"));
+        }
         for (number, rule) in worker.gc_policy.iter().enumerate() {
             text.push_str(&format!("GC Policy rule#{number}:\n{}", align_with(&policy(rule), 1, 1)));
         }
         ui::out(&diag::printable(&text))?;
         Ok(0)
     })
+}
+
+fn device(device: &CdiDevice) -> String {
+    let facts = format!(" Name:\t{}\n Automatically allowed:\t{}\n", device.name, device.auto_allow);
+    let annotations: BTreeMap<_, _> = device.annotations.iter().collect();
+    let annotations: String = annotations.iter().map(|(key, value)| format!("  {key}:\t{value}\n")).collect();
+    let title = if annotations.is_empty() { "" } else { " Annotations:\n" };
+    align_with(&facts, 1, 1) + title + &align_with(&annotations, 1, 1)
 }
 
 fn policy(rule: &GcPolicy) -> String {

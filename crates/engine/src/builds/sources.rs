@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use build::Error;
-use build::frontend::ResolvedImage;
+use build::frontend::{Known, ResolvedImage};
 use build::graph::{Image as ImageSource, OciLayout, Pull as When, Source, Vertex};
 use build::progress::{Event, Progress, Status};
 use build::session::Session;
@@ -173,6 +173,15 @@ impl Sources {
         pulled.map_err(|e| engine(format!("pull {reference}"), e))?;
         let found = self.local(reference, wanted)?;
         found.ok_or_else(|| Error::NotFound(format!("{reference}: not found")))
+    }
+
+    /// What a repository or a file of the web is now.
+    pub(super) async fn known(&self, source: &Source) -> Result<Known, Error> {
+        match source {
+            Source::Git(git) => self.known_git(git).await,
+            Source::Http(http) => self.known_http(http).await,
+            _ => Err(Error::Invalid("only images, repositories and files of the web can be resolved".into())),
+        }
     }
 
     /// What an image is, without its layers.
