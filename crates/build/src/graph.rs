@@ -24,7 +24,7 @@ pub use exec::{
     Security, Sharing, SshMount, Ulimit,
 };
 pub use file::{Action, Change, Copy, File, Id, Mkdir, Mkfile, Mode, Owner, Place, Remove, Symlink};
-pub use source::{Git, Http, Image, Local, OciLayout, Pull, Source};
+pub use source::{Git, Http, Image, LENT, Local, OciLayout, Pull, Source};
 
 use crate::Error;
 

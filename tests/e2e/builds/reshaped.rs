@@ -103,7 +103,7 @@ fn a_squashed_image_is_its_base_and_one_layer() {
         let gone: Vec<&str> =
             found[below].keys().filter(|name| name.contains(".wh.")).map(String::as_str).collect();
         // What the base has and this hasn't; what only a step had in between is nowhere.
-        let whiteouts = ["base/.wh.gone", "base/.wh.linked", "base/.wh.two", "base/new/.wh..wh..opq"];
+        let whiteouts = ["base/.wh.gone", "base/.wh.linked", "base/.wh.two", "base/new/.wh.five"];
         assert_eq!(gone, whiteouts, "{name}");
         let seen = tree(&engine, name);
         for (path, said) in &expected {
@@ -112,9 +112,8 @@ fn a_squashed_image_is_its_base_and_one_layer() {
         assert_eq!(seen.len(), expected.len(), "{name}");
         let (squashed, plain) = (image(&engine, name), image(&engine, "plain:1"));
         assert_eq!(squashed["Config"], plain["Config"], "{name}");
-        let history = engine.get(&format!("/images/{name}/history")).expect(200).json();
-        let made = history.as_array().expect("a list").iter().filter(|entry| entry["Size"] != 0).count();
-        assert!(made <= below + 1, "{history}");
+        let sizes = engine.docker(["history", "--format", "{{.Size}}", name]).ok();
+        assert!(sizes.lines().filter(|size| *size != "0B").count() <= below + 1, "{name}: {sizes}");
     }
     // The same again is the same image, from the cache.
     let id = |name: &str| image(&engine, name)["Id"].clone();
@@ -127,7 +126,7 @@ fn a_squashed_image_is_its_base_and_one_layer() {
     build(&engine, &context, &["--squash", "-t", "alone:1"]).ok();
     let alone = layers(&engine, "alone:1");
     let names: Vec<&str> = alone[0].keys().map(String::as_str).collect();
-    assert_eq!((alone.len(), names), (1, vec!["f", "g", "g/h"]));
+    assert_eq!((alone.len(), names), (1, vec!["f", "g/", "g/h"]));
     assert_eq!(alone[0]["f"].1, b"two");
     let refused = build(&engine, &context, &["--squash", "-o", "out"]).assert_code(1);
     assert!(refused.stderr.contains("--squash is about an image's layers"), "{}", refused.stderr);

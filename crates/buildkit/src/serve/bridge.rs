@@ -105,7 +105,9 @@ impl Bridge {
         let built = match (question.frontend.as_str(), &question.definition) {
             ("", Some(definition)) => {
                 let decoded = llb::decode_at(definition, self.gateway.desk());
-                Built::single(decoded.map_err(|e| status(&e))?)
+                let decoded = decoded.map_err(|e| status(&e))?;
+                self.gateway.take_lent(&decoded).await.map_err(|e| status(&e))?;
+                Built::single(decoded)
             }
             ("", None) => Built::default(),
             (name, _) => self.ask_frontend(name, &question).await?,

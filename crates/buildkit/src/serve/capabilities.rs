@@ -77,6 +77,7 @@ const LLB: &[&str] = &[
     "exporter.multiple",
     "exporter.sourcedateepoch",
     "source.policy",
+    "cache.s3",
     "gc.freespacefilter",
     "history.filter",
 ];

@@ -85,10 +85,25 @@ impl Forwarding {
         }
         check(&*self.engine, name)?;
         let inputs = bridge::inputs(&self.inputs, &self.desk)?;
+        // While those who lent them are there.
+        for input in inputs.values() {
+            self.take_lent(input).await?;
+        }
         match self.engine.frontend(name) {
             Some(frontend) => frontend.build(attributes, &inputs, self).await,
             None => Ok(Built::default()),
         }
+    }
+
+    /// Gets the directories of other builds' clients that a result is made of. A client waits for those who borrow from it only
+    /// until they have asked.
+    pub(super) async fn take_lent(&self, wanted: &Ref) -> Result<(), Error> {
+        for (id, vertex) in wanted.graph.iter() {
+            if matches!(&vertex.op, Op::Source(source) if source.is_lent()) {
+                self.inner.solve(&Ref::new(wanted.graph.clone(), Some(id.output()))?).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn in_image(&self, attributes: &BTreeMap<String, String>) -> Result<Built, Error> {

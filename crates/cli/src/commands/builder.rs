@@ -2,11 +2,14 @@
 //! the name of its context.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use buildkit::client::Builder;
 use buildkit::proto::control::{DiskUsageRequest, PruneRequest, UsageRecord};
 use buildkit::proto::types::{CdiDevice, GcPolicy, WorkerRecord};
 use client::Engine;
+use client::resolve::Endpoint;
+use futures_util::future::join_all;
 use grpc::Status;
 use serde_json::{Value, json};
 
@@ -16,6 +19,9 @@ use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row, align_with};
 use crate::{prompt, ui};
+
+/// How long a builder may take to say what it is.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const USAGE: Listing = Listing {
     fields: &[
@@ -250,10 +256,17 @@ impl Listed {
             Some(found) => (format!("{name}0"), found.endpoint.clone()),
             None => (name.to_owned(), name.to_owned()),
         };
-        let worker = worker(engine).await;
-        let last = match reach(engine).await {
-            Ok(builder) => super::records::last_activity(&builder).await.unwrap_or_default(),
-            Err(_) => String::new(),
+        let asking = async {
+            let worker = worker(engine).await?;
+            let last = super::records::last_activity(&reach(engine).await?).await;
+            Ok((worker, last.unwrap_or_default()))
+        };
+        // As buildx: one that is silent holds nobody up for longer.
+        let late = |_| Err(Error::Usage("context deadline exceeded".into()));
+        let answer = tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late);
+        let (worker, last) = match answer {
+            Ok((worker, last)) => (Ok(worker), last),
+            Err(error) => (Err(error), String::new()),
         };
         Self { name: name.to_owned(), node, endpoint, current: false, last, worker }
     }
@@ -320,11 +333,14 @@ pub(crate) fn list(call: &Call) -> Outcome {
         }
     }
     call.with_engine(|_| async move {
-        let mut listed = Vec::new();
-        for (name, found, endpoint) in all {
-            let seen = Listed::look(&name, found.as_ref(), &Engine::new(endpoint)).await;
-            listed.push(Listed { current: name == current, ..seen });
-        }
+        let look = |(name, found, endpoint): (String, Option<Named>, Endpoint)| {
+            let current = name == current;
+            async move {
+                let seen = Listed::look(&name, found.as_ref(), &Engine::new(endpoint)).await;
+                Listed { current, ..seen }
+            }
+        };
+        let listed = join_all(all.into_iter().map(look)).await;
         if format == "json" {
             let lines: String = listed.iter().map(|one| format!("{}\n", one.document())).collect();
             ui::out(&lines)?;

@@ -72,13 +72,13 @@ impl Asked {
         };
         let mut tree = tree;
         if self.squash && tree.list().len() > below + 1 {
-            tree = self.kept(parts, tree, below, "squash 1", squashed)?;
+            tree = self.kept(parts, &tree, below, "squash 1", squashed)?;
             if let Some(config) = &mut config {
                 merge_history(config, below);
             }
         }
         if let (true, Some(epoch)) = (self.rewrite, self.epoch) {
-            tree = self.kept(parts, tree, below, &format!("rewrite 1\0{epoch}"), |parts, tree, below| {
+            tree = self.kept(parts, &tree, below, &format!("rewrite 1\0{epoch}"), |parts, tree, below| {
                 rewritten(parts, tree, below, epoch)
             })?;
         }
@@ -93,7 +93,7 @@ impl Asked {
     fn kept(
         self,
         parts: &Parts,
-        tree: Tree,
+        tree: &Tree,
         below: usize,
         how: &str,
         make: impl FnOnce(&Parts, &Tree, usize) -> Result<Tree, Error>,
@@ -104,7 +104,7 @@ impl Asked {
         if let Some(known) = found.and_then(|mut trees| trees.pop()) {
             return Ok(known);
         }
-        let made = make(parts, &tree, below)?;
+        let made = make(parts, tree, below)?;
         let remembered = parts.cache.put(&key, "exporting layers", std::slice::from_ref(&made));
         remembered.map_err(|e| engine("remember an image's layers", e))?;
         Ok(made)
