@@ -34,8 +34,8 @@ fn engine(devices: bool) -> Engine {
 // covers: dockerfile flag RUN --device string, repeatable
 // covers: dockerfile flag-value RUN --device=name[,required] CDI device name; required=true|false
 // covers: buildkit entitlement SolveRequest.Entitlements device
+// covers: daemon config-key builder.Entitlements.device
 // covers: buildkit llb-cap LLBCaps exec.meta.cdi
-// covers: config-key builder.Entitlements.device
 #[test]
 fn a_step_has_the_devices_that_are_allowed() {
     let engine = engine(true);
@@ -104,7 +104,7 @@ fn a_step_has_the_devices_that_are_allowed() {
                     said.assert_code(0);
                     let found = std::fs::read_to_string(context.path().join("out/seen")).unwrap();
                     assert_eq!(
-                        found.trim().split_whitespace().collect::<Vec<_>>().join(" "),
+                        found.split_whitespace().collect::<Vec<_>>().join(" "),
                         *seen,
                         "{device} {allowed:?}"
                     );
