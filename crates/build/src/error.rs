@@ -17,6 +17,12 @@ pub enum Error {
     /// A step needs what the client or the engine doesn't allow.
     #[error("{0} is not allowed")]
     NotAllowed(String),
+    /// A step asks for the host's devices, and the client doesn't allow them.
+    #[error("{0} requested by the build but not allowed")]
+    DeviceNotAllowed(String),
+    /// A client's source policy is against it, or can't be followed.
+    #[error("{0}")]
+    Denied(String),
     /// The client would allow it, and this engine doesn't.
     #[error("granting entitlement {0} is not allowed by build daemon configuration")]
     Withheld(&'static str),
@@ -65,7 +71,9 @@ impl Explain for Error {
             Self::Invalid(_) => Class::Invalid,
             Self::NotFound(_) => Class::NotFound,
             Self::Unsupported { .. } => Class::NotImplemented,
-            Self::NotAllowed(_) | Self::Withheld(_) => Class::Forbidden,
+            Self::NotAllowed(_) | Self::DeviceNotAllowed(_) | Self::Denied(_) | Self::Withheld(_) => {
+                Class::Forbidden
+            }
             Self::Exit { .. } | Self::Cancelled | Self::Session { .. } => Class::Internal,
             Self::Work { class, .. } | Self::Language { class, .. } => *class,
             Self::Step(failed) => failed.cause.class(),

@@ -10,7 +10,7 @@ use oci::Digest;
 use oci::image::Platform;
 
 use crate::container::{Container, Room};
-use crate::graph::{Graph, Output, Pull};
+use crate::graph::{Graph, Output, Pull, Source};
 use crate::progress::Warning;
 use crate::{Error, Job};
 
@@ -55,6 +55,15 @@ pub struct ResolvedImage {
     pub config: Vec<u8>,
 }
 
+/// What something from outside is at this time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// What a repository's reference means: its full name, the object that it names, and a tag's commit.
+    Git { name: String, object: String, commit: Option<String> },
+    /// A file of the web; seconds since 1970, or 0 where nobody says.
+    Http { digest: Digest, name: String, modified: i64 },
+}
+
 /// What a frontend may ask the engine.
 pub trait Gateway: Send + Sync {
     /// The session's id, for local sources.
@@ -72,6 +81,12 @@ pub trait Gateway: Send + Sync {
         pull: Pull,
         name: &'a str,
     ) -> Job<'a, ResolvedImage>;
+
+    /// What a repository or a file of the web is now, and what is taken instead if somebody says so.
+    fn known<'a>(&'a self, source: &'a Source, _: &'a str) -> Job<'a, (Source, Known)> {
+        let what = format!("to resolve {source:?}");
+        Box::pin(async move { Err(Error::Unsupported { what }) })
+    }
 
     /// Builds something now.
     fn solve<'a>(&'a self, wanted: &'a Ref) -> Job<'a, Arc<dyn Files>>;
@@ -114,8 +129,16 @@ impl Built {
 
     /// The config of the image that a ref becomes, with the key under which it stands in `refs`.
     pub fn config(&self, key: &str) -> Option<&[u8]> {
-        let named = format!("containerimage.config/{key}");
-        let found = self.metadata.get(&named).or_else(|| self.metadata.get("containerimage.config"));
+        self.about("containerimage.config", key)
+    }
+
+    /// The config of the image that it is made from.
+    pub fn base_config(&self, key: &str) -> Option<&[u8]> {
+        self.about("containerimage.base.config", key)
+    }
+
+    fn about(&self, name: &str, key: &str) -> Option<&[u8]> {
+        let found = self.metadata.get(&format!("{name}/{key}")).or_else(|| self.metadata.get(name));
         found.map(Vec::as_slice)
     }
 }

@@ -20,11 +20,11 @@ use oci::image::Platform;
 use serde::Serialize;
 
 pub use exec::{
-    Bind, CacheMount, Exec, ExtraHost, Mount, MountKind, Network, Proxy, SecretEnv, SecretFile, Security,
-    Sharing, SshMount, Ulimit,
+    Bind, CacheMount, Device, Exec, ExtraHost, Mount, MountKind, Network, Proxy, SecretEnv, SecretFile,
+    Security, Sharing, SshMount, Ulimit,
 };
 pub use file::{Action, Change, Copy, File, Id, Mkdir, Mkfile, Mode, Owner, Place, Remove, Symlink};
-pub use source::{Git, Http, Image, Local, OciLayout, Pull, Source};
+pub use source::{Git, Http, Image, LENT, Local, OciLayout, Pull, Source};
 
 use crate::Error;
 

@@ -75,10 +75,19 @@ pub struct CacheEntry {
 }
 
 /// What steps may do beyond the default: `--allow`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
     pub network_host: bool,
     pub security_insecure: bool,
+    pub devices: Option<Devices>,
+}
+
+/// Which of the host's devices: `--allow device[=name[,alias=other]]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Devices {
+    pub all: bool,
+    /// By the name that steps use: nothing, or the device that an alias means.
+    pub names: BTreeMap<String, Option<String>>,
 }
 
 /// The classic builder's limits for each container: 0 is none.

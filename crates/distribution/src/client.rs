@@ -87,6 +87,11 @@ impl Client {
         self.transport.send_body(&crate::url::Url::parse(url)?, request, progress).await
     }
 
+    /// How long a host may be silent.
+    pub(crate) fn patience(&self) -> std::time::Duration {
+        self.transport.config.patience
+    }
+
     /// A small answer's body.
     pub async fn collect(&self, host: &str, body: Incoming, limit: usize) -> Result<bytes::Bytes, Error> {
         self.transport.collect(host, "the answer", body, limit).await

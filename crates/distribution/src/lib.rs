@@ -10,6 +10,7 @@
 
 mod auth;
 mod blob;
+mod bucket;
 mod client;
 mod config;
 mod credentials;
@@ -24,12 +25,14 @@ mod redirect;
 mod repository;
 mod retry;
 mod search;
+pub mod sign;
 mod stream;
 mod tls;
 mod transport;
 mod upload;
 mod url;
 
+pub use bucket::Bucket;
 pub use client::{Client, Login};
 pub use config::Config;
 pub use credentials::Credentials;

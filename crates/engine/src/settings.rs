@@ -62,6 +62,8 @@ pub struct Builder {
     pub rules: Option<Vec<crate::builds::PruneWhat>>,
     pub network_host: bool,
     pub security_insecure: bool,
+    /// Whether steps may have the host's devices.
+    pub device: bool,
     /// How many builds are remembered whatever their age, and for how long others are, if somebody says so.
     pub history_entries: Option<usize>,
     pub history_age: Option<std::time::Duration>,
@@ -74,6 +76,7 @@ impl Default for Builder {
             rules: None,
             network_host: true,
             security_insecure: false,
+            device: false,
             history_entries: None,
             history_age: None,
         }

@@ -18,14 +18,18 @@ use tar::EntryType;
 use crate::{Error, Limits};
 
 mod attributes;
+mod clamp;
 mod disk;
 mod extract;
 mod place;
+mod replay;
 
 pub(crate) use attributes::{Attributes, OPAQUE, Times};
+pub use clamp::clamp_times;
 pub(crate) use disk::Disk;
 pub use extract::{Extract, Overwrite, Owner, extract, restore};
 pub(crate) use place::Place;
+pub use replay::replay;
 
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE_MARK: &[u8] = b".wh..wh..opq";

@@ -102,6 +102,18 @@ impl Regex {
     }
 }
 
+/// An expression that fits this text and no other one.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if r"\.+*?()|[]{}^$#&-~".contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
 /// A match and its groups.
 #[derive(Debug)]
 pub struct Captures<'h> {
@@ -177,6 +189,12 @@ mod tests {
         assert_eq!(replaced("a", "", "-"), "");
         assert_eq!(replaced("^", "a", ""), "a");
         assert!(matches!(Regex::new("q").unwrap().replace_all("abc", "-"), Cow::Borrowed("abc")));
+    }
+
+    #[test]
+    fn any_text_can_be_looked_for() {
+        let text: String = (' '..='~').collect();
+        assert!(Regex::new(&format!("^{}$", escape(&text))).unwrap().is_match(&text));
     }
 
     #[test]

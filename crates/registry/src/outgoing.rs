@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub(crate) use distribution::sign::encode;
 use distribution::{Client, Config, Proxies};
 
 /// A client for this address. Plain HTTP is only for one that was written so.
@@ -18,13 +19,4 @@ pub(crate) fn client(url: &str, patience: Duration) -> Client {
         user_agent: format!("ketch-registry/{}", about::VERSION),
         plain_http: false,
     })
-}
-
-/// A value in an address.
-pub(crate) fn encode(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }

@@ -3,8 +3,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use crate::command;
 use crate::http::{self, Request};
+use crate::{command, own_network};
 
 /// Runs until it is dropped; what it holds goes with it.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ impl Bucket {
     /// Starts the server.
     #[track_caller]
     pub fn serve() -> Self {
+        own_network::enter();
         let python = command::python();
         assert!(python.is_file(), "no {}: run `cargo xtask clients`", python.display());
         let mut child = Command::new(python)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use testkit::command::{self, Output};
-use testkit::{Engine, Registry};
+use testkit::{Bucket, Engine, Registry};
 
 use super::{Context, image, run};
 
@@ -83,11 +83,9 @@ fn an_image_carries_its_cache() {
 
 // refuses: buildkit cache-backend Cache.Imports gha because it is GitHub's own service, which only its runners reach
 // refuses: buildkit cache-backend Cache.Exports gha because it is GitHub's own service, which only its runners reach
-// refuses: buildkit cache-backend Cache.Imports/Exports azblob because a registry in a bucket keeps caches as well
-// refuses: buildkit cache-backend Cache.Imports/Exports s3 because a registry in a bucket keeps caches as well
+// refuses: buildkit cache-backend Cache.Imports/Exports azblob because buckets are spoken to by S3's protocol alone
 // refuses: buildkit llb-cap LLBCaps cache.gha because it is GitHub's own service, which only its runners reach
-// refuses: buildkit llb-cap LLBCaps cache.s3 because a registry in a bucket keeps caches as well
-// refuses: buildkit llb-cap LLBCaps cache.azblob because a registry in a bucket keeps caches as well
+// refuses: buildkit llb-cap LLBCaps cache.azblob because buckets are spoken to by S3's protocol alone
 #[test]
 fn a_cache_that_can_not_be_had_is_no_failure_and_one_that_is_not_known_is_refused() {
     let registry = Registry::start();
@@ -98,9 +96,25 @@ fn a_cache_that_can_not_be_had_is_no_failure_and_one_that_is_not_known_is_refuse
     for (flag, words) in [
         ("--cache-from=type=gha", "\"gha\""),
         ("--cache-to=type=gha", "\"gha\""),
-        ("--cache-from=type=s3,bucket=x", "\"s3\""),
+        ("--cache-from=type=s3,bucket=x", "region is required for a cache of type s3"),
+        ("--cache-from=type=s3,region=x", "bucket is required for a cache of type s3"),
+        ("--cache-from=type=s3,bucket=x,region=y", "access_key_id and secret_access_key are required"),
+        ("--cache-from=type=s3,bucket=x,region=y,mode=max", "\"mode\""),
         ("--cache-from=type=azblob", "\"azblob\""),
-        ("--cache-to=type=s3,bucket=x", "\"s3\""),
+        ("--cache-to=type=s3,bucket=X,region=y,access_key_id=a,secret_access_key=b", "bucket=X"),
+        ("--cache-to=type=s3,bucket=x,region=y,retry_mode=adaptive", "retry_mode=adaptive"),
+        (
+            "--cache-to=type=s3,bucket=x,region=y,access_key_id=a,secret_access_key=b,upload_parallelism=0",
+            "upload_parallelism must be a positive",
+        ),
+        (
+            "--cache-to=type=s3,bucket=x,region=y,access_key_id=a,secret_access_key=b,endpoint_url=ftp://x",
+            "ftp://x",
+        ),
+        (
+            "--cache-to=type=s3,bucket=x,region=y,access_key_id=a,secret_access_key=b,touch_refresh=soon",
+            "soon",
+        ),
         ("--cache-to=type=azblob", "\"azblob\""),
         ("--cache-to=type=registry,ref=x,mode=most", "\"most\""),
         ("--cache-to=type=registry,ref=x,odd=1", "\"odd\""),
@@ -291,4 +305,85 @@ fn a_folder_that_is_broken_is_no_hit() {
     let to = format!("--cache-to=type=local,dest={place}");
     build(&second, &context, &[&to]).assert_code(1);
     build(&second, &context, &[&format!("{to},ignore-error=true")]).ok();
+}
+
+/// A bucket whose server makes each signature once more and compares it.
+// covers: buildkit cache-backend Cache.Imports/Exports s3
+// covers: buildkit llb-cap LLBCaps cache.s3
+// covers: buildkit cache-attr cache s3 cache bucket
+// covers: buildkit cache-attr cache s3 cache region
+// covers: buildkit cache-attr cache s3 cache blobs_prefix
+// covers: buildkit cache-attr cache s3 cache manifests_prefix
+// covers: buildkit cache-attr cache s3 cache endpoint_url
+// covers: buildkit cache-attr cache s3 cache use_path_style
+// covers: buildkit cache-attr cache s3 cache disable_accept_encoding
+// covers: buildkit cache-attr cache s3 cache mode
+// covers: buildkit cache-attr cache s3 cache prefix
+// covers: buildkit cache-attr cache s3 cache name
+// covers: buildkit cache-attr cache s3 cache ignore-error
+// covers: buildkit cache-attr cache s3 cache touch_refresh
+// covers: buildkit cache-attr cache s3 cache upload_parallelism
+// covers: buildkit cache-attr cache s3 cache retry_mode
+// covers: buildkit cache-attr cache s3 cache retry_max_attempts
+#[test]
+fn a_bucket_keeps_a_cache() {
+    let bucket = Bucket::serve();
+    let place = format!(
+        "type=s3,bucket=images,region=us-east-1,endpoint_url=http://{},use_path_style=true,prefix=below/",
+        bucket.address()
+    );
+    let more = "upload_parallelism=2,retry_max_attempts=2,retry_mode=standard,disable_accept_encoding=true";
+    let keys = [("AWS_ACCESS_KEY_ID", "the-key"), ("AWS_SECRET_ACCESS_KEY", "the-secret")];
+    let made = |engine: &Engine, context: &Context, client: &str, flags: &[&str]| {
+        let mut command = if client == "ketch" { engine.ketch_command() } else { engine.docker_command() };
+        command.args(["buildx", "build", "--progress=plain", "-t", "made:1"]).envs(keys).args(flags);
+        command::run(command.arg(context.path()))
+    };
+    let with = || {
+        let (engine, context) = engine();
+        (engine.with_plugins(), context)
+    };
+    for client in ["ketch", "docker"] {
+        let (first, context) = with();
+        let named = format!("{place},name={client};{client}-too,{more}");
+        made(&first, &context, client, &[&format!("--cache-to={named},mode=max")]).ok();
+        let before = marks(&first, "made:1");
+        let (second, context) = with();
+        for name in [client.to_owned(), format!("{client}-too")] {
+            made(&second, &context, client, &[&format!("--cache-from={place},name={name}")]).ok();
+            assert_eq!(marks(&second, "made:1"), before, "{name}");
+            command::run(second.ketch_command().args(["builder", "prune", "--all", "--force"])).ok();
+        }
+        // Blobs that are young enough stay as they are, others are young again.
+        for touch in ["24h", "0s"] {
+            made(&first, &context, client, &[&format!("--cache-to={named},touch_refresh={touch}")]).ok();
+        }
+    }
+    let stored = bucket.keys();
+    assert!(stored.contains(&"below/manifests/ketch".to_owned()), "{stored:?}");
+    assert!(stored.contains(&"below/manifests/docker-too".to_owned()), "{stored:?}");
+    assert!(stored.iter().any(|key| key.starts_with("below/blobs/sha256:")), "{stored:?}");
+    // Other places, and a cache that nobody has written yet.
+    let (engine, context) = with();
+    let other = format!("{place},blobs_prefix=b/,manifests_prefix=m/,name=n");
+    let said =
+        made(&engine, &context, "ketch", &[&format!("--cache-from={other}"), &format!("--cache-to={other}")]);
+    said.assert_code(0);
+    let stored = bucket.keys();
+    assert!(stored.contains(&"below/m/n".to_owned()), "{stored:?}");
+    assert!(stored.iter().any(|key| key.starts_with("below/b/sha256:")), "{stored:?}");
+    // Who isn't known there gets nothing and gives nothing; a build needs neither.
+    let stranger = format!("{place},name=ketch,access_key_id=the-key,secret_access_key=hidden-word");
+    let said = made(&engine, &context, "ketch", &[&format!("--cache-from={stranger}")]).assert_code(0);
+    assert!(said.stderr.contains("403"), "{}", said.stderr);
+    assert!(!said.stderr.contains("hidden-word"), "{}", said.stderr);
+    made(&engine, &context, "ketch", &[&format!("--cache-to={stranger}")]).assert_code(1);
+    made(&engine, &context, "ketch", &[&format!("--cache-to={stranger},ignore-error=true")]).ok();
+    // Keys are nowhere in what is remembered of builds.
+    let found = command::run(
+        std::process::Command::new("grep")
+            .args(["-rlE", "the-secret|secret_access_key"])
+            .arg(engine.data_root()),
+    );
+    assert_eq!(found.stdout, "", "{}", found.stdout);
 }

@@ -90,12 +90,11 @@ fn a_failed_step_is_told_in_the_classic_builder_s_words() {
     assert_eq!((&last["errorDetail"]["code"], &last["error"]), (&json!(7), &json!(message)));
 }
 
-// covers: api POST /build ?squash
 // covers: api POST /build ?version
 #[test]
 fn what_is_not_done_is_refused_by_name() {
     let engine = Engine::ours();
-    for query in ["squash=1", "version=3", "outputs=x", "isolation=hyperv", "networkmode=container:x"] {
+    for query in ["version=3", "outputs=x", "isolation=hyperv", "networkmode=container:x"] {
         let reply = post(&engine, query, &[]).expect(501);
         assert!(reply.message().contains(query.split(':').next().unwrap()), "{query}: {}", reply.message());
     }

@@ -87,7 +87,6 @@ fn the_rules_are_told() {
 // covers: daemon config-key builder.Entitlements
 // covers: daemon config-key builder.Entitlements.network-host
 // covers: daemon config-key builder.Entitlements.security-insecure
-// refuses: daemon config-key builder.Entitlements.device because a step has no devices of the host's: what it made would be this machine's
 #[test]
 fn what_the_engine_does_not_allow_no_client_can() {
     let engine = engine(&json!({"entitlements": {"network-host": false, "device": false}}));

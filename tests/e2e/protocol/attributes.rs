@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use buildkit::attach::Offer;
 use buildkit::proto::control::{Exporter, ListWorkersRequest, ListWorkersResponse, SolveRequest};
 use buildkit::proto::gateway::{self, result};
+use buildkit::proto::pb;
 use grpc::{Metadata, Status};
 use testkit::Engine;
 
@@ -352,4 +353,58 @@ async fn messages_and_sessions_have_their_bounds() {
     let mut byte = [0];
     let closed = tokio::io::AsyncReadExt::read(&mut nameless, &mut byte).await;
     assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+}
+
+/// A result is lent on and on, as a chain of bake's targets lends it. What is in it of its first client's directory is that
+/// one's for ever: who has taken it has it when its client has left, and who comes later is told so, and gets no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lent_is_its_lender_s() {
+    let engine = engine();
+    let offering = |name: &str, text: &str| {
+        let folder = format!("lending-{name}");
+        engine.scratch().write(&format!("{folder}/file"), name);
+        engine.scratch().write(&format!("{folder}/Dockerfile"), text);
+        let at = engine.scratch().join(&folder);
+        let directories = ["context", "dockerfile"].map(|key| (key.to_owned(), at.clone())).into();
+        Offer { directories, ..Offer::default() }
+    };
+    // Builds with what another build's result is; the result, and how it is lent on.
+    let built = async |build: &Build, below: Option<pb::Definition>| {
+        let opt = below.iter().map(|_| ("context:below".to_owned(), "input:below".to_owned())).collect();
+        let question = gateway::SolveRequest {
+            frontend: "dockerfile.v0".into(),
+            frontend_opt: opt,
+            frontend_inputs: below.into_iter().map(|below| ("below".to_owned(), below)).collect(),
+            allow_result_return: true,
+            allow_result_array_ref: true,
+            ..gateway::SolveRequest::default()
+        };
+        let answer: gateway::SolveResponse = build.ask("Solve", &question).await?;
+        match answer.result.and_then(|result| result.result) {
+            Some(result::Result::Ref(single)) => Ok((single.id, single.def)),
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = Build::offering(&engine, offering("first", "FROM scratch\nCOPY file /first\n")).await;
+    let (_, lent) = built(&first, None).await.expect("a build");
+    let second = Build::offering(&engine, offering("second", "FROM below\nCOPY file /second\n")).await;
+    let (made, on) = built(&second, lent).await.expect("a build");
+    drop(first);
+    let session_ends = async {
+        loop {
+            let third = Build::offering(&engine, offering("third", "FROM below\nCOPY file /third\n")).await;
+            match built(&third, on.clone()).await {
+                Err(status) => break status,
+                // Its client's end is still on its way.
+                Ok((made, _)) => assert_eq!(third.read(&made, "/first").await.expect("a file"), "first"),
+            }
+        }
+    };
+    let why: grpc::Status = session_ends.await;
+    assert!(
+        why.message.contains("the client whose directory is in another build's result has left"),
+        "{why}"
+    );
+    assert_eq!(second.read(&made, "/first").await.expect("a file"), "first");
+    assert_eq!(second.read(&made, "/second").await.expect("a file"), "second");
 }

@@ -22,7 +22,7 @@ async fn capabilities_are_told() {
     let has = |list: &[buildkit::proto::apicaps::ApiCap], name: &str| {
         list.iter().any(|cap| cap.id == name && cap.enabled)
     };
-    for name in ["solve.base", "gateway.exec", "gateway.warnings", "returnmap"] {
+    for name in ["solve.base", "gateway.exec", "gateway.warnings", "returnmap", "source.metaresolver"] {
         assert!(has(&pong.frontend_api_caps, name), "{name}");
     }
     assert!(has(&pong.llb_caps, "mergeop") && !has(&pong.llb_caps, "cache.gha"));

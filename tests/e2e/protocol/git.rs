@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use buildkit::attach::{Offer, SecretSource};
+use buildkit::proto::gateway::{ResolveSourceMetaRequest, ResolveSourceMetaResponse};
+use buildkit::proto::pb::SourceOp;
 use testkit::command::run;
 use testkit::web::{Answer, Asked, Web};
 
@@ -153,4 +155,52 @@ async fn a_repository_is_what_was_asked_for_of_it() {
             Err(error) => assert!(expected.is_empty() || error.message.contains(expected), "{error}"),
         }
     }
+}
+
+/// What a source is now, before anything is fetched for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_and_a_file_are_resolved() {
+    let engine = engine();
+    let root: PathBuf = engine.scratch().join("repositories");
+    repository(&root.join("a"));
+    git(&root.join("a"), &["tag", "-a", "-m", "released", "v2"]);
+    let parsed = |name: &str| git(&root.join("a"), &["rev-parse", name]);
+    let served = root.clone();
+    let web = Web::serve(move |asked| match asked.path.as_str() {
+        "/file.txt" => Answer::new(200, "content").header("Last-Modified", "Tue, 14 Nov 2023 22:13:20 GMT"),
+        _ => serve(&served, asked),
+    });
+    let build = Build::begin(&engine).await;
+    let ask = async |identifier: &str, more: &[(&str, &str)]| {
+        let attrs = more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let source = Some(SourceOp { identifier: identifier.to_owned(), attrs });
+        let question = ResolveSourceMetaRequest { source, ..ResolveSourceMetaRequest::default() };
+        build.ask::<ResolveSourceMetaResponse>("ResolveSourceMeta", &question).await
+    };
+    let url = format!("http://{}/a", web.address());
+    for (reference, name, object, commit) in [
+        ("main", "refs/heads/main", parsed("main"), String::new()),
+        ("v1", "refs/tags/v1", parsed("v1"), String::new()),
+        ("v2", "refs/tags/v2", parsed("v2"), parsed("v2^{}")),
+        ("", "HEAD", parsed("HEAD"), String::new()),
+    ] {
+        let address = format!("git://{}/a#{reference}", web.address());
+        let answer = ask(&address, &[("git.fullurl", &url)]).await.expect("it is open");
+        let git = answer.git.expect("it is a repository");
+        assert_eq!(
+            (git.r#ref.as_str(), git.checksum, git.commit_checksum),
+            (name, object, commit),
+            "{reference}"
+        );
+    }
+    let address = format!("git://{}/a#none", web.address());
+    let refused = ask(&address, &[("git.fullurl", &url)]).await.expect_err("there is none");
+    assert!(refused.message.contains("repository does not contain ref none"), "{refused}");
+    let answer = ask(&format!("http://{}/file.txt", web.address()), &[]).await.expect("it is there");
+    let http = answer.http.expect("it is a file");
+    assert_eq!(http.checksum, oci::Digest::sha256(b"content").to_string());
+    assert_eq!(
+        (http.filename.as_str(), http.last_modified.map(|time| time.seconds)),
+        ("file.txt", Some(1_700_000_000))
+    );
 }

@@ -98,7 +98,6 @@ async fn an_older_client_builds_by_buildkit() {
     assert!(documents.last().unwrap()["error"].as_str().unwrap().contains("COPYY"), "{documents:?}");
     for (query, why) in [
         ("remote=upload-request", "a context from the standard input"),
-        ("squash=1", "squash=1"),
         ("memory=5", "memory=5"),
         ("networkmode=mine", "networkmode=mine"),
         ("outputs=x", "error reading outputs"),

@@ -3,12 +3,13 @@
 use buildkit::attach::{Offer, Session};
 use buildkit::proto::control::SolveRequest;
 use buildkit::proto::gateway::{
-    PingRequest, PongResponse, ResolveSourceMetaRequest, ResolveSourceMetaResponse,
+    ChecksumRequest, PingRequest, PongResponse, ResolveSourceHttpRequest, ResolveSourceMetaRequest,
+    ResolveSourceMetaResponse,
 };
-use buildkit::proto::{pb, sourcepolicy};
+use buildkit::proto::pb;
 use grpc::{Channel, Code, Metadata};
 
-use super::{Build, Definition, Plan, builder, engine, exec};
+use super::{Build, Definition, Plan, builder, engine};
 
 // refuses: buildkit llb-source-attr SourceOp.attrs git.mtime because a checkout's files have the time of the build, or SOURCE_DATE_EPOCH's
 // refuses: buildkit llb-cap LLBCaps source.git.mtime because a checkout's files have the time of the build, or SOURCE_DATE_EPOCH's
@@ -67,13 +68,9 @@ async fn attributes_of_sources_are_refused_by_their_names() {
 }
 
 // refuses: buildkit llb-cap LLBCaps exec.meta.network.proxy because a step's way out is its network's, and proxies are its variables
-// refuses: buildkit llb-cap LLBCaps exec.meta.security.devices.v1 because a step has no devices of the host's: what it made would be this machine's
-// refuses: buildkit llb-cap LLBCaps exec.meta.cdi because a step has no devices of the host's: what it made would be this machine's
 // refuses: buildkit llb-cap LLBCaps exec.meta.linux.resources because limits of a step are the classic route's, or a cgroup's that it is put below
-// refuses: buildkit llb-cap LLBCaps exporter.sourcedateepoch because it comes as the build argument SOURCE_DATE_EPOCH
 // refuses: buildkit llb-cap LLBCaps exporter.session because results go where exporters say, and no client that can be had has exporters of its own
-// refuses: buildkit llb-cap LLBCaps source.policy because builds evaluate no policies
-// refuses: buildkit llb-cap LLBCaps source.policy.session because builds evaluate no policies
+// refuses: buildkit llb-cap LLBCaps source.policy.session because what decides about a source is rules that the client sends with the build
 // refuses: buildkit gateway-cap FrontendAPICaps solve.inlinereturn because frontends return by Return, which all have
 // refuses: buildkit gateway-cap FrontendAPICaps importcaches because clients name the caches of a build, and frontends none of their own
 // refuses: buildkit gateway-cap FrontendAPICaps reference.attestations because what is said about an image is the engine's to say
@@ -81,8 +78,7 @@ async fn attributes_of_sources_are_refused_by_their_names() {
 // refuses: buildkit gateway-cap FrontendAPICaps source.metaresolver.http.checksumrequest because a file of the web is fetched to be known
 // refuses: buildkit rpc moby.exporter.v1.Exporter FindExporters because results go where exporters say, and no client that can be had has exporters of its own
 // refuses: buildkit rpc moby.exporter.v1.Exporter FinalizeExport because results go where exporters say, and no client that can be had has exporters of its own
-// refuses: buildkit rpc moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier CheckPolicy because builds evaluate no policies
-// refuses: buildkit entitlement SolveRequest.Entitlements device because a step has no devices of the host's: what it made would be this machine's
+// refuses: buildkit rpc moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier CheckPolicy because what decides about a source is rules that the client sends with the build
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_not_advertised() {
     let engine = engine();
@@ -101,12 +97,8 @@ async fn what_is_not_there_is_not_advertised() {
         "source.git.checkoutbundle",
         "source.http.signatureverify",
         "exec.meta.network.proxy",
-        "exec.meta.security.devices.v1",
-        "exec.meta.cdi",
         "exec.meta.linux.resources",
-        "exporter.sourcedateepoch",
         "exporter.session",
-        "source.policy",
         "source.policy.session",
         "solve.inlinereturn",
         "importcaches",
@@ -119,26 +111,17 @@ async fn what_is_not_there_is_not_advertised() {
     // A definition that needs one says so.
     let mut definition = Definition::default();
     let root = definition.image(&base);
-    let caps = [("exec.meta.cdi".to_owned(), true)].into();
+    let caps = [("exec.meta.linux.resources".to_owned(), true)].into();
     definition.about(&root, pb::OpMetadata { caps, ..pb::OpMetadata::default() });
-    assert!(build.refused(definition.end(&root)).await.contains("\"exec.meta.cdi\""));
-    let mut definition = Definition::default();
-    let root = definition.image(&base);
-    let device = pb::CdiDevice { name: "vendor.com/class=one".into(), optional: false };
-    let made = definition.exec(&[&root], pb::ExecOp { cdi_devices: vec![device], ..exec("true") });
-    let why = build.refused(definition.end(&made)).await;
-    assert!(why.contains("vendor.com/class=one") && why.contains("not supported"), "{why}");
-    let policy = sourcepolicy::Policy::default();
+    assert!(build.refused(definition.end(&root)).await.contains("\"exec.meta.linux.resources\""));
     for (request, expected) in [
-        (SolveRequest { source_policy: Some(policy), ..SolveRequest::default() }, "a source policy"),
-        (SolveRequest { source_policy_session: "x".into(), ..SolveRequest::default() }, "a source policy"),
+        (
+            SolveRequest { source_policy_session: "x".into(), ..SolveRequest::default() },
+            "a source policy that the session decides",
+        ),
         (
             SolveRequest { enable_session_exporter: true, ..SolveRequest::default() },
             "an exporter of the session's",
-        ),
-        (
-            SolveRequest { entitlements: vec!["device".into()], ..SolveRequest::default() },
-            "the entitlement \"device\"",
         ),
     ] {
         let request = SolveRequest { frontend: "dockerfile.v0".into(), ..request };
@@ -146,10 +129,19 @@ async fn what_is_not_there_is_not_advertised() {
         let refused = planned.solving.await.unwrap().unwrap_err();
         assert_eq!(refused.message, format!("{expected} is not supported"));
     }
-    let source = pb::SourceOp { identifier: "http://example.com/a".into(), attrs: Default::default() };
-    let question = ResolveSourceMetaRequest { source: Some(source), ..ResolveSourceMetaRequest::default() };
-    let refused = build.ask::<ResolveSourceMetaResponse>("ResolveSourceMeta", &question).await.unwrap_err();
-    assert!(refused.message.contains("only images can be resolved"), "{refused}");
+    // What is resolved is what can be had.
+    for (identifier, http) in [
+        ("local://given", None),
+        (
+            "http://example.com/a",
+            Some(ResolveSourceHttpRequest { checksum_request: Some(ChecksumRequest::default()) }),
+        ),
+    ] {
+        let source = pb::SourceOp { identifier: identifier.into(), attrs: Default::default() };
+        let question =
+            ResolveSourceMetaRequest { source: Some(source), http, ..ResolveSourceMetaRequest::default() };
+        assert!(build.ask::<ResolveSourceMetaResponse>("ResolveSourceMeta", &question).await.is_err());
+    }
 }
 
 // refuses: buildkit rpc moby.filesync.v1.FileSync TarStream because directories are told file by file, so that only what changed is sent

@@ -73,7 +73,7 @@ async fn uploaded(call: Call) -> Result<Arc<dyn Session>, Error> {
 /// What BuildKit's own call would say.
 fn question(call: &Call) -> Result<SolveRequest, Error> {
     let refused = |what: String| Err(Error::refused(&what, "not supported by builds of BuildKit's"));
-    parameters::refuse(call, &["squash", "isolation", "securityopt"])?;
+    parameters::refuse(call, &["isolation", "securityopt"])?;
     for name in ["memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "cpusetcpus", "cpusetmems"] {
         if !matches!(call.query.get(name), "" | "0") {
             return refused(format!("{name}={}", call.query.get(name)));
@@ -122,6 +122,9 @@ fn exporters(call: &Call) -> Result<Vec<Exporter>, Error> {
             output["Attrs"].as_object().into_iter().flatten().filter_map(text).collect();
         if matches!(kind, "moby" | "image") && !names.is_empty() {
             attrs.insert("name".to_owned(), names.clone());
+        }
+        if parameters::flag(call, "squash") {
+            attrs.insert("squash".to_owned(), "true".to_owned());
         }
         exporters.push(Exporter { r#type: kind.to_owned(), attrs });
     }

@@ -26,13 +26,16 @@ pub(super) struct Parameters {
 impl Parameters {
     pub(super) fn read(call: &Call, may_use_hosts: bool) -> Result<Self, Error> {
         let get = |name: &str| Some(call.query.get(name)).filter(|value| !value.is_empty());
-        refuse(call, &["squash", "outputs", "isolation", "securityopt", "session"])?;
+        refuse(call, &["outputs", "isolation", "securityopt", "session"])?;
         let remote = get("remote").filter(|remote| *remote != "client-session").map(str::to_owned);
         let names: Vec<String> =
             call.query.all("t").filter(|name| !name.is_empty()).map(str::to_owned).collect();
         let mut export = BTreeMap::new();
         if !names.is_empty() {
             export.insert("name".to_owned(), names.join(","));
+        }
+        if flag(call, "squash") {
+            export.insert("squash".to_owned(), "true".to_owned());
         }
         let request = Request {
             id: id(call),
@@ -45,7 +48,7 @@ impl Parameters {
             exports: vec![Export { kind: ExportKind::Image, attributes: export }],
             cache: Cache { from: caches(call)?, to: Vec::new() },
             // Whoever may use the socket may run a privileged container: a network of the host's is no more.
-            allowed: Allowed { network_host: may_use_hosts, security_insecure: false },
+            allowed: Allowed { network_host: may_use_hosts, ..Allowed::default() },
             limits: limits(call)?,
             explain: false,
         };

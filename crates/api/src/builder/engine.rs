@@ -9,7 +9,7 @@ use build::progress::Progress;
 use build::request::{Outcome, Request};
 use build::session::Session;
 use build::{Error, Job};
-use buildkit::serve::{Prune, Rule, Usage, Worker};
+use buildkit::serve::{Device, Prune, Rule, Usage, Worker};
 use diag::{Class, Explain as _};
 use engine::builds::{PruneWhat, UsageEntry, UsageKind};
 use engine::filters::Filters;
@@ -50,12 +50,19 @@ impl buildkit::serve::Engine for Adapter {
         }
         let version =
             ("github.com/ketch-project/ketch", concat!("v", env!("CARGO_PKG_VERSION")), about::COMMIT);
+        let devices = engine::containers::cdi::shown(&self.0.settings.cdi_folders);
+        let device = |known: engine::containers::cdi::Shown| Device {
+            name: known.name,
+            auto_allow: known.auto_allow,
+            annotations: known.annotations,
+        };
         Worker {
             id: self.0.id.clone(),
             labels: labels.into_iter().collect(),
             platforms: self.0.builds.platforms(),
             version: (version.0.into(), version.1.into(), version.2.into()),
             rules: self.0.builds.rules().iter().map(rule).collect(),
+            devices: devices.into_iter().map(device).collect(),
         }
     }
 

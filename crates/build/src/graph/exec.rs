@@ -33,8 +33,8 @@ pub struct Exec {
     pub valid_exit_codes: Vec<i32>,
     /// Whether directories made for mounts go again with their parents that are empty by then.
     pub remove_mount_stubs: bool,
-    /// CDI devices' names.
-    pub devices: Vec<String>,
+    /// The host's devices by CDI's names.
+    pub devices: Vec<Device>,
     /// In the environment, but never in the definition or a cache's key: another proxy gives the same result.
     #[serde(skip)]
     pub proxy: Proxy,
@@ -48,6 +48,15 @@ pub struct Proxy {
     pub ftp: String,
     pub no: String,
     pub all: String,
+}
+
+/// A device of the host's, as a step asks for it: by its whole name, or as the first (`vendor.com/class`) or all
+/// (`vendor.com/class=*`) of a kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Device {
+    pub name: String,
+    /// Absent is no failure.
+    pub optional: bool,
 }
 
 /// What a program can reach.

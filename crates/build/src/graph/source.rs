@@ -34,6 +34,9 @@ pub struct Image {
     pub pull: Pull,
 }
 
+/// Before a session's id: what comes from it was lent by another build, and is to be had from nobody else.
+pub const LENT: &str = "lent:";
+
 /// A directory of the client's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Local {
@@ -49,7 +52,8 @@ pub struct Local {
     /// one costs time, never a wrong file.
     #[serde(skip)]
     pub shared_key: String,
-    /// LLB's `local.session`: which session, if not the build's. Each has directories of its own.
+    /// LLB's `local.session`: which session, if not the build's. Each has directories of its own. After [`LENT`] it is
+    /// another build's client, whose directory is no other client's.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub session: String,
 }
@@ -102,6 +106,17 @@ pub struct OciLayout {
     pub store: String,
     #[serde(skip)]
     pub session: String,
+}
+
+impl Source {
+    /// Whether it is of another build's client.
+    pub fn is_lent(&self) -> bool {
+        match self {
+            Self::Local(local) => local.session.starts_with(LENT),
+            Self::OciLayout(layout) => layout.session.starts_with(LENT),
+            _ => false,
+        }
+    }
 }
 
 impl OciLayout {

@@ -165,6 +165,9 @@ impl Build<'_> {
             }
             built.refs.insert(key, Ref { graph: lowered.graph, output: lowered.output });
         }
+        if let Some(epoch) = self.asked.settings.epoch {
+            built.metadata.insert("source.date.epoch".to_owned(), epoch.to_string().into_bytes());
+        }
         if self.asked.several_platforms {
             let platforms = json!({ "Platforms": list });
             built.metadata.insert("refs.platforms".to_owned(), platforms.to_string().into_bytes());
@@ -337,13 +340,13 @@ impl Build<'_> {
         if let Some(input) =
             self.inputs.get(&self.asked.dockerfile_local).filter(|_| !self.asked.own_dockerfile)
         {
-            return Ok((self.gateway.solve(input).await?, digest(input)));
+            return Ok((self.gateway.solve(input).await.map_err(unread)?, digest(input)));
         }
         let mut follow = vec![filename.to_owned(), format!("{filename}{IGNORE}")];
         follow.extend(small_letters(filename));
         let name = format!("[internal] load build definition from {filename}");
         let wanted = self.local_ref(&self.asked.dockerfile_local, &follow, &name)?;
-        Ok((self.gateway.solve(&wanted).await?, digest(&wanted)))
+        Ok((self.gateway.solve(&wanted).await.map_err(unread)?, digest(&wanted)))
     }
 
     async fn read_dockerfile(&self, files: &dyn Files, filename: &str) -> Result<Vec<u8>, Error> {
@@ -476,5 +479,13 @@ impl Problem {
     fn error(self, source: Option<&Arc<SourceFile>>) -> Error {
         let positions = source.and_then(|source| names::position(source, self.lines)).into_iter().collect();
         Error::Language { message: self.message, class: self.class, hint: self.hint, positions }
+    }
+}
+
+/// Where the Dockerfile is may be denied as well.
+fn unread(error: Error) -> Error {
+    match error {
+        Error::Denied(why) => Error::Denied(format!("failed to read dockerfile: {why}")),
+        other => other,
     }
 }

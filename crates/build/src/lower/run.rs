@@ -8,7 +8,7 @@ use super::image::{self, Layer};
 use super::problem::Problem;
 use super::stages::Lowering;
 use super::{arguments, names};
-use crate::graph::{Bind, Exec, Input, Mount, MountKind, Network, Op, Output, Security};
+use crate::graph::{Bind, Device, Exec, Input, Mount, MountKind, Network, Op, Output, Security};
 
 /// Where a script is that picks its own interpreter.
 const SCRIPTS: &str = "/dev/pipes/";
@@ -118,7 +118,9 @@ impl Lowering<'_> {
         exec.extra_hosts.clone_from(&options.extra_hosts);
         exec.ulimits.clone_from(&options.ulimits);
         exec.cgroup_parent.clone_from(&options.cgroup_parent);
-        exec.devices = run.devices.iter().map(|device| device.name.clone()).collect();
+        let device =
+            |device: &dockerfile::Device| Device { name: device.name.clone(), optional: !device.required };
+        exec.devices = run.devices.iter().map(device).collect();
         exec.proxy = arguments::proxy(options);
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use build::Error;
 use build::container::Room;
-use build::frontend::{Built, Files, Gateway as _, Ref};
-use build::graph::OciLayout;
+use build::frontend::{Built, Files, Gateway as _, Known, Ref};
+use build::graph::{OciLayout, Op};
 use build::progress::Warning;
 use build::session::{Entry, Kind};
 use grpc::{Call, Code, Status};
@@ -16,12 +16,13 @@ use tokio::sync::oneshot;
 use super::engine::Engine;
 use super::forwarding::{self, Forwarding};
 use super::lent::Desk;
+use super::policy::{self, Policies};
 use super::rooms::Rooms;
 use super::{capabilities, llb, worker_record};
 use crate::error::{self, file_status, status};
 use crate::packet::go_mode;
 use crate::proto::gateway::{self as proto, result};
-use crate::proto::pb;
+use crate::proto::{Timestamp, pb};
 
 /// Results that one frontend may hold.
 const MAX_REFS: usize = 10_000;
@@ -99,17 +100,19 @@ impl Bridge {
     }
 
     async fn solve(&self, question: proto::SolveRequest) -> Result<proto::SolveResponse, Status> {
-        if !question.source_policies.is_empty() {
-            return Err(unsupported("source policies are not supported"));
-        }
+        // What a frontend says for one question counts beside what the client says for all.
+        let policies = Policies::read(&question.source_policies).map_err(|e| status(&e))?;
         let built = match (question.frontend.as_str(), &question.definition) {
             ("", Some(definition)) => {
                 let decoded = llb::decode_at(definition, self.gateway.desk());
-                Built::single(decoded.map_err(|e| status(&e))?)
+                let decoded = decoded.map_err(|e| status(&e))?;
+                self.gateway.take_lent(&decoded).await.map_err(|e| status(&e))?;
+                Built::single(decoded)
             }
             ("", None) => Built::default(),
             (name, _) => self.ask_frontend(name, &question).await?,
         };
+        let built = policies.apply_to(built).map_err(|e| status(&e))?;
         if question.evaluate {
             for wanted in built.refs.values() {
                 self.gateway.solve(wanted).await.map_err(|e| status(&e))?;
@@ -192,16 +195,14 @@ impl Bridge {
         &self,
         question: proto::ResolveImageConfigRequest,
     ) -> Result<proto::ResolveImageConfigResponse, Status> {
-        if !question.source_policies.is_empty() {
-            return Err(unsupported("source policies are not supported"));
-        }
         // 1 is a client's OCI layout.
         let reference = match question.resolver_type {
             1 => in_layout(&question.r#ref, &question.store_id),
             _ => question.r#ref,
         };
-        let found = self.resolve(&reference, question.platform, &question.resolve_mode, &question.log_name);
-        let found = found.await.map_err(|e| status(&e))?;
+        let policies = Policies::read(&question.source_policies).map_err(|e| status(&e))?;
+        let asked = (question.platform, question.resolve_mode.as_str(), question.log_name.as_str());
+        let found = self.resolve(&policies, &reference, asked).await.map_err(|e| status(&e))?;
         Ok(proto::ResolveImageConfigResponse {
             digest: found.digest.to_string(),
             config: found.config,
@@ -211,17 +212,17 @@ impl Bridge {
 
     async fn resolve(
         &self,
+        policies: &Policies,
         reference: &str,
-        platform: Option<pb::Platform>,
-        mode: &str,
-        shown: &str,
+        (platform, mode, shown): (Option<pb::Platform>, &str, &str),
     ) -> Result<build::frontend::ResolvedImage, Error> {
         let platform = platform.map(llb::platform);
         let shown = match shown {
             "" => format!("resolve image config for {reference}"),
             shown => shown.to_owned(),
         };
-        self.gateway.image(reference, platform.as_ref(), llb::pull(mode)?, &shown).await
+        let (reference, pull) = policies.image(reference, llb::pull(mode)?)?;
+        self.gateway.image(&reference, platform.as_ref(), pull, &shown).await
     }
 
     async fn source(
@@ -231,21 +232,23 @@ impl Bridge {
         let Some(mut source) = question.source else {
             return Err(Status::new(Code::InvalidArgument, "no source to resolve"));
         };
-        if !question.source_policies.is_empty() {
-            return Err(unsupported("source policies are not supported"));
-        }
+        let policies = Policies::read(&question.source_policies).map_err(|e| status(&e))?;
         let reference = match source.identifier.split_once("://") {
             Some(("docker-image", reference)) => reference.to_owned(),
             Some(("oci-layout", reference)) => {
                 in_layout(reference, source.attrs.get("oci.store").map_or("", String::as_str))
             }
-            _ => {
-                let why = format!("{}: only images can be resolved", source.identifier);
-                return Err(unsupported(&why));
-            }
+            _ => return self.other_source(&policies, &source, &question.log_name, question.http).await,
         };
-        let found = self.resolve(&reference, question.platform, &question.resolve_mode, &question.log_name);
-        let found = found.await.map_err(|e| status(&e))?;
+        if question
+            .image
+            .as_ref()
+            .is_some_and(|asked| asked.attestation_chain || !asked.resolve_attestations.is_empty())
+        {
+            return Err(unsupported("what is attested of an image can't be resolved"));
+        }
+        let asked = (question.platform, question.resolve_mode.as_str(), question.log_name.as_str());
+        let found = self.resolve(&policies, &reference, asked).await.map_err(|e| status(&e))?;
         if source.identifier.starts_with("docker-image:") {
             source.identifier = format!("docker-image://{}", found.reference);
         }
@@ -256,6 +259,52 @@ impl Bridge {
         };
         let source = Some(source);
         Ok(proto::ResolveSourceMetaResponse { source, image: Some(image), ..Default::default() })
+    }
+
+    /// A repository, or a file of the web.
+    async fn other_source(
+        &self,
+        policies: &Policies,
+        asked: &pb::SourceOp,
+        shown: &str,
+        http: Option<proto::ResolveSourceHttpRequest>,
+    ) -> Result<proto::ResolveSourceMetaResponse, Status> {
+        if http.is_some_and(|http| http.checksum_request.is_some()) {
+            return Err(unsupported("a checksum of one's own can't be asked of a file of the web"));
+        }
+        let shown = if shown.is_empty() { format!("resolve {}", asked.identifier) } else { shown.to_owned() };
+        let resolving = async {
+            let (Op::Source(source), _) = llb::source(asked)? else {
+                return Err(Error::Invalid("no source to resolve".into()));
+            };
+            let source = policies.other(&source)?.unwrap_or(source);
+            self.gateway.known(&source, &shown).await
+        };
+        let (source, known) = resolving.await.map_err(|e| status(&e))?;
+        let mut answer = proto::ResolveSourceMetaResponse {
+            source: Some(policy::operation(&source)),
+            ..Default::default()
+        };
+        match known {
+            Known::Git { name, object, commit } => {
+                answer.git = Some(proto::ResolveSourceGitResponse {
+                    checksum: object,
+                    r#ref: name,
+                    commit_checksum: commit.unwrap_or_default(),
+                    ..Default::default()
+                });
+            }
+            Known::Http { digest, name, modified } => {
+                let time = (modified > 0).then_some(Timestamp { seconds: modified, nanos: 0 });
+                answer.http = Some(proto::ResolveSourceHttpResponse {
+                    checksum: digest.to_string(),
+                    filename: name,
+                    last_modified: time,
+                    ..Default::default()
+                });
+            }
+        }
+        Ok(answer)
     }
 
     async fn read_file(&self, question: proto::ReadFileRequest) -> Result<proto::ReadFileResponse, Status> {

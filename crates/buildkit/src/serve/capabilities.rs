@@ -39,6 +39,8 @@ const LLB: &[&str] = &[
     "exec.meta.network",
     "exec.meta.proxyenv",
     "exec.meta.security",
+    "exec.meta.security.devices.v1",
+    "exec.meta.cdi",
     "exec.meta.setsdefaultpath",
     "exec.meta.ulimit",
     "exec.meta.removemountstubs.recursive",
@@ -73,6 +75,9 @@ const LLB: &[&str] = &[
     "exporter.image.attestations",
     "exporter.image.annotations",
     "exporter.multiple",
+    "exporter.sourcedateepoch",
+    "source.policy",
+    "cache.s3",
     "gc.freespacefilter",
     "history.filter",
 ];
@@ -100,6 +105,7 @@ const GATEWAY: &[&str] = &[
     "gateway.evaluate",
     "gateway.warnings",
     "reference.output",
+    "source.metaresolver",
 ];
 
 /// Refuses a capability that isn't there. What a definition's exporter of caches would do is asked of it alone.

@@ -51,6 +51,17 @@ pub struct Worker {
     pub version: (String, String, String),
     /// By which rules it removes what it keeps.
     pub rules: Vec<Rule>,
+    /// The host's devices that steps may ask for.
+    pub devices: Vec<Device>,
+}
+
+/// A device that a file of the host's describes.
+#[derive(Debug, Clone, Default)]
+pub struct Device {
+    pub name: String,
+    /// Whether steps have it without a client's leave.
+    pub auto_allow: bool,
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// What is removed after a build.

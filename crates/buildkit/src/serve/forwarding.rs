@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use build::container::{Container, Process, Program, Room};
-use build::frontend::{Built, Files, Gateway, Ref, ResolvedImage};
+use build::frontend::{Built, Files, Gateway, Known, Ref, ResolvedImage};
 use build::graph::{Exec, Graph, Image, Input, Mount, Network, Op, Pull, Shown, Source};
 use build::progress::{Stream, Warning};
 use build::{Error, Job};
@@ -85,10 +85,25 @@ impl Forwarding {
         }
         check(&*self.engine, name)?;
         let inputs = bridge::inputs(&self.inputs, &self.desk)?;
+        // While those who lent them are there.
+        for input in inputs.values() {
+            self.take_lent(input).await?;
+        }
         match self.engine.frontend(name) {
             Some(frontend) => frontend.build(attributes, &inputs, self).await,
             None => Ok(Built::default()),
         }
+    }
+
+    /// Gets the directories of other builds' clients that a result is made of. A client waits for those who borrow from it only
+    /// until they have asked.
+    pub(super) async fn take_lent(&self, wanted: &Ref) -> Result<(), Error> {
+        for (id, vertex) in wanted.graph.iter() {
+            if matches!(&vertex.op, Op::Source(source) if source.is_lent()) {
+                self.inner.solve(&Ref::new(wanted.graph.clone(), Some(id.output()))?).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn in_image(&self, attributes: &BTreeMap<String, String>) -> Result<Built, Error> {
@@ -304,6 +319,10 @@ impl Gateway for Forwarding {
         name: &'a str,
     ) -> Job<'a, ResolvedImage> {
         self.inner.image(reference, platform, pull, name)
+    }
+
+    fn known<'a>(&'a self, source: &'a Source, name: &'a str) -> Job<'a, (Source, Known)> {
+        self.inner.known(source, name)
     }
 
     fn solve<'a>(&'a self, wanted: &'a Ref) -> Job<'a, Arc<dyn Files>> {

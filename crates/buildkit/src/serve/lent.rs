@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use build::frontend::Ref;
-use build::graph::{Op, Source};
+use build::graph::{LENT, Op, Source};
 use prost::Message as _;
 
 use super::sessions::Sessions;
@@ -33,7 +33,7 @@ impl Result {
             _ => return op,
         };
         if session.is_empty() {
-            self.session.clone_into(session);
+            *session = format!("{LENT}{}", self.session);
         }
         op
     }

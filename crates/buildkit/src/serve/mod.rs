@@ -12,6 +12,7 @@ mod lent;
 mod live;
 mod llb;
 pub(crate) mod news;
+mod policy;
 mod rooms;
 mod service;
 mod sessions;
@@ -21,13 +22,13 @@ mod uploaded;
 mod usage;
 
 pub use caller::Caller;
-pub use engine::{Engine, Prune, Rule, Usage, Worker};
+pub use engine::{Device, Engine, Prune, Rule, Usage, Worker};
 pub use llb::decode as decode_definition;
 pub use service::Builder;
 pub use sessions::Sessions;
 
 use crate::proto::pb;
-use crate::proto::types::{BuildkitVersion, GcPolicy, WorkerRecord};
+use crate::proto::types::{BuildkitVersion, CdiDevice, GcPolicy, WorkerRecord};
 
 /// A worker as messages have it.
 fn worker_record(worker: &Worker) -> WorkerRecord {
@@ -48,12 +49,18 @@ fn worker_record(worker: &Worker) -> WorkerRecord {
         min_free_space: size(rule.what.min_free),
         filters: rule.filters.clone(),
     };
+    let device = |device: &Device| CdiDevice {
+        name: device.name.clone(),
+        auto_allow: device.auto_allow,
+        annotations: device.annotations.clone().into_iter().collect(),
+        on_demand: false,
+    };
     WorkerRecord {
         id: worker.id.clone(),
         labels: worker.labels.clone().into_iter().collect(),
         platforms: worker.platforms.iter().map(platform).collect(),
         gc_policy: worker.rules.iter().map(rule).collect(),
         buildkit_version: Some(BuildkitVersion { package, version, revision }),
-        ..WorkerRecord::default()
+        cdi_devices: worker.devices.iter().map(device).collect(),
     }
 }

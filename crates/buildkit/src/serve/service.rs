@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use build::frontend::{Built, Gateway};
 use build::progress::Progress;
-use build::request::{Allowed, Cache, CacheEntry, Export, Limits, Outcome, Request, What};
+use build::request::{Allowed, Cache, CacheEntry, Devices, Export, Limits, Outcome, Request, What};
 use build::session::Session;
 use build::{Error, Job};
 use grpc::{Call, Code, Service, Status};
@@ -21,6 +21,7 @@ use super::forwarding::{self, Forwarding};
 use super::history::History;
 use super::lent::{Desk, Lent};
 use super::live::{Builds, Live};
+use super::policy::Policies;
 use super::sessions::Sessions;
 use super::uploaded::Uploaded;
 use super::{llb, news, usage, worker_record};
@@ -170,9 +171,10 @@ impl Builder {
 
     fn request(&self, mut question: SolveRequest, live: Arc<Live>) -> Result<Request, Error> {
         let unsupported = |what: &str| Err(Error::Unsupported { what: what.to_owned() });
-        if question.source_policy.is_some() || !question.source_policy_session.is_empty() {
-            return unsupported("a source policy");
+        if !question.source_policy_session.is_empty() {
+            return unsupported("a source policy that the session decides");
         }
+        let policies = Policies::read(&question.source_policy)?;
         if question.enable_session_exporter {
             return unsupported("an exporter of the session's");
         }
@@ -182,11 +184,11 @@ impl Builder {
         let explain = question.frontend_attrs.remove(crate::EXPLAIN).is_some_and(|value| value == "1");
         let id = question.r#ref.clone();
         let asked = question.frontend_attrs.clone().into_iter().collect();
-        let what = self.what(question, live)?;
+        let what = self.what(question, policies, live)?;
         Ok(Request { id, what, asked, exports, cache, allowed, limits: Limits::default(), explain })
     }
 
-    fn what(&self, question: SolveRequest, live: Arc<Live>) -> Result<What, Error> {
+    fn what(&self, question: SolveRequest, policies: Policies, live: Arc<Live>) -> Result<What, Error> {
         let desk = Desk {
             lent: self.lent.clone(),
             sessions: self.sessions.clone(),
@@ -195,17 +197,18 @@ impl Builder {
         let definition = question.definition.as_ref().filter(|definition| !definition.def.is_empty());
         if let Some(definition) = definition {
             return match question.frontend.is_empty() {
-                true => Ok(What::Graph(llb::decode_at(definition, &desk)?)),
+                true => Ok(What::Graph(policies.apply(&llb::decode_at(definition, &desk)?)?)),
                 false => Err(Error::Invalid("a build is a frontend's or a definition's".into())),
             };
         }
         let (engine, inputs) = (self.engine.clone(), question.frontend_inputs);
         if question.frontend.is_empty() {
             let outside = move |gateway: Arc<dyn Gateway>| -> Job<'static, Built> {
+                let gateway = policies.over(gateway);
                 let (bridge, returned) =
                     Bridge::new(engine.clone(), Forwarding::over(gateway, engine, inputs, desk));
                 live.bridge.send_replace(Some(bridge));
-                Box::pin(async move { returned.await.unwrap_or(Err(Error::Cancelled)) })
+                Box::pin(async move { policies.apply_to(returned.await.unwrap_or(Err(Error::Cancelled))?) })
             };
             return Ok(What::Outside(Box::new(outside)));
         }
@@ -213,8 +216,8 @@ impl Builder {
         let attributes = question.frontend_attrs.into_iter().collect();
         let frontend = question.frontend;
         let asking = move |gateway: Arc<dyn Gateway>| -> Job<'static, Built> {
-            let gateway = Forwarding::over(gateway, engine, inputs, desk);
-            Box::pin(async move { gateway.ask(&frontend, &attributes).await })
+            let gateway = Forwarding::over(policies.over(gateway), engine, inputs, desk);
+            Box::pin(async move { policies.apply_to(gateway.ask(&frontend, &attributes).await?) })
         };
         Ok(What::Outside(Box::new(asking)))
     }
@@ -372,11 +375,36 @@ fn cache(options: &CacheOptions) -> Result<Cache, Error> {
 fn allowed(entitlements: &[String]) -> Result<Allowed, Error> {
     let mut allowed = Allowed::default();
     for name in entitlements {
-        match name.as_str() {
-            "network.host" => allowed.network_host = true,
-            "security.insecure" => allowed.security_insecure = true,
-            other => return Err(Error::Unsupported { what: format!("the entitlement {other:?}") }),
+        let (kind, of) = name.split_once('=').unwrap_or((name, ""));
+        match (kind, name.as_str()) {
+            (_, "network.host") => allowed.network_host = true,
+            (_, "security.insecure") => allowed.security_insecure = true,
+            ("device", _) => device(allowed.devices.get_or_insert_default(), of)?,
+            _ => return Err(Error::Invalid(format!("unknown entitlement {name}"))),
         }
     }
     Ok(allowed)
+}
+
+/// `name[,alias=other]`; nothing means all devices.
+fn device(devices: &mut Devices, text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        devices.all = true;
+        return Ok(());
+    }
+    let mut fields = text.split(',');
+    let name = fields.next().unwrap_or_default().to_owned();
+    let mut alias = None;
+    for field in fields {
+        match field.split_once('=') {
+            Some(("alias", value)) => alias = Some(value.to_owned()).filter(|value| !value.is_empty()),
+            Some((key, _)) => return Err(Error::Invalid(format!("unknown device config key {key:?}"))),
+            None => return Err(Error::Invalid(format!("invalid device config {field:?}"))),
+        }
+    }
+    match alias {
+        Some(alias) => devices.names.insert(alias, Some(name)),
+        None => devices.names.insert(name, None),
+    };
+    Ok(())
 }

@@ -1,10 +1,15 @@
 //! Builders, and what they keep: `builder prune`, `buildx du`, `ls`, `inspect` and `version`. Each engine is one builder, under
 //! the name of its context.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use buildkit::client::Builder;
 use buildkit::proto::control::{DiskUsageRequest, PruneRequest, UsageRecord};
-use buildkit::proto::types::{GcPolicy, WorkerRecord};
+use buildkit::proto::types::{CdiDevice, GcPolicy, WorkerRecord};
 use client::Engine;
+use client::resolve::Endpoint;
+use futures_util::future::join_all;
 use grpc::Status;
 use serde_json::{Value, json};
 
@@ -14,6 +19,9 @@ use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row, align_with};
 use crate::{prompt, ui};
+
+/// How long a builder may take to say what it is.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const USAGE: Listing = Listing {
     fields: &[
@@ -248,10 +256,17 @@ impl Listed {
             Some(found) => (format!("{name}0"), found.endpoint.clone()),
             None => (name.to_owned(), name.to_owned()),
         };
-        let worker = worker(engine).await;
-        let last = match reach(engine).await {
-            Ok(builder) => super::records::last_activity(&builder).await.unwrap_or_default(),
-            Err(_) => String::new(),
+        let asking = async {
+            let worker = worker(engine).await?;
+            let last = super::records::last_activity(&reach(engine).await?).await;
+            Ok((worker, last.unwrap_or_default()))
+        };
+        // As buildx: one that is silent holds nobody up for longer.
+        let late = |_| Err(Error::Usage("context deadline exceeded".into()));
+        let answer = tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late);
+        let (worker, last) = match answer {
+            Ok((worker, last)) => (Ok(worker), last),
+            Err(error) => (Err(error), String::new()),
         };
         Self { name: name.to_owned(), node, endpoint, current: false, last, worker }
     }
@@ -318,11 +333,14 @@ pub(crate) fn list(call: &Call) -> Outcome {
         }
     }
     call.with_engine(|_| async move {
-        let mut listed = Vec::new();
-        for (name, found, endpoint) in all {
-            let seen = Listed::look(&name, found.as_ref(), &Engine::new(endpoint)).await;
-            listed.push(Listed { current: name == current, ..seen });
-        }
+        let look = |(name, found, endpoint): (String, Option<Named>, Endpoint)| {
+            let current = name == current;
+            async move {
+                let seen = Listed::look(&name, found.as_ref(), &Engine::new(endpoint)).await;
+                Listed { current, ..seen }
+            }
+        };
+        let listed = join_all(all.into_iter().map(look)).await;
         if format == "json" {
             let lines: String = listed.iter().map(|one| format!("{}\n", one.document())).collect();
             ui::out(&lines)?;
@@ -361,12 +379,24 @@ pub(crate) fn inspect(call: &Call) -> Outcome {
             let lines: String = labels.iter().map(|(name, value)| format!(" {name}:\t{value}\n")).collect();
             text.push_str(&format!("Labels:\n{}", align_with(&lines, 1, 1)));
         }
+        if !worker.cdi_devices.is_empty() {
+            let lines: String = worker.cdi_devices.iter().map(device).collect();
+            text.push_str(&format!("Devices:\n{lines}"));
+        }
         for (number, rule) in worker.gc_policy.iter().enumerate() {
             text.push_str(&format!("GC Policy rule#{number}:\n{}", align_with(&policy(rule), 1, 1)));
         }
         ui::out(&diag::printable(&text))?;
         Ok(0)
     })
+}
+
+fn device(device: &CdiDevice) -> String {
+    let facts = format!(" Name:\t{}\n Automatically allowed:\t{}\n", device.name, device.auto_allow);
+    let annotations: BTreeMap<_, _> = device.annotations.iter().collect();
+    let annotations: String = annotations.iter().map(|(key, value)| format!("  {key}:\t{value}\n")).collect();
+    let title = if annotations.is_empty() { "" } else { " Annotations:\n" };
+    align_with(&facts, 1, 1) + title + &align_with(&annotations, 1, 1)
 }
 
 fn policy(rule: &GcPolicy) -> String {

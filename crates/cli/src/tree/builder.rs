@@ -57,7 +57,7 @@ const BUILD_FLAGS: &[Flag] = &[
     Flag::new("secret", Kind::StringArray, "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")"),
     Flag::new("security-opt", Kind::Strings, "Security options").hidden().refused("use RUN --security in the Dockerfile"),
     Flag::new("shm-size", Kind::Bytes, "Shared memory size for build containers"),
-    Flag::new("squash", Kind::Bool, "Squash newly built layers into a single new layer").hidden().refused("BuildKit has no squash: copy from a stage into a last one"),
+    Flag::new("squash", Kind::Bool, "Squash newly built layers into a single new layer").hidden(),
     Flag::new("ssh", Kind::StringArray, "SSH agent socket or keys to expose to the build (format: \"default|<id>[=<socket>|<key>[,<key>]]\")"),
     Flag::new("tag", Kind::StringArray, "Name and optionally a tag (format: \"name:tag\")").short('t'),
     Flag::new("target", Kind::String, "Set the target build stage to build"),

@@ -68,8 +68,7 @@ pub(super) fn builder(value: Option<&Value>) -> Result<Builder, Error> {
             match name.as_str() {
                 "network-host" => made.network_host = on,
                 "security-insecure" => made.security_insecure = on,
-                _ if on => return Err(wrong("entitlements.device", "a step has no devices of the host's")),
-                _ => {}
+                _ => made.device = on,
             }
         }
     }
@@ -203,7 +202,7 @@ mod tests {
             (json!({"gc": {"policy": [{"maxUsedSpace": "x"}]}}), "invalid size"),
             (json!({"gc": {"policy": [{"filter": ["unused-for=x"]}]}}), "invalid duration"),
             (json!({"gc": {"policy": [{"filter": ["colour=red"]}]}}), "colour"),
-            (json!({"entitlements": {"device": true}}), "no devices"),
+            (json!({"entitlements": {"device": 7}}), "must be true or false"),
             (json!({"history": {"maxEntries": -1}}), "must be a number"),
             (json!({"history": {"maxAge": "soon"}}), "maxAge"),
         ] {

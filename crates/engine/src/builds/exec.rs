@@ -24,7 +24,7 @@ use rustix::fs::{Mode, OFlags};
 use super::cachemounts::{CacheMounts, Taken};
 use super::error::{blocking, engine, work};
 use super::tree::{Layer, Layers, Tree};
-use crate::containers::config::{Config, HostConfig, Ulimit};
+use crate::containers::config::{Config, DeviceRequest, HostConfig, Ulimit};
 use crate::containers::{Once, Output, Shared};
 use mounts::Prepared;
 pub(super) use room::Chamber;
@@ -75,8 +75,7 @@ impl Running {
         name: String,
         remember: impl FnOnce(&[Tree]) -> Result<(), Error> + Send + 'static,
     ) -> Result<Vec<Tree>, Error> {
-        self.check(&exec)?;
-        let host = self.host(&exec);
+        let host = self.host(&exec, self.check(&exec)?);
         let secrets = self.secrets(&exec).await?;
         let config = config(&exec, &secrets.env);
         let caches = self.take_caches(&exec).await?;
@@ -114,20 +113,22 @@ impl Running {
         made
     }
 
-    pub(super) fn check(&self, exec: &Exec) -> Result<(), Error> {
+    /// Refuses what the client didn't allow; otherwise, which of the host's devices the step gets.
+    pub(super) fn check(&self, exec: &Exec) -> Result<Vec<String>, Error> {
         if exec.network == Network::Host && !self.allowed.network_host {
             return Err(Error::NotAllowed("network.host".into()));
         }
         if exec.security == Security::Insecure && !self.allowed.security_insecure {
             return Err(Error::NotAllowed("security.insecure".into()));
         }
-        match exec.devices.first() {
-            Some(device) => Err(Error::Unsupported { what: format!("the device {device:?}") }),
-            None => Ok(()),
+        if exec.devices.is_empty() {
+            return Ok(Vec::new());
         }
+        let folders = &self.shared.settings.cdi_folders;
+        crate::containers::cdi::granted(&exec.devices, self.allowed.devices.as_ref(), folders)
     }
 
-    fn host(&self, exec: &Exec) -> HostConfig {
+    fn host(&self, exec: &Exec, devices: Vec<String>) -> HostConfig {
         let network = match exec.network {
             Network::Default => "bridge",
             Network::Host => "host",
@@ -140,7 +141,9 @@ impl Running {
             soft: limit.soft,
         });
         let limits = &self.limits;
+        let devices = (!devices.is_empty()).then(|| vec![DeviceRequest::by_name(devices)]);
         HostConfig {
+            device_requests: devices,
             network_mode: network.into(),
             privileged: exec.security == Security::Insecure,
             extra_hosts: Some(extra.collect()),
@@ -275,7 +278,7 @@ pub(super) fn on_top(
     Ok(Tree::Layers(Arc::new(all)))
 }
 
-fn open_folder(path: &std::path::Path) -> Result<OwnedFd, Error> {
+pub(super) fn open_folder(path: &std::path::Path) -> Result<OwnedFd, Error> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).map_err(|e| work("open what a step wrote", e))
 }

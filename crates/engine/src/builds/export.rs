@@ -4,6 +4,7 @@ mod annotations;
 mod archive;
 mod config;
 pub(super) mod form;
+mod reshape;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -60,6 +61,7 @@ fn check_export(export: &Export) -> Result<(), Error> {
         Annotations::read(export)?;
         form::read(export)?;
     }
+    reshape::check(export)?;
     for (key, value) in &export.attributes {
         let fits = match (key.as_str(), value.as_str()) {
             ("tar", "true") => true,
@@ -67,10 +69,12 @@ fn check_export(export: &Export) -> Result<(), Error> {
             ("load", "true") => images,
             // bollard says of the engine's own exporter what its images are.
             ("type", "docker") => export.kind == ExportKind::Image,
-            ("tar", _) | ("rewrite-timestamp", "true") | ("store", "false") => false,
-            // The default, said.
-            ("rewrite-timestamp", _) => images,
-            _ => images && (Annotations::has(key) || form::has(key)) || known.contains(&key.as_str()),
+            ("tar", _) | ("store", "false") => false,
+            _ => {
+                images && (Annotations::has(key) || form::has(key))
+                    || reshape::has(export, key)
+                    || known.contains(&key.as_str())
+            }
         };
         if !fits {
             return Err(Error::Unsupported { what: format!("the exporter's attribute {key}={value}") });
@@ -234,11 +238,13 @@ impl Exporting<'_> {
         let done = step.begin("exporting layers");
         let annotations = Annotations::read(export)?;
         let form = form::choose(export, said.is_asked() || !annotations.is_empty())?;
+        let reshape = reshape::read(export, built)?;
         let (mut images, mut held) = (Vec::new(), Vec::new());
         for (key, tree) in trees {
             let tree = self.works.layered(tree).await?;
+            let (tree, config) = self.reshaped(reshape, built, key, tree).await?;
             let carried = self.inline.map(|remote| remote.inline(&tree)).transpose()?.flatten();
-            let mut image = config::image(built, key, &tree, carried)?;
+            let mut image = config::image(config.as_deref(), key, &tree, carried)?;
             held.push(tree);
             image.annotations = annotations.of_manifest(key);
             let store = self.parts.shared.images.clone();
@@ -271,6 +277,20 @@ impl Exporting<'_> {
         });
         let (images, (written, kept)) = written.await?;
         Ok(Drawn { images, written: Some(written), kept: Some(kept), trees: held })
+    }
+
+    /// A result in the layers that are asked for, and its config.
+    async fn reshaped(
+        &self,
+        asked: reshape::Asked,
+        built: &Built,
+        key: &str,
+        tree: Tree,
+    ) -> Result<(Tree, Option<Vec<u8>>), Error> {
+        let owned = |bytes: &[u8]| bytes.to_vec();
+        let (config, base) = (built.config(key).map(owned), built.base_config(key).map(owned));
+        let parts = self.parts.clone();
+        blocking(move || asked.apply(&parts, tree, config.as_deref(), base.as_deref())).await
     }
 
     /// What the last one is called in its registry. What was built is for who pushes without a tag.

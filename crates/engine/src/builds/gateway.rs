@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use build::container::{Container, Room};
-use build::frontend::{Files, Gateway, Ref, ResolvedImage};
-use build::graph::Pull;
+use build::frontend::{Files, Gateway, Known, Ref, ResolvedImage};
+use build::graph::{Pull, Source};
 use build::patterns::Glob;
 use build::progress::{Event, Progress, VertexState, Warning};
 use build::session::{Entry, Kind};
@@ -54,6 +54,15 @@ impl Gateway for Bridge {
             let resolved = self.works.sources().resolve(reference, platform, pull).await;
             ended(&self.progress, &mut shown, resolved.as_ref().err());
             resolved
+        })
+    }
+
+    fn known<'a>(&'a self, source: &'a Source, name: &'a str) -> Job<'a, (Source, Known)> {
+        Box::pin(async move {
+            let mut shown = begun(&self.progress, name);
+            let known = self.works.sources().known(source).await;
+            ended(&self.progress, &mut shown, known.as_ref().err());
+            Ok((source.clone(), known?))
         })
     }
 

@@ -196,7 +196,7 @@ impl Builds {
     }
 
     /// What may go beyond the default has to be allowed by both sides.
-    fn check_allowed(&self, asked: Allowed) -> Result<(), Error> {
+    fn check_allowed(&self, asked: &Allowed) -> Result<(), Error> {
         let builder = &self.parts.shared.settings.builder;
         match asked {
             Allowed { network_host: true, .. } if !builder.network_host => {
@@ -205,6 +205,7 @@ impl Builds {
             Allowed { security_insecure: true, .. } if !builder.security_insecure => {
                 Err(Error::Withheld("security.insecure"))
             }
+            Allowed { devices: Some(_), .. } if !builder.device => Err(Error::Withheld("device")),
             _ => Ok(()),
         }
     }
@@ -226,14 +227,14 @@ impl Builds {
         session: Arc<dyn Session>,
         progress: Progress,
     ) -> Result<Outcome, Error> {
-        self.check_allowed(request.allowed)?;
+        self.check_allowed(&request.allowed)?;
         let about = attest::About::new(&request);
         let running = Running {
             shared: self.parts.shared.clone(),
             caches: self.parts.caches.clone(),
             session: session.clone(),
             progress: progress.clone(),
-            allowed: request.allowed,
+            allowed: request.allowed.clone(),
             limits: request.limits.clone(),
         };
         let sources = Sources::new(self.parts.clone(), session.clone(), progress.clone());

@@ -5,6 +5,7 @@
 //! ends with. An image may carry the list for its own layers in its config (`inline`).
 
 mod bring;
+mod buckets;
 mod document;
 mod give;
 pub(super) mod stores;
@@ -43,6 +44,7 @@ enum Place {
     Here,
     Registry(Box<distribution::Repository>),
     Client(stores::Store),
+    Bucket(Box<buckets::Bucket>),
 }
 
 /// A layer, and as what it is to be had.
@@ -95,6 +97,11 @@ pub(super) fn check(asked: &Asked) -> Result<(), Error> {
                 stores::digest(entry)?;
                 continue;
             }
+            "s3" => {
+                known(entry, buckets::KEYS)?;
+                buckets::Settings::read(entry)?;
+                continue;
+            }
             other => return Err(Error::Unsupported { what: format!("a cache from {other:?}") }),
         }
         check_insecure(&entry.attributes, &[reference(entry)?])?;
@@ -110,6 +117,11 @@ pub(super) fn check(asked: &Asked) -> Result<(), Error> {
             "local" => {
                 known(entry, give::LOCAL_KEYS)?;
                 stores::name(entry, "dest")?;
+                give::Settings::read(entry)?;
+            }
+            "s3" => {
+                known(entry, &[buckets::KEYS, buckets::GIVING].concat())?;
+                buckets::Settings::read(entry)?;
                 give::Settings::read(entry)?;
             }
             other => return Err(Error::Unsupported { what: format!("a cache to {other:?}") }),

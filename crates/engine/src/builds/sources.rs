@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use build::Error;
-use build::frontend::ResolvedImage;
-use build::graph::{Image as ImageSource, OciLayout, Pull as When, Source, Vertex};
+use build::frontend::{Known, ResolvedImage};
+use build::graph::{Image as ImageSource, LENT, OciLayout, Pull as When, Source, Vertex};
 use build::progress::{Event, Progress, Status};
 use build::session::Session;
 use build::solver::Looked;
@@ -43,10 +43,21 @@ impl Sources {
         &self.session
     }
 
-    /// The session that a source names, if it is there: what several of a client's builds share, each of them has, too.
-    fn session_named(&self, id: &str) -> Arc<dyn Session> {
-        let named = (!id.is_empty() && id != self.session.id()).then(|| self.session.named(id)).flatten();
-        named.unwrap_or_else(|| self.session.clone())
+    /// The session that a source names, if it is there: what several of a client's builds share, each of them has, too. But
+    /// what was lent is to be had from its lender alone.
+    fn session_named(&self, id: &str) -> Result<Arc<dyn Session>, Error> {
+        let lent = id.strip_prefix(LENT);
+        let name = lent.unwrap_or(id);
+        if name.is_empty() || name == self.session.id() {
+            return Ok(self.session.clone());
+        }
+        let gone =
+            || Error::NotFound("the client whose directory is in another build's result has left".into());
+        match (self.session.named(name), lent) {
+            (Some(named), _) => Ok(named),
+            (None, None) => Ok(self.session.clone()),
+            (None, Some(_)) => Err(gone()),
+        }
     }
 
     pub(super) fn parts(&self) -> &Arc<Parts> {
@@ -61,7 +72,7 @@ impl Sources {
     ) -> Result<Looked<Tree>, Error> {
         match source {
             Source::Local(local) => {
-                let session = self.session_named(&local.session);
+                let session = self.session_named(&local.session)?;
                 let meter =
                     Meter::new(&self.progress, vertex.digest(), &format!("transferring {}:", local.name));
                 let told = meter.clone();
@@ -173,6 +184,15 @@ impl Sources {
         pulled.map_err(|e| engine(format!("pull {reference}"), e))?;
         let found = self.local(reference, wanted)?;
         found.ok_or_else(|| Error::NotFound(format!("{reference}: not found")))
+    }
+
+    /// What a repository or a file of the web is now.
+    pub(super) async fn known(&self, source: &Source) -> Result<Known, Error> {
+        match source {
+            Source::Git(git) => self.known_git(git).await,
+            Source::Http(http) => self.known_http(http).await,
+            _ => Err(Error::Invalid("only images, repositories and files of the web can be resolved".into())),
+        }
     }
 
     /// What an image is, without its layers.

@@ -91,8 +91,8 @@ impl Works {
             }
             Op::Exec(exec) => {
                 // What may not be done may not be had from the cache either.
-                self.0.running.check(exec)?;
-                let key = self.exec_key(exec, &vertex, &step.inputs)?;
+                let devices = self.0.running.check(exec)?;
+                let key = self.exec_key(exec, &devices, &vertex, &step.inputs)?;
                 match self.found(&vertex, &key)? {
                     Some(found) => Ok(Looked::Hit(found)),
                     None => self.brought(&vertex, key).await,
@@ -202,11 +202,19 @@ impl Works {
         .await
     }
 
-    fn exec_key(&self, exec: &Exec, vertex: &Vertex, inputs: &[Tree]) -> Result<Digest, Error> {
+    fn exec_key(
+        &self,
+        exec: &Exec,
+        devices: &[String],
+        vertex: &Vertex,
+        inputs: &[Tree],
+    ) -> Result<Digest, Error> {
         let said = serde_json::to_vec(&(exec, &vertex.platform)).map_err(|e| work("write down a step", e))?;
         let mut key = Hasher::new(Algorithm::Sha256);
         key.update(b"exec 1\0");
         key.update(Digest::sha256(&said).as_str().as_bytes());
+        // One that may be absent makes another result when it is there.
+        devices.iter().for_each(|device| key.update(format!("device {device}\0").as_bytes()));
         for mount in &exec.mounts {
             let identity = match &mount.kind {
                 MountKind::Bind(Bind { from: Some(from), selector }) => {

@@ -3,11 +3,12 @@
 //!
 //! The files are read at each start that asks for such a device: they change when drivers do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use build::request::Devices;
 use oci_spec::runtime as rt;
 use serde::Deserialize;
 
@@ -17,6 +18,9 @@ use crate::Error;
 
 /// Where files are looked for; those in later folders take precedence.
 pub const FOLDERS: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
+/// Annotations that BuildKit reads.
+const AUTO_ALLOW: &str = "org.mobyproject.buildkit.device.autoallow";
+const CLASS: &str = "org.mobyproject.buildkit.device.class";
 const MOST_FILE: u64 = 1 << 20;
 const MOST_FILES: usize = 256;
 
@@ -29,7 +33,12 @@ struct Spec {
     devices: Vec<Device>,
     #[serde(default)]
     container_edits: Edits,
+    #[serde(default)]
+    annotations: Annotations,
 }
+
+/// What a file says beside CDI. Values are texts, but people write `true`.
+type Annotations = HashMap<String, serde_json::Value>;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +46,8 @@ struct Device {
     name: String,
     #[serde(default)]
     container_edits: Edits,
+    #[serde(default)]
+    annotations: Annotations,
 }
 
 /// What a container gets with a device.
@@ -98,6 +109,102 @@ pub fn discovered(folders: &[PathBuf]) -> Vec<String> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// A device as `buildx inspect` shows it.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    pub name: String,
+    /// Whether builds have it without asking.
+    pub auto_allow: bool,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// All devices, by their names in order.
+pub fn shown(folders: &[PathBuf]) -> Vec<Shown> {
+    let mut known = BTreeMap::new();
+    for (_, spec) in read(folders) {
+        for device in spec.devices {
+            let text = |(key, value): (&String, &serde_json::Value)| {
+                (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            };
+            let both = spec.annotations.iter().chain(&device.annotations);
+            let annotations: BTreeMap<_, _> = both.map(text).collect();
+            let name = format!("{}={}", spec.kind, device.name);
+            let auto_allow = annotations.get(AUTO_ALLOW).is_some_and(|value| value == "true");
+            known.insert(name.clone(), Shown { name, auto_allow, annotations });
+        }
+    }
+    known.into_values().collect()
+}
+
+/// What a build's step gets of the devices that it asks for, as BuildKit decides it and in its words.
+pub(crate) fn granted(
+    asked: &[build::graph::Device],
+    allowed: Option<&Devices>,
+    folders: &[PathBuf],
+) -> Result<Vec<String>, build::Error> {
+    let known = shown(folders);
+    let alias = |name: &String| allowed.and_then(|allowed| allowed.names.get(name)).cloned().flatten();
+    let (mut granted, mut wanted) = (Vec::new(), Vec::new());
+    for device in asked {
+        match alias(&device.name) {
+            // What an alias means is named by who allows it.
+            Some(meant) => granted.extend(meaning(&meant, device.optional, &known)?),
+            None => wanted.extend(meaning(&device.name, device.optional, &known)?),
+        }
+    }
+    if let Some(Devices { all: false, names }) = allowed
+        && !wanted.is_empty()
+    {
+        for name in names.iter().filter(|(_, alias)| alias.is_none()).map(|(name, _)| name) {
+            let these = meaning(name, false, &known)?;
+            granted.extend(wanted.iter().filter(|wanted| these.contains(wanted)).cloned());
+        }
+    }
+    let automatic = |name: &String| known.iter().any(|device| device.auto_allow && device.name == *name);
+    let all = allowed.is_some_and(|allowed| allowed.all);
+    let may = |name: &String| all || granted.contains(name) || automatic(name);
+    let forbidden: Vec<_> = wanted.iter().filter(|name| !may(name)).cloned().collect();
+    match forbidden.as_slice() {
+        [] => {}
+        [one] => return Err(build::Error::DeviceNotAllowed(format!("device {one} is"))),
+        several => return Err(build::Error::DeviceNotAllowed(format!("devices {} are", several.join(", ")))),
+    }
+    granted.extend(wanted);
+    let mut seen = BTreeSet::new();
+    granted.retain(|name| seen.insert(name.clone()));
+    Ok(granted)
+}
+
+/// The devices that a name of a build's means.
+fn meaning(name: &str, optional: bool, known: &[Shown]) -> Result<Vec<String>, build::Error> {
+    let (kind, device) = name.split_once('=').unwrap_or((name, ""));
+    if !kind.split_once('/').is_some_and(|(vendor, class)| is_word(vendor, "_-.") && is_word(class, "_-")) {
+        return Err(build::Error::Invalid(format!("invalid device {name:?}")));
+    }
+    let of_kind = || known.iter().filter(|known| known.name.split('=').next() == Some(kind));
+    let mut found: Vec<_> = match device {
+        "" => of_kind().take(1).collect(),
+        "*" => of_kind().collect(),
+        _ => of_kind().filter(|known| known.name == name).collect(),
+    };
+    if found.is_empty() && !device.is_empty() {
+        found =
+            of_kind().filter(|known| known.annotations.get(CLASS).is_some_and(|of| of == device)).collect();
+    }
+    match found.is_empty() && !optional {
+        true => Err(build::Error::NotFound(format!("required device {name:?} is not registered"))),
+        false => Ok(found.into_iter().map(|found| found.name.clone()).collect()),
+    }
+}
+
+/// Begins with a letter and ends with a letter or a digit.
+fn is_word(text: &str, inside: &str) -> bool {
+    let within = |letter: char| letter.is_ascii_alphanumeric() || inside.contains(letter);
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.ends_with(|last: char| last.is_ascii_alphanumeric())
+        && text.chars().all(within)
 }
 
 /// Refuses requests that can't be met on any machine.

@@ -179,6 +179,13 @@ pub struct DeviceRequest {
     pub options: Option<Labels>,
 }
 
+impl DeviceRequest {
+    /// Devices that files describe.
+    pub(crate) fn by_name(names: Vec<String>) -> Self {
+        Self { driver: "cdi".into(), device_ids: Some(names), ..Self::default() }
+    }
+}
+
 /// One of `Resources.Ulimits`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

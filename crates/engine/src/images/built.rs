@@ -199,19 +199,31 @@ impl Images {
                 return Ok((received.clone(), pin));
             }
         }
-        let tar: Box<dyn Read> = match self.layers.tar(layer, size)? {
-            Some(tar) => Box::new(tar),
-            None => {
-                let blob = received.as_ref().map_or(layer, |received| &received.digest);
-                let tar = layers::decompress(self.content.get(blob)?);
-                Box::new(tar.map_err(|source| Error::ReadLayer { source })?.take(size))
-            }
-        };
+        let tar = self.tar_as(layer, size, received.as_ref())?;
         let mut ingest = self.content.ingest(oci::Algorithm::Sha256, super::layer::MAX_PACKED)?;
         form.packing.pack(tar, &mut ingest).map_err(|source| Error::ReadLayer { source })?;
         ingest.sync()?;
         let (blob, pin) = self.pins.making(|| ingest.finish(), |blob| &blob.digest)?;
         Ok((manifest::layer(&blob, form.packing.with), pin))
+    }
+
+    /// A layer's uncompressed tar. Blocking.
+    pub(crate) fn layer_tar(&self, layer: &Digest, size: u64) -> Result<Box<dyn Read + Send>, Error> {
+        self.tar_as(layer, size, self.received(layer).as_ref())
+    }
+
+    fn tar_as(
+        &self,
+        layer: &Digest,
+        size: u64,
+        received: Option<&Descriptor>,
+    ) -> Result<Box<dyn Read + Send>, Error> {
+        if let Some(tar) = self.layers.tar(layer, size)? {
+            return Ok(Box::new(tar));
+        }
+        let blob = received.map_or(layer, |received| &received.digest);
+        let tar = layers::decompress_ahead(self.content.get(blob)?);
+        Ok(Box::new(tar.map_err(|source| Error::ReadLayer { source })?.take(size)))
     }
 
     /// Writes what names several images, or an image and what is said about it. Blocking.

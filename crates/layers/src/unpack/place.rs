@@ -76,7 +76,12 @@ impl Place {
         self.components.join(&b'/')
     }
 
-    fn parent_path(&self) -> Vec<u8> {
+    /// The path of something beside it.
+    pub(super) fn beside(&self, name: &[u8]) -> Vec<u8> {
+        self.parents().iter().map(Vec::as_slice).chain([name]).collect::<Vec<_>>().join(&b'/')
+    }
+
+    pub(super) fn parent_path(&self) -> Vec<u8> {
         let parents = self.components.len().saturating_sub(1);
         self.components[..parents].join(&b'/')
     }
@@ -221,6 +226,28 @@ impl<'a> Tree<'a> {
         let parent = self.parent(place)?;
         rustix::fs::fsetxattr(&parent, OPAQUE, b"y", XattrFlags::empty())
             .map_err(|e| place.failed("mark as opaque the folder of", e))
+    }
+
+    /// Removes what is beside a place, if it is there.
+    pub(super) fn take_away(&self, place: &Place, hidden: &[u8]) -> Result<(), Error> {
+        match self.open_path(&place.parent_path())? {
+            Some(parent) => self.clear(&parent, &Place { components: vec![hidden.to_vec()] }),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes all that is beside a place.
+    pub(super) fn empty(&self, place: &Place) -> Result<(), Error> {
+        let Some(parent) = self.open_path(&place.parent_path())? else { return Ok(()) };
+        let failed = |e: Errno| place.failed("list the folder of", e);
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&parent).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                names.push(entry.file_name().to_bytes().to_vec());
+            }
+        }
+        names.into_iter().try_for_each(|name| self.clear(&parent, &Place { components: vec![name] }))
     }
 
     /// `.wh.NAME`: the lower layers' NAME is gone.

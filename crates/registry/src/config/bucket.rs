@@ -1,11 +1,12 @@
 //! `storage.s3`: which bucket, at which address, with whose keys.
 
+use distribution::Secret;
+use distribution::sign::Keys;
 use http::HeaderValue;
 
-use super::file::{Hidden, Storage};
+use super::file::Storage;
 use super::invalid;
 use crate::error::Error;
-use crate::storage::s3::Keys;
 
 /// What the protocol takes as a part, but for the last one.
 const SMALLEST_PART: u64 = 5 << 20;
@@ -104,12 +105,13 @@ fn host(s3: &super::file::S3, region: &str) -> Result<(&'static str, String), Er
 fn keys(s3: &super::file::S3, environment: impl Fn(&str) -> Option<String>) -> Result<Keys, Error> {
     match (&s3.accesskey, &s3.secretkey) {
         (Some(id), Some(secret)) => {
-            Ok(Keys { id: id.0.clone(), secret: secret.clone(), token: s3.sessiontoken.clone() })
+            let token = s3.sessiontoken.as_ref().map(|token| Secret::new(&token.0));
+            Ok(Keys { id: id.0.clone(), secret: Secret::new(&secret.0), token })
         }
         (None, None) => {
             let id = environment("AWS_ACCESS_KEY_ID");
-            let secret = environment("AWS_SECRET_ACCESS_KEY").map(Hidden);
-            let token = environment("AWS_SESSION_TOKEN").map(Hidden);
+            let secret = environment("AWS_SECRET_ACCESS_KEY").map(Secret::new);
+            let token = environment("AWS_SESSION_TOKEN").map(Secret::new);
             match (id, secret) {
                 (Some(id), Some(secret)) => Ok(Keys { id, secret, token }),
                 _ => {
@@ -126,6 +128,7 @@ fn keys(s3: &super::file::S3, environment: impl Fn(&str) -> Option<String>) -> R
 mod tests {
     use super::super::file::S3;
     use super::*;
+    use crate::config::Hidden;
 
     fn bucket(change: impl FnOnce(&mut S3)) -> Result<Bucket, Error> {
         let hidden = |text: &str| Some(Hidden(text.into()));

@@ -3,8 +3,8 @@
 use build::Error;
 use build::container::Program;
 use build::graph::{
-    Bind, CacheMount, Exec, ExtraHost, Mount, MountKind, Network, Op, Proxy, SecretEnv, SecretFile, Security,
-    Sharing, SshMount, Ulimit,
+    Bind, CacheMount, Device, Exec, ExtraHost, Mount, MountKind, Network, Op, Proxy, SecretEnv, SecretFile,
+    Security, Sharing, SshMount, Ulimit,
 };
 
 use super::{index, optional_input};
@@ -35,6 +35,10 @@ fn hosts(hosts: Vec<pb::HostIp>) -> Result<Vec<ExtraHost>, Error> {
         Ok(ExtraHost { host: host.host, ip })
     };
     hosts.into_iter().map(host).collect()
+}
+
+fn device(device: pb::CdiDevice) -> Device {
+    Device { name: device.name, optional: device.optional }
 }
 
 fn secret(secret: pb::SecretEnv) -> SecretEnv {
@@ -120,7 +124,7 @@ pub(super) fn decode(exec: pb::ExecOp) -> Result<(Op, String), Error> {
         cgroup_parent: meta.cgroup_parent,
         valid_exit_codes: meta.valid_exit_codes,
         remove_mount_stubs: meta.remove_mount_stubs_recursive,
-        devices: exec.cdi_devices.into_iter().map(|device| device.name).collect(),
+        devices: exec.cdi_devices.into_iter().map(device).collect(),
         proxy,
     };
     Ok((Op::Exec(Box::new(made)), name))

@@ -22,7 +22,7 @@ use super::capabilities;
 use super::lent::{self, Desk};
 use crate::proto::pb;
 pub(super) use exec::{program, room};
-pub(super) use source::pull;
+pub(super) use source::{decode as source, pull};
 
 /// As many operations as a graph takes.
 const MAX_OPERATIONS: usize = build::graph::MAX_VERTICES;

@@ -52,7 +52,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-pub(super) fn decode(source: &pb::SourceOp) -> Result<(Op, String), Error> {
+pub(in crate::serve) fn decode(source: &pb::SourceOp) -> Result<(Op, String), Error> {
     let identifier = source.identifier.as_str();
     let left = source.attrs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let mut attributes = Attributes { left, source: identifier };

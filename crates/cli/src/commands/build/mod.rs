@@ -8,6 +8,7 @@ mod excerpt;
 mod folders;
 mod metadata;
 mod outputs;
+mod policy;
 mod progress;
 mod request;
 mod run;

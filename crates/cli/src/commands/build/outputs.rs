@@ -51,6 +51,14 @@ pub(super) fn read(call: &Call, tags: &[String], offer: &mut Offer) -> Result<Ou
             outputs.add(number, output, tags, offer)?;
         }
     }
+    if call.flags().bool("squash") {
+        for exporter in &mut outputs.exporters {
+            if matches!(exporter.r#type.as_str(), "local" | "tar") {
+                return Err(usage("--squash is about an image's layers, and files have none"));
+            }
+            exporter.attrs.insert("squash".into(), "true".into());
+        }
+    }
     let annotations = annotations(&call.flags().list("annotation"))?;
     for exporter in &mut outputs.exporters {
         exporter.attrs.extend(annotations.clone());

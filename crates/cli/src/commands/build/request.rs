@@ -48,6 +48,10 @@ pub(super) fn read(call: &Call) -> Result<Request, Error> {
     for (key, value) in call.proxies()?.into_iter().chain(pairs(&flags.list("build-arg"), process_env)) {
         set(&format!("build-arg:{key}"), value);
     }
+    if let Some(epoch) = process_env("SOURCE_DATE_EPOCH").filter(|epoch| !epoch.is_empty()) {
+        attributes.entry("build-arg:SOURCE_DATE_EPOCH".into()).or_insert(epoch);
+    }
+    let mut set = |key: &str, value: String| drop(attributes.insert(key.to_owned(), value));
     for (key, value) in pairs(&flags.list("label"), |_| Some(String::new())) {
         set(&format!("label:{key}"), value);
     }
@@ -223,7 +227,33 @@ fn entry(flag: &str, text: &str) -> Result<CacheOptionsEntry, Error> {
         return Ok(CacheOptionsEntry { r#type: "registry".into(), attrs });
     }
     let (kind, fields) = csv::typed(flag, text)?;
-    Ok(CacheOptionsEntry { r#type: kind, attrs: fields.into_iter().collect() })
+    let mut attrs: std::collections::HashMap<String, String> = fields.into_iter().collect();
+    if kind == "s3" {
+        bucket_keys(&mut attrs, process_env);
+    }
+    Ok(CacheOptionsEntry { r#type: kind, attrs })
+}
+
+/// Who the client is to a bucket stands in the environment, as for AWS' own tools; the engine isn't asked for its own.
+fn bucket_keys(
+    attrs: &mut std::collections::HashMap<String, String>,
+    environment: impl Fn(&str) -> Option<String>,
+) {
+    if attrs.contains_key("access_key_id") || attrs.contains_key("secret_access_key") {
+        return;
+    }
+    for (key, variable) in [
+        ("access_key_id", "AWS_ACCESS_KEY_ID"),
+        ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+        ("session_token", "AWS_SESSION_TOKEN"),
+    ] {
+        attrs.extend(environment(variable).map(|value| (key.to_owned(), value)));
+    }
+    for (key, variable) in [("region", "AWS_REGION"), ("bucket", "AWS_BUCKET")] {
+        if let Some(value) = environment(variable) {
+            attrs.entry(key.to_owned()).or_insert(value);
+        }
+    }
 }
 
 #[cfg(test)]

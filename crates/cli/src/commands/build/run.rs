@@ -40,7 +40,10 @@ pub(super) fn run(call: &Call) -> Outcome {
         let explain = call.flags().bool("explain");
         let build = Build::open(&engine, request).await?;
         if explain {
-            check_explains(&build.builder).await?;
+            check_is_ours(&build.builder, "--explain").await?;
+        }
+        if call.flags().bool("squash") {
+            check_is_ours(&build.builder, "--squash").await?;
         }
         let built = build.run(&Shown { display: &display, prefix: "" }).await;
         let display = display.into_inner();
@@ -203,6 +206,7 @@ impl Build {
         let session_io = asking.upgrade("/session", "h2c", None).await?;
         let id = buildkit::identity().map_err(|status| failure(&status))?;
         let frontend_attrs: HashMap<String, String> = attributes.into_iter().collect();
+        let policy = super::policy::read()?;
         let mut solve = SolveRequest {
             r#ref: id,
             session: session.id().to_owned(),
@@ -220,6 +224,7 @@ impl Build {
                 solve.frontend = FRONTEND.into();
                 solve.frontend_attrs = frontend_attrs;
                 solve.cache = Some(request.cache);
+                solve.source_policy = policy;
                 None
             }
         };
@@ -288,13 +293,13 @@ fn asked(method: &str, mut attributes: HashMap<String, String>) -> gateway::Solv
     }
 }
 
-/// Other engines build without a word about why.
-async fn check_explains(builder: &Builder) -> Result<(), Error> {
+/// Other engines build without a word about what they don't know of.
+async fn check_is_ours(builder: &Builder, flag: &str) -> Result<(), Error> {
     let workers = builder.workers().await.map_err(|status| failure(&status))?;
     let label = "org.mobyproject.buildkit.worker.executor";
     match workers.record.iter().any(|worker| worker.labels.get(label).is_some_and(|name| name == "ketch")) {
         true => Ok(()),
-        false => Err(Error::Usage("--explain: this engine doesn't say why a step runs".into())),
+        false => Err(Error::Usage(format!("{flag}: this engine's builder has nothing like it"))),
     }
 }
 

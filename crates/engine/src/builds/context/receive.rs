@@ -31,13 +31,17 @@ use crate::builds::error::work;
 const MAX_ENTRIES: usize = 2_000_000;
 const MAX_PATH: usize = 4096;
 const MAX_DEPTH: usize = 512;
+/// A client may tell of all its files before the content of the first one comes.
+const MAX_OPEN: usize = 256;
 
 /// A file that is coming in.
 struct Incoming {
     path: Vec<u8>,
     item: Item,
-    file: File,
-    hasher: Hasher,
+    /// Closed where too many others are open: it is opened when its content comes.
+    file: Option<File>,
+    /// Of what has come.
+    hasher: Option<Box<Hasher>>,
     left: u64,
 }
 
@@ -58,6 +62,8 @@ pub(super) struct Receiving {
     before: Arc<Index>,
     now: BTreeMap<Vec<u8>, Item>,
     incoming: HashMap<u32, Incoming>,
+    /// How many of them are open.
+    open: usize,
     /// The last number that the names of one file got.
     same: u64,
     changed: bool,
@@ -96,6 +102,7 @@ impl Receiving {
             before,
             now: BTreeMap::new(),
             incoming: HashMap::new(),
+            open: 0,
             same: 0,
             changed: false,
             late: HashSet::new(),
@@ -200,11 +207,19 @@ impl Receiving {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&parent, name, flags, Mode::RUSR | Mode::WUSR);
         let file = File::from(file.map_err(|e| failed("create", &path, e))?);
-        let hasher = Hasher::new(Algorithm::Sha256);
+        let file = (self.open < MAX_OPEN).then_some(file);
+        self.open += usize::from(file.is_some());
         let what = What::File { size, digest: String::new(), same: 0 };
         self.now.insert(path.clone(), Item { what, ..item.clone() });
-        self.incoming.insert(number, Incoming { path, item, file, hasher, left: size });
+        self.incoming.insert(number, Incoming { path, item, file, hasher: None, left: size });
         Ok(Want::Content)
+    }
+
+    /// A file that was created and closed.
+    fn reopen(&self, path: &[u8]) -> Result<File, Error> {
+        let (parent, name) = self.parent(path)?;
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&parent, name, flags, Mode::empty()).map(File::from).map_err(|e| failed("open", path, e))
     }
 
     /// Another name of a file that was sent.
@@ -284,7 +299,7 @@ impl Receive for Receiving {
     }
 
     fn data(&mut self, number: u32, bytes: &[u8]) -> Result<(), Error> {
-        let Some(incoming) = self.incoming.get_mut(&number) else {
+        let Some(mut incoming) = self.incoming.remove(&number) else {
             return Err(Error::Invalid("the client sent content that nobody wanted".into()));
         };
         incoming.left = incoming.left.checked_sub(bytes.len() as u64).ok_or_else(|| {
@@ -293,8 +308,20 @@ impl Receive for Receiving {
                 diag::printable(&String::from_utf8_lossy(&incoming.path))
             ))
         })?;
-        incoming.hasher.update(bytes);
-        incoming.file.write_all(bytes).map_err(|e| failed("write", &incoming.path, e))?;
+        incoming.hasher.get_or_insert_with(new_hasher).update(bytes);
+        let mut file = match incoming.file.take() {
+            Some(file) => {
+                self.open -= 1;
+                file
+            }
+            None => self.reopen(&incoming.path)?,
+        };
+        file.write_all(bytes).map_err(|e| failed("write", &incoming.path, e))?;
+        if self.open < MAX_OPEN {
+            self.open += 1;
+            incoming.file = Some(file);
+        }
+        self.incoming.insert(number, incoming);
         (self.told)(bytes.len() as u64);
         Ok(())
     }
@@ -304,9 +331,14 @@ impl Receive for Receiving {
             return Err(Error::Invalid("the client ended a file that nobody wanted".into()));
         };
         let Incoming { path, item, file, hasher, left } = incoming;
+        self.open -= usize::from(file.is_some());
+        let file = match file {
+            Some(file) => file,
+            None => self.reopen(&path)?,
+        };
         let fail = |e: Errno| failed("set the owner of", &path, e);
         attributes(&file, &item).map_err(fail)?;
-        let digest = hasher.finish().hex().to_owned();
+        let digest = hasher.unwrap_or_else(new_hasher).finish().hex().to_owned();
         if let Some(Item { what: What::File { size, digest: known, .. }, .. }) = self.now.get_mut(&path) {
             // One that shrank is what came.
             *size -= left;
@@ -382,6 +414,10 @@ impl Receiving {
             }
         }
     }
+}
+
+fn new_hasher() -> Box<Hasher> {
+    Box::new(Hasher::new(Algorithm::Sha256))
 }
 
 fn attributes(file: impl AsFd, item: &Item) -> Result<(), Errno> {

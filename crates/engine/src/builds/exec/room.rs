@@ -49,8 +49,7 @@ enum State {
 impl Running {
     /// Mounts what the container is made of.
     pub(in crate::builds) async fn chamber(self, like: Exec, trees: Vec<Tree>) -> Result<Chamber, Error> {
-        self.check(&like)?;
-        let host = self.host(&like);
+        let host = self.host(&like, self.check(&like)?);
         let secrets = self.secrets(&like).await?;
         let config = config(&like, &secrets.env);
         let caches = self.take_caches(&like).await?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use build::Error;
-use build::frontend::Built;
 use serde_json::{Map, Value, json};
 
 use crate::builds::error::work;
@@ -12,7 +11,7 @@ use crate::images::{BuiltImage, Wanted};
 
 /// The image that a tree becomes.
 pub(super) fn image(
-    built: &Built,
+    config: Option<&[u8]>,
     key: &str,
     tree: &Tree,
     cache: Option<String>,
@@ -20,7 +19,7 @@ pub(super) fn image(
     if let Tree::Folder(_) = tree {
         return Err(Error::Unsupported { what: "an image of a client's directory".into() });
     }
-    let mut config: Map<String, Value> = match built.config(key) {
+    let mut config: Map<String, Value> = match config {
         Some(bytes) => serde_json::from_slice(bytes)
             .map_err(|e| Error::Invalid(format!("the image's config can't be read: {e}")))?,
         None => default(key),

@@ -55,12 +55,13 @@ impl Exporting<'_> {
             Some("true") => true,
             _ => trees.len() > 1,
         };
+        let epoch = super::reshape::read(export, built)?.epoch;
         let (works, held) = (self.works.clone(), trees.to_vec());
         let folder = move |key: &str| if split { key.replace('/', "_") } else { String::new() };
         let files = blocking(move || {
             let mut all = Vec::new();
             for (key, tree) in &held {
-                let mut files = Files::default();
+                let mut files = Files { epoch, ..Files::default() };
                 files.add(folder(key), works.root(tree)?)?;
                 all.push(files);
             }
@@ -143,6 +144,8 @@ struct Files {
     told: usize,
     /// The file before which it was.
     next: Option<Step>,
+    /// The time of all files, if somebody says one.
+    epoch: Option<i64>,
 }
 
 /// A tree's number, a path among all, what is there.
@@ -200,8 +203,17 @@ impl Files {
         Ok(found)
     }
 
-    /// The next thing, statements in their places among it.
+    /// The next thing, at the time that is said.
     fn step(&mut self) -> Result<Option<Step>, Error> {
+        let mut next = self.any_step()?;
+        if let (Some((_, _, seen)), Some(epoch)) = (&mut next, self.epoch) {
+            seen.about.time = (epoch, 0);
+        }
+        Ok(next)
+    }
+
+    /// The next thing, statements in their places among it.
+    fn any_step(&mut self) -> Result<Option<Step>, Error> {
         let next = match self.next.take() {
             Some(next) => Some(next),
             None => self.walk()?,

@@ -10,7 +10,7 @@ use oci::image::{Descriptor, ImageConfig, Manifest};
 use serde::Deserialize;
 
 use super::document::{self, CONFIG};
-use super::{INLINE, Part, Place, Remote, Source, reference, stores};
+use super::{INLINE, Part, Place, Remote, Source, buckets, reference, stores};
 use crate::builds::Parts;
 use crate::builds::error::{blocking, engine};
 use crate::builds::gateway::{begun, ended};
@@ -40,6 +40,11 @@ impl Remote {
                 name = stores::name(entry, "src")?;
                 shown = begun(progress, &format!("importing cache manifest from {name}"));
                 learned = from_client(sources, entry).await;
+            } else if entry.kind == "s3" {
+                let settings = buckets::Settings::read(entry)?;
+                name = settings.name();
+                shown = begun(progress, &format!("importing cache manifest from {name}"));
+                learned = from_bucket(settings.open(sources.parts())).await;
             } else {
                 let reference = reference(entry)?;
                 name = reference.familiar();
@@ -113,6 +118,16 @@ async fn from_client(sources: &Sources, entry: &CacheEntry) -> Result<Source, Er
     let bytes = store.document(&config.digest, Some(config.size)).await?;
     let config = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
     Ok(Source { chains: document::chains(&config)?, place: Place::Client(store) })
+}
+
+/// What a bucket has. One that is still to be written has nothing.
+async fn from_bucket(bucket: buckets::Bucket) -> Result<Source, Error> {
+    let config = match bucket.config().await? {
+        None => document::Config::default(),
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|e| Error::Invalid(format!("the cache in the bucket can't be read: {e}")))?,
+    };
+    Ok(Source { chains: document::chains(&config)?, place: Place::Bucket(Box::new(bucket)) })
 }
 
 /// A cache's manifest, or the index that older ones are.
@@ -217,6 +232,7 @@ async fn fetch(images: &Images, place: &Place, part: &Part) -> Result<(), crate:
             let fetched = repository.fetch_blob(images.content(), &part.blob.digest, part.blob.size, &|_| {});
             fetched.await.map(drop).map_err(crate::Error::from)
         }
+        Place::Bucket(bucket) => bucket.fetch(images.content(), &part.blob).await.map_err(crate::Error::from),
         Place::Client(store) => {
             let fetched = store.fetch(images.content(), &part.blob).await;
             fetched.map_err(|error| crate::Error::Build(Box::new(error)))

@@ -11,7 +11,7 @@ use oci::image::{Descriptor, Index, Manifest, media_type};
 
 use super::document::{About, CONFIG, Config, Ends, OneLayer, Record};
 use super::stores::{self, Store};
-use super::{Remote, reference};
+use super::{Remote, buckets, reference};
 use crate::builds::error::{blocking, engine, work};
 use crate::builds::export::{Exporting, form};
 use crate::builds::gateway::{begun, ended};
@@ -90,9 +90,13 @@ impl Exporting<'_> {
         trees: &[(String, Tree)],
     ) -> Result<Option<Descriptor>, Error> {
         let mut last = None;
-        for entry in to.iter().filter(|entry| matches!(entry.kind.as_str(), "registry" | "local")) {
+        for entry in to.iter().filter(|entry| matches!(entry.kind.as_str(), "registry" | "local" | "s3")) {
             let settings = Settings::read(entry)?;
-            let what = if entry.kind == "local" { "client directory" } else { "registry" };
+            let what = match entry.kind.as_str() {
+                "local" => "client directory",
+                "s3" => "Amazon S3",
+                _ => "registry",
+            };
             let mut shown = begun(self.progress, &format!("exporting cache to {what}"));
             let given = self.give(remote, entry, &settings, trees).await;
             ended(self.progress, &mut shown, given.as_ref().err());
@@ -100,7 +104,7 @@ impl Exporting<'_> {
                 Err(error) if settings.forgiving => {
                     tracing::warn!(error = diag::chain(&error), "a cache isn't given, which is forgiven");
                 }
-                given => last = Some(given?),
+                given => last = given?.or(last),
             }
         }
         Ok(last)
@@ -112,7 +116,7 @@ impl Exporting<'_> {
         entry: &CacheEntry,
         settings: &Settings,
         trees: &[(String, Tree)],
-    ) -> Result<Descriptor, Error> {
+    ) -> Result<Option<Descriptor>, Error> {
         let ends: Vec<&Tree> = trees.iter().map(|(_, tree)| tree).collect();
         let results = remote.results((!settings.all).then_some(&ends[..]));
         let (images, form) = (self.parts.shared.images.clone(), settings.form);
@@ -125,6 +129,12 @@ impl Exporting<'_> {
         });
         let (config, mut lending) = packing.await?;
         let bytes = serde_json::to_vec(&config).map_err(|e| work("write the cache's config", e))?;
+        if entry.kind == "s3" {
+            let bucket = buckets::Settings::read(entry)?.open(self.parts);
+            let blobs: Vec<Descriptor> = lending.blobs().cloned().collect();
+            bucket.give(lending.content(), &blobs, Bytes::from(bytes)).await?;
+            return Ok(None);
+        }
         let config = lending.document(CONFIG, &bytes).map_err(|e| engine("write the cache's config", e))?;
         if entry.kind == "local" {
             let (kind, bytes) = manifest(settings, config, &lending)?;
@@ -134,7 +144,7 @@ impl Exporting<'_> {
             for blob in lending.blobs() {
                 store.give(lending.content(), blob).await?;
             }
-            return Ok(manifest);
+            return Ok(Some(manifest));
         }
         let name = reference(entry)?;
         let failed =
@@ -157,7 +167,7 @@ impl Exporting<'_> {
             annotations: BTreeMap::new(),
         };
         opened.put_manifest(tag, kind, &Bytes::from(bytes)).await.map_err(failed)?;
-        Ok(given)
+        Ok(Some(given))
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use build::Error;
+use build::frontend::Known;
 use build::graph::{Action, Change, Copy, File, Git, Input, Place, Remove, Vertex};
 use build::session::Secret;
 use build::solver::Looked;
@@ -57,6 +58,26 @@ impl Sources {
             return Ok(Looked::Hit(found));
         }
         Ok(Looked::Miss(key))
+    }
+
+    /// What its reference means now.
+    pub(super) async fn known_git(&self, git: &Git) -> Result<Known, Error> {
+        check(git)?;
+        if is_commit(&git.reference) {
+            let commit = git.reference.clone();
+            return Ok(Known::Git { name: commit.clone(), object: commit, commit: None });
+        }
+        let (access, git) = (self.access(git).await?, git.clone());
+        blocking(move || {
+            let found = remote_references(&git, &access)?;
+            let (commit, name) = found.first().ok_or_else(|| no_reference(&git))?;
+            let bare = name.trim_end_matches("^{}");
+            // A tag that is an object of its own has another one's name.
+            let object = found.iter().find(|(_, other)| other == bare).map_or(commit, |(object, _)| object);
+            let peeled = (object != commit).then(|| commit.clone());
+            Ok(Known::Git { name: bare.to_owned(), object: object.clone(), commit: peeled })
+        })
+        .await
     }
 
     pub(super) async fn run_git(
@@ -231,6 +252,19 @@ fn run(command: &mut Command, doing: &str) -> Result<String, Error> {
 }
 
 fn remote_commit(git: &Git, access: &Access) -> Result<String, Error> {
+    match remote_references(git, access)?.into_iter().next() {
+        Some((commit, _)) if is_commit(&commit) => Ok(commit),
+        _ => Err(no_reference(git)),
+    }
+}
+
+fn no_reference(git: &Git) -> Error {
+    let reference = if git.reference.is_empty() { "HEAD" } else { &git.reference };
+    Error::NotFound(format!("repository does not contain ref {reference}"))
+}
+
+/// What the remote knows by the reference, most likely first; objects and their names.
+fn remote_references(git: &Git, access: &Access) -> Result<Vec<(String, String)>, Error> {
     let reference = if git.reference.is_empty() { "HEAD" } else { &git.reference };
     let mut command = program(access);
     command.args(["ls-remote", "--", &git.remote, reference, &format!("{reference}^{{}}")]);
@@ -244,10 +278,8 @@ fn remote_commit(git: &Git, access: &Access) -> Result<String, Error> {
             .position(|prefix| format!("{prefix}{reference}") == bare);
         (rank.unwrap_or(usize::MAX), !name.ends_with("^{}"))
     });
-    match found.first() {
-        Some((commit, _)) if is_commit(commit) => Ok((*commit).to_owned()),
-        _ => Err(Error::NotFound(format!("repository does not contain ref {reference}"))),
-    }
+    let owned = |(object, name): (&str, &str)| (object.to_owned(), name.to_owned());
+    Ok(found.into_iter().map(owned).collect())
 }
 
 /// Checks out the commit that was found when the step was looked for, wherever its branch is by now.

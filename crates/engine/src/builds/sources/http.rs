@@ -4,6 +4,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use build::Error;
+use build::frontend::Known;
 use build::graph::{Http, Vertex};
 use build::session::UPLOADS;
 use build::solver::Looked;
@@ -66,6 +67,17 @@ impl Sources {
             Ok(Looked::Hit(made))
         })
         .await
+    }
+}
+
+impl Sources {
+    /// What is there now. It isn't kept: who wants it asks for it.
+    pub(super) async fn known_http(&self, http: &Http) -> Result<Known, Error> {
+        let name = name_of(http)?;
+        let Opened { bytes, modified, .. } = self.open(http).await?;
+        let parts = self.parts.clone();
+        let digest = blocking(move || save(bytes, &parts.scratch()?.path().join("file"), |_| ())).await?;
+        Ok(Known::Http { digest, name, modified })
     }
 }
 

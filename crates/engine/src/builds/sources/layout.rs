@@ -36,7 +36,7 @@ struct Found {
 
 impl Sources {
     async fn in_layout(&self, layout: &OciLayout, platform: Option<&Platform>) -> Result<Found, Error> {
-        let session = self.session_named(&layout.session);
+        let session = self.session_named(&layout.session)?;
         if !layout.session.is_empty() && layout.session != session.id() {
             return Err(Error::NotFound(format!(
                 "content of another session ({:?}), which isn't there",

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use distribution::sign::{self, Signer, Target, UNSIGNED};
 use distribution::{Client, RequestBody};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -17,11 +18,9 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
-use super::sign::{self, Signer, Target, UNSIGNED};
 use super::xml;
 use crate::config::Bucket as Settings;
 use crate::error::Error;
-use crate::outgoing::encode;
 
 /// How long the store may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -302,7 +301,7 @@ impl Bucket {
 
     fn path(&self, key: &str) -> String {
         let whole = if key.is_empty() { String::new() } else { format!("{}{key}", self.folder) };
-        let parts: Vec<String> = whole.split('/').map(encode).collect();
+        let parts: Vec<String> = whole.split('/').map(sign::encode).collect();
         format!("{}/{}", self.base, parts.join("/"))
     }
 
@@ -377,7 +376,7 @@ impl Bucket {
             Payload::None => at_hand(Bytes::new()),
             Payload::Bytes(bytes) => at_hand(bytes.clone()),
             Payload::File(file, size) => {
-                let hash = if self.tls { UNSIGNED.to_owned() } else { hash_of(file, *size) };
+                let hash = if self.tls { UNSIGNED.to_owned() } else { sign::hash_of(file, *size) };
                 let part = Part { file: file.clone(), at: 0, size: *size, sent: sent.clone() };
                 (part.boxed(), hash)
             }
@@ -390,21 +389,6 @@ impl Bucket {
         let said = said.chars().filter(|character| !character.is_control()).take(300).collect();
         Error::Answered { doing, key: key.to_owned(), host: self.host.clone(), said }
     }
-}
-
-/// Without TLS the bytes have to be signed.
-fn hash_of(file: &File, size: u64) -> String {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    let mut buffer = vec![0; PIECE];
-    let mut at = 0;
-    while at < size {
-        // What can't be read isn't sent either.
-        let Ok(count @ 1..) = file.read_at(&mut buffer, at) else { break };
-        let count = count.min(usize::try_from(size - at).unwrap_or(usize::MAX));
-        context.update(&buffer[..count]);
-        at += count as u64;
-    }
-    hex::encode(context.finish())
 }
 
 fn modified(headers: &HeaderMap) -> SystemTime {

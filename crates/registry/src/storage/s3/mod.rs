@@ -19,7 +19,6 @@
 mod bucket;
 mod hash;
 mod mark;
-mod sign;
 mod upload;
 pub(crate) mod xml;
 
@@ -40,7 +39,6 @@ use crate::route::Name;
 use bucket::{Bucket, Payload, Replace};
 use mark::BLOBS;
 pub(crate) use mark::Mark;
-pub(crate) use sign::Keys;
 
 /// Half of the shortest grace: a blob that was asked for so recently needn't be touched again.
 const TOUCH: Duration = Duration::from_secs(15 * 60);

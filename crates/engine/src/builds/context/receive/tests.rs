@@ -234,3 +234,33 @@ fn nothing_that_a_client_names_leads_out() {
     assert!(receiving.data(0, b"12").is_err() && receiving.data(1, b"1").is_err());
     assert!(receiving.file_end(1).is_err() && receiving.end().is_err());
 }
+
+/// A client may tell of all its files first, and then send them a piece of each at a time.
+#[test]
+fn many_files_that_come_at_once_are_not_open_at_once() {
+    let folder = fresh();
+    let mut receiving = Receiving::begin(place(folder.path()), None, Arc::new(|_| {})).unwrap();
+    let outcome = receiving.outcome();
+    let many = u32::try_from(MAX_OPEN).unwrap() * 3;
+    for number in 0..many {
+        let path = format!("f{number:05}").into_bytes();
+        let kind = Kind::File { size: if number % 7 == 0 { 0 } else { 4 } };
+        let entry = Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 1, xattrs: BTreeMap::new() };
+        assert_eq!(receiving.entry(number, entry).unwrap(), Want::Content);
+    }
+    for piece in [b"ab", b"cd"] {
+        for number in (0..many).rev().filter(|number| number % 7 != 0) {
+            receiving.data(number, piece).unwrap();
+            let open = receiving.incoming.values().filter(|incoming| incoming.file.is_some()).count();
+            assert_eq!(receiving.open, open);
+            assert!(open <= MAX_OPEN);
+        }
+    }
+    (0..many).for_each(|number| receiving.file_end(number).unwrap());
+    receiving.end().unwrap();
+    assert_eq!(outcome.take().unwrap().len(), many as usize);
+    for number in 0..many {
+        let content = fs::read(folder.path().join(format!("files/f{number:05}"))).unwrap();
+        assert_eq!(content, if number % 7 == 0 { &b""[..] } else { b"abcd" }, "{number}");
+    }
+}

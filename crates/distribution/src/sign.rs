@@ -1,38 +1,40 @@
 //! Signatures of requests, AWS' version 4: who sends what to whom, when, is hashed with a key made for that day.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::Timestamp;
 use ring::{digest, hmac};
 
-use crate::config::Hidden;
-use crate::outgoing::encode;
+use crate::Secret;
 
 /// The hash of a body that isn't hashed: TLS protects it.
-pub(super) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+pub const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// Who we are to the store.
 #[derive(Debug, Clone)]
-pub(crate) struct Keys {
-    pub(crate) id: String,
-    pub(crate) secret: Hidden,
+pub struct Keys {
+    pub id: String,
+    pub secret: Secret,
     /// Goes with keys that are lent for a while.
-    pub(crate) token: Option<Hidden>,
+    pub token: Option<Secret>,
 }
 
 /// What signs.
-pub(super) struct Signer {
-    pub(super) keys: Keys,
-    pub(super) region: String,
+pub struct Signer {
+    pub keys: Keys,
+    pub region: String,
 }
 
 /// What is signed of an address.
-pub(super) struct Target<'a> {
-    pub(super) method: &'a Method,
-    pub(super) host: &'a str,
+pub struct Target<'a> {
+    pub method: &'a Method,
+    pub host: &'a str,
     /// Encoded.
-    pub(super) path: &'a str,
+    pub path: &'a str,
     /// Not encoded.
-    pub(super) query: &'a [(&'a str, String)],
+    pub query: &'a [(&'a str, String)],
 }
 
 fn hex_of(bytes: impl AsRef<[u8]>) -> String {
@@ -40,12 +42,36 @@ fn hex_of(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// The hash of a body at hand.
-pub(super) fn hash(bytes: &[u8]) -> String {
+pub fn hash(bytes: &[u8]) -> String {
     hex_of(digest::digest(&digest::SHA256, bytes))
 }
 
+/// The hash of so many bytes of a file: without TLS they have to be signed.
+pub fn hash_of(file: &File, size: u64) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut buffer = vec![0; 64 << 10];
+    let mut at = 0;
+    while at < size {
+        // What can't be read isn't sent either.
+        let Ok(count @ 1..) = file.read_at(&mut buffer, at) else { break };
+        let count = count.min(usize::try_from(size - at).unwrap_or(usize::MAX));
+        context.update(&buffer[..count]);
+        at += count as u64;
+    }
+    hex_of(context.finish())
+}
+
+/// A value in an address.
+pub fn encode(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
 /// Names and values, encoded and in order, as the address has them too.
-pub(super) fn query(pairs: &[(&str, String)]) -> String {
+pub fn query(pairs: &[(&str, String)]) -> String {
     let mut encoded: Vec<String> =
         pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
     encoded.sort_unstable();
@@ -54,12 +80,12 @@ pub(super) fn query(pairs: &[(&str, String)]) -> String {
 
 impl Signer {
     /// Adds the headers that prove who sends this. Those that are there already are signed with it.
-    pub(super) fn sign(&self, target: &Target<'_>, payload: &str, headers: &mut HeaderMap, now: Timestamp) {
+    pub fn sign(&self, target: &Target<'_>, payload: &str, headers: &mut HeaderMap, now: Timestamp) {
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
         put(headers, HeaderName::from_static("x-amz-date"), &time);
         put(headers, HeaderName::from_static("x-amz-content-sha256"), payload);
         if let Some(token) = &self.keys.token {
-            put(headers, HeaderName::from_static("x-amz-security-token"), &token.0);
+            put(headers, HeaderName::from_static("x-amz-security-token"), token.reveal());
         }
         let mut lines: Vec<(String, String)> = vec![("host".into(), target.host.to_owned())];
         for (name, value) in headers.iter() {
@@ -77,7 +103,7 @@ impl Signer {
     }
 
     /// The query with which whoever has the address may do this, and nothing else, for so many seconds.
-    pub(super) fn presign(&self, target: &Target<'_>, seconds: u32, now: Timestamp) -> String {
+    pub fn presign(&self, target: &Target<'_>, seconds: u32, now: Timestamp) -> String {
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
         let mut pairs: Vec<(&str, String)> = vec![
             ("X-Amz-Algorithm", "AWS4-HMAC-SHA256".into()),
@@ -86,7 +112,9 @@ impl Signer {
             ("X-Amz-Expires", seconds.to_string()),
             ("X-Amz-SignedHeaders", "host".into()),
         ];
-        pairs.extend(self.keys.token.as_ref().map(|token| ("X-Amz-Security-Token", token.0.clone())));
+        pairs.extend(
+            self.keys.token.as_ref().map(|token| ("X-Amz-Security-Token", token.reveal().to_owned())),
+        );
         pairs.extend(target.query.iter().cloned());
         let (query, host) = (query(&pairs), format!("host:{}\n", target.host));
         let signature = self.signature(target, &query, &host, "host", UNSIGNED, &time);
@@ -109,7 +137,7 @@ impl Signer {
         let (method, path) = (target.method, target.path);
         let request = format!("{method}\n{path}\n{query}\n{headers}\n{names}\n{payload}");
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{}\n{}", self.scope(time), hash(request.as_bytes()));
-        let mut key = format!("AWS4{}", self.keys.secret.0).into_bytes();
+        let mut key = format!("AWS4{}", self.keys.secret.reveal()).into_bytes();
         for part in [&time[..8], &self.region, "s3", "aws4_request"] {
             key = mac(&key, part).as_ref().to_vec();
         }
@@ -134,7 +162,7 @@ mod tests {
     use super::*;
 
     fn signer() -> Signer {
-        let secret = Hidden("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into());
+        let secret = Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         let keys = Keys { id: "AKIAIOSFODNN7EXAMPLE".into(), secret, token: None };
         Signer { keys, region: "us-east-1".into() }
     }
