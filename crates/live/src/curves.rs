@@ -37,11 +37,10 @@ impl Curve {
         self.points.back().copied().unwrap_or_default()
     }
 
-    /// The last ones, in hundredths, as a drawing takes them.
-    pub(crate) fn tail(&self, count: usize) -> Vec<u64> {
+    /// The last ones.
+    pub(crate) fn tail(&self, count: usize) -> Vec<f64> {
         let skipped = self.points.len().saturating_sub(count);
-        // A figure is no larger than a machine's bytes: far below what a float loses.
-        self.points.iter().skip(skipped).map(|value| (value * 100.0) as u64).collect()
+        self.points.iter().skip(skipped).copied().collect()
     }
 }
 
@@ -81,8 +80,8 @@ mod tests {
             curves.push(Sample { at, network: total, memory: total, ..Sample::default() });
         }
         // A restarted container counts from nothing: that is no negative rate.
-        assert_eq!(curves.network.tail(9), [10_000, 0]);
-        assert_eq!((curves.memory.last(), curves.memory.tail(1)), (0.0, vec![0]));
+        assert_eq!(curves.network.tail(9), [100.0, 0.0]);
+        assert_eq!((curves.memory.last(), curves.memory.tail(1)), (0.0, vec![0.0]));
     }
 
     #[test]

@@ -23,7 +23,7 @@ const fn column(title: &'static str, least: u16, share: u16) -> Column {
 /// Those further right make room first.
 const CONTAINERS: &[Column] = &[
     column("NAME", 14, 3),
-    column("STATUS", 14, 4),
+    column("STATUS", 16, 6),
     column("CPU", 7, 0),
     column("MEMORY", 10, 0),
     column("IMAGE", 14, 3),

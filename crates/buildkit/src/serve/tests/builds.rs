@@ -282,8 +282,11 @@ async fn what_is_not_done_is_refused_by_name() {
         ("frontend nobody.v0", SolveRequest { frontend: "nobody.v0".into(), ..plain.clone() }),
         ("no source", SolveRequest { frontend: "gateway.v0".into(), ..plain.clone() }),
         ("floppy", SolveRequest { exporters: exporter("floppy"), ..plain.clone() }),
-        ("device", SolveRequest { entitlements: vec!["device".into()], ..plain.clone() }),
-        ("source policy", SolveRequest { source_policy: Some(Default::default()), ..plain.clone() }),
+        (
+            "unknown device config key",
+            SolveRequest { entitlements: vec!["device=a/b=c,x=y".into()], ..plain.clone() },
+        ),
+        ("policy", SolveRequest { source_policy_session: "s".into(), ..plain.clone() }),
         ("exporter of the session", SolveRequest { enable_session_exporter: true, ..plain.clone() }),
         ("needs an id", SolveRequest { r#ref: String::new(), ..plain.clone() }),
     ] {

@@ -128,7 +128,6 @@ fn definitions_that_make_no_sense_are_refused_by_what_is_wrong() {
         ("image.layerlimit", ending(vec![source("docker-image://busybox", &[("image.layerlimit", "1")])])),
         ("no list", ending(vec![source("local://context", &[("local.followpaths", "x")])])),
         ("invalid reference", ending(vec![source("context", &[])])),
-        ("exec.meta.cdi", with_metadata("exec.meta.cdi")),
         ("source.teleport", with_metadata("source.teleport")),
     ] {
         let error = decode_definition(&given).expect_err(expected).to_string();

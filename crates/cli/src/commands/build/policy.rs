@@ -102,7 +102,10 @@ pub(super) fn read() -> Result<Option<Policy>, Error> {
 }
 
 fn parse(text: &str) -> Result<Policy, String> {
-    let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    // Read on its own, a list would be a policy of nothing.
+    let fields: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let file: File = serde_json::from_value(fields.into()).map_err(|e| e.to_string())?;
     let rules = file.rules.into_iter().map(rule).collect::<Result<_, _>>()?;
     Ok(Policy { version: file.version, rules })
 }

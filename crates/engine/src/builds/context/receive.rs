@@ -215,6 +215,29 @@ impl Receiving {
         Ok(Want::Content)
     }
 
+    fn write(&mut self, incoming: &mut Incoming, bytes: &[u8]) -> Result<(), Error> {
+        incoming.left = incoming.left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+            Error::Invalid(format!(
+                "a file grew while it was sent: {}",
+                diag::printable(&String::from_utf8_lossy(&incoming.path))
+            ))
+        })?;
+        incoming.hasher.get_or_insert_with(new_hasher).update(bytes);
+        let mut file = match incoming.file.take() {
+            Some(file) => {
+                self.open -= 1;
+                file
+            }
+            None => self.reopen(&incoming.path)?,
+        };
+        file.write_all(bytes).map_err(|e| failed("write", &incoming.path, e))?;
+        if self.open < MAX_OPEN {
+            self.open += 1;
+            incoming.file = Some(file);
+        }
+        Ok(())
+    }
+
     /// A file that was created and closed.
     fn reopen(&self, path: &[u8]) -> Result<File, Error> {
         let (parent, name) = self.parent(path)?;
@@ -302,26 +325,10 @@ impl Receive for Receiving {
         let Some(mut incoming) = self.incoming.remove(&number) else {
             return Err(Error::Invalid("the client sent content that nobody wanted".into()));
         };
-        incoming.left = incoming.left.checked_sub(bytes.len() as u64).ok_or_else(|| {
-            Error::Invalid(format!(
-                "a file grew while it was sent: {}",
-                diag::printable(&String::from_utf8_lossy(&incoming.path))
-            ))
-        })?;
-        incoming.hasher.get_or_insert_with(new_hasher).update(bytes);
-        let mut file = match incoming.file.take() {
-            Some(file) => {
-                self.open -= 1;
-                file
-            }
-            None => self.reopen(&incoming.path)?,
-        };
-        file.write_all(bytes).map_err(|e| failed("write", &incoming.path, e))?;
-        if self.open < MAX_OPEN {
-            self.open += 1;
-            incoming.file = Some(file);
-        }
+        let written = self.write(&mut incoming, bytes);
+        // What went wrong is still not whole.
         self.incoming.insert(number, incoming);
+        written?;
         (self.told)(bytes.len() as u64);
         Ok(())
     }
