@@ -131,8 +131,16 @@ impl Settings {
     }
 }
 
+/// Whether a host with or without a port is this one: by its whole name, not by how that begins.
 fn is_local(host: &str) -> bool {
-    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
+    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
+    let (name, port) = host.split_at(authority.host().len());
+    if !port.is_empty() && !port.starts_with(':') {
+        return false;
+    }
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let address = name.parse::<std::net::IpAddr>();
+    address.map_or(name == "localhost" || name.ends_with(".localhost"), |address| address.is_loopback())
 }
 
 /// The bucket's host, and what is before a key.
@@ -252,5 +260,15 @@ mod tests {
             assert_eq!(at(Some(wrong), true), None, "{wrong}");
         }
         assert!(place("../x", "r", None, false).is_err());
+    }
+
+    #[test]
+    fn only_this_host_may_do_without_tls() {
+        for here in ["127.0.0.1:9000", "127.8.9.1", "localhost", "images.localhost:9000", "[::1]:9000"] {
+            assert!(is_local(here), "{here}");
+        }
+        for elsewhere in ["127.example", "localhost.example:80", "10.0.0.1", "[::2]", "[::1].example", ""] {
+            assert!(!is_local(elsewhere), "{elsewhere}");
+        }
     }
 }
