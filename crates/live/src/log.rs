@@ -9,6 +9,7 @@ const WIDTH: usize = 4_096;
 /// A container's log while it is followed.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
+    pub(crate) key: String,
     pub(crate) name: String,
     lines: VecDeque<String>,
     /// What has no end yet.
@@ -18,8 +19,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn of(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
+    pub(crate) fn of(key: &str, name: &str) -> Self {
+        Self { key: key.to_owned(), name: name.to_owned(), ..Self::default() }
     }
 
     pub(crate) fn push(&mut self, text: &str) {
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn lines_come_in_pieces_and_colours() {
-        let mut log = Log::of("web");
+        let mut log = Log::of("k", "web");
         log.push("one\r\n\x1b[31mtw");
         log.push("o\x1b[0m\n\tthree\nrest");
         assert_eq!(log.tail(9).collect::<Vec<_>>(), ["one", "two", "    three"]);
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_read_stays_while_others_come() {
-        let mut log = Log::of("web");
+        let mut log = Log::of("k", "web");
         log.push("1\n2\n3\n");
         log.scroll(1);
         log.push("4\n");
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_bounded() {
-        let mut log = Log::of("web");
+        let mut log = Log::of("k", "web");
         log.push(&"x".repeat(100_000));
         log.push("\n");
         log.push(&"y\n".repeat(20_000));

@@ -79,10 +79,11 @@ impl View {
         self.curves.entry(key.to_owned()).or_default().push(sample);
     }
 
-    /// More of the log that is followed.
-    pub fn log(&mut self, text: &str) {
-        if let Mode::Log(log) = &mut self.mode {
-            log.push(text);
+    /// More of a container's log; what is still on its way of one that was closed is nobody's.
+    pub fn log(&mut self, key: &str, text: &str) {
+        match &mut self.mode {
+            Mode::Log(log) if log.key == key => log.push(text),
+            _ => {}
         }
     }
 
@@ -161,7 +162,7 @@ impl View {
         let act = |deed| Some(Ask::Do(deed, Room::Containers, id.clone()));
         match key {
             Key::Enter | Key::Char('l') => {
-                self.mode = Mode::Log(Log::of(&name));
+                self.mode = Mode::Log(Log::of(&id, &name));
                 Some(Ask::Follow(id))
             }
             Key::Char('e') if runs => Some(Ask::Shell(id)),
@@ -285,8 +286,15 @@ mod tests {
         let mut view = view();
         assert_eq!(press(&mut view, "\r"), [Ask::Follow("id-web".into())]);
         assert_eq!(press(&mut view, "sd"), []);
+        view.log("id-web", "one\n");
         assert_eq!(press(&mut view, "q"), [Ask::Unfollow]);
-        assert_eq!(press(&mut view, "q"), [Ask::Leave]);
+        // The last lines of the one before come late.
+        assert_eq!(press(&mut view, "jl"), [Ask::Follow("id-db".into())]);
+        view.log("id-web", "late\n");
+        view.log("id-db", "two\n");
+        let Mode::Log(log) = &view.mode else { panic!("no log is shown") };
+        assert_eq!(log.tail(9).collect::<Vec<_>>(), ["two"]);
+        assert_eq!(press(&mut view, "qq"), [Ask::Unfollow, Ask::Leave]);
     }
 
     #[test]

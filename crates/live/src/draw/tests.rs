@@ -62,7 +62,7 @@ fn a_question_and_an_answer() {
 #[test]
 fn a_log() {
     let mut view = pressed("l");
-    view.log("one\n\x1b[31mtwo\x1b[0m\nthree\nfour\n");
+    view.log("web", "one\n\x1b[31mtwo\x1b[0m\nthree\nfour\n");
     insta::assert_snapshot!(drawn(&view, 30, 7));
 }
 

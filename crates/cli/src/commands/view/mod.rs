@@ -32,7 +32,8 @@ const SHELL: &str = "if command -v bash >/dev/null; then exec bash; else exec sh
 pub(super) enum News {
     Things(Room, Vec<live::Thing>),
     Sample(String, live::Sample),
-    Log(String),
+    /// Of which container, and more of its log.
+    Log(String, String),
     Failed(String),
 }
 
@@ -127,7 +128,7 @@ impl Looking {
         match news {
             News::Things(room, things) => self.view.set(room, things),
             News::Sample(key, sample) => self.view.sample(&key, sample),
-            News::Log(text) => self.view.log(&text),
+            News::Log(container, text) => self.view.log(&container, &text),
             News::Failed(why) => self.view.fail(why),
         }
     }
@@ -195,12 +196,17 @@ async fn carry_out(engine: &Engine, deed: Deed, room: Room, key: &str) -> Result
 
 async fn follow(engine: Arc<Engine>, container: String, sender: mpsc::Sender<News>) {
     let path = format!("/containers/{}/logs?stdout=1&stderr=1&follow=1&tail={TAIL}", encode(&container));
-    if let Err(error) = pass_log(&engine, &path, &sender).await {
+    if let Err(error) = pass_log(&engine, &path, &container, &sender).await {
         let _ = sender.send(News::Failed(ui::sentence(&error))).await;
     }
 }
 
-async fn pass_log(engine: &Engine, path: &str, sender: &mpsc::Sender<News>) -> Result<(), Error> {
+async fn pass_log(
+    engine: &Engine,
+    path: &str,
+    container: &str,
+    sender: &mpsc::Sender<News>,
+) -> Result<(), Error> {
     let mut body = engine.stream(Method::GET, path, None).await?;
     let mut demux = Demux::new(body.is_multiplexed());
     let mut held = Vec::new();
@@ -212,9 +218,8 @@ async fn pass_log(engine: &Engine, path: &str, sender: &mpsc::Sender<News>) -> R
         // A letter of several bytes may come in two pieces; a line's end is one byte.
         let whole = held.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let text: Vec<u8> = held.drain(..if held.len() > 64 << 10 { held.len() } else { whole }).collect();
-        if !text.is_empty()
-            && sender.send(News::Log(String::from_utf8_lossy(&text).into_owned())).await.is_err()
-        {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        if !text.is_empty() && sender.send(News::Log(container.to_owned(), text)).await.is_err() {
             return Ok(());
         }
     }
