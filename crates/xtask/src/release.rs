@@ -68,9 +68,11 @@ fn build(place: &Place) -> anyhow::Result<PathBuf> {
     let names = place.names();
     let flags = names.iter().map(|name| format!("{:?}", format!("--remap-path-prefix={name}")));
     let config = format!("{TARGET}=[{}]", flags.collect::<Vec<_>>().join(", "));
-    let c_flags: Vec<String> = names.iter().map(|name| format!("-ffile-prefix-map={name}")).collect();
+    let c_flags: Vec<String> = names.iter().map(|name| format!("'-ffile-prefix-map={name}'")).collect();
     let mut build = cargo();
-    build.current_dir(&place.sources).env("CARGO_HOME", &place.cache).env("CFLAGS", c_flags.join(" "));
+    build.current_dir(&place.sources).env("CARGO_HOME", &place.cache);
+    // Quoted as for a shell: a folder's name may have a space.
+    build.env("CFLAGS", c_flags.join(" ")).env("CC_SHELL_ESCAPED_FLAGS", "1");
     // What the shell says besides would be part of it.
     build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
     build.args(["build", "--release", "--locked", "--package", "ketch", "--config", &config, "--target-dir"]);
