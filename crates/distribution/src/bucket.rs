@@ -2,29 +2,26 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use content::Store;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use oci::Digest;
 use oci::image::Descriptor;
 use tokio::sync::mpsc;
 
+use crate::part::Part;
 use crate::sign::{self, Signer, Target, UNSIGNED};
 use crate::transport::full;
 use crate::{Client, Error, RequestBody};
 
 /// What an object may be that comes in one piece.
 const MAX_OBJECT: u64 = 5 << 30;
-const PIECE: usize = 64 << 10;
 /// Pieces that wait to be written.
 const AHEAD: usize = 16;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -201,7 +198,7 @@ impl Bucket {
                     true => UNSIGNED.to_owned(),
                     false => sign::hash_of(file, *size),
                 };
-                (Part { file: file.clone(), at: 0, size: *size, sent: sent.clone() }.boxed(), hash)
+                (Part::new(file.clone(), *size, sent.clone()).boxed(), hash)
             }
         };
         let parts: Vec<String> = key.split('/').map(sign::encode).collect();
@@ -226,37 +223,5 @@ impl Bucket {
 
     fn broken(&self, source: io::Error) -> Error {
         Error::Unreachable { host: self.host().to_owned(), source }
-    }
-}
-
-/// A blob on its way.
-struct Part {
-    file: Arc<File>,
-    at: u64,
-    size: u64,
-    sent: Arc<AtomicU64>,
-}
-
-impl hyper::body::Body for Part {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.at == self.size {
-            return Poll::Ready(None);
-        }
-        let length = usize::try_from(self.size - self.at).unwrap_or(PIECE).min(PIECE);
-        let mut bytes = vec![0; length];
-        let read = self.file.read_exact_at(&mut bytes, self.at);
-        self.at += length as u64;
-        self.sent.fetch_add(length as u64, Ordering::Relaxed);
-        Poll::Ready(Some(read.map(|()| Frame::data(bytes.into()))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.size - self.at)
     }
 }

@@ -1,20 +1,16 @@
 //! Requests to a bucket: signed, tried again where that may help, and waited for by threads that may block.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use distribution::sign::{self, Signer, Target, UNSIGNED};
-use distribution::{Client, RequestBody};
+use distribution::{Client, Part, RequestBody};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
@@ -29,8 +25,6 @@ const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 /// No document, and no page of a list, is longer: what waits of an upload is the longest.
 const LONGEST: usize = 80 << 20;
-/// What is piece by piece read of a part while it is sent.
-const PIECE: usize = 64 << 10;
 /// A client that was sent to the store has so many seconds to begin.
 const LENT: u32 = 20 * 60;
 
@@ -377,7 +371,7 @@ impl Bucket {
             Payload::Bytes(bytes) => at_hand(bytes.clone()),
             Payload::File(file, size) => {
                 let hash = if self.tls { UNSIGNED.to_owned() } else { sign::hash_of(file, *size) };
-                let part = Part { file: file.clone(), at: 0, size: *size, sent: sent.clone() };
+                let part = Part::new(file.clone(), *size, sent.clone());
                 (part.boxed(), hash)
             }
         }
@@ -395,36 +389,4 @@ fn modified(headers: &HeaderMap) -> SystemTime {
     let text = headers.get(header::LAST_MODIFIED).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let time = jiff::fmt::rfc2822::parse(text).map(|time| time.timestamp());
     time.map_or_else(|_| SystemTime::now(), SystemTime::from)
-}
-
-/// Part of a blob on its way to the store. It was written a moment ago and comes from memory, so that nobody waits.
-struct Part {
-    file: Arc<File>,
-    at: u64,
-    size: u64,
-    sent: Arc<AtomicU64>,
-}
-
-impl hyper::body::Body for Part {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.at == self.size {
-            return Poll::Ready(None);
-        }
-        let length = usize::try_from(self.size - self.at).unwrap_or(PIECE).min(PIECE);
-        let mut bytes = vec![0; length];
-        let read = self.file.read_exact_at(&mut bytes, self.at);
-        self.at += length as u64;
-        self.sent.fetch_add(length as u64, Ordering::Relaxed);
-        Poll::Ready(Some(read.map(|()| Frame::data(bytes.into()))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.size - self.at)
-    }
 }
