@@ -62,8 +62,7 @@ impl Images {
             .map(|tag| tag.name.clone())
             .collect();
         let before = self.weight(&catalogue, image);
-        pruned.removed.extend(self.untag(&image.id, only_here)?);
-        pruned.removed.extend(self.delete(image)?);
+        pruned.removed.extend(self.untag(&image.id, only_here, &[image])?);
         pruned.reclaimed += before;
         Ok(())
     }

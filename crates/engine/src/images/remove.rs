@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use oci::{Digest, Reference};
 use state::Durability;
 
-use super::{Found, Image, Images, LAYER, Source, Tag, Use};
+use super::{Catalogue, Found, Image, Images, LAYER, Source, Tag, Use};
 use crate::Error;
 
 /// What was removed, in the words of `DELETE /images/{name}`.
@@ -58,16 +58,15 @@ impl Images {
             let (container, image) = (short(&container), image.to_owned());
             return Err(Error::ImageInUse { reference, container, image });
         }
-        let mut removed = self.untag(&found.image.id, with_digests(name, &names))?;
-        for image in &found.all {
-            // With a name left, the image stays; so does one that a container uses, without any name.
+        let names = with_digests(name, &names);
+        // With a name left, the image stays; so does one that a container uses, without any name.
+        let goes = |image: &Image| {
             let used =
                 users.container_of(&image.id).is_some_and(|(_, running)| running || force == Force::No);
-            if !used && self.names_of(&image.id).is_empty() {
-                removed.extend(self.delete(image)?);
-            }
-        }
-        Ok(removed)
+            !used && self.names_of(&image.id).iter().all(|left| names.contains(left))
+        };
+        let going: Vec<&Image> = found.all.iter().map(|image| &**image).filter(|image| goes(image)).collect();
+        self.untag(&found.image.id, names.clone(), &going)
     }
 
     fn remove_id(&self, image: &Image, force: Force, users: &dyn Users) -> Result<Vec<Removed>, Error> {
@@ -85,9 +84,7 @@ impl Images {
             }
             _ => {}
         }
-        let mut removed = self.untag(&image.id, names)?;
-        removed.extend(self.delete(image)?);
-        Ok(removed)
+        self.untag(&image.id, names, &[image])
     }
 
     /// Removes one platform's image from a name that has several. Blocking.
@@ -126,25 +123,31 @@ impl Images {
 
     /// Takes one of several images away from a name, and removes it if it has no other.
     fn detach(&self, name: &str, image: &Image) -> Result<Vec<Removed>, Error> {
-        let rest = self.catalogue().tags.get(name).and_then(|tag| tag.without(&image.id));
-        if let Some(rest) = rest {
+        if self.names_of(&image.id).iter().all(|other| other == name || other.contains('@')) {
+            return self.delete(image);
+        }
+        if let Some(rest) = self.catalogue().tags.get(name).and_then(|tag| tag.without(&image.id)) {
             self.db.write(Durability::Power, |tx| rest.write(tx).map_err(Error::from))?;
             self.publish()?;
         }
-        match self.names_of(&image.id).iter().all(|name| name.contains('@')) {
-            true => self.delete(image),
-            false => Ok(Vec::new()),
-        }
+        Ok(Vec::new())
     }
 
     fn names_of(&self, id: &Digest) -> Vec<String> {
         self.catalogue().all_names_of(id).map(|tag| tag.name.clone()).collect()
     }
 
-    pub(super) fn untag(&self, id: &Digest, names: Vec<String>) -> Result<Vec<Removed>, Error> {
+    /// Takes names away, and with them the images that have no other: at one go, or a crash would leave some without a name.
+    pub(super) fn untag(
+        &self,
+        id: &Digest,
+        names: Vec<String>,
+        going: &[&Image],
+    ) -> Result<Vec<Removed>, Error> {
         let before = self.catalogue();
         self.db.write(Durability::Power, |tx| {
-            names.iter().try_for_each(|name| tx.delete::<Tag>(name)).map_err(Error::from)
+            names.iter().try_for_each(|name| tx.delete::<Tag>(name))?;
+            going.iter().try_for_each(|image| forget(tx, &before, image, &names)).map_err(Error::from)
         })?;
         self.publish()?;
         let tags = names.iter().filter_map(|name| before.tags.get(name));
@@ -154,20 +157,23 @@ impl Images {
         for _ in 0..tags.max(1).min(names.len()) {
             self.emit("untag", id.as_str(), id.as_str());
         }
-        Ok(names.into_iter().map(Removed::Untagged).collect())
+        let mut removed: Vec<_> = names.into_iter().map(Removed::Untagged).collect();
+        for image in going {
+            removed.extend(self.clear(image)?);
+        }
+        Ok(removed)
     }
 
     /// Forgets an image and removes what only it needed. Names that have other images keep those.
     pub(super) fn delete(&self, image: &Image) -> Result<Vec<Removed>, Error> {
-        self.db.write(Durability::Power, |tx| {
-            for tag in self.catalogue().all_names_of(&image.id) {
-                tag.without(&image.id).map_or_else(|| tx.delete::<Tag>(&tag.name), |tag| tag.write(tx))?;
-            }
-            tx.delete::<Image>(image.id.as_str())?;
-            tx.delete::<Use>(image.id.as_str())?;
-            Ok::<_, Error>(())
-        })?;
+        let before = self.catalogue();
+        self.db.write(Durability::Power, |tx| forget(tx, &before, image, &[]).map_err(Error::from))?;
         self.publish()?;
+        self.clear(image)
+    }
+
+    /// Removes what only a forgotten image needed.
+    fn clear(&self, image: &Image) -> Result<Vec<Removed>, Error> {
         self.release_blobs([&image.id].into_iter().chain(image.manifest.iter().flat_map(Source::blobs)))?;
         let mut removed = vec![Removed::Deleted(image.id.to_string())];
         let layers = self.release_layers(&image.config.rootfs.diff_ids)?;
@@ -210,6 +216,15 @@ impl Images {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.release_layers(layers).map(drop)
     }
+}
+
+/// An image's record goes, and its place under the names that others have, too.
+fn forget(tx: &state::Tx<'_>, known: &Catalogue, image: &Image, gone: &[String]) -> Result<(), state::Error> {
+    for tag in known.all_names_of(&image.id).filter(|tag| !gone.contains(&tag.name)) {
+        tag.without(&image.id).map_or_else(|| tx.delete::<Tag>(&tag.name), |tag| tag.write(tx))?;
+    }
+    tx.delete::<Image>(image.id.as_str())?;
+    tx.delete::<Use>(image.id.as_str())
 }
 
 fn short(container: &str) -> String {
