@@ -220,7 +220,12 @@ impl Images {
 
     /// Tells that something was done with an image; its labels are told too, while it is known.
     fn emit(&self, action: &str, id: &str, name: &str) {
-        let labels = match self.catalogue().find(id) {
+        self.emit_as_known(&self.catalogue(), action, id, name);
+    }
+
+    /// The same of an image that was known then.
+    fn emit_as_known(&self, known: &Catalogue, action: &str, id: &str, name: &str) {
+        let labels = match known.find(id) {
             Ok(Some(image)) => image.config.config.labels.clone(),
             _ => BTreeMap::new(),
         };

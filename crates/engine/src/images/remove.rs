@@ -155,7 +155,7 @@ impl Images {
         // dockerd tells once of a tag and of the digests that go with it.
         let tags = names.iter().filter(|name| !name.contains('@')).count();
         for _ in 0..tags.max(1).min(names.len()) {
-            self.emit("untag", id.as_str(), id.as_str());
+            self.emit_as_known(&before, "untag", id.as_str(), id.as_str());
         }
         let mut removed: Vec<_> = names.into_iter().map(Removed::Untagged).collect();
         for image in going {
