@@ -2,6 +2,7 @@
 //! for `::1`. Their sockets came with the launch. What comes to them is passed on, a piece at a time, in the shim's loop:
 //! no process for a port, none for a connection, and an engine that ends interrupts nothing.
 
+mod conduit;
 mod datagrams;
 mod streams;
 
@@ -10,6 +11,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::event::PollFlags;
 
 use crate::config::{Carries, Relay};
+use conduit::Conduit;
 use datagrams::Datagrams;
 use streams::Streams;
 
@@ -24,6 +26,7 @@ const MAX_CLIENTS: usize = 256;
 pub(crate) struct Relays {
     streams: Vec<Streams>,
     datagrams: Vec<Datagrams>,
+    conduit: Conduit,
     /// Whose socket is which, as they came.
     order: Vec<(Carries, usize)>,
     /// Who comes is another's client.
@@ -85,10 +88,10 @@ impl Relays {
         streams.chain(datagrams).collect()
     }
 
-    /// `buffer` is for whatever is read.
+    /// `buffer` is for datagrams.
     pub(crate) fn ready(&mut self, place: Place, flags: PollFlags, buffer: &mut [u8]) {
         match place {
-            Place::Streams(at, place) => self.streams[at].ready(place, flags, buffer),
+            Place::Streams(at, place) => self.streams[at].ready(place, flags, &mut self.conduit),
             Place::Datagrams(at, place) => self.datagrams[at].ready(place, buffer),
         }
     }

@@ -18,6 +18,8 @@ const GUARDED: &str = "guarded";
 const STATIONS: &str = "stations";
 const SOURCES_4: &str = "sources4";
 const SOURCES_6: &str = "sources6";
+const WHOLE_4: &str = "whole4";
+const WHOLE_6: &str = "whole6";
 
 const fn set(name: &'static str, key: &'static [Type]) -> Set {
     Set { name, key, data: &[], interval: false, fleeting: false }
@@ -28,6 +30,8 @@ pub(super) const SETS: &[Set] = &[
     set(STATIONS, &[Type::Link, Type::Hardware]),
     set(SOURCES_4, &[Type::Link, Type::Ipv4]),
     set(SOURCES_6, &[Type::Link, Type::Ipv6]),
+    set(WHOLE_4, &[Type::Link, Type::Hardware, Type::Ipv4]),
+    set(WHOLE_6, &[Type::Link, Type::Hardware, Type::Ipv6]),
 ];
 
 const CHAIN: &str = "guard";
@@ -37,6 +41,7 @@ const HOOK: Hook = Hook { number: 0, priority: -300, nat: false };
 const IPV4: [u8; 2] = [0x08, 0x00];
 const ARP: [u8; 2] = [0x08, 0x06];
 const IPV6: [u8; 2] = [0x86, 0xdd];
+const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP_6: u8 = 58;
 
@@ -59,12 +64,14 @@ pub struct Source {
 /// In which sets it is, and as what.
 pub(super) fn places(source: &Source) -> Vec<(&'static str, Element)> {
     let link = link_key(&source.link);
+    let station = [&source.mac[..], &[0, 0]].concat();
     let with = |value: &[u8]| Element::plain([&link[..], value].concat());
-    let mut places =
-        vec![(GUARDED, Element::plain(link.clone())), (STATIONS, with(&[&source.mac[..], &[0, 0]].concat()))];
+    let mut places = vec![(GUARDED, Element::plain(link.clone())), (STATIONS, with(&station))];
     let own = source.addresses.iter().any(IpAddr::is_ipv6).then(|| IpAddr::V6(link_local(source.mac)));
     for ip in source.addresses.iter().copied().chain(own) {
-        places.push((if ip.is_ipv4() { SOURCES_4 } else { SOURCES_6 }, with(&octets(ip))));
+        let (sources, whole) = if ip.is_ipv4() { (SOURCES_4, WHOLE_4) } else { (SOURCES_6, WHOLE_6) };
+        places.push((sources, with(&octets(ip))));
+        places.push((whole, with(&[&station[..], &octets(ip)].concat())));
     }
     places
 }
@@ -85,6 +92,7 @@ pub(super) fn base(table: Table<'_>) -> Vec<Message> {
     let mut rule = |write: &dyn Fn(&mut Expressions<'_>)| {
         messages.push(new_rule(table, CHAIN, |expressions| write(expressions)));
     };
+    streams(&mut rule);
     rule(&|e| {
         e.meta(Meta::InLink, Register::FIRST).is_not_in(GUARDED, Register::FIRST).verdict(Verdict::Accept);
     });
@@ -120,6 +128,21 @@ fn is_no_own<'e, 'm>(e: &'e mut Expressions<'m>, set: &str, place: Place) -> &'e
 
 fn carries<'e, 'm>(e: &'e mut Expressions<'m>, content: [u8; 2]) -> &'e mut Expressions<'m> {
     e.meta(Meta::Content, Register::FIRST).equals(Register::FIRST, &content)
+}
+
+/// Most of what goes over a wire is TCP as it should be: one look tells that, where the rules after it need three.
+fn streams(rule: Add<'_>) {
+    for (content, set, address) in
+        [(IPV4, WHOLE_4, (NETWORK_HEADER, 12, 4)), (IPV6, WHOLE_6, (NETWORK_HEADER, 8, 16))]
+    {
+        rule(&|e| {
+            carries(e, content).meta(Meta::Protocol, Register::FIRST).equals(Register::FIRST, &[TCP]);
+            look_up(e, (LINK_HEADER, 6, 6));
+            let (header, at, length) = address;
+            e.payload(header, at, length, Register::FIRST.plus(6));
+            e.is_in(set, Register::FIRST).verdict(Verdict::Accept);
+        });
+    }
 }
 
 fn arp(rule: Add<'_>) {
@@ -196,6 +219,6 @@ mod tests {
             addresses: vec!["10.0.0.2".parse().unwrap()],
         };
         let sets: Vec<_> = places(&source).into_iter().map(|(set, _)| set).collect();
-        assert_eq!(sets, [GUARDED, STATIONS, SOURCES_4]);
+        assert_eq!(sets, [GUARDED, STATIONS, SOURCES_4, WHOLE_4]);
     }
 }

@@ -1,12 +1,17 @@
 //! Connections: each is two sockets and what one of them couldn't take yet.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+
+use super::conduit::{Conduit, LOT, is_later};
+
+/// So many in a row from one end, before the others have their turn.
+const LOTS: usize = 4;
 
 /// A socket that listens, and who came by it.
 #[derive(Debug)]
@@ -69,7 +74,7 @@ impl Streams {
         door.into_iter().chain(ends)
     }
 
-    pub(super) fn ready(&mut self, place: Place, flags: PollFlags, buffer: &mut [u8]) {
+    pub(super) fn ready(&mut self, place: Place, flags: PollFlags, conduit: &mut Conduit) {
         match place {
             // Whoever gave up meanwhile is no reason to do anything.
             Place::Door => {
@@ -78,7 +83,7 @@ impl Streams {
             }
             Place::End(at, end) => {
                 if let Some(pair) = self.pairs.get_mut(at) {
-                    pair.gone |= pair.ready(end, flags, buffer).is_err();
+                    pair.gone |= pair.ready(end, flags, conduit).is_err();
                 }
             }
         }
@@ -125,7 +130,7 @@ impl Pair {
     }
 
     /// An error ends the connection on both sides.
-    fn ready(&mut self, end: usize, flags: PollFlags, buffer: &mut [u8]) -> io::Result<()> {
+    fn ready(&mut self, end: usize, flags: PollFlags, conduit: &mut Conduit) -> io::Result<()> {
         if self.connecting {
             // The client hung up while the container was called, or the container has answered.
             if end == CONTAINER {
@@ -135,42 +140,38 @@ impl Pair {
             return Ok(());
         }
         if flags.contains(PollFlags::OUT) {
-            self.pass(1 - end, None)?;
+            self.pass_waiting(1 - end)?;
         }
         if self.silent[end] || !self.waiting[end].is_empty() {
             return Ok(());
         }
-        match self.ends[end].read(buffer) {
-            Ok(0) => {
-                self.silent[end] = true;
-                self.pass(end, None)
+        for _ in 0..LOTS {
+            let Some(carried) = conduit.carry(&self.ends[end], &self.ends[1 - end])? else { break };
+            self.silent[end] = carried.count == 0;
+            self.waiting[end] = carried.rest;
+            if carried.count < LOT || !self.waiting[end].is_empty() {
+                break;
             }
-            Ok(count) => self.pass(end, Some(&buffer[..count])),
-            Err(error) if is_later(&error) => Ok(()),
-            Err(error) => Err(error),
         }
+        self.tell_end(end)
     }
 
-    /// Gives the other end what came from this one: what waits, or this. What it doesn't take waits.
-    fn pass(&mut self, from: usize, new: Option<&[u8]>) -> io::Result<()> {
-        let mut to = &self.ends[1 - from];
-        let bytes = new.unwrap_or(&self.waiting[from]);
-        let taken = match to.write(bytes) {
-            Ok(taken) => taken,
-            Err(error) if is_later(&error) => 0,
+    /// Gives the other end what waits of this one's. What it doesn't take goes on waiting.
+    fn pass_waiting(&mut self, from: usize) -> io::Result<()> {
+        match (&self.ends[1 - from]).write(&self.waiting[from]) {
+            Ok(taken) => drop(self.waiting[from].drain(..taken)),
+            Err(error) if is_later(&error) => {}
             Err(error) => return Err(error),
-        };
-        let rest = bytes[taken..].to_vec();
-        self.waiting[from] = rest;
+        }
+        self.tell_end(from)
+    }
+
+    /// Tells the other end that this one has said all, once it has all of it.
+    fn tell_end(&mut self, from: usize) -> io::Result<()> {
         if self.silent[from] && self.waiting[from].is_empty() && !self.told[from] {
             self.told[from] = true;
-            to.flush()?;
-            to.shutdown(Shutdown::Write)?;
+            self.ends[1 - from].shutdown(Shutdown::Write)?;
         }
         Ok(())
     }
-}
-
-fn is_later(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
