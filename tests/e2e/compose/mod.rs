@@ -1,6 +1,7 @@
 //! Compose: whole applications from one file, by our own command and by the real one.
 
 mod both_clients;
+mod chained_builds;
 mod changes;
 mod elsewhere;
 mod faults;
