@@ -8,6 +8,7 @@ mod faults;
 mod jobs;
 mod live;
 mod looking;
+mod providers;
 mod rolling;
 mod seeds;
 mod switches;
