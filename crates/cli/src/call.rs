@@ -54,9 +54,10 @@ impl Call {
         self.invocation.outer.first().unwrap_or(&self.invocation.matches)
     }
 
-    /// The flags of the group that the command is in: `compose --file … up`.
+    /// The flags of the group that the command is in: `compose --file … up`, also where a group of that one's own is between.
     pub(crate) fn group(&self) -> &Matches {
-        self.invocation.outer.last().unwrap_or(&self.invocation.matches)
+        let outer = &self.invocation.outer;
+        outer.get(1).or(outer.last()).unwrap_or(&self.invocation.matches)
     }
 
     /// The same call without its arguments.
@@ -85,6 +86,14 @@ impl Call {
             Ok(flags::Outcome::Help(_)) => Err(Error::Usage(format!("{} is no command", words.join(" ")))),
             Err(error) => Err(Error::Usage(error.render())),
         }
+    }
+
+    /// Variables that lead another program to the same engine and configuration.
+    pub(crate) fn engine_variables(&self) -> Vec<(String, String)> {
+        let globals = self.globals();
+        let known = [("host", "DOCKER_HOST"), ("context", "DOCKER_CONTEXT"), ("config", "DOCKER_CONFIG")];
+        let given = known.into_iter().filter(|(flag, _)| globals.changed(flag));
+        given.map(|(flag, variable)| (variable.to_owned(), globals.text(flag).to_owned())).collect()
     }
 
     /// Words with the globals of this call.

@@ -68,12 +68,17 @@ pub(crate) fn try_run(program: &str, error: &flags::Error, args: &[OsString]) ->
     let at = args.iter().position(|arg| arg == "--config");
     let flag = at.and_then(|at| args.get(at + 1)).and_then(|dir| dir.to_str());
     let dir = resolve::config_dir(flag, &process_env);
-    let file = format!("docker-{word}");
-    let path = dirs(&dir).into_iter().map(|dir| dir.join(&file)).find(|path| is_trusted(path))?;
-    metadata(&path)?;
+    let path = find(&dir, word)?;
     let myself = std::env::current_exe().unwrap_or_else(|_| program.into());
     let failed = Command::new(&path).args(args).env("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", myself).exec();
     Some(Err(Error::Io("start the plugin", failed)))
+}
+
+/// Where the plugin of a name is.
+pub(crate) fn find(config_dir: &Path, name: &str) -> Option<PathBuf> {
+    let file = format!("docker-{name}");
+    let path = dirs(config_dir).into_iter().map(|dir| dir.join(&file)).find(|path| is_trusted(path));
+    path.filter(|path| is_name(name) && metadata(path).is_some())
 }
 
 fn dirs(config_dir: &Path) -> Vec<PathBuf> {

@@ -54,6 +54,16 @@ pub enum Error {
         /// Where was looked, upwards.
         below: PathBuf,
     },
+    /// A file that was named isn't there.
+    #[error("open {}: no such file or directory", path.display())]
+    NoSuchFile {
+        /// The file.
+        path: PathBuf,
+        /// Who named it.
+        by: &'static str,
+        /// Files beside it that could be meant, the likeliest first.
+        near: Vec<String>,
+    },
     /// A file can't be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -86,7 +96,7 @@ pub enum Error {
 impl Explain for Error {
     fn class(&self) -> Class {
         match self {
-            Self::NoFile { .. } | Self::NoSuchService { .. } => Class::NotFound,
+            Self::NoFile { .. } | Self::NoSuchFile { .. } | Self::NoSuchService { .. } => Class::NotFound,
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Class::NotFound,
             Self::Read { .. } => Class::Internal,
             Self::TooLarge { .. } => Class::TooLarge,
@@ -101,6 +111,10 @@ impl Explain for Error {
                 "write a compose.yaml in {} or a folder above it, or name one with --file",
                 below.display()
             )),
+            Self::NoSuchFile { by, near, .. } => Some(match near.as_slice() {
+                [] => format!("{by} names it; there is no file of YAML beside it"),
+                near => format!("{by} names it; there is {}", near.join(", ")),
+            }),
             Self::NoSuchService { near: Some(near), .. } => Some(format!("did you mean {near}?")),
             _ => None,
         }

@@ -12,8 +12,11 @@ use crate::source::Sources;
 use crate::{Error, Options, Warnings, config, container, labels, load};
 use yaml::{Map, Node};
 
+/// What begins a build's context that is another service's image.
+pub(crate) const CONTEXT_OF: &str = "service:";
+
 /// A project that was loaded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Project {
     /// What the engine's things are named after.
     pub name: String,
@@ -39,6 +42,11 @@ pub struct Project {
     separator: char,
 }
 
+fn hashes(typed: Option<&Node>) -> BTreeMap<String, String> {
+    let services = typed.and_then(|typed| typed.get("services")?.as_map());
+    services.into_iter().flatten().map(|(name, node)| (name.clone(), config::hash(node))).collect()
+}
+
 impl Project {
     /// Loads a project for the profiles that are active.
     pub fn load(options: &Options, profiles: &[String]) -> Result<Self, Error> {
@@ -50,9 +58,6 @@ impl Project {
             ),
             false => None,
         };
-        let services = typed.as_ref().and_then(|typed| typed.get("services")?.as_map());
-        let hashes =
-            services.into_iter().flatten().map(|(name, node)| (name.clone(), config::hash(node))).collect();
         Ok(Self {
             document: typed.as_ref().map(config::document).unwrap_or_default(),
             name: loaded.name,
@@ -62,8 +67,8 @@ impl Project {
             environment: loaded.environment,
             sources: loaded.sources,
             tree: loaded.tree,
+            hashes: hashes(typed.as_ref()),
             typed,
-            hashes,
             disabled: loaded.disabled,
             env_files: options.env_files.iter().map(|path| options.current.join(path)).collect(),
             separator: if options.switches.underscores { '_' } else { '-' },
@@ -181,6 +186,28 @@ impl Project {
         self
     }
 
+    /// The program that provides a service, and what it is told; none for a service of containers.
+    pub fn provider(&self, service: &str) -> Option<&Json> {
+        self.service(service).map(|spec| &spec["provider"]).filter(|provider| !provider.is_null())
+    }
+
+    /// The project with these variables for some of its services.
+    pub fn with_variables(
+        &self,
+        variables: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Result<Self, Error> {
+        let mut project = self.clone();
+        for (service, variables) in variables {
+            select::with_variables(&mut project.tree, service, variables);
+        }
+        let typed = config::typed(&project.tree, &project.name);
+        let typed = typed.map_err(|mistake| mistake.in_files(&project.sources))?;
+        project.document = config::document(&typed);
+        project.hashes = hashes(Some(&typed));
+        project.typed = Some(typed);
+        Ok(project)
+    }
+
     /// Its services with nothing but their images: a file to be laid over the others.
     pub fn images_alone(&self) -> String {
         let mut lines = String::from("services:\n");
@@ -282,6 +309,34 @@ impl Project {
             }
         }
         order.push(name);
+    }
+
+    /// The services whose images the build of a service reads: `additional_contexts: {name: service:other}`.
+    pub fn builds_on(&self, service: &str) -> Vec<&str> {
+        let contexts =
+            self.service(service).and_then(|spec| spec["build"]["additional_contexts"].as_object());
+        let places = contexts.into_iter().flatten().filter_map(|(_, place)| place.as_str());
+        places.filter_map(|place| place.strip_prefix(CONTEXT_OF)).collect()
+    }
+
+    /// These services and those whose images their builds read, each after what it is built on; as far as that leaves it
+    /// open, after what it depends on.
+    pub fn in_build_order(&self, services: &[String]) -> Vec<&str> {
+        let (mut order, mut done) = (Vec::new(), BTreeSet::new());
+        for name in self.in_order().into_iter().filter(|name| services.iter().any(|one| one == name)) {
+            self.visit_bases(name, &mut order, &mut done);
+        }
+        order
+    }
+
+    fn visit_bases<'p>(&'p self, name: &'p str, order: &mut Vec<&'p str>, done: &mut BTreeSet<&'p str>) {
+        // A circle was refused; where nothing was checked, each is visited once all the same.
+        if self.service(name).is_some() && done.insert(name) {
+            for base in self.builds_on(name) {
+                self.visit_bases(base, order, done);
+            }
+            order.push(name);
+        }
     }
 
     /// These services and all that they depend on; all of them if none is named.

@@ -1,12 +1,12 @@
 //! Which of a project's services are meant: profiles, names on the command line, and what follows from them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::env::{self, Variable};
 use yaml::{Map, Node, Value};
 
 /// Services that no active profile wants.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Disabled(pub Map);
 
 /// Takes out of a tree what no active profile wants. A service without profiles is always wanted.
@@ -70,12 +70,28 @@ pub(crate) fn unused(tree: &mut Node) {
 }
 
 /// Gives services other images.
-pub(crate) fn with_images(tree: &mut Node, images: &std::collections::BTreeMap<String, String>) {
+pub(crate) fn with_images(tree: &mut Node, images: &BTreeMap<String, String>) {
     let services = tree.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut);
     for (name, service) in services.into_iter().flatten() {
         if let (Some(image), Some(map)) = (images.get(name), service.as_map_mut()) {
             map.insert("image".to_owned(), Node::text(image, yaml::At::default()));
         }
+    }
+}
+
+/// Sets variables of a service.
+pub(crate) fn with_variables(tree: &mut Node, service: &str, variables: &BTreeMap<String, String>) {
+    let services = tree.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut);
+    let service = services.and_then(|map| map.get_mut(service)).and_then(Node::as_map_mut);
+    let nothing = || Node::map(Map::new(), yaml::At::default());
+    let Some(environment) = service.map(|map| map.entry("environment".to_owned()).or_insert_with(nothing))
+    else {
+        return;
+    };
+    let texts = variables.iter().map(|(name, value)| (name.clone(), Node::text(value, yaml::At::default())));
+    match environment.as_map_mut() {
+        Some(map) => map.extend(texts),
+        None => *environment = Node::map(texts.collect(), yaml::At::default()),
     }
 }
 

@@ -13,12 +13,12 @@ const MOST_FILES: usize = 10_000;
 const WIDEST: usize = 160;
 
 /// The files of a project, in the order in which they were read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
     files: Vec<File>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct File {
     path: PathBuf,
     text: String,

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use compose::{Environment, Error, Options, Project, Switches};
+use diag::Explain as _;
 
 struct Case {
     options: Options,
@@ -471,6 +472,31 @@ fn mistakes_are_shown_where_they_stand() {
         seen += 1;
     }
     assert!(seen > 40, "{seen}");
+}
+
+/// Who named the file, and what is there instead.
+#[test]
+fn a_file_that_is_not_there_is_told_with_those_that_are() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["compose.yml", "other.yaml", "notes.txt"] {
+        fs::write(folder.path().join(name), "services: {}\n").unwrap();
+    }
+    let mut case = case(folder.path());
+    let mut said = |file: &str, variable: &str| {
+        case.options.files = [file].iter().filter(|file| !file.is_empty()).map(PathBuf::from).collect();
+        case.options.environment = Environment::process([("COMPOSE_FILE".to_owned(), variable.to_owned())]);
+        let error = printed(&case).unwrap_err();
+        (shortened(&error.to_string(), folder.path()), error.hint().unwrap_or_default())
+    };
+    assert_eq!(
+        said("compose.yaml", ""),
+        (
+            "open $DIR/compose.yaml: no such file or directory".to_owned(),
+            "--file names it; there is compose.yml, other.yaml".to_owned()
+        )
+    );
+    assert_eq!(said("", "othre.yaml").1, "COMPOSE_FILE names it; there is other.yaml, compose.yml");
+    assert_eq!(said("none/compose.yaml", "").1, "--file names it; there is no file of YAML beside it");
 }
 
 /// The hashes are docker's, so that either tool takes over what the other one started.

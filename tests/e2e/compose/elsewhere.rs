@@ -120,6 +120,43 @@ fn parts_of_a_project_come_from_repositories() {
     assert!(wrong.contains("compose.yaml:2:5") && wrong.contains("does not contain ref"), "{wrong}");
 }
 
+#[test]
+fn what_comes_from_a_repository_has_bounds() {
+    let engine = Engine::ours();
+    let git = Git::start(&engine);
+    git.in_repository(
+        "large.git",
+        &format!("echo 'services: {{a: {{image: x}}}}' > compose.yaml; head -c 1000000 /dev/urandom > large; {COMMIT}"),
+    );
+    let project = Project::new(&engine, "bounded", "services: {}\n");
+    let address = git.address("large.git");
+    let limited = |size: &str| {
+        let mut command = project.command();
+        command.env("KETCH_GIT_SIZE", size);
+        project.away(command, None, &["-f", &address, "config"])
+    };
+    let refused = limited("300k").assert_code(1).stderr;
+    assert!(refused.contains("it is larger than 307200 bytes: KETCH_GIT_SIZE=20g allows more"), "{refused}");
+    assert_eq!(project.kept(), Vec::<String>::new(), "nothing of it is kept");
+    let refused = limited("much").assert_code(1).stderr;
+    assert!(refused.contains("KETCH_GIT_SIZE must be a size such as 500m or 20g: \"much\""), "{refused}");
+    limited("3m").ok();
+}
+
+#[test]
+fn a_repository_of_which_nothing_comes_is_given_up() {
+    let engine = Engine::ours();
+    let project = Project::new(&engine, "silent", "services: {}\n");
+    // Whoever connects waits: nobody accepts.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("git://{}/app.git", silent.local_addr().unwrap());
+    let mut command = project.command();
+    command.env("GIT_HTTP_LOW_SPEED_TIME", "1");
+    let refused = project.away(command, None, &["-f", &address, "config"]).assert_code(1).stderr;
+    let words = "nothing came for 1 seconds: GIT_HTTP_LOW_SPEED_TIME says how many seconds to wait";
+    assert!(refused.contains(words), "{refused}");
+}
+
 /// S090: nothing in a repository is a way out of it.
 #[test]
 fn s090_a_repository_leads_nowhere_else() {

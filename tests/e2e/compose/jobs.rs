@@ -228,11 +228,6 @@ services:
 // refuses: compose syntax services.*.credential_spec because it is for Windows containers
 // refuses: compose key services.*.cpu_count because it is for Windows containers; use cpus
 // refuses: compose key services.*.cpu_percent because it is for Windows containers; use cpus
-// refuses: compose key services.*.provider because its program is not run: start it yourself, and give services its variables in an env_file
-// refuses: compose key services.*.provider.options because its program is not run: start it yourself, and give services its variables in an env_file
-// refuses: compose key services.*.provider.options.* because its program is not run: start it yourself, and give services its variables in an env_file
-// refuses: compose key services.*.provider.options.*[] because its program is not run: start it yourself, and give services its variables in an env_file
-// refuses: compose key services.*.provider.type because its program is not run: start it yourself, and give services its variables in an env_file
 // refuses: compose key configs.*.template_driver because it is a plugin of a swarm's, and there is none here
 // refuses: compose key secrets.*.driver because it is a plugin of a swarm's, and there is none here
 // refuses: compose key secrets.*.driver_opts because it is a plugin of a swarm's, and there is none here
@@ -241,13 +236,7 @@ services:
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let engine = Engine::isolated();
-    for key in [
-        "provider: {type: x}",
-        "credential_spec: {file: x}",
-        "cpu_count: 2",
-        "cpu_percent: 5",
-        "deploy: {mode: global}",
-    ] {
+    for key in ["credential_spec: {file: x}", "cpu_count: 2", "cpu_percent: 5"] {
         let file = format!("services:\n  a:\n    image: IMAGE\n    {key}\n");
         let project = Project::new(&engine, "refused", &file);
         let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
@@ -271,6 +260,16 @@ fn what_is_not_built_is_refused_by_name() {
     ] {
         let project = Project::new(&engine, "refused", file);
         let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
+        assert!(refused.contains(words), "{refused}");
+    }
+    let project = Project::new(&engine, "refused", "services: {a: {image: IMAGE}}\n");
+    for (arguments, words) in [
+        // By either name of the command.
+        (&["publish", "--app", "x"][..], "--app: images are not copied here"),
+        (&["alpha", "publish", "--app", "x"], "--app: images are not copied here"),
+        (&["build", "--memory", "1g"], "--memory: BuildKit, which builds, has no limit of a build's memory"),
+    ] {
+        let refused = testkit::command::run(project.command().args(arguments)).stderr;
         assert!(refused.contains(words), "{refused}");
     }
     for (arguments, words) in [

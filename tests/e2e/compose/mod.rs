@@ -1,12 +1,14 @@
 //! Compose: whole applications from one file, by our own command and by the real one.
 
 mod both_clients;
+mod chained_builds;
 mod changes;
 mod elsewhere;
 mod faults;
 mod jobs;
 mod live;
 mod looking;
+mod providers;
 mod rolling;
 mod seeds;
 mod switches;

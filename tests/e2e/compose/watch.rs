@@ -164,6 +164,32 @@ fn services_are_restarted_and_built_anew() {
     });
 }
 
+/// What the image of a service is built on is built with it.
+#[test]
+fn a_chain_of_builds_is_built_anew_as_a_whole() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  app:
+    command: sleep 1000
+    init: true
+    build: {context: ., dockerfile_inline: FROM under, additional_contexts: {under: \"service:base\"}}
+    develop: {watch: [{action: rebuild, path: ./word}]}
+  base:
+    build: {context: ., dockerfile_inline: \"FROM IMAGE\\nCOPY word /word\"}
+    command: sleep 1000
+    init: true
+";
+    let project = Project::new(&engine, "chain", file);
+    project.write("word", "one\n");
+    let running = Running::start(&project, ["watch", "app"]);
+    running.says("Watch enabled");
+    assert_eq!(project.sh("app", "cat /word"), "one");
+    project.write("word", "two\n");
+    running.says("successfully built");
+    comes_to(&project, "app", "cat /word", "two");
+}
+
 #[test]
 fn a_branch_of_many_files_arrives_whole() {
     let engine = Engine::isolated();

@@ -400,16 +400,17 @@ services:
     command: sleep 1000
     init: true
     deploy:
-      mode: replicated
+      mode: global
       endpoint_mode: vip
       labels: {a: b}
       placement: {constraints: [node.role == manager], max_replicas_per_node: 1}
       rollback_config: {parallelism: 1}
+      restart_policy: {condition: any, delay: 5s, window: 10s}
       resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: x, value: 1}}]}}
 ";
     let project = Project::new(&engine, "cluster", file);
     let told = project.compose(["up", "-d"]).assert_code(0).stderr;
-    let words = "service \"a\": deploy.endpoint_mode, deploy.labels, deploy.placement, deploy.rollback_config, deploy.generic_resources is for a cluster and does nothing here";
+    let words = "service \"a\": deploy.mode, deploy.endpoint_mode, deploy.labels, deploy.placement, deploy.rollback_config, deploy.restart_policy.delay, deploy.restart_policy.window, deploy.generic_resources is for a cluster and does nothing here";
     assert!(told.contains(words), "{told}");
     assert!(told.contains("`version` is obsolete"), "{told}");
 }

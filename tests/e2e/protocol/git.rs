@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use buildkit::attach::{Offer, SecretSource};
 use buildkit::proto::gateway::{ResolveSourceMetaRequest, ResolveSourceMetaResponse};
 use buildkit::proto::pb::SourceOp;
+use testkit::Engine;
 use testkit::command::run;
 use testkit::web::{Answer, Asked, Web};
 
@@ -79,6 +80,61 @@ fn serve(root: &Path, asked: &Asked) -> Answer {
         }
     }
     Answer::Whole(answer.0, headers, answer.1)
+}
+
+/// What fills the disk, and what never ends: both are told with what allows more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_takes_what_a_layer_may_and_no_more() {
+    let engine = Engine::planned(|plan, _| {
+        plan.arg("--storage-opt").arg("layer-size=300000").env("GIT_HTTP_LOW_SPEED_TIME", "1")
+    });
+    let root: PathBuf = engine.scratch().join("repositories");
+    repository(&root.join("a"));
+    // A text that git can't make smaller.
+    let text: String =
+        (0..60_000_u64).map(|number| format!("{:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    std::fs::write(root.join("a/large"), text).expect("a file");
+    git(&root.join("a"), &["add", "."]);
+    git(&root.join("a"), &["commit", "-q", "-m", "large"]);
+    let served = root.clone();
+    let web = Web::serve(move |asked| serve(&served, asked));
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let build = Build::offering(&engine, Offer::default()).await;
+    for (url, expected) in [
+        (
+            format!("http://{}/a", web.address()),
+            "failed to fetch the repository: it is larger than 300000 bytes; --storage-opt layer-size= of the engine",
+        ),
+        (
+            format!("git://{}/a", silent.local_addr().expect("its address")),
+            "failed to read remote references: nothing came for 1 seconds; in the engine's environment, GIT_HTTP_LOW_SPEED_TIME",
+        ),
+    ] {
+        let mut definition = Definition::default();
+        let address = format!("git://{}#main", url.split_once("://").expect("it has one").1);
+        let made = definition.source(&address, &[("git.fullurl", &url)]);
+        let said = build.solve(definition.end(&made)).await.expect_err("it is bounded").message;
+        assert!(said.contains(expected), "{url}: {said}");
+    }
+    let left = std::fs::read_dir(engine.data_root().join("builds/tmp")).expect("it is there").count();
+    assert_eq!(left, 0, "nothing of it is kept");
+}
+
+/// A client that goes takes the program with it: the server sees its connection end.
+#[test]
+fn a_fetch_ends_with_its_build() {
+    let engine = engine();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("git://{}/a.git", silent.local_addr().expect("its address"));
+    let mut client = engine.ketch_command();
+    let mut client =
+        client.args(["build", &address]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("ketch");
+    let (mut connection, _) = silent.accept().expect("git comes");
+    client.kill().expect("it runs");
+    client.wait().expect("it ends");
+    let mut asked = Vec::new();
+    std::io::Read::read_to_end(&mut connection, &mut asked).expect("git goes");
+    assert!(String::from_utf8_lossy(&asked).contains("git-upload-pack"));
 }
 
 // covers: buildkit llb-source SourceOp.identifier git://

@@ -84,7 +84,7 @@ impl Environment {
 }
 
 /// What a person should know and what stops nothing; each once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Warnings(Vec<String>);
 
 impl Warnings {

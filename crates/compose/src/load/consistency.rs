@@ -1,9 +1,10 @@
 //! Whether what a project refers to is there, and whether what it says goes together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::error::Mistake;
+use crate::project::CONTEXT_OF;
 use crate::schema::nearest;
 use yaml::{At, Map, Node, Value};
 
@@ -25,7 +26,9 @@ pub(super) fn check(tree: &Node) -> Result<(), Mistake> {
         project.service(name, service)?;
         container_name(name, service, &mut names)?;
     }
-    project.cycles()?;
+    for waits in [Waits::ToStart, Waits::ToBuild] {
+        waits.cycles(services)?;
+    }
     for (name, network) in project.networks {
         pools(name, network)?;
     }
@@ -77,6 +80,7 @@ impl Project<'_> {
             ));
         }
         self.references(name, service)?;
+        self.bases(name, service)?;
         self.dependencies(name, service)
     }
 
@@ -131,43 +135,90 @@ impl Project<'_> {
         Ok(())
     }
 
-    /// Services that wait for each other would wait for ever.
-    fn cycles(&self) -> Result<(), Mistake> {
-        let mut done: BTreeMap<&str, bool> = BTreeMap::new();
-        for name in self.services.keys() {
-            self.visit(name, &mut Vec::new(), &mut done)?;
+    /// Whose images a build reads: services that are built themselves.
+    fn bases(&self, name: &str, service: &Node) -> Result<(), Mistake> {
+        for (context, other, at) in bases(service) {
+            let Some(base) = self.services.get(other) else {
+                let what = format!(
+                    "service {name:?} declares unknown service {other:?} as additional contexts {context}"
+                );
+                return Err(meant(Mistake::new(at, what), other, self.services));
+            };
+            if base.get("build").is_none_or(Node::is_null) {
+                let what = format!(
+                    "service {name:?} declares non-buildable service {other:?} as additional contexts {context}"
+                );
+                let image = base.text_at("image").unwrap_or("NAME");
+                return Err(Mistake::new(at, what).hint(format!(
+                    "{other} has no build: name its image, docker-image://{image}, or give it one"
+                )));
+            }
         }
         Ok(())
     }
+}
+
+/// Contexts of a service's build that are other services' images: their names, the services, where that is said.
+fn bases(service: &Node) -> impl Iterator<Item = (&str, &str, At)> {
+    let contexts = service.get("build").and_then(|build| build.get("additional_contexts")?.as_map());
+    contexts.into_iter().flatten().filter_map(|(context, node)| {
+        Some((context.as_str(), node.as_text()?.strip_prefix(CONTEXT_OF)?, node.at))
+    })
+}
+
+/// What a service waits for others to do. Services that wait for each other would wait for ever.
+#[derive(Clone, Copy)]
+enum Waits {
+    ToStart,
+    ToBuild,
+}
+
+impl Waits {
+    /// For whom, and where that is said.
+    fn of(self, service: &Node) -> Vec<(&str, At)> {
+        match self {
+            Self::ToStart => {
+                let depends_on = service.get("depends_on").and_then(Node::as_map);
+                depends_on.into_iter().flatten().map(|(other, node)| (other.as_str(), place(node))).collect()
+            }
+            Self::ToBuild => bases(service).map(|(_, other, at)| (other, at)).collect(),
+        }
+    }
+
+    fn cycles(self, services: &Map) -> Result<(), Mistake> {
+        let mut done = BTreeSet::new();
+        services
+            .keys()
+            .try_for_each(|name| self.visit(services, name, At::default(), &mut Vec::new(), &mut done))
+    }
 
     fn visit<'p>(
-        &'p self,
+        self,
+        services: &'p Map,
         name: &'p str,
+        at: At,
         way: &mut Vec<&'p str>,
-        done: &mut BTreeMap<&'p str, bool>,
+        done: &mut BTreeSet<&'p str>,
     ) -> Result<(), Mistake> {
-        if done.contains_key(name) {
+        if done.contains(name) {
             return Ok(());
         }
-        let Some((name, service)) = self.services.get_key_value(name) else { return Ok(()) };
-        if let Some(first) = way.iter().position(|step| step == name) {
+        let Some(service) = services.get(name) else { return Ok(()) };
+        if let Some(first) = way.iter().position(|step| *step == name) {
             let mut steps = way[first..].to_vec();
             steps.push(name);
-            let last = steps[steps.len() - 2];
-            let at = self
-                .services
-                .get(last)
-                .and_then(|node| node.get("depends_on")?.get(name))
-                .map(place)
-                .unwrap_or_default();
-            return Err(Mistake::new(at, format!("dependency cycle detected: {}", steps.join(" -> "))));
+            let kind = match self {
+                Self::ToStart => "dependency cycle",
+                Self::ToBuild => "cycle of builds",
+            };
+            return Err(Mistake::new(at, format!("{kind} detected: {}", steps.join(" -> "))));
         }
         way.push(name);
-        for other in service.get("depends_on").and_then(Node::as_map).into_iter().flat_map(|map| map.keys()) {
-            self.visit(other, way, done)?;
+        for (other, at) in self.of(service) {
+            self.visit(services, other, at, way, done)?;
         }
         way.pop();
-        done.insert(name, true);
+        done.insert(name);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::Error;
 use crate::env::{Environment, Warnings};
+use crate::schema;
 
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 const OVERRIDES: [&str; 4] = [
@@ -13,6 +14,10 @@ const OVERRIDES: [&str; 4] = [
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 ];
+
+/// Entries of a folder that are looked through for a file that could be meant, and how many are told.
+const MOST_BESIDE: usize = 10_000;
+const SHOWN: usize = 5;
 
 /// Who fetches files that lie elsewhere.
 pub trait Remote {
@@ -126,10 +131,25 @@ fn located(names: &[PathBuf], options: &Options) -> Result<(Vec<PathBuf>, Option
                 elsewhere.get_or_insert_with(|| local.clone());
                 files.push(local);
             }
-            None => files.push(absolute(name, &options.current)),
+            None => files.push(there(absolute(name, &options.current), options)?),
         }
     }
     Ok((files, elsewhere))
+}
+
+/// A file that was named, if it is there.
+fn there(path: PathBuf, options: &Options) -> Result<PathBuf, Error> {
+    if path == Path::new("-") || path.symlink_metadata().is_ok() {
+        return Ok(path);
+    }
+    let by = if options.files.is_empty() { "COMPOSE_FILE" } else { "--file" };
+    let entries = path.parent().and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
+    let names = entries.take(MOST_BESIDE).filter_map(|entry| entry.file_name().into_string().ok());
+    let mut near: Vec<_> = names.filter(|name| name.ends_with(".yaml") || name.ends_with(".yml")).collect();
+    let typed = path.file_name().unwrap_or_default().to_string_lossy();
+    near.sort_by_cached_key(|name| (schema::distance(&typed, name), name.clone()));
+    near.truncate(SHOWN);
+    Err(Error::NoSuchFile { path, by, near })
 }
 
 /// The local copy of what lies elsewhere.

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 pub(crate) use cast::cast;
 pub(crate) use check::check;
-pub(crate) use near::nearest;
+pub(crate) use near::{distance, nearest};
 
 /// A place in the table: what stands there and what may stand below it.
 #[derive(Debug, Default)]

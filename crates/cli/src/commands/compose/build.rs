@@ -69,6 +69,7 @@ pub(crate) fn build(call: &Call) -> Outcome {
     words.extend(flags.find("progress").map(|progress| format!("--progress={progress}")));
     let built: Vec<_> =
         services.into_iter().filter(|name| is_due(&project, name, When::Always, true)).collect();
+    let built: Vec<_> = project.in_build_order(&built).into_iter().map(str::to_owned).collect();
     if flags.bool("print") {
         return print(call, &project, &built);
     }
@@ -97,17 +98,26 @@ fn print(call: &Call, project: &Project, built: &[String]) -> Outcome {
     Ok(0)
 }
 
-/// Builds these services' images, those that others are built on first.
+/// Builds these services' images and those whose images their builds read, each after what it is built on.
 pub(super) fn services(
     call: &Call,
     project: &Project,
     services: &[String],
     flags: &Flags,
 ) -> Result<(), Error> {
-    for service in project.in_order().into_iter().filter(|name| services.iter().any(|one| one == name)) {
+    for service in project.in_build_order(services) {
         let spec = project.service(service).unwrap_or(&Value::Null);
         let inline = spec["build"]["dockerfile_inline"].as_str().map(Inline::write).transpose()?;
         let mut line = line(project, service, spec, flags)?;
+        let bases = project.builds_on(service).join(", ");
+        let words = line.len();
+        line.retain(|word| bases.is_empty() || word != "--pull");
+        if line.len() < words {
+            // The engine would look for what was just built in a registry, where it isn't.
+            ui::err(&format!(
+                "WARN[0000] service {service:?} is built on the images of other services ({bases}): what else it is built on isn't pulled"
+            ));
+        }
         line.splice(1..1, inline.iter().map(|inline| format!("--file={}", inline.0.display())));
         if call.is_dry() {
             Report::new(call, false)?.done("Image", &project.image(service), "Built");
@@ -115,8 +125,14 @@ pub(super) fn services(
         }
         let code = call.again(&line)?;
         if code != 0 {
+            let check = !bases.is_empty() && flags.words.iter().any(|word| word == "--check");
+            let why = if check {
+                format!("; a check reads the images of {bases}: build them first")
+            } else {
+                String::new()
+            };
             return Err(Error::Usage(format!(
-                "failed to build the image of service {service:?}: exit code {code}"
+                "failed to build the image of service {service:?}: exit code {code}{why}"
             )));
         }
     }
@@ -179,9 +195,16 @@ fn line(project: &Project, service: &str, spec: &Value, flags: &Flags) -> Result
             line.push(format!("--{flag}={text}"));
         }
     }
-    for (key, flag) in [("args", "build-arg"), ("labels", "label"), ("additional_contexts", "build-context")]
-    {
+    for (key, flag) in [("args", "build-arg"), ("labels", "label")] {
         line.extend(pairs(key).into_iter().map(|pair| format!("--{flag}={pair}")));
+    }
+    for (name, place) in build["additional_contexts"].as_object().into_iter().flatten() {
+        let place = place.as_str().unwrap_or_default();
+        let place = match place.strip_prefix("service:") {
+            Some(base) => format!("docker-image://{}", project.image(base)),
+            None => place.to_owned(),
+        };
+        line.push(format!("--build-context={name}={place}"));
     }
     for (key, flag) in [
         ("cache_from", "cache-from"),

@@ -11,7 +11,7 @@ use super::act::Act;
 use super::observe::{self, OneOff};
 use super::report::{Report, removes_orphans, tell_orphans};
 use super::roll::{self, Turns};
-use super::{build, order, project, pull, resources};
+use super::{build, order, project, provider, pull, resources};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::ui;
@@ -142,13 +142,13 @@ pub(crate) fn scale(call: &Call) -> Outcome {
     })
 }
 
-/// Makes everything as it is wanted; nothing is started. Returns the plans that were carried out.
+/// Makes everything as it is wanted; nothing is started. The project with what providers gave, if there are any.
 pub(super) async fn converge(
     call: &Call,
     engine: &Engine,
     project: &Project,
     wish: &Wish,
-) -> Result<Vec<ServicePlan>, Error> {
+) -> Result<Option<Project>, Error> {
     project.check_ports()?;
     wish.services.iter().try_for_each(|service| refuse(project, service))?;
     warn(project, &wish.services);
@@ -157,6 +157,9 @@ pub(super) async fn converge(
     orphans(engine, project, &there, wish, report).await?;
     let images = images(call, engine, project, wish).await?;
     resources::make(engine, project, report).await?;
+    let services: Vec<String> = wish.services.iter().cloned().collect();
+    let provided = provider::up(call, project, &services, report).await?;
+    let project = provided.as_ref().unwrap_or(project);
     let targets = targets(project, wish, &images)?;
     let seen = observe::seen_by(engine, project, &there).await?;
     let plans = plan(project, &targets, &seen);
@@ -182,7 +185,12 @@ pub(super) async fn converge(
         },
     )
     .await?;
-    Ok(plans)
+    Ok(provided)
+}
+
+/// The services that are meant and that are containers.
+fn containers<'w>(project: &'w Project, wish: &'w Wish) -> impl Iterator<Item = &'w String> {
+    wish.services.iter().filter(|name| project.provider(name).is_none())
 }
 
 /// What is wanted of each service.
@@ -192,7 +200,7 @@ pub(super) fn targets(
     images: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Target>, Error> {
     let mut targets = BTreeMap::new();
-    for name in &wish.services {
+    for name in containers(project, wish) {
         let recreate = if wish.named.contains(name) { wish.recreate } else { wish.recreate_dependencies };
         let target = Target {
             image: images.get(name).cloned().unwrap_or_default(),
@@ -206,8 +214,7 @@ pub(super) fn targets(
 }
 
 /// What a file may say and no engine of one machine with Linux has a counterpart for.
-const NEVER: [(&str, &str); 5] = [
-    ("provider", "its program is not run: start it yourself, and give services its variables in an env_file"),
+const NEVER: [(&str, &str); 4] = [
     ("models", "Docker Model Runner is no part of an engine; run the model as a service"),
     ("credential_spec", "it is for Windows containers"),
     ("cpu_count", "it is for Windows containers; use cpus"),
@@ -226,6 +233,12 @@ pub(super) fn warn(project: &Project, services: &BTreeSet<String>) {
         // The typed form has some of them always, with nothing in them.
         let says = |value: &Value| !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty());
         let found = SWARMS.into_iter().filter(|key| says(&deploy[*key]));
+        // On one machine one for each machine is one.
+        let global = deploy["mode"].as_str().is_some_and(|mode| mode.starts_with("global"));
+        let found = global.then_some("mode").into_iter().chain(found);
+        let policy = [("delay", "restart_policy.delay"), ("window", "restart_policy.window")];
+        let policy = policy.into_iter().filter(|(key, _)| says(&deploy["restart_policy"][*key]));
+        let found = found.chain(policy.map(|(_, name)| name));
         let found: Vec<_> = found.chain((!reserved.is_null()).then_some("generic_resources")).collect();
         if !found.is_empty() {
             ui::err(&format!(
@@ -244,12 +257,6 @@ pub(super) fn refuse(project: &Project, service: &str) -> Result<(), Error> {
             return Err(Error::Usage(format!("service {service:?}: {key} is refused: {why}")));
         }
     }
-    if spec["deploy"]["mode"] == "global" || spec["deploy"]["mode"] == "global-job" {
-        return Err(Error::Usage(format!(
-            "service {service:?}: deploy.mode {} is for several machines; leave it out, or use scale",
-            spec["deploy"]["mode"]
-        )));
-    }
     Ok(())
 }
 
@@ -261,16 +268,16 @@ async fn images(
     wish: &Wish,
 ) -> Result<BTreeMap<String, String>, Error> {
     let mut built = BTreeSet::new();
-    for name in &wish.services {
+    for name in containers(project, wish) {
         let here = image_id(engine, &project.image(name)).await?.is_some();
         if build::is_due(project, name, wish.build, here) {
             built.insert(name.clone());
         }
     }
-    let pulled: Vec<_> = wish.services.iter().filter(|name| !built.contains(*name)).cloned().collect();
+    let pulled: Vec<_> = containers(project, wish).filter(|name| !built.contains(*name)).cloned().collect();
     let report = if wish.quiet_pull { Report::new(call, true)? } else { wish.report };
     pull::ensure(call, engine, project, &pulled, wish.pull, report).await?;
-    for name in &wish.services {
+    for name in containers(project, wish) {
         let steps = project.service(name).and_then(|spec| spec["pre_start"].as_array());
         for image in steps.into_iter().flatten().filter_map(|step| step["image"].as_str()) {
             pull::missing(call, engine, image, report).await?;
@@ -283,7 +290,7 @@ async fn images(
         &build::Flags::quiet(wish.quiet_build),
     )?;
     let mut ids = BTreeMap::new();
-    for name in &wish.services {
+    for name in containers(project, wish) {
         ids.extend(image_id(engine, &project.image(name)).await?.map(|id| (name.clone(), id)));
     }
     Ok(ids)

@@ -9,6 +9,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::observe::{self, OneOff};
+use super::provider::{self, Verb};
 use super::report::{Report, removes_orphans, tell_orphans};
 use super::{order, project};
 use crate::call::Call;
@@ -64,7 +65,7 @@ fn take_down(call: &Call, services: &[String], how: &Down) -> Outcome {
         let (orphans, own): (Vec<_>, Vec<_>) = there.into_iter().partition(|one| orphaned(one));
         let own = observe::of_services(own, services);
         let report = Report::new(call, false)?;
-        remove_in_order(&engine, project.as_ref(), &own, how, report).await?;
+        remove_in_order(call, &engine, project.as_ref(), &own, services, how, report).await?;
         match (orphans.is_empty(), how.orphans) {
             (true, _) => {}
             (false, true) => remove_all(&engine, &orphans, how, report).await?,
@@ -88,9 +89,11 @@ pub(super) fn is_orphan(project: &Project, container: &Value) -> bool {
 
 /// What depends on others goes before them.
 async fn remove_in_order(
+    call: &Call,
     engine: &Engine,
     project: Option<&Project>,
     own: &[Value],
+    services: &[String],
     how: &Down,
     report: Report,
 ) -> Result<(), Error> {
@@ -99,9 +102,15 @@ async fn remove_in_order(
     for one in own {
         by_service.entry(observe::label(one, labels::SERVICE).to_owned()).or_default().push(one);
     }
-    let names: Vec<_> = by_service.keys().cloned().collect();
+    let mut names: Vec<_> = by_service.keys().cloned().collect();
+    names.extend(provider::among(project, services));
+    names.sort_unstable();
+    names.dedup();
     let by_service = &by_service;
     order::backwards(project, &names, |name| async move {
+        if project.provider(&name).is_some() {
+            provider::end(call, project, &name, Verb::Down, report).await?;
+        }
         let own = by_service.get(&name).into_iter().flatten();
         try_join_all(own.map(|one| async move {
             if one["State"] == "running" {
@@ -188,7 +197,7 @@ async fn resources(
     if let (Some(which), Some(project)) = (how.images, project) {
         for service in project.names("services") {
             let named = project.service(service).is_some_and(|spec| spec["image"].is_string());
-            if which == Images::All || !named {
+            if project.provider(service).is_none() && (which == Images::All || !named) {
                 let image = project.image(service);
                 report.begins("Image", &image, "Removing");
                 unless_gone(engine.call(Method::DELETE, &format!("/images/{}", encode(&image)), None).await)?;

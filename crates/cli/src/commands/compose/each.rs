@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::create::Wish;
 use super::down::is_orphan;
 use super::observe::{self, OneOff};
+use super::provider::{self, Verb as Wanted};
 use super::report::{Report, removes_orphans};
 use super::roll::Turns;
 use super::{build, order, project, pull, up};
@@ -117,7 +118,16 @@ fn to_each(call: &Call, services: &[String], verb: Verb) -> Outcome {
         let report = Report::new(call, false)?;
         match &project {
             None => try_join_all(own.iter().map(|one| ask(&engine, one, &verb, report))).await.map(drop)?,
-            Some(project) => in_order(&engine, project, &own, &verb, report).await?,
+            Some(project) => {
+                in_order(&engine, project, &own, &verb, report).await?;
+                if verb.begins == "Stopping" {
+                    let provided = provider::among(project, services);
+                    order::backwards(project, &provided, |name| async move {
+                        provider::end(call, project, &name, Wanted::Stop, report).await
+                    })
+                    .await?;
+                }
+            }
         }
         Ok(0)
     })
@@ -189,7 +199,10 @@ pub(crate) fn start(call: &Call) -> Outcome {
         let names: Vec<_> = wish.services.iter().cloned().collect();
         let own = observe::of_services(there, &names);
         let missing = |name: &&String| own.iter().all(|one| observe::label(one, labels::SERVICE) != **name);
-        if let Some(name) = names.iter().find(|name| missing(name) && project.scale(name) > 0) {
+        if let Some(name) = names
+            .iter()
+            .find(|name| missing(name) && project.scale(name) > 0 && project.provider(name).is_none())
+        {
             return Err(Error::Usage(format!("service {name:?} has no container to start")));
         }
         up::start_all(&engine, &project, &wish, None).await?;

@@ -25,6 +25,7 @@ mod observe;
 mod one;
 mod order;
 mod project;
+mod provider;
 mod ps;
 mod publish;
 mod pull;

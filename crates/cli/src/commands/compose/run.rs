@@ -14,7 +14,7 @@ use super::create::{Wish, converge, image_id};
 use super::inject::inject;
 use super::report::Report;
 use super::roll::Turns;
-use super::{build, project, pull, up};
+use super::{build, project, provider, pull, up};
 use crate::call::Call;
 use crate::commands::api_socket;
 use crate::error::{Error, Outcome};
@@ -56,7 +56,11 @@ pub(crate) fn run(call: &Call) -> Outcome {
     let no_tty = ["no-TTY", "no-tty"].iter().any(|name| flags.changed(name) && flags.bool(name));
     let tty = terminal && !no_tty && flags.bool("tty") && !flags.bool("detach");
     let name = call.with_engine(|engine| async move {
-        converge(call, &engine, &project, &wish).await?;
+        let provided = match converge(call, &engine, &project, &wish).await? {
+            None => provider::up(call, &project, std::slice::from_ref(service), wish.report).await?,
+            provided => provided,
+        };
+        let project = provided.unwrap_or(project);
         up::start_all(&engine, &project, &wish, None).await?;
         // The service's own image, and nothing more of it.
         let due = build::is_due(

@@ -15,7 +15,7 @@ use super::follow::{End, follow_up};
 use super::observe::{self, OneOff};
 use super::report::Report;
 use super::watch::Watch;
-use super::{order, project, roll, wait};
+use super::{order, project, provider, roll, wait};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::ui;
@@ -85,6 +85,9 @@ pub(crate) fn plan(call: &Call) -> Outcome {
 pub(super) async fn dry_run(engine: &Engine, project: &Project, wish: &Wish) -> Outcome {
     wish.services.iter().try_for_each(|service| create::refuse(project, service))?;
     let there = observe::containers(engine, &project.name, OneOff::Without).await?;
+    let services: Vec<String> = wish.services.iter().cloned().collect();
+    let provided = provider::as_before(engine, project, &services, &there).await?;
+    let project = provided.as_ref().unwrap_or(project);
     let mut images = BTreeMap::new();
     for name in &wish.services {
         images.extend(create::image_id(engine, &project.image(name)).await?.map(|id| (name.clone(), id)));

@@ -18,7 +18,7 @@ const COMPOSE_BUILD_FLAGS: &[Flag] = &[
         .hidden(),
     Flag::new("memory", Kind::Bytes, "Set memory limit for the build container. Not supported by BuildKit.")
         .short('m')
-        .missing(),
+        .refused("BuildKit, which builds, has no limit of a build's memory (docker compose ignores this): bound the engine itself"),
     Flag::new("no-cache", Kind::Bool, "Do not use cache when building the image"),
     Flag::new(
         "no-rm",

@@ -2,12 +2,15 @@
 //!
 //! The program gets an environment of its own, no configuration but ours, and only network protocols; what follows an
 //! option's end is never taken for one. Over ssh it is the client's agent that answers for the client, and no key of this
-//! host's.
+//! host's. A checkout is at most as large as a layer may be, and a remote that says nothing is given up.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
+use ::git::Bounds;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use build::Error;
@@ -15,6 +18,7 @@ use build::frontend::Known;
 use build::graph::{Action, Change, Copy, File, Git, Input, Place, Remove, Vertex};
 use build::session::Secret;
 use build::solver::Looked;
+use diag::Explain as _;
 use oci::Digest;
 
 use super::Sources;
@@ -38,7 +42,7 @@ impl Sources {
         let what = git.clone();
         let commit = match is_commit(&git.reference) {
             true => git.reference.clone(),
-            false => blocking(move || remote_commit(&what, &access)).await?,
+            false => while_wanted(move |runs| remote_commit(&what, &access, runs), self.bounds()).await?,
         };
         if let Some(expected) =
             git.checksum.as_ref().filter(|expected| !commit.starts_with(expected.as_str()))
@@ -68,16 +72,17 @@ impl Sources {
             return Ok(Known::Git { name: commit.clone(), object: commit, commit: None });
         }
         let (access, git) = (self.access(git).await?, git.clone());
-        blocking(move || {
-            let found = remote_references(&git, &access)?;
+        let bounds = self.bounds();
+        let look = move |runs: &Runs| {
+            let found = remote_references(&git, &access, runs)?;
             let (commit, name) = found.first().ok_or_else(|| no_reference(&git))?;
             let bare = name.trim_end_matches("^{}");
             // A tag that is an object of its own has another one's name.
             let object = found.iter().find(|(_, other)| other == bare).map_or(commit, |(object, _)| object);
             let peeled = (object != commit).then(|| commit.clone());
             Ok(Known::Git { name: bare.to_owned(), object: object.clone(), commit: peeled })
-        })
-        .await
+        };
+        while_wanted(look, bounds).await
     }
 
     pub(super) async fn run_git(
@@ -96,16 +101,22 @@ impl Sources {
         let commit = known(&git);
         let unknown = || Error::Invalid("a repository was fetched that nobody looked for".into());
         let commit = commit.ok_or_else(unknown)?;
-        blocking(move || {
+        let fetch = move |runs: &Runs| {
             let folder = parts.scratch()?;
-            check_out(&git, &commit, &access, folder.path())?;
+            check_out(&git, &commit, &access, folder.path(), runs)?;
             let root = Arc::new(Root::scratch(folder)?);
             let planned = plan(&git, &root)?;
             let made = vec![works.write(planned, &name)?];
             remember(&made)?;
             Ok(made)
-        })
-        .await
+        };
+        while_wanted(fetch, self.bounds()).await
+    }
+
+    /// What a layer may hold.
+    fn bounds(&self) -> Bounds {
+        let limits = &self.parts.shared.settings.layer_limits;
+        Bounds::new(limits.bytes, limits.entries)
     }
 
     /// What opens the repository to the client.
@@ -140,6 +151,31 @@ impl Sources {
         }
         Ok(None)
     }
+}
+
+/// How the program is run: within which bounds, and whether anybody still waits for it.
+struct Runs {
+    bounds: Bounds,
+    given_up: Arc<AtomicBool>,
+}
+
+/// Says that nobody waits any more when it goes.
+struct Wanted(Arc<AtomicBool>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Work that waits for the program, which ends with the build that it is for.
+async fn while_wanted<T: Send + 'static>(
+    work: impl FnOnce(&Runs) -> Result<T, Error> + Send + 'static,
+    bounds: Bounds,
+) -> Result<T, Error> {
+    let wanted = Wanted(Arc::default());
+    let runs = Runs { bounds, given_up: wanted.0.clone() };
+    blocking(move || work(&runs)).await
 }
 
 /// What is shown to a remote.
@@ -203,8 +239,11 @@ fn is_commit(reference: &str) -> bool {
 /// The program with nothing of this host's.
 fn program(access: &Access) -> Command {
     let mut command = Command::new("git");
-    command.env_clear().stdin(Stdio::null());
-    for name in ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"] {
+    // A group of its own, which ends as one.
+    command.env_clear().process_group(0);
+    let ours =
+        ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy", ::git::PATIENCE];
+    for name in ours {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
@@ -235,24 +274,38 @@ fn program(access: &Access) -> Command {
     command
 }
 
-fn run(command: &mut Command, doing: &str) -> Result<String, Error> {
-    let output = command.output().map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::Unsupported { what: "a git source without the program git on the engine's host".into() }
-        }
-        _ => work(format!("{doing} with git"), e),
-    })?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+impl Runs {
+    fn run(&self, command: &mut Command, folder: Option<&Path>, doing: &str) -> Result<String, Error> {
+        use ::git::Error as Ended;
+        let ended = ::git::run(command, folder, &self.bounds, &|| self.given_up.load(Ordering::Relaxed));
+        ended.map_err(|error| match error {
+            Ended::Missing => Error::Unsupported {
+                what: "a git source without the program git on the engine's host".into(),
+            },
+            Ended::Run(e) => work(format!("{doing} with git"), e),
+            Ended::Failed { said, .. } => {
+                let last: Vec<&str> = said.lines().rev().take(3).collect();
+                let said = last.into_iter().rev().collect::<Vec<_>>().join("; ");
+                Error::NotFound(format!("failed to {doing}: {said}"))
+            }
+            Ended::TooLarge { .. } => self.too_much(doing, &error, "layer-size"),
+            Ended::TooMany { .. } => self.too_much(doing, &error, "layer-entries"),
+            other => {
+                let hint = other.hint().map(|hint| format!("; in the engine's environment, {hint}"));
+                Error::Invalid(format!("failed to {doing}: {other}{}", hint.unwrap_or_default()))
+            }
+        })
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<&str> = said.lines().rev().take(3).collect();
-    let said = diag::printable(&last.into_iter().rev().collect::<Vec<_>>().join("; "));
-    Err(Error::NotFound(format!("failed to {doing}: {said}")))
+
+    fn too_much(&self, doing: &str, what: &::git::Error, option: &str) -> Error {
+        Error::Invalid(format!(
+            "failed to {doing}: {what}; --storage-opt {option}= of the engine allows more"
+        ))
+    }
 }
 
-fn remote_commit(git: &Git, access: &Access) -> Result<String, Error> {
-    match remote_references(git, access)?.into_iter().next() {
+fn remote_commit(git: &Git, access: &Access, runs: &Runs) -> Result<String, Error> {
+    match remote_references(git, access, runs)?.into_iter().next() {
         Some((commit, _)) if is_commit(&commit) => Ok(commit),
         _ => Err(no_reference(git)),
     }
@@ -264,11 +317,11 @@ fn no_reference(git: &Git) -> Error {
 }
 
 /// What the remote knows by the reference, most likely first; objects and their names.
-fn remote_references(git: &Git, access: &Access) -> Result<Vec<(String, String)>, Error> {
+fn remote_references(git: &Git, access: &Access, runs: &Runs) -> Result<Vec<(String, String)>, Error> {
     let reference = if git.reference.is_empty() { "HEAD" } else { &git.reference };
     let mut command = program(access);
     command.args(["ls-remote", "--", &git.remote, reference, &format!("{reference}^{{}}")]);
-    let listed = run(&mut command, "read remote references")?;
+    let listed = runs.run(&mut command, None, "read remote references")?;
     let mut found: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once('\t')).collect();
     // A tag's own commit before the tag, then what was said in whole, branches and tags.
     found.sort_by_key(|(_, name)| {
@@ -283,11 +336,11 @@ fn remote_references(git: &Git, access: &Access) -> Result<Vec<(String, String)>
 }
 
 /// Checks out the commit that was found when the step was looked for, wherever its branch is by now.
-fn check_out(git: &Git, commit: &str, access: &Access, folder: &Path) -> Result<(), Error> {
+fn check_out(git: &Git, commit: &str, access: &Access, folder: &Path, runs: &Runs) -> Result<(), Error> {
     let within = |args: &[&str], doing: &str| {
         let mut command = program(access);
         command.current_dir(folder).args(args);
-        run(&mut command, doing).map(drop)
+        runs.run(&mut command, Some(folder), doing).map(drop)
     };
     within(&["init", "-q", "."], "make a repository")?;
     within(&["remote", "add", "--", "origin", &git.remote], "name the remote")?;

@@ -20,30 +20,13 @@ pub(super) struct Said {
 
 /// These services are meant; those that they need are targets, too.
 pub(super) fn bake_file(project: &Project, meant: &[String], said: &Said) -> Result<Value, Error> {
-    let meant = with_contexts(project, meant);
-    let needed = project.with_dependencies(&meant)?;
+    let needed = project.with_dependencies(meant)?;
     let is_built = |name: &str| project.service(name).is_some_and(|spec| !spec["build"].is_null());
     let mut targets = BTreeMap::new();
     for name in needed.iter().filter(|name| is_built(name)) {
         targets.insert(name, target(project, name, said)?);
     }
     Ok(json!({ "group": { "default": { "targets": meant } }, "target": targets }))
-}
-
-/// Whose image another one's build reads is meant as well.
-fn with_contexts(project: &Project, meant: &[String]) -> Vec<String> {
-    let mut meant = meant.to_vec();
-    let mut at = 0;
-    while let Some(spec) = meant.get(at).map(|name| project.service(name).unwrap_or(&Value::Null)) {
-        let places = texts(&spec["build"], "additional_contexts").into_values();
-        for name in places.filter_map(|place| place.strip_prefix("service:").map(str::to_owned)) {
-            if !meant.contains(&name) {
-                meant.push(name);
-            }
-        }
-        at += 1;
-    }
-    meant
 }
 
 fn target(project: &Project, service: &str, said: &Said) -> Result<Value, Error> {

@@ -1,14 +1,22 @@
 //! Repositories, by the user's own `git`: their keys and proxies open them. What a repository says itself starts nothing:
-//! no hooks, no transport but those over the network, and no path that leads out of it.
+//! no hooks, no transport but those over the network, and no path that leads out of it. What is fetched is bounded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use ::git::{Bounds, Error as Ended};
+use client::resolve::process_env;
+use diag::Explain as _;
 
 use super::{cache, filled};
 
 /// The files that make a folder a project, in the order in which they're looked for.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+/// The variable that says how large a repository may be, and what holds without it.
+const SIZE: &str = "KETCH_GIT_SIZE";
+const DEFAULT_SIZE: u64 = 4 << 30;
 
 /// What an address says.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,7 +82,7 @@ fn is_commit(text: &str) -> bool {
 /// The program, which asks nobody anything and waits for no silent server.
 fn program() -> Command {
     let mut command = Command::new("git");
-    command.stdin(Stdio::null()).env("GIT_ALLOW_PROTOCOL", "http:https:git:ssh");
+    command.env("GIT_ALLOW_PROTOCOL", "http:https:git:ssh");
     let ours = [
         ("GIT_TERMINAL_PROMPT", "0", "GIT_TERMINAL_PROMPT"),
         ("GIT_SSH_COMMAND", "ssh -o ControlMaster=no -o BatchMode=yes", "GIT_SSH"),
@@ -92,22 +100,34 @@ fn program() -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Result<String, (Option<i32>, String)> {
-    let output = command.output().map_err(|error| (None, format!("cannot run git: {error}")))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => {
-            let said = diag::printable(&String::from_utf8_lossy(&output.stderr));
-            Err((output.status.code(), said))
+/// A failure's exit code, if it is git's own, and what is said of it.
+type Failure = (Option<i32>, String);
+
+fn run(command: &mut Command, folder: Option<&Path>) -> Result<String, Failure> {
+    let bytes = match process_env(SIZE).filter(|text| !text.is_empty()) {
+        None => DEFAULT_SIZE,
+        Some(text) => {
+            let bytes = compose::bytes(&text).ok().and_then(|bytes| u64::try_from(bytes).ok());
+            bytes.ok_or_else(|| (None, format!("{SIZE} must be a size such as 500m or 20g: {text:?}")))?
         }
-    }
+    };
+    // Who gives up ends the command, and git with it: both read the same keys.
+    let ended = ::git::run(command, folder, &Bounds::new(bytes, u64::MAX), &|| false);
+    ended.map_err(|error| match &error {
+        Ended::Failed { code, said } => (*code, said.clone()),
+        Ended::TooLarge { .. } => (None, format!("{error}: {SIZE}=20g allows more")),
+        other => {
+            let hint = other.hint().map(|hint| format!(": {hint}"));
+            (None, format!("{}{}", diag::chain(&error), hint.unwrap_or_default()))
+        }
+    })
 }
 
 fn resolve(shown: &str, address: &Address) -> Result<String, String> {
     let reference = if address.reference.is_empty() { "HEAD" } else { &address.reference };
     let mut command = program();
     command.args(["ls-remote", "--exit-code", "--", &address.remote, reference]);
-    let listed = run(&mut command).map_err(|(code, said)| match code {
+    let listed = run(&mut command, None).map_err(|(code, said)| match code {
         Some(2) => format!("repository does not contain ref {shown}"),
         _ => format!("failed to access repository at {}:\n{said}", address.remote),
     })?;
@@ -131,7 +151,7 @@ fn check_out(remote: &str, commit: &str, folder: &Path) -> Result<(), String> {
         &["checkout", "--quiet", "--detach", commit, "--"],
     ];
     for step in steps {
-        let done = run(program().current_dir(folder).args(step));
+        let done = run(program().current_dir(folder).args(step), Some(folder));
         done.map_err(|(_, said)| format!("cannot fetch {remote} by git {}:\n{said}", step[0]))?;
     }
     Ok(())
