@@ -80,7 +80,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dial", &[]),
     ("dockerfile", &["diag"]),
     ("dns", &[]),
-    ("grpc", &[]),
+    ("grpc", &["diag"]),
     ("yaml", &[]),
     ("serving", &[]),
     ("flags", &["diag"]),
