@@ -415,9 +415,8 @@ impl Job<'_, '_> {
         }
     }
 
-    fn create(&self, name: &str, config: Value, host: Value, aliases: &[&str]) -> String {
+    fn create(&self, name: &str, mut config: Value, host: &Value, aliases: &[&str]) -> String {
         let (client, network) = (self.client, self.network());
-        let mut config = config;
         let mut whole = json!({
             "NetworkMode": network, "LogConfig": {"Type": "json-file", "Config": null}, "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         });
@@ -453,12 +452,12 @@ impl Job<'_, '_> {
             .post("/volumes/create", &json!({"Name": cache, "Labels": self.labels, "DriverOpts": null}))
             .expect(201);
         let name = format!("{cache}-set-permission-1");
-        let config = json!({"Image": self.helper, "Cmd": ["chmod", "777", "/gitlab-runner-cache-init"], "Labels": self.labels});
-        let host = json!({"LogConfig": {"Type": "json-file", "Config": null}, "Binds": [format!("{cache}:/gitlab-runner-cache-init")]});
-        let mut config = go(&config);
-        for (key, value) in host.as_object().expect("an object") {
-            config["HostConfig"][key] = value.clone();
-        }
+        let config = go(&json!({
+            "Image": self.helper, "Cmd": ["chmod", "777", "/gitlab-runner-cache-init"], "Labels": self.labels,
+            "HostConfig": {
+                "LogConfig": {"Type": "json-file", "Config": null}, "Binds": [format!("{cache}:/gitlab-runner-cache-init")],
+            },
+        }));
         let id = client.create(&name, &config);
         client.start(&id);
         assert_eq!(client.wait(&id), 0);
@@ -474,7 +473,7 @@ impl Job<'_, '_> {
         let service = self.create(
             &name,
             json!({"Image": self.database, "Env": ["CI=true"]}),
-            binds,
+            &binds,
             &["redis", "cache"],
         );
         client.start(&service);
@@ -490,7 +489,7 @@ impl Job<'_, '_> {
                 "Image": self.helper, "Cmd": ["sh", "-c", "until redis-cli -h $WAIT_FOR_SERVICE_TCP_ADDR -p $WAIT_FOR_SERVICE_6379_TCP_PORT ping; do :; done"],
                 "Env": [format!("WAIT_FOR_SERVICE_TCP_ADDR={short}"), "WAIT_FOR_SERVICE_6379_TCP_PORT=6379"],
             }),
-            json!({"ExtraHosts": hosts}),
+            &json!({"ExtraHosts": hosts}),
             &[],
         );
         client.start(&waiting);
@@ -513,7 +512,7 @@ impl Job<'_, '_> {
             "AttachStderr": true, "OpenStdin": true, "StdinOnce": true,
         });
         let host = json!({"Binds": [format!("{cache}:/builds")], "ExtraHosts": hosts});
-        let id = self.create(&name, config, host, &["build", &name]);
+        let id = self.create(&name, config, &host, &["build", &name]);
         assert_eq!(
             self.client.get(&format!("/containers/{id}/json")).expect(200).json()["State"]["Status"],
             "created"
