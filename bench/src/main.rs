@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p bench -- [--peer unix:///path/docker.sock] [case…]` writes docs/benchmarks.md. Without a peer
 //! (or `KETCH_BENCH_PEER`) only Ketch is measured. `--short` runs each case once and small, and writes nothing;
-//! `--plots` measures nothing and draws what the page says (docs/plots). The peer's client is the one that `cargo xtask clients` fetched.
+//! `--plots` measures nothing, draws what the page says (docs/plots) and repeats its first table in the README. The peer's client is the one that `cargo xtask clients` fetched.
 
 mod builds;
 mod bundle;
@@ -14,6 +14,7 @@ mod images;
 mod networks;
 mod plot;
 mod processes;
+mod readme;
 mod registry;
 mod stage;
 mod stats;
@@ -76,6 +77,9 @@ fn plots() -> anyhow::Result<()> {
     for (name, picture) in plot::pictures(&page) {
         std::fs::write(format!("{DOCS}/plots/{name}"), picture)?;
     }
+    let path = format!("{DOCS}/../README.md");
+    let readme = std::fs::read_to_string(&path)?;
+    std::fs::write(path, readme::with_figures(&readme, &page).context("README.md has no table of figures")?)?;
     Ok(())
 }
 

@@ -123,7 +123,20 @@ fn dressed(engine: &Engine) -> String {
 
 /// The real docker command line.
 fn docker() -> String {
-    plugin_script("docker")
+    heard(&plugin_script("docker"))
+}
+
+/// A command line whose `run` begins when somebody hears the engine's events. The Dev Containers CLI starts `docker events` and
+/// `docker run` at once and waits for the start without end: on a machine with other work, a container that starts in milliseconds
+/// has started before there is anybody to be told.
+fn heard(script: &str) -> String {
+    let wait = "until [ \"$(\"$0\" info --format '{{.NEventsListener}}')\" -gt 0 ]; do :; done";
+    script.replacen('\n', &format!("\nif [ \"$1\" = run ]; then {wait}; fi\n"), 1)
+}
+
+/// Our own command line.
+fn ketch() -> String {
+    heard(&format!("#!/bin/sh\nexec '{}' \"$@\"\n", ketch_binary().display()))
 }
 
 #[test]
@@ -142,8 +155,7 @@ fn a_folder_is_opened_by_docker_without_buildx() {
 #[test]
 fn a_folder_is_opened_by_ketch() {
     let engine = Engine::isolated();
-    let ours = format!("#!/bin/sh\nexec '{}' \"$@\"\n", ketch_binary().display());
-    Workspace::new(&engine, CONFIG, &ours).is_used();
+    Workspace::new(&engine, CONFIG, &ketch()).is_used();
 }
 
 const COMPOSED: &str = r#"{

@@ -58,6 +58,8 @@ pub(crate) enum Error {
     Run {
         /// docker's sentence.
         message: String,
+        /// What helps.
+        hint: Option<String>,
         /// 125, 126 or 127.
         code: i32,
         /// The command whose help is advertised.
@@ -106,6 +108,10 @@ impl Explain for Error {
             Self::Engine(error) => error.hint(),
             Self::Registry(error) => error.hint(),
             Self::Compose(error) => error.hint(),
+            Self::Run { hint, .. } => hint.clone(),
+            Self::Template { reason, .. } if reason.contains("no entry for key") => {
+                Some("--format '{{json .}}' shows the fields there are".into())
+            }
             _ => None,
         }
     }

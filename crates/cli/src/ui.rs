@@ -19,7 +19,7 @@ pub(crate) fn out_bytes(bytes: &[u8]) -> Result<(), Error> {
 
 /// Writes one line to the error stream; there is nobody to tell if that fails.
 pub(crate) fn err(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", diag::plain(line));
 }
 
 /// Where a page goes: asked for, it is output; shown instead of what was asked for, it is not.
@@ -117,19 +117,36 @@ pub(crate) fn finish(program: &str, result: Outcome) -> i32 {
 pub(crate) fn sentence(error: &Error) -> String {
     match error {
         // docker's own sentence is complete; clients compare it.
-        Error::Engine(client::Error::Unreachable { .. }) => error.to_string(),
+        Error::Engine(client::Error::Unreachable { .. } | client::Error::Denied { .. }) => error.to_string(),
         _ => diag::chain(error),
     }
 }
 
 fn rendered(program: &str, error: &Error) -> String {
-    if let Error::Run { message, path, .. } = error {
-        let text = format!("{program}: {message}\n\nRun '{path} --help' for more information");
-        return diag::printable(&text);
-    }
-    let mut text = sentence(error);
+    let mut text = match error {
+        Error::Run { message, .. } => format!("{program}: {message}"),
+        _ => sentence(error),
+    };
     if let Some(hint) = error.hint() {
         text = format!("{text}\nhint: {hint}");
     }
+    if let Error::Run { path, .. } = error {
+        text = format!("{text}\n\nRun '{path} --help' for more information");
+    }
     diag::printable(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_failed_says_what_helps() {
+        let hint = Some("run the command with sudo".to_owned());
+        let failed = |hint| Error::Run { message: "no".into(), hint, code: 125, path: "ketch run".into() };
+        let rest = "\n\nRun 'ketch run --help' for more information";
+        assert_eq!(rendered("ketch", &failed(None)), format!("ketch: no{rest}"));
+        let expected = format!("ketch: no\nhint: run the command with sudo{rest}");
+        assert_eq!(rendered("ketch", &failed(hint)), expected);
+    }
 }

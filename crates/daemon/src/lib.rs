@@ -67,7 +67,8 @@ fn start(matches: &Matches, words: Vec<OsString>) -> i32 {
     match serve(config, matches.clone(), words) {
         Ok(()) => 0,
         Err(error) => {
-            complain(&format!("failed to start daemon: {}", diag::render(&error)));
+            let why = diag::render(&error);
+            complain(&format!("failed to start daemon: {}", why.strip_prefix("error: ").unwrap_or(&why)));
             1
         }
     }

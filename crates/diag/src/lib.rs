@@ -41,6 +41,47 @@ pub trait Explain: Error {
     }
 }
 
+/// Text with the kernel's sentences as people know them from other programs: `permission denied`, not
+/// `Permission denied (os error 13)`, which is how the standard library prints an error of the kernel's.
+pub fn plain(text: &str) -> String {
+    let (mut plain, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(NUMBER) {
+        let (sentence, tail) = rest.split_at(at);
+        let tail = &tail[NUMBER.len()..];
+        let digits = tail.len() - tail.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        rest = tail;
+        match tail[digits..].strip_prefix(')') {
+            Some(tail) if digits > 0 => {
+                plain.push_str(&beginning_small(sentence));
+                rest = tail;
+            }
+            _ => {
+                plain.push_str(sentence);
+                plain.push_str(NUMBER);
+            }
+        }
+    }
+    plain + rest
+}
+
+/// What the standard library appends to the kernel's sentence, before the number and a bracket.
+const NUMBER: &str = " (os error ";
+
+/// The last sentence of a text without its capital, if it has one that no other follows.
+fn beginning_small(text: &str) -> String {
+    let start = text.rfind([':', '\n']).map_or(0, |at| at + 1);
+    let (before, sentence) = text.split_at(start);
+    let blank = sentence.len() - sentence.trim_start().len();
+    let (blank, words) = sentence.split_at(blank);
+    let mut letters = words.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            format!("{before}{blank}{}{}", first.to_lowercase(), &words[first.len_utf8()..])
+        }
+        _ => text.to_owned(),
+    }
+}
+
 /// The whole chain in one line, `what: why: deeper why`, as the API's `message` carries it.
 pub fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
@@ -53,15 +94,15 @@ pub fn chain(error: &dyn Error) -> String {
         }
         next = cause.source();
     }
-    line
+    plain(&line)
 }
 
 /// The rendering for people: `error:`, one `cause:` for each deeper reason, `hint:`.
 pub fn render(error: &dyn Explain) -> String {
-    let mut text = format!("error: {}", printable(&error.to_string()));
+    let mut text = format!("error: {}", printable(&plain(&error.to_string())));
     let mut next = error.source();
     while let Some(cause) = next {
-        let _ = write!(text, "\ncause: {}", printable(&cause.to_string()));
+        let _ = write!(text, "\ncause: {}", printable(&plain(&cause.to_string())));
         next = cause.source();
     }
     if let Some(hint) = error.hint() {
@@ -114,6 +155,24 @@ mod tests {
         let expected = "error: cannot start container web\ncause: port 8080 is taken\n\
                         hint:  stop it first: `ketch stop api`";
         assert_eq!(render(&example()), expected);
+    }
+
+    #[test]
+    fn the_kernels_sentences_have_no_numbers() {
+        let denied = std::io::Error::from_raw_os_error(13);
+        assert_eq!(chain(&Start(denied)), "cannot start container web: permission denied");
+        for (text, expected) in [
+            ("open /a: Not a directory (os error 20)", "open /a: not a directory"),
+            (
+                "Permission denied (os error 13), and Is a directory (os error 21): b",
+                "permission denied, and Is a directory: b",
+            ),
+            ("a (os error x) (os error ", "a (os error x) (os error "),
+            ("a\nIO (os error 5)", "a\nIO"),
+            (" (os error 5)", ""),
+        ] {
+            assert_eq!(plain(text), expected);
+        }
     }
 
     #[test]

@@ -151,7 +151,7 @@ pub enum Error {
     Credentials(&'static str),
     #[error(transparent)]
     Registry(#[from] distribution::Error),
-    #[error("cannot {step} for container {id}: {message}")]
+    #[error("cannot {} container {id}: {}", place(step), because(step, message))]
     Start { id: String, step: String, message: String, kind: shim::protocol::FailureKind },
     #[error("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")]
     NoQuotaForRoots(crate::quota::Missing),
@@ -190,6 +190,17 @@ pub enum Error {
     SeccompProfile(#[source] runtime::Error),
     #[error("image {image} has a config that is not valid JSON for an image")]
     ImageConfig { image: String, source: serde_json::Error },
+}
+
+/// What could not be done, to the word before the container's.
+fn place(step: &str) -> String {
+    step.strip_suffix(" the container").map_or_else(|| format!("{step} for"), str::to_owned)
+}
+
+/// Why a step failed, without the step, with which the shim's message may begin.
+fn because<'m>(step: &str, message: &'m str) -> &'m str {
+    let why = message.strip_prefix("cannot ").and_then(|rest| rest.strip_prefix(step)?.strip_prefix(": "));
+    why.unwrap_or(message)
 }
 
 impl Explain for Error {

@@ -77,7 +77,7 @@ pub struct Status {
 impl Status {
     /// A failure with a sentence.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Bytes::new() }
+        Self { code, message: diag::plain(&message.into()), details: Bytes::new() }
     }
 
     /// The connection broke.

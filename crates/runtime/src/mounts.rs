@@ -132,11 +132,33 @@ impl Planned {
         let is_folder = FileType::from_raw_mode(fstat(tree).doing("look at what to bind")?.st_mode)
             == FileType::Directory;
         let target = match is_folder {
-            true => root.ensure_directory(&self.destination)?,
-            false => root.ensure_file(&self.destination)?,
+            true => root.ensure_directory(&self.destination),
+            false => root.ensure_file(&self.destination),
         };
+        let target = target.map_err(|error| self.mismatch(error, is_folder, Errno::NOTDIR))?;
         self.refuse_within_proc(target.as_fd())?;
-        attach(tree, target.as_fd(), &self.destination)
+        let attached = attach(tree, target.as_fd(), &self.destination);
+        attached.map_err(|error| self.mismatch(error, !is_folder, Errno::INVAL))
+    }
+
+    /// What the kernel says of a folder on a file (`NOTDIR`) or a file on a folder (`INVAL`), said to people: mostly the host's path
+    /// isn't the one that was meant, and what was missing there was made as a folder.
+    fn mismatch(&self, error: Error, possible: bool, errno: Errno) -> Error {
+        match error {
+            Error::Setup { doing, source }
+                if possible && source.raw_os_error() == Some(errno.raw_os_error()) =>
+            {
+                let (what, there) = match errno {
+                    Errno::NOTDIR => ("a folder", "a file"),
+                    _ => ("a file", "a folder"),
+                };
+                let why = format!(
+                    "{what} is to be mounted where {there} is: is the host's path the one that was meant?"
+                );
+                Error::Setup { doing, source: std::io::Error::other(why) }
+            }
+            other => other,
+        }
     }
 
     fn new_file_system(&self, root: &Root<'_>, kind: &str, name: Option<&str>) -> Result<(), Error> {

@@ -83,7 +83,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dockerfile", &["diag"]),
     ("dns", &[]),
     ("git", &["diag"]),
-    ("grpc", &[]),
+    ("grpc", &["diag"]),
     ("yaml", &[]),
     ("serving", &[]),
     ("flags", &["diag"]),

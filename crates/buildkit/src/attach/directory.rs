@@ -202,7 +202,5 @@ fn names(directory: &Path) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
-    let text = error.to_string();
-    let why = text.split(" (os error").next().unwrap_or_default().to_lowercase();
-    Error::Invalid(format!("open {}: {why}", path.display()))
+    Error::Invalid(diag::plain(&format!("open {}: {error}", path.display())))
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use client::encode;
 use http::Method;
 use serde_json::Value;
 
@@ -21,10 +20,10 @@ pub(crate) fn events(call: &Call) -> Outcome {
         "" | "json" => None,
         _ => Some(Template::parse(format, LISTING)?),
     };
-    let time = |flag: &str| flags.find(flag).map(|text| format!("{flag}={}", encode(&logs::timestamp(text))));
+    let time = |flag: &str| logs::parameter(flag, flags.find(flag)).map_err(Error::Usage);
     let path = filters::with_query(
         "/events",
-        &[time("since"), time("until"), filters::parameter(&flags.list("filter"))],
+        &[time("since")?, time("until")?, filters::parameter(&flags.list("filter"))],
     );
     call.with_engine(|engine| async move {
         let body = engine.stream(Method::GET, &path, None).await?;

@@ -73,13 +73,11 @@ pub(crate) fn import(call: &Call) -> Outcome {
 }
 
 pub(super) fn opened(path: &str) -> Result<File, Error> {
-    File::open(path).map_err(|e| Error::Usage(format!("open {path}: {}", plain(&e))))
-}
-
-/// The kernel's sentence without the number that Rust appends.
-pub(super) fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    let file = File::open(path).map_err(|e| Error::Usage(format!("open {path}: {e}")))?;
+    match file.metadata() {
+        Ok(found) if found.is_dir() => Err(Error::Usage(format!("read {path}: is a directory"))),
+        _ => Ok(file),
+    }
 }
 
 /// A request's body from a reader, read by a thread a few pieces ahead.

@@ -6,7 +6,7 @@ use http::Method;
 
 use super::filters;
 use crate::call::Call;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::session;
 
 /// Prints what a container wrote.
@@ -14,15 +14,19 @@ pub(crate) fn logs(call: &Call) -> Outcome {
     let flags = call.flags();
     let name = call.args().first().map_or("", String::as_str);
     let truth = |flag: &str, key: &str| flags.bool(flag).then(|| format!("{key}=1"));
-    let time = |flag: &str| flags.find(flag).map(|text| format!("{flag}={}", encode(&timestamp(text))));
+    let time = |flag: &str| {
+        parameter(flag, flags.find(flag))
+            .map_err(|why| Error::Usage(format!("invalid value for \"{flag}\": {why}")))
+    };
+    let (since, until) = (time("since")?, time("until")?);
     let query = [
         Some("stdout=1".to_owned()),
         Some("stderr=1".to_owned()),
         truth("follow", "follow"),
         truth("timestamps", "timestamps"),
         truth("details", "details"),
-        time("since"),
-        time("until"),
+        since,
+        until,
         Some(format!("tail={}", encode(flags.text("tail")))),
     ];
     call.with_engine(|engine| async move {
@@ -35,8 +39,18 @@ pub(crate) fn logs(call: &Call) -> Outcome {
     })
 }
 
-/// A time as the API takes it: seconds since 1970, from `10m` (ago), RFC 3339 with or without zone, or as it is.
-pub(crate) fn timestamp(text: &str) -> String {
+/// A flag's time as the API takes it: seconds since 1970, from `10m` (ago), RFC 3339 with or without zone, or as it is.
+pub(crate) fn parameter(flag: &str, text: Option<&str>) -> Result<Option<String>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let time = timestamp(text);
+    let is_number = time.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
+    match is_number {
+        true => Ok(Some(format!("{flag}={}", encode(&time)))),
+        false => Err(format!("failed to parse value as time or duration: {text:?}")),
+    }
+}
+
+fn timestamp(text: &str) -> String {
     // No time ago is the beginning of all time, as it is for docker.
     if text != "0"
         && let Ok(ago) = go::parse_duration(text)
@@ -67,6 +81,10 @@ mod tests {
         assert_eq!(timestamp("0"), "0");
         assert_eq!(timestamp("2026-01-02T03:04:05.5Z"), "1767323045.500000000");
         assert_eq!(timestamp("1767323045"), "1767323045");
+        assert_eq!(parameter("since", None), Ok(None));
+        assert_eq!(parameter("since", Some("1.5")), Ok(Some("since=1.5".into())));
+        let why = "failed to parse value as time or duration: \"yesterday\"";
+        assert_eq!(parameter("since", Some("yesterday")), Err(why.into()));
         let ago: f64 = timestamp("10s").parse().unwrap();
         assert!((super::super::units::now() as f64 - ago - 10.0).abs() < 5.0);
     }

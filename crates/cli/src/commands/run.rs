@@ -101,6 +101,7 @@ async fn start(engine: &Engine, id: &str) -> Result<(), Error> {
 
 /// docker's exit codes for a container that could not be run: 127 not found, 126 not executable, 125 the rest.
 fn as_run_error(call: &Call, error: Error) -> Error {
+    let hint = diag::Explain::hint(&error);
     let message = match &error {
         Error::Run { .. } | Error::Io(..) => return error,
         Error::Engine(client::Error::Response { .. }) => {
@@ -119,7 +120,7 @@ fn as_run_error(call: &Call, error: Error) -> Error {
     } else {
         125
     };
-    Error::Run { message, code, path: format!("{} {}", call.program, last_word(call.path())) }
+    Error::Run { message, hint, code, path: format!("{} {}", call.program, last_word(call.path())) }
 }
 
 fn last_word(path: &str) -> &str {
@@ -128,7 +129,7 @@ fn last_word(path: &str) -> &str {
 
 fn in_words_of_run<T>(call: &Call, result: Result<T, Error>) -> Result<T, Error> {
     result.map_err(|error| match as_run_error(call, error) {
-        Error::Run { message, path, .. } => Error::Run { message, code: 125, path },
+        Error::Run { message, hint, path, .. } => Error::Run { message, hint, code: 125, path },
         other => other,
     })
 }

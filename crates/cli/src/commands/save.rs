@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use client::{Body, encode};
 use http::Method;
 
-use super::load::plain;
 use super::volume_content::Bar;
 use super::{filters, platform};
 use crate::call::Call;
@@ -88,11 +87,11 @@ impl Unfinished {
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::metadata(folder)
-            .map_err(|e| failed(format!("invalid output path: stat {}: {}", folder.display(), plain(&e))))?;
+            .map_err(|e| failed(format!("invalid output path: stat {}: {e}", folder.display())))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let temporary = folder.join(format!(".{name}.{}", std::process::id()));
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
-        let file = opened.map_err(|e| failed(format!("open {}: {}", temporary.display(), plain(&e))))?;
+        let file = opened.map_err(|e| failed(format!("open {}: {e}", path.display())))?;
         Ok(Self { path, temporary, file })
     }
 

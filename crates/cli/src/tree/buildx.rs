@@ -84,6 +84,9 @@ const BUILDX_BAKE_FLAGS: &[Flag] = &[
 
 pub(crate) static BUILDX_BAKE: Command = Command {
     name: "bake",
+    example: "\n\
+              --print\n\
+              -f docker-bake.hcl --set web.platform=linux/arm64 web",
     aliases: &["f"],
     usage: "[OPTIONS] [TARGET...]",
     short: "Build from a file",

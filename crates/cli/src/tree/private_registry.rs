@@ -33,6 +33,8 @@ const SERVE_FLAGS: &[Flag] = &[
 
 static SERVE: Command = Command {
     name: "serve",
+    example: "\n\
+              --addr :5000 --tls-cert cert.pem --tls-key key.pem --htpasswd users",
     usage: "[OPTIONS] [CONFIG]",
     short: "Serve a private registry",
     long: "Serve a private registry.
@@ -68,6 +70,7 @@ static TAGS: Command = Command {
 
 static RM: Command = Command {
     name: "rm",
+    example: "team/app:1",
     aliases: &["remove"],
     usage: "[OPTIONS] REPOSITORY[:TAG|@DIGEST] [...]",
     short: "Remove tags, manifests with their tags, or whole repositories",
@@ -85,6 +88,8 @@ const GC_FLAGS: &[Flag] = &[
 
 static GC: Command = Command {
     name: "gc",
+    example: "--dry-run\n\
+              --untagged --grace 24h",
     usage: "[OPTIONS]",
     short: "Apply the retention rules and remove what nothing needs any more",
     flags: &[PLACE, GC_FLAGS],
@@ -105,6 +110,7 @@ static DU: Command = Command {
 
 static EXPORT: Command = Command {
     name: "export",
+    example: "team/app:1 ./app",
     usage: "[OPTIONS] REPOSITORY[:TAG|@DIGEST] FOLDER",
     short: "Write a repository as an OCI layout",
     flags: &[PLACE],
@@ -115,6 +121,7 @@ static EXPORT: Command = Command {
 
 static IMPORT: Command = Command {
     name: "import",
+    example: "./app team/app:1",
     usage: "[OPTIONS] FOLDER REPOSITORY[:TAG]",
     short: "Read an OCI layout into a repository",
     flags: &[PLACE],

@@ -147,6 +147,8 @@ const DOCTOR_FLAGS: &[Flag] =
 /// Ketch's own, like the next.
 static DOCTOR: Command = Command {
     name: "doctor",
+    example: "\n\
+              --format json",
     usage: "[OPTIONS]",
     short: "Show what the engine needs of this machine, and what helps where it is missing",
     flags: &[DOCTOR_FLAGS],
@@ -177,6 +179,8 @@ const PORTS_FLAGS: &[Flag] = &[Flag::new(
 
 static PORTS: Command = Command {
     name: "ports",
+    example: "\n\
+              --format json",
     usage: "[OPTIONS]",
     short: "Show each published port, who reaches it and which rule decides",
     flags: &[PORTS_FLAGS],

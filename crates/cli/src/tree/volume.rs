@@ -178,6 +178,7 @@ const TWIN_FLAGS: &[Flag] = &[
 
 static VOLUME_CLONE: Command = Command {
     name: "clone",
+    example: "data data-copy",
     usage: "[OPTIONS] VOLUME NEW_VOLUME",
     short: "Create a volume with the content of another one",
     long: "Create a volume with the content of another one.
@@ -192,6 +193,8 @@ a folder of the driver local.",
 
 static VOLUME_SNAPSHOT: Command = Command {
     name: "snapshot",
+    example: "data\n\
+              data data-before",
     usage: "[OPTIONS] VOLUME [NEW_VOLUME]",
     short: "Keep a volume's content as it is now",
     long: "Keep a volume's content as it is now, in a volume that is called after it and the time unless you name it,
@@ -209,6 +212,8 @@ const VOLUME_CP_FLAGS: &[Flag] = &[
 
 static VOLUME_CP: Command = Command {
     name: "cp",
+    example: "data:/site .\n\
+              ./site data:/",
     usage: "[OPTIONS] VOLUME:SRC_PATH VOLUME:DEST_PATH|DEST_PATH|-\n\tdocker volume cp [OPTIONS] SRC_PATH|- VOLUME:DEST_PATH",
     short: "Copy files/folders between volumes, or a volume and the local filesystem",
     long: "Copy files/folders between volumes, or a volume and the local filesystem
@@ -225,6 +230,7 @@ const VOLUME_EXPORT_FLAGS: &[Flag] =
 
 static VOLUME_EXPORT: Command = Command {
     name: "export",
+    example: "-o data.tar data",
     usage: "[OPTIONS] VOLUME",
     short: "Export a volume's content as a tar archive",
     flags: &[VOLUME_EXPORT_FLAGS],
@@ -237,6 +243,7 @@ const VOLUME_IMPORT_FLAGS: &[Flag] = &[Flag::new("label", Kind::List, "Set metad
 
 static VOLUME_IMPORT: Command = Command {
     name: "import",
+    example: "data data.tar",
     usage: "[OPTIONS] NEW_VOLUME [FILE|-]",
     short: "Create a volume with the content of a tar archive",
     long: "Create a volume with the content of a tar archive, which may be compressed. Unless all of it could be taken,
@@ -249,6 +256,7 @@ there is no such volume.",
 
 static VOLUME_RENAME: Command = Command {
     name: "rename",
+    example: "data kept",
     usage: "VOLUME NEW_NAME",
     short: "Rename a volume that no container uses",
     args: Args::Exact(2),

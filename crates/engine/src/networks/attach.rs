@@ -463,6 +463,7 @@ impl Tables {
         if wanted.is_empty() || (target.ipv4.is_none() && target.ipv6.is_none()) {
             return Ok(Vec::new());
         }
+        ports::check_hosts(wanted, target)?;
         let ports = ports::choose(wanted, target, &Taken::look(&self.published, wanted, leaving))?;
         self.published.extend(ports.iter().map(|port| (port.clone(), guest.name.to_owned())));
         Ok(ports)

@@ -277,6 +277,23 @@ impl Target {
     }
 }
 
+/// Whether the host has the addresses that are asked for, or may be asked at others, too (`ip_nonlocal_bind`): the firewall, which does
+/// what dockerd has a socket for, takes any.
+pub(super) fn check_hosts(wanted: &[Wanted], target: Target) -> Result<(), NetworkError> {
+    for port in wanted {
+        let is_own = |host: &IpAddr| !host.is_unspecified() && target.reach(*host) != Reach::Container;
+        let Some(host) = port.host.filter(is_own) else { continue };
+        match std::net::UdpSocket::bind((host, 0)) {
+            Err(source) if source.kind() == std::io::ErrorKind::AddrNotAvailable => {
+                let at = (host, port.from.map_or(0, |(first, _)| first)).into();
+                return Err(NetworkError::Door { at, transport: port.transport, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Chooses the host's ports. All or nothing.
 pub(super) fn choose(
     wanted: &[Wanted],

@@ -42,7 +42,7 @@ fn what_can_t_be_run_is_told_as_docker_tells_it() {
             ["true"],
             "/bin/true",
             FailureKind::Setup,
-            "cannot open /bin/true in the container: Not a directory (os error 20)",
+            "cannot open /bin/true in the container: not a directory",
         ),
     ] {
         let mut container = Fixture::new(&args);

@@ -57,9 +57,7 @@ fn secret(text: &str) -> Result<(String, SecretSource), Error> {
     if let SecretSource::File(path) = &source
         && let Err(e) = std::fs::metadata(path)
     {
-        let why = e.to_string();
-        let why = why.split(" (os error").next().unwrap_or_default().to_lowercase();
-        return Err(usage(format!("failed to stat {}: {why}", path.display())));
+        return Err(usage(format!("failed to stat {}: {e}", path.display())));
     }
     Ok((id, source))
 }
@@ -84,11 +82,7 @@ fn agent(text: &str) -> Result<(String, PathBuf), Error> {
                 format!("--ssh {text}: keys as files are not supported: add them to an agent with ssh-add");
             Err(usage(why))
         }
-        Err(e) => {
-            let why = e.to_string();
-            let why = why.split(" (os error").next().unwrap_or_default().to_lowercase();
-            Err(usage(format!("failed to open {path}: {why}")))
-        }
+        Err(e) => Err(usage(format!("failed to open {path}: {e}"))),
     }
 }
 

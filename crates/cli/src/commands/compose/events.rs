@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::project;
 use crate::call::Call;
 use crate::commands::{filters, logs, units};
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::{messages, ui};
 
 /// `compose events`.
@@ -19,10 +19,10 @@ pub(crate) fn events(call: &Call) -> Outcome {
     }
     let flags = call.flags();
     let filter = json!({ "type": ["container"], "label": [format!("{}={name}", labels::PROJECT)] });
-    let time = |flag: &str| flags.find(flag).map(|text| format!("{flag}={}", encode(&logs::timestamp(text))));
+    let time = |flag: &str| logs::parameter(flag, flags.find(flag)).map_err(Error::Usage);
     let path = filters::with_query(
         "/events",
-        &[time("since"), time("until"), Some(format!("filters={}", encode(&filter.to_string())))],
+        &[time("since")?, time("until")?, Some(format!("filters={}", encode(&filter.to_string())))],
     );
     let (services, as_json) = (call.args(), flags.bool("json"));
     call.with_engine(|engine| async move {

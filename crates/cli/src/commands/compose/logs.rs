@@ -26,13 +26,13 @@ pub(crate) fn logs(call: &Call) -> Outcome {
     if let Some(project) = &project {
         project.known(call.args())?;
     }
-    let time = |flag: &str| flags.find(flag).map(|text| format!("{flag}={}", encode(&logs::timestamp(text))));
+    let time = |flag: &str| logs::parameter(flag, flags.find(flag)).map_err(Error::Usage);
     let query = [
         Some("stdout=1&stderr=1".to_owned()),
         flags.bool("follow").then(|| "follow=1".to_owned()),
         flags.bool("timestamps").then(|| "timestamps=1".to_owned()),
-        time("since"),
-        time("until"),
+        time("since")?,
+        time("until")?,
         Some(format!("tail={}", encode(flags.text("tail")))),
     ];
     let index = flags.int("index");

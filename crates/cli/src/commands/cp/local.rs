@@ -11,14 +11,13 @@ use rustix::fs::{CWD, Mode, OFlags};
 
 use super::Plan;
 use super::names::{self, Source, Target};
-use crate::commands::load::plain;
 use crate::error::Error;
 
 /// As many links as docker follows.
 const MAX_LINKS: usize = 10;
 
 fn failed(doing: &str, path: &str, error: &io::Error) -> Error {
-    Error::Usage(format!("{doing} {}: {}", path.trim_end_matches('/'), plain(error)))
+    Error::Usage(format!("{doing} {}: {error}", path.trim_end_matches('/')))
 }
 
 /// Whether there can be something at a path.
@@ -29,7 +28,7 @@ pub(super) fn check_output(path: &str) -> Result<(), Error> {
     }
     match fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Error::Usage(format!("stat {path}: {}", plain(&e)))),
+        Err(e) => Err(Error::Usage(format!("stat {path}: {e}"))),
         Ok(meta) if meta.file_type().is_char_device() || meta.file_type().is_block_device() => {
             let message = format!("invalid output path: \"{path}\" must be a directory or a regular file");
             Err(Error::Usage(message))

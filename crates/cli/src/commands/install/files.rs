@@ -49,7 +49,15 @@ impl Item {
     }
 
     pub(super) fn put(&self, here: &Path, program: &Path, target: &Path) -> Result<(), Error> {
-        let failed = |error: io::Error| Error::Usage(format!("cannot write {}: {error}", here.display()));
+        let failed = |error: io::Error| {
+            let help = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    "\nhint: run the command with sudo, or give --root a folder of your own"
+                }
+                _ => "",
+            };
+            Error::Usage(format!("cannot write {}: {error}{help}", here.display()))
+        };
         let folder = here.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(folder).map_err(failed)?;
         let name = here.file_name().unwrap_or_default().to_string_lossy();

@@ -125,8 +125,7 @@ fn look(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errn
 
 /// Go's word for it.
 fn words(error: Errno) -> String {
-    let text = std::io::Error::from(error).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    diag::plain(&std::io::Error::from(error).to_string())
 }
 
 /// From the root, without `.`, `..` and empty components.

@@ -177,9 +177,7 @@ fn describe(to: &Server, error: &io::Error) -> String {
         Server::UnixDatagram(path) => ("unixgram", path.display().to_string()),
         Server::UnixStream(path) => ("unix", path.display().to_string()),
     };
-    let text = error.to_string().to_lowercase();
-    let why = text.split(" (os error").next().unwrap_or_default();
-    format!("dial {network} {address}: connect: {why}")
+    diag::plain(&format!("dial {network} {address}: connect: {error}"))
 }
 
 fn family(address: SocketAddr) -> AddressFamily {
