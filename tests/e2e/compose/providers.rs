@@ -55,13 +55,13 @@ impl<'e> Provided<'e> {
         project.write(".env", "FROM_FILE=yes\n");
         project.write(&format!("bin/{program}"), SCRIPT);
         let path = project.folder.join("bin").join(&program);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
         project.write("bin/says", SAYS);
         Self { project, program }
     }
 
     fn run(&self, mut command: std::process::Command, arguments: &[&str]) -> Output {
-        let paths = std::env::var("PATH").unwrap();
+        let paths = std::env::var("PATH").expect("PATH");
         command::run(
             command
                 .env("PATH", format!("{}:{paths}", self.project.folder.join("bin").display()))
