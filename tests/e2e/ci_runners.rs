@@ -152,9 +152,9 @@ fn go(given: &Value) -> Value {
     whole
 }
 
-/// An image that has to be pulled, and gone again before each day: Redis and busybox.
+/// An image that has to be pulled, and gone again before each day.
 fn remote(engine: &Engine, registry: &Registry, name: &str) -> String {
-    registry.receive(name, &images::redis(name).expect("an image"));
+    registry.receive(name, &images::busybox(name).expect("an image"));
     let image = registry.name(name);
     engine.request_unchecked(&Request::new("DELETE", &format!("/images/{image}?force=1")));
     image
@@ -185,7 +185,7 @@ struct Names {
 
 /// A job's day as act lives it (pkg/runner/run_context.go, pkg/container/docker_run.go): one container that does nothing, in which
 /// every step is a program, another for its service, and one for each action that is an image.
-fn workflow(client: &Client<'_>, image: &str) {
+fn workflow(client: &Client<'_>, image: &str, database: &str) {
     let (engine, here) = (client.engine, format!("act-{}", client.version.replace('.', "-")));
     let name = |what: &str| engine.name(&format!("{here}-{what}"));
     let names = Names {
@@ -206,7 +206,7 @@ fn workflow(client: &Client<'_>, image: &str) {
         client,
         &names.service,
         &go(&json!({
-            "Image": image, "WorkingDir": "/work", "ExposedPorts": {"6379/tcp": {}}, "Env": ["MODE=test"],
+            "Image": database, "WorkingDir": "/work", "ExposedPorts": {"6379/tcp": {}}, "Env": ["MODE=test"],
             "HostConfig": {"Binds": [], "Mounts": [], "NetworkMode": names.network, "PortBindings": {"6379/tcp": [{"HostIp": "", "HostPort": ""}]}},
             "NetworkingConfig": {"EndpointsConfig": {&names.network: {"Aliases": ["cache"]}}},
         })),
@@ -243,6 +243,9 @@ fn workflow(client: &Client<'_>, image: &str) {
 }
 
 const PLATFORM: &str = "&platform=linux%2Famd64";
+
+/// Asks the service until it answers.
+const ASK: &str = "until echo PING | nc cache 6379 | grep -q PONG; do :; done; echo there";
 
 /// The volumes of everything in a job.
 fn volumes(names: &Names) -> Value {
@@ -304,15 +307,15 @@ fn steps(client: &Client<'_>, job: &str) {
     let files = ["outputcmd.txt", "statecmd.txt", "pathcmd.txt", "envs.txt", "SUMMARY.md"];
     let files = files.map(|name| format!("workflow/{name}"));
     client.put(job, "/var/run/act", &files.each_ref().map(|name| (&name[..], &b""[..])));
-    let script =
-        b"redis-cli -h cache PING; echo err >&2; echo \"WORD=$INPUT\" >> \"$GITHUB_ENV\"; pwd; echo left > here; exit 3";
-    client.put(job, "/var/run/act", &[("workflow/0.sh", script)]);
+    let rest = "echo err >&2; echo \"WORD=$INPUT\" >> \"$GITHUB_ENV\"; pwd; echo left > here; exit 3";
+    let script = format!("{ASK}; {rest}");
+    client.put(job, "/var/run/act", &[("workflow/0.sh", script.as_bytes())]);
     let step = json!({
         "User": "", "Privileged": false, "Tty": false, "AttachStdin": false, "AttachStderr": true, "AttachStdout": true, "Detach": false,
         "DetachKeys": "", "Env": ["GITHUB_ENV=/var/run/act/workflow/envs.txt", "INPUT=given"], "WorkingDir": "/work",
         "Cmd": ["sh", "-e", "/var/run/act/workflow/0.sh"],
     });
-    assert_eq!(client.exec(job, &step), (3, "PONG\n/work\n".into(), "err\n".into()));
+    assert_eq!(client.exec(job, &step), (3, "there\n/work\n".into(), "err\n".into()));
     for (name, expected) in files.iter().zip(["", "", "", "WORD=given\n", ""]) {
         let kept =
             client.get(&format!("/containers/{job}/archive?path=%2Fvar%2Frun%2Fact%2F{name}")).expect(200);
@@ -329,7 +332,7 @@ fn action(client: &Client<'_>, names: &Names, image: &str) {
             "Dockerfile",
             format!("FROM {image}\nCOPY entry.sh /entry.sh\nENTRYPOINT [\"sh\", \"/entry.sh\"]\n").as_bytes(),
         ),
-        ("entry.sh", b"redis-cli -h cache PING; cat here; echo $INPUT_WHO $1; echo bad >&2; exit 4"),
+        ("entry.sh", format!("{ASK}; cat here; echo $INPUT_WHO $1; echo bad >&2; exit 4").as_bytes()),
     ]);
     let nothing = "buildargs=null&cachefrom=null&cgroupparent=&cpuperiod=0&cpuquota=0&cpusetcpus=&cpusetmems=&cpushares=0\
                    &labels=null&memory=0&memswap=0&networkmode=&shmsize=0&target=&ulimits=null&version=";
@@ -350,7 +353,7 @@ fn action(client: &Client<'_>, names: &Names, image: &str) {
     let attached = client.hijack(&format!("/containers/{id}/attach?stderr=1&stdout=1&stream=1"), None);
     client.start(&id);
     assert_eq!(client.wait(&id), 4);
-    assert_eq!(streams(attached), ("PONG\nleft\nme word\n".into(), "bad\n".into()));
+    assert_eq!(streams(attached), ("there\nleft\nme word\n".into(), "bad\n".into()));
     client.delete(&format!("/containers/{id}?force=1&v=1"));
     client.remove_image(name);
 }
@@ -358,9 +361,10 @@ fn action(client: &Client<'_>, names: &Names, image: &str) {
 #[test]
 fn a_workflow_of_githubs_runs_as_act_runs_it() {
     let (engine, registry) = (Engine::isolated(), Registry::start());
+    let database = engine.redis();
     for version in VERSIONS {
         let image = remote(&engine, &registry, "act/runner:1");
-        workflow(&Client { engine: &engine, version }, &image);
+        workflow(&Client { engine: &engine, version }, &image, &database);
     }
 }
 
@@ -486,7 +490,7 @@ impl Job<'_, '_> {
         let waiting = self.create(
             &format!("{name}-wait-for-service"),
             json!({
-                "Image": self.helper, "Cmd": ["sh", "-c", "until redis-cli -h $WAIT_FOR_SERVICE_TCP_ADDR -p $WAIT_FOR_SERVICE_6379_TCP_PORT ping; do :; done"],
+                "Image": self.helper, "Cmd": ["sh", "-c", "until echo PING | nc $WAIT_FOR_SERVICE_TCP_ADDR $WAIT_FOR_SERVICE_6379_TCP_PORT | grep -q PONG; do :; done"],
                 "Env": [format!("WAIT_FOR_SERVICE_TCP_ADDR={short}"), "WAIT_FOR_SERVICE_6379_TCP_PORT=6379"],
             }),
             &json!({"ExtraHosts": hosts}),
@@ -560,17 +564,21 @@ impl Job<'_, '_> {
 #[test]
 fn a_job_of_gitlabs_runs_as_its_docker_executor_runs_it() {
     let (engine, registry) = (Engine::isolated(), Registry::start());
+    let database = engine.redis();
     for version in VERSIONS {
         let image = remote(&engine, &registry, "gitlab/helper:1");
         let client = Client { engine: &engine, version };
         client.get("/info").expect(200);
-        let id = pull(&client, &image, "");
+        // Containers are made of ids, so that nobody can change what a name means meanwhile.
+        let helper = pull(&client, &image, "");
+        let known = client.get(&format!("/images/{database}/json")).expect(200).json();
+        let database = known["Id"].as_str().expect("an id").to_owned();
         for (lan, name) in [(Lan::PerJob, "own"), (Lan::Default, "default")] {
             let prefix = engine.name(&format!("runner-{}-{name}", version.replace('.', "-")));
             let labels =
                 json!({"com.gitlab.gitlab-runner.managed": "true", "com.gitlab.gitlab-runner.job.id": "7"});
-            // Containers are made of ids, so that nobody can change what a name means meanwhile.
-            Job { client: &client, prefix, labels, lan, helper: id.clone(), database: id.clone() }.run();
+            let (helper, database) = (helper.clone(), database.clone());
+            Job { client: &client, prefix, labels, lan, helper, database }.run();
         }
         client.remove_image(&image);
     }

@@ -140,3 +140,28 @@ fn what_the_kernel_refuses_is_told_without_numbers() {
     engine.ketch(["rmi", "127.0.0.1:1/nosuch"]).ok();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn a_file_bound_on_a_folder_and_a_folder_on_a_file_are_said_to_be_that() {
+    let engine = Engine::isolated();
+    let image = engine.busybox();
+    let file = engine.scratch().write("folder/file", "a").display().to_string();
+    let folder = engine.scratch().join("folder").display().to_string();
+    for (bind, step, why) in [
+        (
+            format!("{file}:/tmp"),
+            "cannot mount /tmp in container ",
+            "a file is to be mounted where a folder is",
+        ),
+        (
+            format!("{folder}:/bin/busybox"),
+            "cannot open /bin/busybox in container ",
+            "a folder is to be mounted where a file is",
+        ),
+    ] {
+        let told = engine
+            .ketch(["run", "--rm", "--network", "none", "--volume", &bind, &image, "true"])
+            .assert_code(125);
+        assert!(told.stderr.contains(step) && told.stderr.contains(why), "{}", told.stderr);
+    }
+}
