@@ -149,9 +149,9 @@ impl Exporting<'_> {
         let name = reference(entry)?;
         let failed =
             |e: distribution::Error| engine(format!("give the cache to {}", name.familiar()), e.into());
-        let credentials = self.works.sources().credentials_for(&name).await?;
+        let credentials = self.works.sources().credentials_for(&name);
         let client = self.parts.registries();
-        let opened = client.repository(&name, Access::Push, credentials.as_ref()).await.map_err(failed)?;
+        let opened = client.repository(&name, Access::Push, Some(&credentials)).await.map_err(failed)?;
         for blob in lending.blobs() {
             if !opened.has_blob(&blob.digest).await.map_err(failed)? {
                 opened.send_blob(lending.content(), &blob.digest, &|_| {}).await.map_err(failed)?;
