@@ -54,6 +54,12 @@ pub trait Session: Send + Sync {
     /// A new connection to the client's ssh agent.
     fn ssh<'a>(&'a self, id: &'a str) -> Job<'a, Box<dyn Duplex>>;
 
+    /// A token of a registry's service that the client fetches itself, so that nobody else sees what it logs in with;
+    /// nothing from a client that leaves that to whom it gives its credentials.
+    fn token<'a>(&'a self, _: &'a TokenRequest) -> Job<'a, Option<Token>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// What to say to a registry; nothing to be anonymous.
     fn credentials<'a>(&'a self, registry: &'a str) -> Job<'a, Option<Credentials>>;
 
@@ -164,6 +170,32 @@ pub trait Tree: Send {
 pub struct Secret(pub Vec<u8>);
 
 impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[redacted]")
+    }
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// The registry.
+    pub host: String,
+    /// Its service's address.
+    pub realm: String,
+    /// What the registry is to the service.
+    pub service: String,
+    pub scopes: Vec<String>,
+}
+
+/// A token for a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    pub text: String,
+    /// How many seconds it lives, if its giver says so.
+    pub seconds: Option<u64>,
+}
+
+impl fmt::Debug for Token {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("[redacted]")
     }

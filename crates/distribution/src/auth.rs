@@ -3,23 +3,18 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, Method, Request, header};
-use serde::Deserialize;
+use http::{HeaderMap, header};
 use tokio::sync::Mutex;
 
-use crate::redirect;
-use crate::transport::{Transport, full};
-use crate::url::{Url, encode};
-use crate::{Credentials, Error, repository};
+use crate::tls::Trust;
+use crate::token::{self, Token, Wanted};
+use crate::transport::Transport;
+use crate::url::Url;
+use crate::{Answer, Credentials, Error, endpoint};
 use dial::{Origin, Secret};
 
-/// No token service's answer is longer.
-const LIMIT: usize = 1 << 20;
-/// What a token lives whose answer doesn't say, by the specification.
-const LIFE: Duration = Duration::from_secs(60);
 /// A token is no longer used when it has less left than this.
 const MARGIN: Duration = Duration::from_secs(10);
-const CLIENT_ID: &str = "ketch";
 
 /// What a registry asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +24,16 @@ pub(crate) enum Challenge {
 }
 
 #[derive(Debug)]
-struct Token {
+struct Valid {
     authorization: Secret,
     until: Instant,
+}
+
+impl Valid {
+    fn new(token: &Token) -> Self {
+        let authorization = Secret::new(format!("Bearer {}", token.text.reveal()));
+        Self { authorization, until: Instant::now() + token.life }
+    }
 }
 
 /// Who we are to one repository of one registry. Credentials are sent to `origin` and to its token service.
@@ -46,21 +48,11 @@ pub(crate) struct Auth {
 #[derive(Debug, Default)]
 struct State {
     challenge: Option<Challenge>,
-    token: Option<Token>,
+    token: Option<Valid>,
     /// What the token service gave for a password, which `login` stores.
     identity: Option<Secret>,
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    #[serde(default)]
-    token: Option<String>,
-    #[serde(default)]
-    access_token: Option<String>,
-    #[serde(default)]
-    refresh_token: Option<String>,
-    #[serde(default)]
-    expires_in: Option<u64>,
+    /// What the keeper of the credentials has revealed, once it was asked.
+    revealed: Option<Option<Credentials>>,
 }
 
 impl Auth {
@@ -70,14 +62,36 @@ impl Auth {
 
     /// The same person with the right to other things.
     pub(crate) async fn for_scope(&self, scope: String) -> Self {
-        let challenge = self.state.lock().await.challenge.clone();
-        let state = Mutex::new(State { challenge, ..State::default() });
+        let known = self.state.lock().await;
+        let (challenge, revealed) = (known.challenge.clone(), known.revealed.clone());
+        let state = Mutex::new(State { challenge, revealed, ..State::default() });
         Self { origin: self.origin.clone(), credentials: self.credentials.clone(), scope, state }
     }
 
     /// Whether the registry wants a name and a password that nobody gave.
     pub(crate) async fn lacks_password(&self) -> bool {
-        self.credentials.is_none() && self.state.lock().await.challenge == Some(Challenge::Basic)
+        let state = self.state.lock().await;
+        self.own(&state).is_none() && state.challenge == Some(Challenge::Basic)
+    }
+
+    /// The credentials, as far as we have them.
+    fn own<'a>(&'a self, state: &'a State) -> Option<&'a Credentials> {
+        match &self.credentials {
+            Some(Credentials::Kept(_)) => state.revealed.as_ref().and_then(Option::as_ref),
+            own => own.as_ref(),
+        }
+    }
+
+    /// Asks who keeps the credentials for them.
+    async fn reveal(&self, state: &mut State) -> Result<(), Error> {
+        if let (Some(Credentials::Kept(kept)), None) = (&self.credentials, &state.revealed) {
+            state.revealed = Some(self.asked(kept.0.reveal()).await?);
+        }
+        Ok(())
+    }
+
+    async fn asked<T>(&self, answer: Answer<'_, T>) -> Result<T, Error> {
+        answer.await.map_err(|source| Error::Keeper { host: self.origin.authority(), source })
     }
 
     /// The header for the next request; none where nothing was asked for yet.
@@ -89,16 +103,19 @@ impl Auth {
         let mut state = self.state.lock().await;
         match state.challenge.clone() {
             None => Ok(None),
-            Some(Challenge::Basic) => Ok(self.credentials.as_ref().and_then(Credentials::basic)),
+            Some(Challenge::Basic) => Ok(self.own(&state).and_then(Credentials::basic)),
             Some(Challenge::Bearer { realm, service, scope }) => {
                 let valid = state.token.as_ref().filter(|token| token.until > Instant::now() + MARGIN);
                 if let Some(token) = valid {
                     return Ok(Some(token.authorization.clone()));
                 }
-                let (token, identity) = self.fetch(transport, &realm, &service, &scope).await?;
-                let authorization = token.authorization.clone();
-                state.token = Some(token);
-                state.identity = identity;
+                // What we need counts; the registry may name less for the request at hand.
+                let scope = if self.scope.is_empty() { scope } else { self.scope.clone() };
+                let token = self.fetch(transport, &mut state, &Wanted { realm, service, scope }).await?;
+                let valid = Valid::new(&token);
+                let authorization = valid.authorization.clone();
+                state.token = Some(valid);
+                state.identity = token.identity;
                 Ok(Some(authorization))
             }
         }
@@ -108,8 +125,11 @@ impl Auth {
     pub(crate) async fn challenged(&self, headers: &HeaderMap, sent: Option<&Secret>) -> Result<bool, Error> {
         let mut state = self.state.lock().await;
         let challenge = choose(&challenges(headers), &self.origin)?;
+        if challenge == Challenge::Basic {
+            self.reveal(&mut state).await?;
+        }
         let again = match &challenge {
-            Challenge::Basic => sent.is_none() && self.credentials.is_some(),
+            Challenge::Basic => sent.is_none() && self.own(&state).is_some(),
             // Another task may have fetched a new token meanwhile.
             Challenge::Bearer { .. } => {
                 state.challenge.as_ref() != Some(&challenge)
@@ -129,73 +149,46 @@ impl Auth {
         self.state.lock().await.identity.clone()
     }
 
-    async fn fetch(
-        &self,
-        transport: &Transport,
-        realm: &str,
-        service: &str,
-        scope: &str,
-    ) -> Result<(Token, Option<Secret>), Error> {
-        let realm = Url::parse(realm)?;
+    async fn fetch(&self, transport: &Transport, state: &mut State, wanted: &Wanted) -> Result<Token, Error> {
+        let realm = Url::parse(&wanted.realm)?;
         if self.origin.tls && !realm.origin.tls {
             let host = self.origin.authority();
             return Err(Error::Redirect { host, why: "for a token from HTTPS to plain HTTP" });
         }
-        // What we need counts; the registry may name less for the request at hand.
-        let scope = if self.scope.is_empty() { scope } else { &self.scope };
-        let (url, response) = match &self.credentials {
-            Some(Credentials::Identity(token)) => {
-                let form = format!(
-                    "grant_type=refresh_token&service={}&client_id={CLIENT_ID}&scope={}&refresh_token={}",
-                    encode(service),
-                    encode(scope),
-                    encode(token.reveal())
-                );
-                let mut request = Request::new(full(form));
-                *request.method_mut() = Method::POST;
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                request.headers_mut().insert(header::CONTENT_TYPE, kind);
-                (realm.clone(), transport.send(&realm, request).await?)
-            }
-            credentials => {
-                let mut url = realm.clone();
-                // Several scopes are several parameters, as docker sends them.
-                let scopes = scope.split(' ').map(|scope| ("scope", scope));
-                for (key, value) in std::iter::once(("service", service)).chain(scopes) {
-                    if !value.is_empty() {
-                        url = url.with_query(key, value);
-                    }
-                }
-                let basic = credentials.as_ref().and_then(Credentials::basic);
-                if let Some(Credentials::Password { name, .. }) = credentials {
-                    url = url.with_query("account", name);
-                }
-                let answer =
-                    redirect::follow(transport, &Method::GET, &url, &HeaderMap::new(), basic.as_ref())
-                        .await?;
-                (answer.url, answer.response)
-            }
-        };
-        let host = url.origin.authority();
-        let status = response.status();
-        if !status.is_success() {
-            let error = repository::failure(transport, &host, response).await;
-            return Err(match (status.as_u16(), error) {
-                (401 | 403, Error::Status { message, .. }) => Error::wrong_login(&message),
-                (_, error) => error,
-            });
+        if let Some(Credentials::Kept(kept)) = &self.credentials
+            && let Some(token) = self.keepers(transport, &realm, kept.0.token(wanted)).await?
+        {
+            return Ok(token);
         }
-        let bytes = transport.collect(&host, "the token", response.into_body(), LIMIT).await?;
-        let malformed = |why: String| Error::Malformed { host: host.clone(), what: "the token".into(), why };
-        // serde's own sentence may quote what it read.
-        let answer: TokenAnswer = serde_json::from_slice(&bytes)
-            .map_err(|e| malformed(format!("no JSON at column {}", e.column())))?;
-        let text = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
-        let text = text.ok_or_else(|| malformed("it has no token".into()))?;
-        let life = answer.expires_in.map_or(LIFE, Duration::from_secs).clamp(LIFE, 24 * 60 * LIFE);
-        let token =
-            Token { authorization: Secret::new(format!("Bearer {text}")), until: Instant::now() + life };
-        Ok((token, answer.refresh_token.filter(|token| !token.is_empty()).map(Secret::new)))
+        self.reveal(state).await?;
+        token::fetch(transport, wanted, self.own(state)).await
+    }
+
+    /// The token of who keeps the credentials. Where the administrator has told this host alone how to trust the service,
+    /// a keeper elsewhere may well fail to reach it; then it is for us.
+    async fn keepers(
+        &self,
+        transport: &Transport,
+        realm: &Url,
+        token: Answer<'_, Option<Token>>,
+    ) -> Result<Option<Token>, Error> {
+        let asked = self.asked(token).await;
+        let config = &transport.config;
+        let is_known_here = match &asked {
+            Ok(_) => false,
+            Err(_) if config.certificates.join(realm.origin.authority()).is_dir() => true,
+            Err(_) => endpoint::trust(config, &realm.origin).await == Trust::Unverified,
+        };
+        match asked {
+            Err(error) if is_known_here => {
+                tracing::warn!(
+                    error = diag::chain(&error),
+                    "a client's token for its registry is fetched here"
+                );
+                Ok(None)
+            }
+            asked => asked,
+        }
     }
 }
 

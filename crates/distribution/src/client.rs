@@ -10,6 +10,7 @@ use oci::Reference;
 
 use crate::endpoint::{self, Endpoint};
 use crate::repository::Repository;
+use crate::token::{self, Token};
 use crate::transport::{RequestBody, Transport};
 use crate::{Access, Config, Credentials, Error, Resolved, Secret, Wanted};
 
@@ -157,6 +158,15 @@ impl Client {
             header = auth.header(&self.transport).await?;
         }
         Err(Error::wrong_login(""))
+    }
+
+    /// A token of the service that a registry named, for these credentials or for nobody.
+    pub async fn token(
+        &self,
+        wanted: &token::Wanted,
+        credentials: Option<&Credentials>,
+    ) -> Result<Token, Error> {
+        token::fetch(&self.transport, wanted, credentials).await
     }
 
     /// Tries endpoints until one does what is wanted. A mirror's failure, whatever it is, only means the next one; of a

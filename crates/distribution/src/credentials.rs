@@ -1,8 +1,46 @@
 //! Who somebody is to a registry. Nothing here can be printed.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dial::Secret;
+
+use crate::token::{Token, Wanted};
+
+/// What a keeper answers, or why it can't.
+pub type Answer<'a, T> =
+    Pin<Box<dyn Future<Output = Result<T, Box<dyn std::error::Error + Send + Sync>>> + Send + 'a>>;
+
+/// Somebody who is asked only when a registry has said what it wants to know.
+pub trait Keeper: Send + Sync {
+    /// A token of the registry's service; none where the keeper leaves it to us to fetch one.
+    fn token<'a>(&'a self, wanted: &'a Wanted) -> Answer<'a, Option<Token>>;
+
+    /// The credentials themselves, if there are any: for a registry that wants a password, or for fetching a token.
+    fn reveal(&self) -> Answer<'_, Option<Credentials>>;
+}
+
+/// A keeper as credentials have it.
+#[derive(Clone)]
+pub struct Kept(pub Arc<dyn Keeper>);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[kept]")
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Kept {}
 
 /// What a person gave to identify themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +51,8 @@ pub enum Credentials {
     Identity(Secret),
     /// A token that is sent as it is.
     Bearer(Secret),
+    /// What somebody else keeps.
+    Kept(Kept),
 }
 
 impl Credentials {

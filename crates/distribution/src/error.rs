@@ -65,6 +65,9 @@ pub enum Error {
     /// dockerd's sentence.
     #[error("unauthorized: {}", printable(.0))]
     Unauthorized(String),
+    /// The beginning is BuildKit's.
+    #[error("failed to authorize at registry {host}")]
+    Keeper { host: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("registry {host} asks for {}, which is no way to log in that is known here", printable(.scheme))]
     Challenge { host: String, scheme: String },
     #[error("cannot use {}: {why}", path.display())]

@@ -265,13 +265,21 @@ fn one_targets_result_is_anothers_context() {
     let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let file = "target \"below\" {\n  tags = [\"below:1\"]\n}\ntarget \"above\" {\n  dockerfile = \"above\"\n  tags = [\"above:1\"]\n  \
                 contexts = { below = \"target:below\" }\n  ssh = [\"default\"]\n}\n";
-    context.file("docker-bake.hcl", file);
+    // A longer chain: what is lent is itself made of what was lent.
+    let more = "target \"third\" {\n  dockerfile = \"third\"\n  contexts = { above = \"target:above\" }\n}\ntarget \"last\" {\n  dockerfile = \"last\"\n  \
+                tags = [\"last:1\"]\n  contexts = { third = \"target:third\" }\n}\n";
+    context.file("third", "FROM above\nCOPY third /\n").file("last", "FROM third\nCOPY last /\n");
+    context.file("docker-bake.hcl", &format!("{file}{more}"));
     for (mut command, round) in [(engine.docker_command(), 1), (engine.ketch_command(), 2)] {
         command.current_dir(context.path()).env("SSH_AUTH_SOCK", &socket);
         let word = format!("--set=*.args.ROUND={round}");
-        command.args(["buildx", "bake", "--allow=ssh", "--load", &word, "above"]);
+        command.args(["buildx", "bake", "--allow=ssh", "--load", &word, "above", "last"]);
         run(&mut command).ok();
         assert_eq!(super::run(&engine, "above:1", "cat /made /word"), "made\nbelow");
+        assert_eq!(
+            super::run(&engine, "last:1", "cat /made /word; ls /third /last"),
+            "made\nbelow\n/last\n/third"
+        );
     }
 }
 

@@ -387,3 +387,52 @@ fn a_bucket_keeps_a_cache() {
     );
     assert_eq!(found.stdout, "", "{}", found.stdout);
 }
+
+/// What is in steps' cache mounts goes along where that is asked for, by whichever way and client.
+#[test]
+fn cache_mounts_go_along_where_it_is_asked_for() {
+    const TEXT: &str = "FROM BASE\nARG BY\nRUN --mount=type=cache,target=/c,id=mine,uid=7,mode=0750 \
+                        cat /c/word > /seen; stat -c '%a %u' /c >> /seen; echo $BY > /c/word\n";
+    let registry = Registry::start();
+    let ours: fn(&Engine) -> std::process::Command = Engine::ketch_command;
+    for (number, (client, asked)) in
+        [(ours, ",cache-mounts=true"), (Engine::docker_command, ",cache-mounts=true"), (ours, "")]
+            .iter()
+            .enumerate()
+    {
+        let cache = registry.name(&format!("mounts:{number}"));
+        let build = |engine: &Engine, by: &str, more: &[&str]| {
+            let context = Context::new(engine, "c", TEXT);
+            let mut command = client(engine);
+            command.args(["build", "-t", "seen:1", "--build-arg", &format!("BY={by}")]).args(more);
+            command::run(command.arg(context.path())).ok();
+            run(engine, "seen:1", "cat /seen")
+        };
+        let (first, second) = (Engine::ours().with_plugins(), Engine::ours().with_plugins());
+        first.busybox();
+        second.busybox();
+        let to = format!("type=registry,ref={cache}{asked}");
+        assert_eq!(build(&first, "first", &["--cache-to", &to]), "750 7");
+        // A step that is found has its mount, too.
+        build(&first, "first", &["--cache-to", &to]);
+        let from = format!("type=registry,ref={cache}");
+        let expected = if asked.is_empty() { "750 7" } else { "first\n750 7" };
+        assert_eq!(build(&second, "second", &["--cache-from", &from]), expected);
+        // One that is there stays what it is.
+        assert_eq!(build(&second, "third", &["--cache-from", &from]), "second\n750 7");
+        if !asked.is_empty() {
+            let folder = first.scratch().join("folder").display().to_string();
+            build(&first, "again", &["--cache-to", &format!("type=local,dest={folder},mode=max{asked}")]);
+            second.docker(["builder", "prune", "-af"]).ok();
+            let from = format!("type=local,src={folder}");
+            assert_eq!(build(&second, "fourth", &["--cache-from", &from]), "again\n750 7");
+        }
+    }
+    let engine = Engine::ours();
+    let context = Context::new(&engine, "c", "FROM scratch\nCOPY Dockerfile /\n");
+    for to in ["type=local,dest=x,cache-mounts=some", "type=inline,cache-mounts=true"] {
+        let mut command = engine.ketch_command();
+        let refused = command::run(command.args(["build", "--cache-to", to]).arg(context.path()));
+        assert!(refused.assert_code(1).stderr.contains("cache-mounts"), "{to}");
+    }
+}

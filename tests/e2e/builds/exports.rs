@@ -439,22 +439,27 @@ fn what_an_exporter_does_not_do_is_refused_before_anything_is_built() {
 // covers: dockerfile builtin-arg ARG SOURCE_DATE_EPOCH Int
 #[test]
 fn the_same_inputs_are_the_same_bytes_on_another_engine() {
-    let made = |epoch: Option<&str>| -> (Vec<u8>, Value) {
-        let engine = Engine::ours();
+    type Client = fn(&Engine) -> std::process::Command;
+    let made = |client: Client, said: &[&str], variable: Option<&str>| -> (Vec<u8>, Value) {
+        let engine = Engine::ours().with_plugins();
         let context = small(&engine, "same");
-        let flags = epoch.map(|epoch| format!("--build-arg=SOURCE_DATE_EPOCH={epoch}"));
-        let mut all = vec!["-o", "type=oci,dest=same.tar"];
-        all.extend(flags.as_deref());
-        build(&engine, &context, &all).ok();
+        let mut command = client(&engine);
+        command.current_dir(engine.scratch().join("")).args(["build", "--provenance=false"]);
+        command.args(["-o", "type=oci,dest=same.tar"]).args(said).arg(context.path());
+        command::run(command.envs(variable.map(|epoch| ("SOURCE_DATE_EPOCH", epoch)))).ok();
         let path = engine.scratch().join("same.tar");
         let layout = Layout::read(&path);
         let config = layout.document(&layout.manifest()["config"]);
         (std::fs::read(path).unwrap(), config)
     };
-    let (first, config) = made(Some("1700000000"));
+    let (ours, argument) = (Engine::ketch_command, "--build-arg=SOURCE_DATE_EPOCH=1700000000");
+    let (first, config) = made(ours, &[argument], None);
     assert_eq!(config["created"], "2023-11-14T22:13:20Z");
-    assert!(first == made(Some("1700000000")).0, "the same build, and other bytes");
-    assert!(first != made(Some("1700000001")).0);
+    // Said as an argument or by the environment, which an argument goes before, to either client.
+    assert!(first == made(ours, &[], Some("1700000000")).0, "the same build, and other bytes");
+    assert!(first == made(ours, &[argument], Some("1")).0);
+    assert!(first == made(Engine::docker_command, &[], Some("1700000000")).0, "buildx' differ");
+    assert!(first != made(ours, &[], Some("1700000001")).0);
 }
 
 #[test]

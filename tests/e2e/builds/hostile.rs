@@ -9,13 +9,18 @@ use super::{Context, classic, run};
 
 const CANARY: &str = "the host's own";
 
-fn build(engine: &Engine, context: &Context, more: &[&str]) -> Output {
+fn asking(engine: &Engine, context: &Context, more: &[&str]) -> std::process::Command {
     let mut command = engine.ketch_command();
     command
         .current_dir(engine.scratch().join(""))
         .args(["build", "--progress=plain", "--no-cache"])
-        .args(more);
-    command::run(command.arg(context.path()))
+        .args(more)
+        .arg(context.path());
+    command
+}
+
+fn build(engine: &Engine, context: &Context, more: &[&str]) -> Output {
+    command::run(&mut asking(engine, context, more))
 }
 
 /// A file and a folder of the host's that no build may see or change.
@@ -81,6 +86,45 @@ fn sources_of_mounts_stay_within_their_trees() {
         untouched(&engine);
     }
     let _ = file;
+}
+
+/// S085, S099: a part of a cache that another step turns into a link all the time, and back, is never what the link means.
+#[test]
+fn a_part_that_is_swapped_for_a_link_leads_nowhere() {
+    let engine = Engine::ours();
+    engine.busybox();
+    let (folder, _) = canaries(&engine);
+    let swapping = format!(
+        "FROM BASE\nRUN --mount=type=cache,id=race,target=/c rm -rf /c/*; while [ ! -e /c/stop ]; do \
+         mkdir /c/sub; touch /c/began; rmdir /c/sub; ln -s {folder} /c/sub; rm /c/sub; done 2>/dev/null; true\n"
+    );
+    let swapping = Context::new(&engine, "swapping", &swapping);
+    let mount = "--mount=type=cache,id=race";
+    let steps = |name: &str, command: &str| {
+        Context::new(&engine, name, &format!("FROM BASE\nRUN {mount},target=/c {command}\n"))
+    };
+    let looking = format!(
+        "FROM BASE\nRUN {mount},source=sub,target=/m (cat /m/file 2>/dev/null || true) > /seen; echo changed > /m/file || true\n"
+    );
+    let looking = Context::new(&engine, "looking", &looking);
+    let (began, stop) = (steps("began", "test -e /c/began"), steps("stop", "touch /c/stop"));
+    let mut swapper = asking(&engine, &swapping, &["--quiet"]).spawn().expect("a second build");
+    testkit::eventually(testkit::DEADLINE, || match build(&engine, &began, &[]).code {
+        0 => Ok(()),
+        _ => Err("nothing is swapped yet"),
+    });
+    let tag = engine.name("looked");
+    let mut looked = 0;
+    for _ in 0..testkit::Faults::of(500).count {
+        if build(&engine, &looking, &["-t", &tag]).code == 0 {
+            looked += 1;
+            assert!(!run(&engine, &tag, "cat /seen").contains(CANARY));
+        }
+        untouched(&engine);
+    }
+    build(&engine, &stop, &[]).ok();
+    assert!(swapper.wait().expect("the swapping ends").success());
+    println!("{looked} looks found a directory");
 }
 
 /// S097: only what is documented is an option of a mount.

@@ -13,6 +13,7 @@ mod exports;
 mod hostile;
 mod imagetools;
 mod layouts;
+mod logins;
 mod mounts;
 mod named_builders;
 mod outputs;

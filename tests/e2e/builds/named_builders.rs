@@ -1,6 +1,7 @@
 //! Builders with names of their own: what CI makes first. Each is an engine, whichever driver was asked for.
 
 use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::UnixListener;
 
 use testkit::Engine;
 use testkit::command::{Output, run};
@@ -166,14 +167,12 @@ fn builders_are_made_chosen_and_forgotten() {
         (&["create", "--leave"], "--leave: a builder is one engine"),
         (&["create", "--node=n"], "--node: a builder is one engine"),
         (&["create", "--platform=linux/arm64"], "--platform"),
-        (&["create", "--timeout=1s"], "--timeout"),
         (&["create", "nonsense://x"], "nonsense"),
         (&["use", "--default", "x"], "--default"),
         (&["use", "absent"], "no builder \"absent\" found"),
         (&["stop", "absent"], "no builder \"absent\" found"),
         (&["rm", "absent"], "no builder \"absent\" found"),
         (&["rm"], "context builder cannot be removed"),
-        (&["rm", "--timeout=1s"], "--timeout"),
         (&["rm", "--all-inactive", "x"], "cannot specify builder name"),
     ] {
         client.refused(words, why);
@@ -197,4 +196,40 @@ fn builders_are_made_chosen_and_forgotten() {
         engine.scratch().write(&format!("buildx/instances/{name}"), text);
         client.refused(&["inspect", name], why);
     }
+}
+
+/// An endpoint that takes connections and says nothing is a builder that is inactive, and holds nobody up.
+// covers: cli docker buildx create --timeout
+// covers: cli docker buildx du --timeout
+// covers: cli docker buildx inspect --timeout
+// covers: cli docker buildx ls --timeout
+// covers: cli docker buildx prune --timeout
+// covers: cli docker buildx rm --timeout
+#[test]
+fn a_builder_that_says_nothing_is_inactive() {
+    let engine = Engine::ours();
+    let client = Client(&engine);
+    let socket = engine.scratch().join("silent.sock");
+    let _silent = UnixListener::bind(&socket).unwrap();
+    let endpoint = format!("unix://{}", socket.display());
+    client.buildx(&["create", "--name=silent", &endpoint]).ok();
+    let listed = client.buildx(&["ls", "--timeout=500ms"]).ok();
+    let line = |of: &str| listed.lines().find(|line| line.contains(of)).unwrap_or_default().to_owned();
+    assert!(line(&endpoint).contains("inactive"), "{listed}");
+    assert!(line("\\_ default").contains("running"), "{listed}");
+    let document = client.buildx(&["ls", "--timeout=500ms", "--format=json"]).ok();
+    assert!(document.contains("context deadline exceeded"), "{document}");
+    for words in [
+        &["inspect", "--timeout=100ms", "silent"][..],
+        &["du", "--timeout=100ms", "--builder=silent"],
+        &["prune", "--force", "--timeout=100ms", "--builder=silent"],
+        &["create", "--name=too", "--bootstrap", "--timeout=100ms", &endpoint],
+    ] {
+        client.refused(words, "context deadline exceeded");
+    }
+    // Whoever answers has all the time that there is for what it does then.
+    client.buildx(&["du", "--timeout=20s"]).ok();
+    client.buildx(&["prune", "--force", "--timeout=20s"]).ok();
+    let removed = client.buildx(&["rm", "--all-inactive", "--force", "--timeout=100ms"]).ok();
+    assert_eq!(removed.lines().collect::<Vec<_>>(), ["silent removed", "too removed"]);
 }

@@ -187,3 +187,59 @@ async fn clients_that_say_anything_and_leave_are_forgotten() {
         .await;
     assert_eq!(unknown.unwrap_err().code, Code::Unimplemented);
 }
+
+/// One frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a small payload").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// S084 (CVE-2023-44487, CVE-2023-45288): streams that are reset as soon as they are opened, and headers without end, end
+/// the connection that they come on and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_http_2_end_their_connection() {
+    use tokio::io::AsyncWriteExt as _;
+    const HEADERS: u8 = 1;
+    const RESET: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const CONTINUATION: u8 = 9;
+    const LAST: u8 = 4;
+    let engine = engine();
+    let peak = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", engine.pid().unwrap())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    drop(builder(&engine).await);
+    let before = peak();
+    // `POST`, `http`, and a path that is written out.
+    let question = [&[0x83, 0x86, 0x44, 5][..], b"/some"].concat();
+    let header = [&[0, 1][..], b"a", &[0x7f, 0x81, 0x7c], &[b'x'; 16_000]].concat();
+    for endless in [false, true] {
+        let mut stream = upgraded(&engine, "/grpc", &[]).await;
+        let hello = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &[])].concat();
+        stream.write_all(&hello).await.unwrap();
+        if endless {
+            stream.write_all(&frame(HEADERS, 0, 1, &question)).await.unwrap();
+        }
+        let mut ended = None;
+        for number in 0..200_000_u32 {
+            let wave = match endless {
+                true => frame(CONTINUATION, 0, 1, &header),
+                false => {
+                    let id = 2 * number + 1;
+                    [frame(HEADERS, LAST, id, &question), frame(RESET, 0, id, &[0, 0, 0, 8])].concat()
+                }
+            };
+            if stream.write_all(&wave).await.is_err() {
+                ended = Some(number);
+                break;
+            }
+        }
+        let ended = ended.unwrap_or_else(|| panic!("nobody ends it (endless: {endless})"));
+        println!("ended after {ended} (endless: {endless})");
+    }
+    assert!(peak() < before + (32 << 10), "{} kB, {before} kB before", peak());
+    let pong = engine.request_unchecked(&testkit::http::Request::new("GET", "/_ping"));
+    pong.expect(200);
+}

@@ -80,6 +80,16 @@ async fn an_older_client_builds_by_buildkit() {
         (&json!("moby.image.id"), id)
     );
     assert_eq!(engine.docker(["run", "--rm", "--network=none", &tag, "cat", "/word"]).ok(), "seven");
+    // What was built as one layer on its base.
+    let layers = |name: &str| {
+        let counted = engine.docker(["inspect", "--format={{len .RootFS.Layers}}", name]).ok();
+        counted.parse::<usize>().expect("a number")
+    };
+    let squashed = format!("{}:2", engine.name("older"));
+    build(&engine, context(&engine, &text), &format!("t={squashed}&squash=1&buildargs={arguments}")).await;
+    assert_eq!((layers(&tag), layers(&squashed)), (layers(&base) + 2, layers(&base) + 1));
+    let said = engine.docker(["run", "--rm", "--network=none", &squashed, "cat", "/word", "/file"]).ok();
+    assert_eq!(said, "seven\ncontent");
     // What it left in the cache is found and taken away by the older routes.
     let usage = engine.get("/system/df").expect(200).json();
     assert!(usage["BuildCache"].as_array().is_some_and(|list| !list.is_empty()), "{usage}");

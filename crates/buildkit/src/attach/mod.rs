@@ -1,6 +1,7 @@
 //! What a client offers the build that it asked for: its directories, secrets, agents, credentials, and places for
 //! results. The engine asks for them on the session's connection, on which we are the one that answers.
 
+mod auth;
 mod directory;
 mod filter;
 mod landing;
@@ -21,8 +22,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::error::status;
 use crate::files;
 use crate::metadata;
-use crate::proto::auth::{CredentialsRequest, CredentialsResponse};
 use crate::proto::health::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
+pub use auth::{Fetching, Keyring};
 use directory::Directory;
 use filter::Filter;
 pub use places::Place;
@@ -35,6 +36,9 @@ pub(crate) mod method {
     pub(crate) const FILES: &str = "/moby.filesync.v1.FileSync/DiffCopy";
     pub(crate) const RESULTS: &str = "/moby.filesync.v1.FileSend/DiffCopy";
     pub(crate) const CREDENTIALS: &str = "/moby.filesync.v1.Auth/Credentials";
+    pub(crate) const TOKEN: &str = "/moby.filesync.v1.Auth/FetchToken";
+    pub(crate) const AUTHORITY: &str = "/moby.filesync.v1.Auth/GetTokenAuthority";
+    pub(crate) const VERIFY: &str = "/moby.filesync.v1.Auth/VerifyTokenAuthority";
     pub(crate) const SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
     pub(crate) const HAS_AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
     pub(crate) const AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
@@ -43,12 +47,6 @@ pub(crate) mod method {
     pub(crate) const READ: &str = "/containerd.services.content.v1.Content/Read";
     pub(crate) const WRITE: &str = "/containerd.services.content.v1.Content/Write";
     pub(crate) const HEALTH: &str = "/grpc.health.v1.Health/Check";
-}
-
-/// Who the user is to registries.
-pub trait Keyring: Send + Sync {
-    /// The name and the password, both empty for nobody; an identity token comes without a name. May block.
-    fn find(&self, host: &str) -> Result<(String, String), String>;
 }
 
 /// All that a session offers.
@@ -114,6 +112,9 @@ impl Offer {
             (method::FILES, !self.directories.is_empty()),
             (method::RESULTS, !self.places.is_empty()),
             (method::CREDENTIALS, self.keyring.is_some()),
+            (method::TOKEN, self.keyring.is_some()),
+            (method::AUTHORITY, self.keyring.is_some()),
+            (method::VERIFY, self.keyring.is_some()),
             (method::SECRET, !self.secrets.is_empty()),
             (method::HAS_AGENT, !self.agents.is_empty()),
             (method::AGENT, !self.agents.is_empty()),
@@ -145,17 +146,6 @@ impl Offer {
             .map(drop)
             .map_err(|e| status(&e))
     }
-
-    async fn credentials(&self, call: Call) -> Result<(), Status> {
-        let Some(keyring) = self.keyring.clone() else { return Err(Status::unimplemented(&call.path)) };
-        let answer = move |question: CredentialsRequest| async move {
-            let found = tokio::task::spawn_blocking(move || keyring.find(&question.host)).await;
-            let found = found.map_err(|e| Status::new(Code::Internal, e.to_string()))?;
-            let (username, secret) = found.map_err(|why| Status::new(Code::Unknown, why))?;
-            Ok(CredentialsResponse { username, secret })
-        };
-        call.answer(answer).await
-    }
 }
 
 impl Service for Offer {
@@ -164,7 +154,10 @@ impl Service for Offer {
             method::HEALTH => call.answer(healthy).await,
             method::FILES => self.send_files(call).await,
             method::RESULTS => places::take(&self.places, call).await,
-            method::CREDENTIALS => self.credentials(call).await,
+            method::CREDENTIALS => auth::credentials(self.keyring.as_ref(), call).await,
+            method::TOKEN => auth::token(self.keyring.as_ref(), call).await,
+            method::AUTHORITY => auth::authority(self.keyring.as_ref(), call).await,
+            method::VERIFY => auth::verify(self.keyring.as_ref(), call).await,
             method::SECRET => secrets::give(&self.secrets, call).await,
             method::HAS_AGENT => ssh::check(&self.agents, call).await,
             method::AGENT => ssh::forward(&self.agents, call).await,

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use build::graph::Local;
-use build::session::{Credentials, Duplex, Receive, Secret, Session, Tree};
+use build::session::{Credentials, Duplex, Receive, Secret, Session, Token, TokenRequest, Tree};
 use build::{Error, Job};
 use grpc::{Channel, Code, Metadata, Status};
 use http::HeaderMap;
@@ -18,7 +18,7 @@ use super::content;
 use super::sessions::Sessions;
 use crate::attach::method;
 use crate::error::failed;
-use crate::proto::auth::{CredentialsRequest, CredentialsResponse};
+use crate::proto::auth;
 use crate::proto::secrets::{GetSecretRequest, GetSecretResponse};
 use crate::proto::ssh;
 use crate::{files, metadata, tunnel};
@@ -173,16 +173,51 @@ impl Caller {
         Ok(Box::new(ours))
     }
 
+    /// Whether the client fetches tokens itself: then it has a key by which it would prove to us that it may have what
+    /// another session's token is good for. Tokens serve one session alone here, so that nothing has to be proved.
+    async fn fetches_tokens(&self, host: &str) -> Result<bool, Error> {
+        if !self.offers(method::AUTHORITY) || !self.offers(method::TOKEN) {
+            return Ok(false);
+        }
+        let salt = crate::identity().map_err(|e| failed("ask for a token of", e))?.into_bytes();
+        let question = auth::GetTokenAuthorityRequest { host: host.to_owned(), salt };
+        let answer = self.channel.unary(method::AUTHORITY, &Metadata::default(), &question).await;
+        match answer {
+            Ok(auth::GetTokenAuthorityResponse { public_key }) => Ok(!public_key.is_empty()),
+            Err(status) => leaves_it(status, "ask for a token of"),
+        }
+    }
+
+    async fn fetch_token(&self, wanted: &TokenRequest) -> Result<Option<Token>, Error> {
+        let host = known_as(&wanted.host);
+        if !self.fetches_tokens(&host).await? {
+            return Ok(None);
+        }
+        let question = auth::FetchTokenRequest {
+            client_id: "ketch".into(),
+            host,
+            realm: wanted.realm.clone(),
+            service: wanted.service.clone(),
+            scopes: wanted.scopes.clone(),
+        };
+        let answer = self.channel.unary(method::TOKEN, &Metadata::default(), &question).await;
+        match answer {
+            Ok(auth::FetchTokenResponse { token, expires_in, .. }) => {
+                let seconds = u64::try_from(expires_in).ok().filter(|seconds| *seconds > 0);
+                Ok(Some(Token { text: token, seconds }))
+            }
+            Err(status) => leaves_it(status, "get a token from").map(|_| None),
+        }
+    }
+
     async fn ask_credentials(&self, registry: &str) -> Result<Option<Credentials>, Error> {
         if !self.offers(method::CREDENTIALS) {
             return Ok(None);
         }
-        // BuildKit's clients know Docker Hub by its registry's host.
-        let hub = matches!(registry, "docker.io" | "index.docker.io");
-        let host = if hub { "registry-1.docker.io" } else { registry }.to_owned();
-        let question = CredentialsRequest { host };
+        let host = known_as(registry);
+        let question = auth::CredentialsRequest { host };
         let answer = self.channel.unary(method::CREDENTIALS, &Metadata::default(), &question).await;
-        let answer: CredentialsResponse = answer.map_err(|e| failed("get credentials from", e))?;
+        let answer: auth::CredentialsResponse = answer.map_err(|e| failed("get credentials from", e))?;
         let known = !answer.username.is_empty() || !answer.secret.is_empty();
         Ok(known.then_some(Credentials { username: answer.username, secret: answer.secret }))
     }
@@ -266,6 +301,10 @@ impl Session for Caller {
         })
     }
 
+    fn token<'a>(&'a self, wanted: &'a TokenRequest) -> Job<'a, Option<Token>> {
+        Box::pin(self.fetch_token(wanted))
+    }
+
     fn credentials<'a>(&'a self, registry: &'a str) -> Job<'a, Option<Credentials>> {
         Box::pin(self.ask_credentials(registry))
     }
@@ -309,5 +348,19 @@ impl Session for Caller {
             let stream = self.results(exporter, BTreeMap::new())?;
             files::send(stream, tree, files::Afterwards::Wait).await.map(drop)
         })
+    }
+}
+
+/// BuildKit's clients know Docker Hub by its registry's host.
+fn known_as(registry: &str) -> String {
+    let hub = matches!(registry, "docker.io" | "index.docker.io");
+    if hub { "registry-1.docker.io" } else { registry }.to_owned()
+}
+
+/// Whether a client says no more than that it fetches no tokens (`BUILDKIT_NO_CLIENT_TOKEN`, or an older one).
+fn leaves_it(status: Status, doing: &'static str) -> Result<bool, Error> {
+    match status.code {
+        Code::Unimplemented | Code::Unavailable => Ok(false),
+        _ => Err(failed(doing, status)),
     }
 }

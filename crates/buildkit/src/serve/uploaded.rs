@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use build::Job;
 use build::graph::Local;
-use build::session::{Credentials, Duplex, Receive, Secret, Session, Tree};
+use build::session::{Credentials, Duplex, Receive, Secret, Session, Token, TokenRequest, Tree};
 use oci::Digest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -46,6 +46,10 @@ impl Session for Uploaded {
 
     fn ssh<'a>(&'a self, id: &'a str) -> Job<'a, Box<dyn Duplex>> {
         self.client.ssh(id)
+    }
+
+    fn token<'a>(&'a self, wanted: &'a TokenRequest) -> Job<'a, Option<Token>> {
+        self.client.token(wanted)
     }
 
     fn credentials<'a>(&'a self, registry: &'a str) -> Job<'a, Option<Credentials>> {

@@ -2,7 +2,6 @@
 //! the name of its context.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use buildkit::client::Builder;
 use buildkit::proto::control::{DiskUsageRequest, PruneRequest, UsageRecord};
@@ -19,9 +18,6 @@ use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row, align_with};
 use crate::{prompt, ui};
-
-/// How long a builder may take to say what it is.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const USAGE: Listing = Listing {
     fields: &[
@@ -61,6 +57,15 @@ pub(super) async fn reach(engine: &Engine) -> Result<Builder, Error> {
     Builder::over(upgraded.io).await.map_err(|status| failed(&status))
 }
 
+/// What a builder says of itself, for which nobody waits longer than `--timeout`.
+pub(super) async fn in_time<T>(
+    call: &Call,
+    asking: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let late = |_| Err(Error::Usage("ERROR: context deadline exceeded: the builder says nothing".into()));
+    tokio::time::timeout(call.flags().duration("timeout"), asking).await.unwrap_or_else(late)
+}
+
 fn failed(status: &Status) -> Error {
     Error::Usage(format!("ERROR: {}", diag::printable(&status.message)))
 }
@@ -87,7 +92,8 @@ pub(crate) fn usage(call: &Call) -> Outcome {
     name(call, &call.endpoint()?.context)?;
     let question = DiskUsageRequest { filter: expressions(&flags.list("filter"))?.1, age_limit: 0 };
     call.with_engine(|engine| async move {
-        let answer = reach(&engine).await?.usage(&question).await.map_err(|status| failed(&status))?;
+        let builder = in_time(call, reach(&engine)).await?;
+        let answer = builder.usage(&question).await.map_err(|status| failed(&status))?;
         let records = answer.record;
         if flags.bool("verbose") {
             let told: Vec<String> = records.iter().map(pretty).collect();
@@ -108,7 +114,8 @@ pub(crate) fn prune(call: &Call) -> Outcome {
     let flags = call.flags();
     name(call, &call.endpoint()?.context)?;
     let (keep_duration, filter) = expressions(&flags.list("filter"))?;
-    let own = |flag: &str| if call.path().contains("buildx") { flags.bytes(flag) } else { 0 };
+    let buildx = call.path().contains("buildx");
+    let own = |flag: &str| if buildx { flags.bytes(flag) } else { 0 };
     let keep = match flags.text("keep-storage") {
         "" => 0,
         text => flags::go::parse_bytes(text).map_err(Error::Usage)?,
@@ -129,8 +136,9 @@ pub(crate) fn prune(call: &Call) -> Outcome {
         if !flags.bool("force") && !prompt::confirm(&question).await? {
             return Ok(0);
         }
-        let mut pruned = reach(&engine).await?.prune(&what).map_err(|status| failed(&status))?;
-        let verbose = call.path().contains("buildx") && flags.bool("verbose");
+        let builder = if buildx { in_time(call, reach(&engine)).await? } else { reach(&engine).await? };
+        let mut pruned = builder.prune(&what).map_err(|status| failed(&status))?;
+        let verbose = buildx && flags.bool("verbose");
         let mut records: Vec<UsageRecord> = Vec::new();
         while let Some(record) = pruned.next().await.map_err(|status| failed(&status))? {
             let head = "ID\t\t\t\t\t\tRECLAIMABLE\tSIZE\t\tLAST ACCESSED\n";
@@ -251,7 +259,7 @@ struct Listed {
 
 impl Listed {
     /// Asks its engine; one that doesn't answer is listed, too.
-    async fn look(name: &str, found: Option<&Named>, engine: &Engine) -> Self {
+    async fn look(call: &Call, name: &str, found: Option<&Named>, engine: &Engine) -> Self {
         let (node, endpoint) = match found {
             Some(found) => (format!("{name}0"), found.endpoint.clone()),
             None => (name.to_owned(), name.to_owned()),
@@ -261,10 +269,7 @@ impl Listed {
             let last = super::records::last_activity(&reach(engine).await?).await;
             Ok((worker, last.unwrap_or_default()))
         };
-        // As buildx: one that is silent holds nobody up for longer.
-        let late = |_| Err(Error::Usage("context deadline exceeded".into()));
-        let answer = tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late);
-        let (worker, last) = match answer {
+        let (worker, last) = match in_time(call, asking).await {
             Ok((worker, last)) => (Ok(worker), last),
             Err(error) => (Err(error), String::new()),
         };
@@ -336,7 +341,7 @@ pub(crate) fn list(call: &Call) -> Outcome {
         let look = |(name, found, endpoint): (String, Option<Named>, Endpoint)| {
             let current = name == current;
             async move {
-                let seen = Listed::look(&name, found.as_ref(), &Engine::new(endpoint)).await;
+                let seen = Listed::look(call, &name, found.as_ref(), &Engine::new(endpoint)).await;
                 Listed { current, ..seen }
             }
         };
@@ -365,7 +370,7 @@ pub(crate) fn inspect(call: &Call) -> Outcome {
         None => (name.clone(), name.clone()),
     };
     call.with_engine(|engine| async move {
-        let worker = worker(&engine).await?;
+        let worker = in_time(call, worker(&engine)).await?;
         let mut text = format!("Name:   {name}\nDriver: docker\n\nNodes:\n");
         let facts = format!(
             "Name:\t{node}\nEndpoint:\t{endpoint}\nStatus:\trunning\nBuildKit version:\t{}\nPlatforms:\t{}\n",

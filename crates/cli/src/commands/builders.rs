@@ -50,7 +50,9 @@ pub(crate) fn create(call: &Call) -> Outcome {
         ));
     }
     if flags.bool("bootstrap") {
-        call::block_on(async { builder::worker(&Engine::new(reached)).await.map(drop) })?;
+        call::block_on(async {
+            builder::in_time(call, builder::worker(&Engine::new(reached))).await.map(drop)
+        })?;
     }
     ui::out(&format!("{name}\n"))?;
     Ok(0)
@@ -133,7 +135,10 @@ pub(crate) fn remove(call: &Call) -> Outcome {
         for name in builders.names() {
             let reached = match builders.find(&name) {
                 Ok(Some(found)) => call.endpoint_at(&found.endpoint).is_ok_and(|endpoint| {
-                    call::block_on(async { builder::worker(&Engine::new(endpoint)).await }).is_ok()
+                    call::block_on(async {
+                        builder::in_time(call, builder::worker(&Engine::new(endpoint))).await
+                    })
+                    .is_ok()
                 }),
                 _ => false,
             };

@@ -13,7 +13,6 @@ const NO_ALIAS: &str = "`build` is BuildKit's already";
 const NO_DEBUGGER: &str = "builds have no debugger";
 const NO_DESKTOP: &str = "it is for Docker Desktop, of which there is none here";
 const NO_TRACES: &str = "no traces of builds are kept";
-const NO_WAIT: &str = "an engine says at once what its builder is";
 const NO_PLATFORMS: &str = "an engine is one builder, whatever it builds for";
 const NO_DIRECTORIES: &str = "builds don't say which directory they began in";
 const NO_POLICIES: &str = "builds evaluate no policies";
@@ -119,8 +118,7 @@ const BUILDX_CREATE_FLAGS: &[Flag] = &[
     Flag::new("platform", Kind::StringArray, "Fixed platforms for current node").refused(NO_PLATFORMS),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden()
-        .refused(NO_WAIT),
+        .hidden(),
     Flag::new("use", Kind::Bool, "Set the current builder instance"),
 ];
 
@@ -200,8 +198,7 @@ const BUILDX_DU_FLAGS: &[Flag] = &[
     Flag::new("format", Kind::String, "Format the output"),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden()
-        .refused(NO_WAIT),
+        .hidden(),
     Flag::new("verbose", Kind::Bool, "Shorthand for \"--format=pretty\""),
 ];
 
@@ -426,8 +423,7 @@ const BUILDX_INSPECT_FLAGS: &[Flag] = &[
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden()
-        .refused(NO_WAIT),
+        .hidden(),
 ];
 
 pub(crate) static BUILDX_INSPECT: Command = Command {
@@ -466,8 +462,7 @@ const BUILDX_LS_FLAGS: &[Flag] = &[
     Flag::new("no-trunc", Kind::Bool, "Don't truncate output"),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden()
-        .refused(NO_WAIT),
+        .hidden(),
 ];
 
 pub(crate) static BUILDX_LS: Command = Command {
@@ -543,8 +538,7 @@ const BUILDX_PRUNE_FLAGS: &[Flag] = &[
     Flag::new("reserved-space", Kind::Bytes, "Amount of disk space always allowed to keep for cache"),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden()
-        .refused(NO_WAIT),
+        .hidden(),
     Flag::new("verbose", Kind::Bool, "Provide a more verbose output"),
 ];
 
@@ -566,8 +560,7 @@ const BUILDX_RM_FLAGS: &[Flag] = &[
     Flag::new("keep-state", Kind::Bool, "Keep BuildKit state"),
     Flag::new("timeout", Kind::Duration, "Override the default timeout for loading builder status")
         .default("20s")
-        .hidden()
-        .refused(NO_WAIT),
+        .hidden(),
 ];
 
 pub(crate) static BUILDX_RM: Command = Command {

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use build::Error;
 use build::graph::Sharing;
 use oci::Digest;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::error::work;
@@ -30,6 +30,7 @@ pub(crate) struct CacheMounts {
 /// A cache mount that is in use.
 #[derive(Debug, Clone)]
 pub(crate) struct Taken {
+    id: String,
     path: PathBuf,
     new: bool,
     _use: Arc<Use>,
@@ -56,7 +57,7 @@ impl CacheMounts {
 
     /// The directory of an id, as it may be shared. Waits where another one has it alone.
     pub(crate) async fn take(&self, id: &str, sharing: Sharing) -> Result<Taken, Error> {
-        let key = Digest::sha256(id.as_bytes()).hex()[..32].to_owned();
+        let key = key(id);
         let (name, held) = match sharing {
             Sharing::Shared => {
                 let name = format!("{key}-0");
@@ -85,7 +86,15 @@ impl CacheMounts {
             fs::write(path.join("id"), id)
         };
         make().map_err(|e| work("create a cache mount", e))?;
-        Ok(Taken { path, new, _use: Arc::new(held) })
+        Ok(Taken { id: id.to_owned(), path, new, _use: Arc::new(held) })
+    }
+
+    /// The shared directory of an id, if there is one. Waits where another one has it alone.
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<Taken>, Error> {
+        match self.root.join(format!("{}-0", key(id))).exists() {
+            true => self.take(id, Sharing::Shared).await.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Names, ids, bytes, and when each was used last.
@@ -115,10 +124,24 @@ impl CacheMounts {
     }
 }
 
+/// How the folders of an id begin.
+fn key(id: &str) -> String {
+    Digest::sha256(id.as_bytes()).hex()[..32].to_owned()
+}
+
 impl Taken {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Whether nothing was in it before.
     pub(crate) fn is_new(&self) -> bool {
         self.new
+    }
+
+    /// The same with something in it.
+    pub(crate) fn filled(self) -> Self {
+        Self { new: false, ..self }
     }
 
     /// The directory.
@@ -126,6 +149,21 @@ impl Taken {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         rustix::fs::open(self.path.join("files"), flags, Mode::empty())
             .map_err(|e| work("open a cache mount", e))
+    }
+
+    /// A directory in it, which steps before have made. Its links lead nowhere else.
+    pub(crate) fn open_part(&self, path: &str) -> Result<OwnedFd, Error> {
+        let files = self.open()?;
+        let inside = path.trim_matches('/');
+        if inside.is_empty() {
+            return Ok(files);
+        }
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&files, inside, flags, Mode::empty(), resolve).map_err(|e| match e {
+            rustix::io::Errno::NOENT => Error::NotFound(format!("open /{inside}: no such file or directory")),
+            e => work(format!("open /{inside} of a cache mount"), e),
+        })
     }
 
     /// Copies a directory into it, with the directory's own mode and owner.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use build::Error;
-use build::graph::{Exec, MountKind, Network, Security, Sharing};
+use build::graph::{CacheMount, Exec, Mount, MountKind, Network, Security, Sharing};
 use build::progress::{Event, Log, Progress, Stream};
 use build::request::{Allowed, Limits};
 use build::session::Session;
@@ -23,6 +23,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::cachemounts::{CacheMounts, Taken};
 use super::error::{blocking, engine, work};
+use super::remote;
 use super::tree::{Layer, Layers, Tree};
 use crate::containers::config::{Config, DeviceRequest, HostConfig, Ulimit};
 use crate::containers::{Once, Output, Shared};
@@ -50,6 +51,8 @@ const OWN: &[&str] = &[
 pub(super) struct Running {
     pub(super) shared: Arc<Shared>,
     pub(super) caches: Arc<CacheMounts>,
+    /// Who may have something for cache mounts in which there is nothing yet.
+    pub(super) others: remote::Others,
     pub(super) session: Arc<dyn Session>,
     pub(super) progress: Progress,
     pub(super) allowed: Allowed,
@@ -79,6 +82,7 @@ impl Running {
         let secrets = self.secrets(&exec).await?;
         let config = config(&exec, &secrets.env);
         let caches = self.take_caches(&exec).await?;
+        let caches = self.fill_caches(caches).await;
         let (running, what, trees) = (self.clone(), exec.clone(), inputs.clone());
         let agents = secrets.agents;
         let files = secrets.files;
@@ -181,8 +185,7 @@ impl Running {
         let mut wanted = Vec::new();
         for mount in &exec.mounts {
             if let MountKind::Cache(cache) = &mount.kind {
-                let id = if cache.id.is_empty() { mount.target.clone() } else { cache.id.clone() };
-                wanted.push((id, cache.sharing, mount.target.clone()));
+                wanted.push((id(mount, cache).to_owned(), cache.sharing, mount.target.clone()));
             }
         }
         // In one order for everybody, so that no two wait for each other.
@@ -200,6 +203,19 @@ impl Running {
         }
         Ok(taken)
     }
+}
+
+/// What a cache mount is called: as its place, if nothing is said.
+fn id<'a>(mount: &'a Mount, cache: &'a CacheMount) -> &'a str {
+    if cache.id.is_empty() { &mount.target } else { &cache.id }
+}
+
+/// All of a step's.
+pub(super) fn cache_mounts(exec: &Exec) -> impl Iterator<Item = &str> {
+    exec.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Cache(cache) => Some(id(mount, cache)),
+        _ => None,
+    })
 }
 
 /// What the program is told.

@@ -49,7 +49,7 @@ use context::Contexts;
 use error::work;
 use exec::Running;
 use gateway::Bridge;
-use remote::Remote;
+use remote::{Others, Remote};
 use sources::Sources;
 use tree::Tree;
 pub use usage::{Entry as UsageEntry, Kind as UsageKind, PRUNE_KEYS, Pruned, What as PruneWhat};
@@ -229,16 +229,17 @@ impl Builds {
     ) -> Result<Outcome, Error> {
         self.check_allowed(&request.allowed)?;
         let about = attest::About::new(&request);
+        let sources = Sources::new(self.parts.clone(), session.clone(), progress.clone());
+        let remote = Arc::new(Remote::open(&request.cache.from, &sources, &progress).await?);
         let running = Running {
             shared: self.parts.shared.clone(),
             caches: self.parts.caches.clone(),
+            others: Others::new(self.parts.clone(), remote.clone()),
             session: session.clone(),
             progress: progress.clone(),
             allowed: request.allowed.clone(),
             limits: request.limits.clone(),
         };
-        let sources = Sources::new(self.parts.clone(), session.clone(), progress.clone());
-        let remote = Arc::new(Remote::open(&request.cache.from, &sources, &progress).await?);
         let explain = explain::Account::open(
             self.parts.clone(),
             progress.clone(),

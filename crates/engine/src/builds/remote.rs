@@ -8,9 +8,10 @@ mod bring;
 mod buckets;
 mod document;
 mod give;
+mod mounts;
 pub(super) mod stores;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use build::Error;
@@ -20,6 +21,7 @@ use oci::image::Descriptor;
 
 use super::tree::{Layer, Tree};
 pub(super) use bring::bring_from_client;
+pub(super) use mounts::{Others, TOP};
 
 /// In an image's config: the cache that goes with it.
 pub(super) const INLINE: &str = "moby.buildkit.cache.v0";
@@ -30,6 +32,8 @@ pub(super) struct Remote {
     sources: Vec<Source>,
     /// What the steps of this build made or were found to have made.
     journal: Mutex<BTreeMap<Digest, Vec<Vec<Layer>>>>,
+    /// The ids of its steps' cache mounts.
+    mounts: Mutex<BTreeSet<String>>,
 }
 
 /// A cache that somebody has.

@@ -3,6 +3,7 @@
 mod git;
 mod http;
 mod layout;
+mod lent;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,9 +15,11 @@ use build::graph::{Image as ImageSource, LENT, OciLayout, Pull as When, Source, 
 use build::progress::{Event, Progress, Status};
 use build::session::Session;
 use build::solver::Looked;
+use distribution::Kept;
 use oci::image::Platform;
 use oci::{Digest, Reference};
 
+use self::lent::Lent;
 use super::Parts;
 use super::error::{blocking, engine, work};
 use super::tree::{Layer, Layers, Tree};
@@ -141,20 +144,14 @@ impl Sources {
         }))
     }
 
-    pub(super) async fn credentials_for(&self, reference: &Reference) -> Result<Option<Credentials>, Error> {
+    /// The client's credentials for a registry, which are asked for when the registry has said what it wants.
+    pub(super) fn credentials_for(&self, reference: &Reference) -> Credentials {
         let host = match reference.domain() {
             // What BuildKit calls it.
             "docker.io" => "registry-1.docker.io",
             other => other,
         };
-        let given = self.session.credentials(host).await?;
-        Ok(given.map(|given| match given.username.is_empty() {
-            true => Credentials::Identity(distribution::Secret::new(given.secret)),
-            false => Credentials::Password {
-                name: given.username,
-                password: distribution::Secret::new(given.secret),
-            },
-        }))
+        Credentials::Kept(Kept(Arc::new(Lent { session: self.session.clone(), host: host.to_owned() })))
     }
 
     async fn pull(&self, reference: &str, wanted: &Wanted, vertex: &Digest) -> Result<Arc<Image>, Error> {
@@ -163,7 +160,7 @@ impl Sources {
             client: self.parts.registries(),
             reference: parsed.clone(),
             wanted: wanted.clone(),
-            credentials: self.credentials_for(&parsed).await?,
+            credentials: Some(self.credentials_for(&parsed)),
             downloads: self.parts.shared.live.load().max_concurrent_downloads,
         };
         let (pulling, mut updates) = Pulling::channel();
@@ -230,12 +227,12 @@ impl Sources {
             return Err(Error::NotFound(format!("{reference}: not found")));
         }
         let parsed = parse(reference)?;
-        let credentials = self.credentials_for(&parsed).await?;
+        let credentials = self.credentials_for(&parsed);
         let failed =
             |e: distribution::Error| engine(format!("resolve source metadata for {reference}"), e.into());
         let client = self.parts.registries();
         let (repository, resolved) =
-            client.resolve(&parsed, &wanted, credentials.as_ref()).await.map_err(failed)?;
+            client.resolve(&parsed, &wanted, Some(&credentials)).await.map_err(failed)?;
         let config = repository.config(&resolved.single.manifest.config).await.map_err(failed)?;
         let digest = resolved.named.clone();
         Ok(ResolvedImage { reference: full(&parsed, Some(&digest)), digest, config: config.to_vec() })

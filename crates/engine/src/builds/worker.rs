@@ -15,7 +15,7 @@ use oci::{Algorithm, Digest, Hasher};
 
 use super::Parts;
 use super::error::{blocking, engine, work};
-use super::exec::{Chamber, Running, on_top};
+use super::exec::{Chamber, Running, cache_mounts, on_top};
 use super::explain::{Account, Ingredients};
 use super::files::{Last, Performed, Planned, Root, perform, resolve};
 use super::remote::Remote;
@@ -90,6 +90,7 @@ impl Works {
                 Ok(looked)
             }
             Op::Exec(exec) => {
+                self.0.remote.had(cache_mounts(exec));
                 // What may not be done may not be had from the cache either.
                 let devices = self.0.running.check(exec)?;
                 let key = self.exec_key(exec, &devices, &vertex, &step.inputs)?;

@@ -5,13 +5,14 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::attach::{Offer, Place, SecretSource, Session};
+use crate::attach::{Fetching, Keyring, Offer, Place, SecretSource, Session};
 use crate::packet::{Packet, Stat, go_mode};
+use crate::proto::auth;
 use crate::serve::Caller;
 use build::Error;
 use build::graph::Local;
-use build::session::{Entry, Kind, Receive, Session as _, Tree, Want};
-use grpc::{Call, Service, Status};
+use build::session::{Entry, Kind, Receive, Session as _, TokenRequest, Tree, Want};
+use grpc::{Call, Channel, Metadata, Service, Status};
 use http::{HeaderMap, HeaderName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -285,4 +286,109 @@ async fn clients_that_lie_are_refused() {
         assert!(received.is_err(), "{name}");
         assert!(!*ended.lock().unwrap(), "{name}");
     }
+}
+
+/// Somebody with a password, or nobody.
+struct Keys {
+    password: &'static str,
+    fetches: bool,
+}
+
+impl Keyring for Keys {
+    fn find(&self, _: &str) -> Result<(String, String), String> {
+        Ok(("me".into(), self.password.into()))
+    }
+
+    fn fetches_tokens(&self) -> bool {
+        self.fetches
+    }
+
+    fn token(&self, wanted: auth::FetchTokenRequest) -> Fetching<'_> {
+        let told = [&wanted.host, &wanted.realm, &wanted.service].map(String::as_str).join(" ");
+        let answer = match wanted.service.as_str() {
+            "closed" => Err("wrong password".to_owned()),
+            _ => Ok(auth::FetchTokenResponse {
+                token: format!("{told} {}", wanted.scopes.join("+")),
+                expires_in: 300,
+                issued_at: 0,
+            }),
+        };
+        Box::pin(async { answer })
+    }
+}
+
+fn keys(password: &'static str, fetches: bool) -> Offer {
+    Offer { keyring: Some(Arc::new(Keys { password, fetches })), ..Offer::default() }
+}
+
+// covers: buildkit rpc moby.filesync.v1.Auth FetchToken
+#[tokio::test]
+async fn a_token_is_fetched_where_the_password_is() {
+    let wanted = |service: &str| TokenRequest {
+        host: "docker.io".into(),
+        realm: "https://a.example/token".into(),
+        service: service.into(),
+        scopes: words(&["repository:a:pull", "repository:b:pull"]),
+    };
+    let caller = joined(keys("secret", true)).await;
+    let token = caller.token(&wanted("hub")).await.unwrap().unwrap();
+    let expected = "registry-1.docker.io https://a.example/token hub repository:a:pull+repository:b:pull";
+    assert_eq!((token.text.as_str(), token.seconds), (expected, Some(300)));
+    assert!(!format!("{token:?}").contains("hub"));
+    let why = diag::chain(&caller.token(&wanted("closed")).await.unwrap_err());
+    assert!(why.contains("wrong password"), "{why}");
+    // Who fetches none is asked for the password, and who has no keys for neither.
+    let caller = joined(keys("secret", false)).await;
+    assert_eq!(caller.token(&wanted("hub")).await.unwrap(), None);
+    assert_eq!(caller.credentials("a.example").await.unwrap().unwrap().secret, "secret");
+    let caller = joined(Offer::default()).await;
+    assert_eq!(caller.token(&wanted("hub")).await.unwrap(), None);
+    assert!(caller.credentials("a.example").await.unwrap().is_none());
+}
+
+/// An engine of BuildKit's gives what one session's token is good for to another that proves to have the same key.
+// covers: buildkit rpc moby.filesync.v1.Auth GetTokenAuthority
+// covers: buildkit rpc moby.filesync.v1.Auth VerifyTokenAuthority
+#[tokio::test]
+async fn a_client_proves_that_it_is_the_same() {
+    async fn channel(offer: Offer) -> Channel {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        tokio::spawn(Session::new("key".into(), offer).unwrap().serve(theirs));
+        Channel::over(ours).await.unwrap()
+    }
+    async fn key(channel: &Channel, host: &str, salt: &str) -> Result<Vec<u8>, Status> {
+        let (host, salt) = (host.to_owned(), salt.into());
+        let question = auth::GetTokenAuthorityRequest { host, salt };
+        let path = "/moby.filesync.v1.Auth/GetTokenAuthority";
+        let answer: auth::GetTokenAuthorityResponse =
+            channel.unary(path, &Metadata::default(), &question).await?;
+        Ok(answer.public_key)
+    }
+    let somebody = channel(keys("secret", true)).await;
+    let public = key(&somebody, "a", "salt").await.unwrap();
+    assert_eq!(public, key(&channel(keys("secret", true)).await, "a", "salt").await.unwrap());
+    let nobody = key(&channel(keys("", true)).await, "a", "salt").await.unwrap();
+    for other in
+        [&key(&somebody, "a", "pepper").await.unwrap(), &key(&somebody, "b", "salt").await.unwrap(), &nobody]
+    {
+        assert_ne!(other, &public);
+    }
+    let question = auth::VerifyTokenAuthorityRequest {
+        host: "a".into(),
+        payload: b"payload".to_vec(),
+        salt: b"salt".to_vec(),
+    };
+    let path = "/moby.filesync.v1.Auth/VerifyTokenAuthority";
+    let answer: auth::VerifyTokenAuthorityResponse =
+        somebody.unary(path, &Metadata::default(), &question).await.unwrap();
+    let (signature, payload) = answer.signed.split_at(64);
+    assert_eq!(payload, b"payload");
+    let verifier = |public| ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, public);
+    verifier(&public).verify(payload, signature).unwrap();
+    assert!(verifier(&nobody).verify(payload, signature).is_err());
+    let refused = key(&channel(keys("secret", false)).await, "a", "salt").await.unwrap_err();
+    assert_eq!(
+        (refused.code, refused.message.as_str()),
+        (grpc::Code::Unavailable, "client side tokens disabled")
+    );
 }

@@ -6,6 +6,7 @@ mod context;
 mod csv;
 mod excerpt;
 mod folders;
+mod keys;
 mod metadata;
 mod outputs;
 mod policy;

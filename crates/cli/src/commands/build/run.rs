@@ -4,17 +4,16 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use buildkit::attach::{Keyring, Session};
+use buildkit::attach::Session;
 use buildkit::client::Builder;
 use buildkit::problem::Problem;
 use buildkit::proto::control::{SolveRequest, StatusResponse};
 use buildkit::proto::gateway;
 use client::Engine;
-use client::config::Config;
-use client::credentials;
 use grpc::Status;
 
 use super::answer::Question;
+use super::keys::Keys;
 use super::progress::{Display, Mode};
 use super::request::{self, Request};
 use super::{answer, context, excerpt, metadata};
@@ -33,7 +32,7 @@ pub(super) fn run(call: &Call) -> Outcome {
     let mode = if quiet { Mode::Quiet } else { Mode::parse(&progress_word(call))? };
     classic(call)?;
     let mut request = request::read(call)?;
-    request.offer.keyring = Some(Arc::new(Keys { config: call.config().clone() }));
+    request.offer.keyring = Some(Arc::new(Keys::new(call)));
     call.with_engine(|engine| async move {
         let display = RefCell::new(Display::new(mode, &builder)?);
         let cache_folders = std::mem::take(&mut request.cache_folders);
@@ -74,7 +73,7 @@ pub(super) fn together(call: &Call, all: &[(String, Call)]) -> Outcome {
     for (name, one) in all {
         classic(one)?;
         let mut request = request::read(one)?;
-        request.offer.keyring = Some(Arc::new(Keys { config: call.config().clone() }));
+        request.offer.keyring = Some(Arc::new(Keys::new(call)));
         requests.push((name, one, request));
     }
     call.with_engine(|engine| async move {
@@ -150,25 +149,6 @@ fn classic(call: &Call) -> Result<(), Error> {
 fn progress_word(call: &Call) -> String {
     let variable = || client::resolve::process_env("BUILDKIT_PROGRESS").unwrap_or_default();
     if call.flags().changed("progress") { call.flags().text("progress").to_owned() } else { variable() }
-}
-
-/// Who the user is to registries, by docker's configuration.
-struct Keys {
-    config: Config,
-}
-
-impl Keyring for Keys {
-    fn find(&self, host: &str) -> Result<(String, String), String> {
-        let variable = client::resolve::process_env(credentials::AUTH_VARIABLE);
-        // The registry's own host is not the name under which people log in.
-        let host = if host == "registry-1.docker.io" { "docker.io" } else { host };
-        let auth = self.config.auth(credentials::key_of(host), variable.as_deref());
-        let auth = auth.map_err(|error| diag::chain(&error))?;
-        match auth.identity_token.is_empty() {
-            true => Ok((auth.username, auth.password)),
-            false => Ok((String::new(), auth.identity_token)),
-        }
-    }
 }
 
 /// A build with its connections.

@@ -17,7 +17,7 @@ use crate::error::{Error, Outcome};
 use crate::ui;
 use entry::Entry;
 use remote::Remote;
-pub(super) use remote::registry;
+pub(super) use remote::{credentials, registries, registry};
 use store::Store;
 
 /// What Go can be built for, and therefore what docker lets an image say.

@@ -140,10 +140,16 @@ async fn entry(repository: &Repository, reference: Reference, document: Document
 pub(in crate::commands) fn registry(call: &Call, domain: &str) -> (Client, Option<Credentials>) {
     let is_insecure =
         call.flags().has("insecure") && call.flags().bool("insecure") || compose::is_insecure(call, domain);
+    let insecure = if is_insecure { vec![domain.to_owned()] } else { Vec::new() };
+    (Client::new(registries(insecure)), credentials(call.auth(domain)))
+}
+
+/// How this host's user reaches registries; these without verified TLS.
+pub(in crate::commands) fn registries(insecure: Vec<String>) -> Config {
     let proxy = |names: [&str; 2]| names.into_iter().find_map(process_env).unwrap_or_default();
-    let client = Client::new(Config {
+    Config {
         mirrors: Vec::new(),
-        insecure: if is_insecure { vec![domain.to_owned()] } else { Vec::new() },
+        insecure,
         proxies: Proxies {
             http: proxy(["HTTP_PROXY", "http_proxy"]),
             https: proxy(["HTTPS_PROXY", "https_proxy"]),
@@ -154,11 +160,11 @@ pub(in crate::commands) fn registry(call: &Call, domain: &str) -> (Client, Optio
         patience: PATIENCE,
         user_agent: format!("Ketch-Client/{} (linux)", env!("CARGO_PKG_VERSION")),
         plain_http: false,
-    });
-    (client, shown(call.auth(domain)))
+    }
 }
 
-fn shown(auth: Auth) -> Option<Credentials> {
+/// What a registry is shown of what the user kept for it.
+pub(in crate::commands) fn credentials(auth: Auth) -> Option<Credentials> {
     let Auth { username: name, password, identity_token, registry_token, .. } = auth;
     if !identity_token.is_empty() {
         return Some(Credentials::Identity(Secret::new(identity_token)));

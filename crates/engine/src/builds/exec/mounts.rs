@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use build::Error;
 use build::graph::{Bind, Exec, Mount, MountKind};
+use rustix::fs::{Mode, OFlags};
 
 use super::secrets::SecretFiles;
 use super::{Kept, Running, stubs};
 use crate::builds::cachemounts::Taken;
-use crate::builds::error::{engine, work};
+use crate::builds::error::{blocking, engine, work};
+use crate::builds::remote::TOP;
 use crate::builds::tree::Tree;
 use crate::containers::Once;
 use crate::containers::config::{Config, HostConfig};
@@ -94,11 +96,42 @@ impl Running {
                 taken
                     .fill(below(tree, &bind.selector, &once.work())?.as_fd(), self.shared.layers.limits())?;
             }
-            sources.push((place(mount), taken.open()?));
+            // Of what it begins with, the part is taken when it is filled; what steps have made, a step may have a part of.
+            let part = if cache.from.is_some() { "" } else { &cache.selector };
+            sources.push((place(mount), taken.open_part(part)?));
         }
         let root = root_fd.ok_or_else(|| Error::Invalid("a step's root is no tree".into()))?;
         let caches = caches.iter().map(|(_, taken)| taken.clone()).collect();
         Ok(Prepared { once, root, sources, kept, caches })
+    }
+
+    /// Those of a step's cache mounts in which there is nothing yet get what others have for them. A cache is no more than
+    /// that: what can't be had is made again.
+    pub(super) async fn fill_caches(&self, caches: Vec<(String, Taken)>) -> Vec<(String, Taken)> {
+        let mut filled = Vec::new();
+        for (target, taken) in caches {
+            let found = match taken.is_new() {
+                true => self.others.mount(taken.id()).await,
+                false => None,
+            };
+            let Some(found) = found else {
+                filled.push((target, taken));
+                continue;
+            };
+            let (running, into) = (self.clone(), taken.clone());
+            let filling = blocking(move || {
+                let layer = running.mount(found.tree(), None)?;
+                let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let files = rustix::fs::openat(&layer, TOP, flags, Mode::empty());
+                let files = files.map_err(|e| work("look into a cache mount's layer", e))?;
+                into.fill(files.as_fd(), running.shared.layers.limits())
+            });
+            if let Err(error) = filling.await {
+                tracing::warn!(error = diag::chain(&error), id = taken.id(), "a cache mount isn't filled");
+            }
+            filled.push((target, taken.filled()));
+        }
+        filled
     }
 
     fn mount(

@@ -53,6 +53,7 @@ impl Running {
         let secrets = self.secrets(&like).await?;
         let config = config(&like, &secrets.env);
         let caches = self.take_caches(&like).await?;
+        let caches = self.fill_caches(caches).await;
         let (running, what, inputs, files) = (self.clone(), like.clone(), trees.clone(), secrets.files);
         let (prepared, views) = blocking(move || {
             let prepared = running.prepare(&what, &inputs, config, host, &caches, files)?;

@@ -82,22 +82,16 @@ async fn learn(sources: &Sources, name: &oci::Reference) -> Result<Source, Error
         return Ok(here);
     }
     let failed = |e: distribution::Error| engine(format!("read the cache {}", name.familiar()), e.into());
-    let credentials = sources.credentials_for(name).await?;
+    let credentials = sources.credentials_for(name);
     let client = sources.parts().registries();
-    let (repository, document) = client.document(name, credentials.as_ref()).await.map_err(failed)?;
+    let (repository, document) = client.document(name, Some(&credentials)).await.map_err(failed)?;
     let manifest = match document.parsed {
         Parsed::Manifest(manifest) => manifest,
         Parsed::Index(index) => {
             if let Some(config) = index.manifests.iter().find(|entry| entry.media_type == CONFIG) {
                 return from_config(repository, config, name).await;
             }
-            client
-                .resolve(name, &Wanted::host(), credentials.as_ref())
-                .await
-                .map_err(failed)?
-                .1
-                .single
-                .manifest
+            client.resolve(name, &Wanted::host(), Some(&credentials)).await.map_err(failed)?.1.single.manifest
         }
     };
     if manifest.config.media_type == CONFIG {

@@ -33,8 +33,15 @@ pub(super) const KEYS: &[&str] = &[
     "disable_accept_encoding",
 ];
 /// A cache that is given has these, too.
-pub(super) const GIVING: &[&str] =
-    &["mode", "compression", "compression-level", "force-compression", "oci-mediatypes", "ignore-error"];
+pub(super) const GIVING: &[&str] = &[
+    "mode",
+    "compression",
+    "compression-level",
+    "force-compression",
+    "oci-mediatypes",
+    "ignore-error",
+    "cache-mounts",
+];
 /// No config of a cache is longer.
 const MAX_CONFIG: usize = 64 << 20;
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -28,6 +28,7 @@ pub(super) const KEYS: &[&str] = &[
     "image-manifest",
     "ignore-error",
     "registry.insecure",
+    "cache-mounts",
 ];
 
 pub(super) const LOCAL_KEYS: &[&str] = &[
@@ -41,6 +42,7 @@ pub(super) const LOCAL_KEYS: &[&str] = &[
     "oci-mediatypes",
     "image-manifest",
     "ignore-error",
+    "cache-mounts",
 ];
 
 /// How a cache is given.
@@ -51,6 +53,8 @@ pub(super) struct Settings {
     /// As an image's manifest, or as an index of layers.
     manifest: bool,
     forgiving: bool,
+    /// With what is in its steps' cache mounts.
+    mounts: bool,
 }
 
 impl Settings {
@@ -77,6 +81,7 @@ impl Settings {
             form,
             manifest: flag("image-manifest", true)?,
             forgiving: flag("ignore-error", false)?,
+            mounts: flag("cache-mounts", false)?,
         })
     }
 }
@@ -118,7 +123,12 @@ impl Exporting<'_> {
         trees: &[(String, Tree)],
     ) -> Result<Option<Descriptor>, Error> {
         let ends: Vec<&Tree> = trees.iter().map(|(_, tree)| tree).collect();
-        let results = remote.results((!settings.all).then_some(&ends[..]));
+        let mut results = remote.results((!settings.all).then_some(&ends[..]));
+        let mounts = match settings.mounts {
+            true => remote.packed_mounts(self.parts).await?,
+            false => Vec::new(),
+        };
+        results.extend(mounts.iter().map(|(key, files)| (key.clone(), files.tree().list().to_vec())));
         let (images, form) = (self.parts.shared.images.clone(), settings.form);
         let packing = blocking(move || {
             let mut lending = images.lending();
@@ -149,9 +159,9 @@ impl Exporting<'_> {
         let name = reference(entry)?;
         let failed =
             |e: distribution::Error| engine(format!("give the cache to {}", name.familiar()), e.into());
-        let credentials = self.works.sources().credentials_for(&name).await?;
+        let credentials = self.works.sources().credentials_for(&name);
         let client = self.parts.registries();
-        let opened = client.repository(&name, Access::Push, credentials.as_ref()).await.map_err(failed)?;
+        let opened = client.repository(&name, Access::Push, Some(&credentials)).await.map_err(failed)?;
         for blob in lending.blobs() {
             if !opened.has_blob(&blob.digest).await.map_err(failed)? {
                 opened.send_blob(lending.content(), &blob.digest, &|_| {}).await.map_err(failed)?;
