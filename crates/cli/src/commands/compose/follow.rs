@@ -64,7 +64,7 @@ pub(super) async fn follow_up(
                 if is_left {
                     return Ok(0);
                 }
-                if !watches && follow.is_over().await? {
+                if !watches && follow.is_over().await? && follow.has_heard_all().await? {
                     break follow.code;
                 }
             }
@@ -243,6 +243,11 @@ impl<'a> Follow<'a> {
     /// Whether nothing runs any more.
     async fn is_over(&self) -> Result<bool, Error> {
         Ok(self.alive().await?.is_empty())
+    }
+
+    /// Whether the end of everything that is shown was told already: how it ended is yet to be heard otherwise.
+    async fn has_heard_all(&self) -> Result<bool, Error> {
+        Ok(self.own().await?.iter().all(|one| self.ended.contains_key(observe::id(one))))
     }
 
     async fn happened(&mut self, event: &Value) -> Result<Happened, Error> {
