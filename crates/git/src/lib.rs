@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use diag::{Class, Explain};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process_group, pidfd_open, pidfd_send_signal};
 
 /// git's own variable for the seconds that a server may say nothing.
 pub const PATIENCE: &str = "GIT_HTTP_LOW_SPEED_TIME";
@@ -29,6 +29,8 @@ const SLOWEST: u64 = 1024;
 const LONGEST_OUTPUT: u64 = 64 << 20;
 /// The first look at the folder; later ones take at most a tenth of the time.
 const LOOK: Duration = Duration::from_millis(100);
+/// One that was killed and is still there after this waits for a disk.
+const DYING: Duration = Duration::from_secs(5);
 /// A file takes at least a block, whatever is in it.
 const BLOCK: u64 = 4096;
 
@@ -232,20 +234,25 @@ fn size_of(folder: &Path, bounds: &Bounds) -> Result<u64, Error> {
     Ok(bytes)
 }
 
-/// Ends the program and what it started. Where it leads a group of processes they all go at once; otherwise, as where it stays
-/// within the reach of a terminal's keys, those are looked for.
+/// Ends the program and what it started, and waits until nothing writes into the folder any more. What leads a group of
+/// processes of its own ends with all that came into that meanwhile; otherwise, as where it stays within the reach of a
+/// terminal's keys, only those end that are found.
 fn end(child: &mut Child) {
     let pid = Pid::from_child(child);
+    let open = |pid| pidfd_open(pid, PidfdFlags::empty()).ok();
+    let started: Vec<OwnedFd> = descendants(pid).into_iter().filter_map(open).collect();
     // Whoever has ended by itself can't be ended.
     if getpgid(Some(pid)) == Ok(pid) {
         let _ = kill_process_group(pid, Signal::KILL);
-    } else {
-        for descendant in descendants(pid) {
-            let _ = kill_process(descendant, Signal::KILL);
-        }
     }
     let _ = child.kill();
+    for one in &started {
+        let _ = pidfd_send_signal(one, Signal::KILL);
+    }
     let _ = child.wait();
+    for one in &started {
+        let _ = has_ended(one, DYING);
+    }
 }
 
 fn descendants(of: Pid) -> Vec<Pid> {

@@ -5,6 +5,7 @@ mod chained_builds;
 mod changes;
 mod elsewhere;
 mod faults;
+mod flags;
 mod jobs;
 mod live;
 mod looking;

@@ -9,7 +9,7 @@ use super::project::{self, options};
 use crate::call::Call;
 use crate::commands::pull as single;
 use crate::error::{Error, Outcome};
-use crate::listing::align;
+use crate::listing::align_with;
 use crate::ui;
 
 /// `compose config`.
@@ -149,6 +149,6 @@ fn variables(call: &Call) -> Outcome {
             variable.alternate.unwrap_or_default()
         ));
     }
-    ui::out(&align(&diag::printable(&text)))?;
+    ui::out(&align_with(&diag::printable(&text), 20, 3))?;
     Ok(0)
 }

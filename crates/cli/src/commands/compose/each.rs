@@ -95,6 +95,19 @@ pub(super) async fn restart_services(
     in_order(engine, project, &own, &Verb { path: "restart".into(), ..RESTART }, report).await
 }
 
+/// Stops these containers, each before what it depends on.
+pub(super) async fn stop_containers(
+    engine: &Engine,
+    project: &Project,
+    own: &[Value],
+    timeout: Option<i64>,
+    report: Report,
+) -> Result<(), Error> {
+    let seconds = timeout.map(|seconds| format!("?t={seconds}")).unwrap_or_default();
+    let verb = Verb { path: format!("stop{seconds}"), begins: "Stopping", done: "Stopped", states: ALIVE };
+    in_order(engine, project, own, &verb, report).await
+}
+
 fn backwards(call: &Call, verb: Verb) -> Outcome {
     to_each(call, call.args(), verb)
 }

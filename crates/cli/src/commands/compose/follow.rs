@@ -12,13 +12,14 @@ use futures_util::future::{LocalBoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use http::Method;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::create::Wish;
 use super::logs::{self, Look};
 use super::menu::{self, Key, Menu};
 use super::observe::{self, OneOff};
 use super::watch::Watch;
-use super::{one, up};
+use super::{each, one, up};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::messages::Messages;
@@ -54,6 +55,7 @@ pub(super) async fn follow_up(
     let mut menu = Menu::enter(call);
     let mut is_left = false;
     let mut is_started = false;
+    let mut is_aborted = false;
     let code = loop {
         tokio::select! {
             result = &mut starting, if !is_started => {
@@ -62,7 +64,7 @@ pub(super) async fn follow_up(
                 if is_left {
                     return Ok(0);
                 }
-                if !watches && follow.is_over().await? {
+                if !watches && follow.is_over().await? && follow.has_heard_all().await? {
                     break follow.code;
                 }
             }
@@ -77,7 +79,10 @@ pub(super) async fn follow_up(
                             copies.push(follow.copy(&one));
                         }
                     }
-                    Happened::Aborted(code) => break code,
+                    Happened::Aborted(code) => {
+                        is_aborted = true;
+                        break code;
+                    }
                     Happened::Ended => {
                         if is_started && !watches && follow.is_over().await? {
                             break follow.code;
@@ -107,14 +112,19 @@ pub(super) async fn follow_up(
                     copies.push(follow.copy(&one));
                 }
             }
-            _ = tokio::signal::ctrl_c() => return interrupted(engine, project).await,
+            _ = tokio::signal::ctrl_c() => return interrupted(engine, project, wish).await,
         }
     };
-    let there = follow.own().await?;
-    stop(engine, &there.iter().map(observe::name).collect(), "stop").await;
-    // What was written last is still on its way; the output ends with its containers.
-    while let Some(result) = copies.next().await {
-        result?;
+    if is_aborted {
+        ui::err("Aborting on container exit...");
+        let there = meant(engine, project, wish).await?;
+        each::stop_containers(engine, project, &there, wish.timeout, wish.report).await?;
+    }
+    // What was written last is still on its way; the output ends with its containers. What runs on is shown no longer.
+    let alive = follow.alive().await?;
+    while follow.copying.iter().any(|id| !alive.contains(id)) {
+        let Some(copied) = copies.next().await else { break };
+        follow.copying.remove(&copied?);
     }
     Ok(code)
 }
@@ -223,10 +233,21 @@ impl<'a> Follow<'a> {
         Ok(there.filter(|one| one["State"] == "running" && self.ended.contains_key(&id)))
     }
 
+    /// What runs of what is shown.
+    async fn alive(&self) -> Result<BTreeSet<String>, Error> {
+        let is_alive =
+            |one: &&Value| matches!(one["State"].as_str(), Some("running" | "restarting" | "paused"));
+        Ok(self.own().await?.iter().filter(is_alive).map(|one| observe::id(one).to_owned()).collect())
+    }
+
     /// Whether nothing runs any more.
     async fn is_over(&self) -> Result<bool, Error> {
-        let alive = |one: &Value| matches!(one["State"].as_str(), Some("running" | "restarting" | "paused"));
-        Ok(!self.own().await?.iter().any(alive))
+        Ok(self.alive().await?.is_empty())
+    }
+
+    /// Whether the end of everything that is shown was told already: how it ended is yet to be heard otherwise.
+    async fn has_heard_all(&self) -> Result<bool, Error> {
+        Ok(self.own().await?.iter().all(|one| self.ended.contains_key(observe::id(one))))
     }
 
     async fn happened(&mut self, event: &Value) -> Result<Happened, Error> {
@@ -289,23 +310,33 @@ fn seconds(at: jiff::Timestamp) -> String {
     format!("{}.{:09}", at.as_second(), at.subsec_nanosecond())
 }
 
+/// The containers that stop with the command: of the services that were named, or of all, whatever is shown of them. What
+/// they depend on may be others' as well.
+async fn meant(engine: &Engine, project: &Project, wish: &Wish) -> Result<Vec<Value>, Error> {
+    let mut there = observe::containers(engine, &project.name, OneOff::Without).await?;
+    there.retain(|one| wish.named.contains(observe::label(one, labels::SERVICE)));
+    Ok(there)
+}
+
 /// The first Ctrl-C stops, the second one kills.
-async fn interrupted(engine: &Engine, project: &Project) -> Outcome {
+async fn interrupted(engine: &Engine, project: &Project, wish: &Wish) -> Outcome {
+    // Whoever reads the next line may press at once.
+    let again = signal(SignalKind::interrupt());
+    let mut again = again.map_err(|e| Error::Io("listen to Ctrl-C", e))?;
     ui::err("Gracefully Stopping... press Ctrl+C again to force");
-    let there = observe::containers(engine, &project.name, OneOff::Without).await?;
-    let names: BTreeSet<String> = there.iter().map(observe::name).collect();
+    let there = meant(engine, project, wish).await?;
     tokio::select! {
-        () = stop(engine, &names, "stop") => {}
-        _ = tokio::signal::ctrl_c() => stop(engine, &names, "kill").await,
+        stopped = each::stop_containers(engine, project, &there, wish.timeout, wish.report) => stopped?,
+        _ = again.recv() => kill(engine, &there).await,
     }
     Ok(130)
 }
 
-async fn stop(engine: &Engine, names: &BTreeSet<String>, verb: &str) {
+async fn kill(engine: &Engine, there: &[Value]) {
     // What has ended already is as it should be.
-    let stops = names.iter().map(|name| async move {
-        let path = format!("/containers/{}/{verb}", encode(name));
+    let kills = there.iter().map(|one| async move {
+        let path = format!("/containers/{}/kill", encode(observe::id(one)));
         drop(engine.call(Method::POST, &path, None).await);
     });
-    join_all(stops).await;
+    join_all(kills).await;
 }

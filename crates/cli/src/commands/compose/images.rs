@@ -9,7 +9,7 @@ use super::project;
 use crate::call::Call;
 use crate::commands::{containers, units};
 use crate::error::Outcome;
-use crate::listing::{Listing, Row, align};
+use crate::listing::{Listing, Row, align_with};
 use crate::ui;
 
 /// `compose images`.
@@ -74,6 +74,7 @@ fn as_json(one: &Value, image: &Value) -> Value {
         "Platform": platform,
         "Size": size as i64,
         "Created": image["Created"],
+        "LastTagTime": image["Metadata"]["LastTagTime"],
     })
 }
 
@@ -81,13 +82,15 @@ fn table(rows: &[(Value, Value)]) -> String {
     let mut text = "CONTAINER\tREPOSITORY\tTAG\tPLATFORM\tIMAGE ID\tSIZE\tCREATED\n".to_owned();
     for (one, image) in rows {
         let (repository, tag, platform, size) = parts(one, image);
-        let created = units::seconds_of(image["Created"].as_str().unwrap_or_default());
+        // Docker's client calls that the creation: when the image came to be what this name means.
+        let tagged = image["Metadata"]["LastTagTime"].as_str().or(image["Created"].as_str());
+        let created = units::seconds_of(tagged.unwrap_or_default());
         let created = created.map(units::ago).unwrap_or_else(|| "N/A".to_owned());
         let id = containers::short_id(one["ImageID"].as_str().unwrap_or_default());
         let (name, size) = (observe::name(one), units::size(size, 3));
         text.push_str(&format!("{name}\t{repository}\t{tag}\t{platform}\t{id}\t{size}\t{created}\n"));
     }
-    align(&diag::printable(&text))
+    align_with(&diag::printable(&text), 20, 3)
 }
 
 const VOLUMES: Listing = Listing {

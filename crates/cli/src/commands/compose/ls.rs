@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::observe;
 use crate::call::Call;
 use crate::error::{Error, Outcome};
-use crate::listing::align;
+use crate::listing::align_with;
 use crate::ui;
 
 #[derive(Default)]
@@ -58,7 +58,11 @@ pub(crate) fn ls(call: &Call) -> Outcome {
             let rows = projects
                 .iter()
                 .map(|(name, found)| format!("{name}\t{}\t{}\n", found.status(), found.files()));
-            align(&diag::printable(&format!("NAME\tSTATUS\tCONFIG FILES\n{}", rows.collect::<String>())))
+            align_with(
+                &diag::printable(&format!("NAME\tSTATUS\tCONFIG FILES\n{}", rows.collect::<String>())),
+                20,
+                3,
+            )
         }
         (false, other) => {
             return Err(Error::Usage(format!("format value {other:?} could not be parsed: parsing failed")));

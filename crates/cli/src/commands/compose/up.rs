@@ -251,6 +251,9 @@ async fn completed(engine: &Engine, project: &Project, service: &str) -> Result<
     Ok(())
 }
 
+/// What has no check and has run for so long is taken to run on: one that can't start has ended by then.
+const SETTLED: Duration = Duration::from_millis(500);
+
 /// `--wait`: everything runs or is healthy; a job that ended well is well.
 pub(super) async fn wait_until_well(
     engine: &Engine,
@@ -270,7 +273,8 @@ pub(super) async fn wait_until_well(
             let state = engine.get(&format!("/containers/{id}/json")).await?["State"].take();
             let service = observe::label(&one, labels::SERVICE);
             match (state["Health"]["Status"].as_str(), state["Status"].as_str()) {
-                (Some("healthy"), _) | (None, Some("running")) => break,
+                (Some("healthy"), _) => break,
+                (None, Some("running")) if begun.elapsed() >= SETTLED => break,
                 (_, Some("exited")) if state["ExitCode"] == 0 => break,
                 (Some("unhealthy"), _) => return Err(Error::Usage(format!("container {name} is unhealthy"))),
                 (_, Some("exited" | "dead")) => {
@@ -286,7 +290,9 @@ pub(super) async fn wait_until_well(
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(Error::Usage(format!("timeout waiting for {name}: it is {}", state["Status"])));
             }
-            changes.next(left).await?;
+            let settles = SETTLED.saturating_sub(begun.elapsed());
+            let settles = Some(settles).filter(|left| !left.is_zero());
+            changes.next(left.into_iter().chain(settles).min()).await?;
         }
         report.done("Container", &name, "Healthy");
     }
