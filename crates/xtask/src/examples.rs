@@ -144,9 +144,12 @@ impl Drop for Engine {
 
 /// Builds the stand-ins, pushes them, and forgets them: the examples pull.
 fn stand_ins(engine: &Engine, registry: &Registry, needed: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-    let base = base(&engine.folder)?;
     let ketch = |arguments: &[&str]| process::run(engine.command()?.args(arguments).stdout(Stdio::null()));
-    ketch(&["import", &base.display().to_string(), "debian:bookworm"])?;
+    let base = base(&engine.folder)?.display().to_string();
+    ketch(&["build", "--quiet", "--tag", "debian:bookworm", &base])?;
+    let again = engine.command()?.args(["build", "--progress=plain", &base]).output()?;
+    let told = String::from_utf8_lossy(&again.stderr);
+    ensure!(told.contains("CACHED"), "an unchanged root is unpacked again:\n{told}");
     for (name, images) in IMAGES.iter().filter(|(name, _)| needed(name)) {
         let folder = workspace().join("examples/stand-ins").join(name);
         ketch(&["build", "--quiet", "--tag", name, &folder.display().to_string()])?;
@@ -160,7 +163,7 @@ fn stand_ins(engine: &Engine, registry: &Registry, needed: impl Fn(&str) -> bool
     ketch(&["image", "prune", "--all", "--force"])
 }
 
-/// Debian's smallest root with apt.
+/// What an image of Debian's smallest root with apt is built from.
 fn base(scratch: &Path) -> anyhow::Result<PathBuf> {
     if !is_installed("mmdebstrap") {
         process::run(Command::new("apt-get").args([
@@ -170,10 +173,13 @@ fn base(scratch: &Path) -> anyhow::Result<PathBuf> {
             "mmdebstrap",
         ]))?;
     }
-    let path = scratch.join("base.tar");
+    let folder = scratch.join("base");
+    fs::create_dir_all(&folder)?;
     let mut command = Command::new("mmdebstrap");
-    process::run(command.args(["--quiet", "--variant=apt", "bookworm"]).arg(&path))?;
-    Ok(path)
+    command.env("XZ_DEFAULTS", "-1 --threads=0").args(["--quiet", "--variant=apt", "bookworm"]);
+    process::run(command.arg(folder.join("rootfs.tar.xz")))?;
+    fs::write(folder.join("Dockerfile"), "FROM scratch\nADD rootfs.tar.xz /\nCMD [\"bash\"]\n")?;
+    Ok(folder)
 }
 
 /// A person with an engine and a folder.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use testkit::http::{self, Request};
 use testkit::{DEADLINE, Engine, Faults, eventually, images};
@@ -162,6 +163,60 @@ fn a_context_larger_than_the_disk_leaves_nothing() {
     context.dockerfile(&engine, "FROM scratch\nCOPY small /\n");
     let mut command = engine.ketch_command();
     testkit::command::run(command.args(["build", "--progress=plain"]).arg(context.path())).ok();
+}
+
+/// Ends who works beside a test, however that ends.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Somebody goes on writing in a context: whatever a build makes of that, the next one has what is there.
+#[test]
+fn files_that_change_while_they_are_read_break_nothing() {
+    let engine = Engine::isolated().with_plugins();
+    let context = Context::new(&engine, "moving", "FROM scratch\nCOPY files /\n");
+    fs::create_dir(context.path().join("files")).unwrap();
+    let names: Vec<_> = (0..40).map(|number| format!("files/f{number}")).collect();
+    let build = |mut command: std::process::Command, more: &[&str]| {
+        command.args(["buildx", "build", "--progress=plain"]).args(more);
+        testkit::command::run(command.arg(context.path()))
+    };
+    let rewrite = |round: usize, name: &str| {
+        let path = context.path().join(name);
+        // Longer and shorter. What goes, buildx sends as if it were empty; it waits for ever where a folder takes its place.
+        let size = if round.is_multiple_of(2) { 300_000 } else { 5 };
+        fs::write(path, vec![b'x'; size]).is_ok()
+    };
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _ending = Ending(&ended);
+        scope.spawn(|| {
+            let rounds = 0..;
+            rounds.take_while(|_| !ended.load(Ordering::Relaxed)).for_each(|round| {
+                names.iter().enumerate().for_each(|(at, name)| _ = rewrite(round + at, name));
+            });
+        });
+        for _ in 0..6 {
+            for command in [engine.docker_command(), engine.ketch_command()] {
+                build(command, &[]).ok();
+            }
+        }
+    });
+    for name in &names {
+        fs::write(context.path().join(name), format!("last {name}")).unwrap();
+    }
+    for (number, command) in [engine.docker_command(), engine.ketch_command()].into_iter().enumerate() {
+        let result = context.path().with_extension(format!("out{number}"));
+        build(command, &[&format!("--output={}", result.display())]).ok();
+        for name in &names {
+            let file = result.join(name.trim_start_matches("files/"));
+            assert_eq!(fs::read_to_string(file).unwrap(), format!("last {name}"));
+        }
+    }
 }
 
 /// A disk that is full fails what fills it, and nothing after it.

@@ -1,8 +1,8 @@
 //! The end that gets a directory. What it is told is a stranger's: see [`super::order`] for paths; sizes are held to
 //! what was announced; bytes come for nothing that wasn't asked for.
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 
 use build::Error;
@@ -100,15 +100,15 @@ struct Receiving {
     /// Regular files that were told, by a keyed hash of their paths.
     files: HashSet<u64>,
     hash: RandomState,
-    /// Bytes that are still to come, by number.
-    wanted: HashMap<u32, u64>,
+    /// Those that were asked for and have not come to their ends.
+    wanted: HashSet<u32>,
     told: bool,
 }
 
 impl Receiving {
     fn new(into: Box<dyn Receive>, answer: Answer) -> Self {
         let (order, hash) = (Order::default(), RandomState::new());
-        let (files, wanted) = (HashSet::new(), HashMap::new());
+        let (files, wanted) = (HashSet::new(), HashSet::new());
         Self { into, answer, order, count: 0, files, hash, wanted, told: false }
     }
 
@@ -157,13 +157,10 @@ impl Receiving {
         self.order.next(&stat.path, stat.form() == Form::Directory)?;
         // Nobody can do anything with a socket that nobody listens at.
         let Some(kind) = self.kind(&stat)? else { return Ok(()) };
-        let size = match &kind {
-            EntryKind::File { size } => Some(*size),
-            _ => None,
-        };
+        let is_file = matches!(kind, EntryKind::File { .. });
         let want = self.into.entry(number, entry(stat, kind)?)?;
-        if let (Want::Content, Some(size)) = (want, size) {
-            self.wanted.insert(number, size);
+        if want == Want::Content && is_file {
+            self.wanted.insert(number);
             (self.answer)(&Packet::request(number))?;
         }
         Ok(())
@@ -205,21 +202,16 @@ impl Receiving {
         }))
     }
 
+    /// Somebody may write a file while the client reads it: what counts is what comes, as with BuildKit, and not the size that
+    /// was told before.
     fn data(&mut self, number: u32, bytes: &[u8]) -> Result<(), Error> {
-        let Some(left) = self.wanted.get_mut(&number) else {
+        if !self.wanted.contains(&number) {
             return Err(Error::Invalid(format!("the client sent file {number}, for which it wasn't asked")));
-        };
+        }
         if bytes.is_empty() {
-            if *left != 0 {
-                return Err(Error::Invalid(format!("file {number} became shorter while the client sent it")));
-            }
             self.wanted.remove(&number);
             return self.into.file_end(number);
         }
-        let Some(rest) = left.checked_sub(bytes.len() as u64) else {
-            return Err(Error::Invalid(format!("file {number} became longer while the client sent it")));
-        };
-        *left = rest;
         self.into.data(number, bytes)
     }
 }

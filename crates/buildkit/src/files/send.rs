@@ -133,17 +133,21 @@ impl Sending {
         };
         let read = |e| failed("read a file for", format!("{}: {e}", String::from_utf8_lossy(&path)));
         let mut file = self.tree.open(&path)?.take(size);
-        let mut left = size;
-        while left > 0 {
-            let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
-            file.read_exact(&mut piece).map_err(read)?;
-            left -= piece.len() as u64;
-            self.told.push(Packet::data(number, piece.into()));
-            if left > 0 {
-                self.flush()?;
+        loop {
+            let left = usize::try_from(file.limit()).unwrap_or(PIECE);
+            let mut piece = Vec::with_capacity(PIECE.min(left));
+            // A file that became shorter is sent as it is now, and not beyond what was told of it.
+            file.by_ref().take(PIECE as u64).read_to_end(&mut piece).map_err(read)?;
+            if piece.is_empty() {
+                break;
             }
+            self.sent += piece.len() as u64;
+            self.told.push(Packet::data(number, piece.into()));
+            if file.limit() == 0 {
+                break;
+            }
+            self.flush()?;
         }
-        self.sent += size;
         // The end goes with the last piece, which is all of a small file.
         self.told.push(Packet::data(number, Bytes::new()));
         self.flush()

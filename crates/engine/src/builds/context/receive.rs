@@ -42,7 +42,7 @@ struct Incoming {
     file: Option<File>,
     /// Of what has come.
     hasher: Option<Box<Hasher>>,
-    left: u64,
+    size: u64,
 }
 
 /// What was received, for whoever asked.
@@ -211,17 +211,12 @@ impl Receiving {
         self.open += usize::from(file.is_some());
         let what = What::File { size, digest: String::new(), same: 0 };
         self.now.insert(path.clone(), Item { what, ..item.clone() });
-        self.incoming.insert(number, Incoming { path, item, file, hasher: None, left: size });
+        self.incoming.insert(number, Incoming { path, item, file, hasher: None, size: 0 });
         Ok(Want::Content)
     }
 
     fn write(&mut self, incoming: &mut Incoming, bytes: &[u8]) -> Result<(), Error> {
-        incoming.left = incoming.left.checked_sub(bytes.len() as u64).ok_or_else(|| {
-            Error::Invalid(format!(
-                "a file grew while it was sent: {}",
-                diag::printable(&String::from_utf8_lossy(&incoming.path))
-            ))
-        })?;
+        incoming.size += bytes.len() as u64;
         incoming.hasher.get_or_insert_with(new_hasher).update(bytes);
         let mut file = match incoming.file.take() {
             Some(file) => {
@@ -337,7 +332,7 @@ impl Receive for Receiving {
         let Some(incoming) = self.incoming.remove(&number) else {
             return Err(Error::Invalid("the client ended a file that nobody wanted".into()));
         };
-        let Incoming { path, item, file, hasher, left } = incoming;
+        let Incoming { path, item, file, hasher, size: come } = incoming;
         self.open -= usize::from(file.is_some());
         let file = match file {
             Some(file) => file,
@@ -347,8 +342,8 @@ impl Receive for Receiving {
         attributes(&file, &item).map_err(fail)?;
         let digest = hasher.unwrap_or_else(new_hasher).finish().hex().to_owned();
         if let Some(Item { what: What::File { size, digest: known, .. }, .. }) = self.now.get_mut(&path) {
-            // One that shrank is what came.
-            *size -= left;
+            // One that grew or shrank is what came.
+            *size = come;
             *known = digest;
         }
         Ok(())
