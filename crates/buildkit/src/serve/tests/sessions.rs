@@ -267,7 +267,7 @@ async fn a_file_that_changes_is_what_comes_of_it() {
     let data = |id, bytes: &'static [u8]| Packet::data(id, bytes.into());
     let grown = [data(0, b"1234"), data(0, b"")];
     let shrunk = [data(1, b"12"), data(1, b"")];
-    let told = vec![file("x", 3), file("y", 3), Packet::stat(None)];
+    let told = [file("x", 3), file("y", 3), Packet::stat(None)];
     let kept = Kept::default();
     let files = kept.files();
     let packets = [&told[..], &grown, &shrunk, &[Packet::fin()]].concat();
