@@ -20,7 +20,7 @@ fn validate(scratch: &Scratch, file: &str, arguments: &[&str]) -> Output {
 pub(crate) fn refused(command: &mut std::process::Command) -> (ExitStatus, String) {
     let mut daemon = Daemon::spawn(command);
     let status = daemon.wait();
-    daemon.wait_log("error");
+    daemon.wait_log("failed to start daemon: ");
     (status, daemon.log())
 }
 
