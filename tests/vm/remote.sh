@@ -38,7 +38,7 @@ if [ -x /usr/sbin/ksmbd.mountd ]; then
   check "a volume of SMB has what its server has" "$(waited said smb 'cat /v/there')" "from the other server"
   check "and gives it what is written" "$(said smb 'echo here >/v/new; sync')$(cat /srv/smb/new)" here
   share wrong addr=127.0.0.1,username=root,password=guess,vers=3.0
-  check "nobody gets it with another password" "$(said wrong true | grep -c 'failed to mount local volume: mount //127.0.0.1/share.*Permission denied')" 1
+  check "nobody gets it with another password" "$(said wrong true | grep -c 'failed to mount local volume: mount //127.0.0.1/share.*permission denied')" 1
   $K volume rm smb wrong >/dev/null; /usr/sbin/ksmbd.control -s >/dev/null 2>&1
   [ $FAILED = 0 ] || cat $E/smb
 else
