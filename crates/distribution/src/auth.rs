@@ -10,7 +10,7 @@ use crate::tls::Trust;
 use crate::token::{self, Token, Wanted};
 use crate::transport::Transport;
 use crate::url::Url;
-use crate::{Answer, Credentials, Error, endpoint};
+use crate::{Answer, Credentials, Error, Work, endpoint};
 use dial::{Origin, Secret};
 
 /// A token is no longer used when it has less left than this.
@@ -95,30 +95,32 @@ impl Auth {
     }
 
     /// The header for the next request; none where nothing was asked for yet.
-    pub(crate) async fn header(&self, transport: &Transport) -> Result<Option<Secret>, Error> {
-        if let Some(Credentials::Bearer(token)) = &self.credentials {
-            return Ok(Some(Secret::new(format!("Bearer {}", token.reveal()))));
-        }
-        // Held while a token is fetched: parallel layers need one, not one each.
-        let mut state = self.state.lock().await;
-        match state.challenge.clone() {
-            None => Ok(None),
-            Some(Challenge::Basic) => Ok(self.own(&state).and_then(Credentials::basic)),
-            Some(Challenge::Bearer { realm, service, scope }) => {
-                let valid = state.token.as_ref().filter(|token| token.until > Instant::now() + MARGIN);
-                if let Some(token) = valid {
-                    return Ok(Some(token.authorization.clone()));
-                }
-                // What we need counts; the registry may name less for the request at hand.
-                let scope = if self.scope.is_empty() { scope } else { self.scope.clone() };
-                let token = self.fetch(transport, &mut state, &Wanted { realm, service, scope }).await?;
-                let valid = Valid::new(&token);
-                let authorization = valid.authorization.clone();
-                state.token = Some(valid);
-                state.identity = token.identity;
-                Ok(Some(authorization))
+    pub(crate) fn header<'a>(&'a self, transport: &'a Transport) -> Work<'a, Option<Secret>> {
+        Box::pin(async move {
+            if let Some(Credentials::Bearer(token)) = &self.credentials {
+                return Ok(Some(Secret::new(format!("Bearer {}", token.reveal()))));
             }
-        }
+            // Held while a token is fetched: parallel layers need one, not one each.
+            let mut state = self.state.lock().await;
+            match state.challenge.clone() {
+                None => Ok(None),
+                Some(Challenge::Basic) => Ok(self.own(&state).and_then(Credentials::basic)),
+                Some(Challenge::Bearer { realm, service, scope }) => {
+                    let valid = state.token.as_ref().filter(|token| token.until > Instant::now() + MARGIN);
+                    if let Some(token) = valid {
+                        return Ok(Some(token.authorization.clone()));
+                    }
+                    // What we need counts; the registry may name less for the request at hand.
+                    let scope = if self.scope.is_empty() { scope } else { self.scope.clone() };
+                    let token = self.fetch(transport, &mut state, &Wanted { realm, service, scope }).await?;
+                    let valid = Valid::new(&token);
+                    let authorization = valid.authorization.clone();
+                    state.token = Some(valid);
+                    state.identity = token.identity;
+                    Ok(Some(authorization))
+                }
+            }
+        })
     }
 
     /// Takes in why a request was refused that carried `sent`. Whether it is worth trying again.

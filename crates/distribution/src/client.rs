@@ -1,7 +1,5 @@
 //! From a reference to a repository that answers: endpoints in turn, mirrors before the registry itself.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -12,15 +10,12 @@ use crate::endpoint::{self, Endpoint};
 use crate::repository::Repository;
 use crate::token::{self, Token};
 use crate::transport::{RequestBody, Transport};
-use crate::{Access, Config, Credentials, Error, Resolved, Secret, Wanted};
+use crate::{Access, Config, Credentials, Error, Resolved, Secret, Wanted, Work};
 
 /// What reaches registries. Cheap to make; its connections end with it.
 pub struct Client {
     pub(crate) transport: Arc<Transport>,
 }
-
-/// Something to be done with a repository.
-pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// What a successful login leaves behind.
 #[derive(Debug)]

@@ -6,7 +6,8 @@
 //!
 //! Invariants: credentials go to the origin that they were given for and to the token service that it names, never
 //! along a redirect and never to a mirror; manifests and configs are parsed only after they hashed to the digest that was
-//! asked for, and who reads a layer while it comes hears of its end only then; every answer has a limit on its size and on how long it may stay silent.
+//! asked for, and who reads a layer while it comes hears of its end only then; every answer has a limit on its size and on
+//! how long it may stay silent.
 
 mod auth;
 mod blob;
@@ -52,3 +53,7 @@ pub use search::Found;
 pub use stream::Make;
 pub use token::{Token, Wanted as WantedToken};
 pub use transport::RequestBody;
+
+/// Work under way. Boxed where many roads meet: the body of an `async fn` is compiled anew in every crate that awaits
+/// it, with all that it awaits, and what every request goes through would be in the binary four times.
+pub(crate) type Work<'a, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

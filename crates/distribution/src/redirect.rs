@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 
-use crate::Error;
 use crate::transport::{Transport, empty};
 use crate::url::Url;
+use crate::{Error, Work};
 use dial::Secret;
 
 /// A registry sends to its storage once; more than a few hops are a loop.
@@ -18,26 +18,28 @@ pub(crate) struct Answer {
 }
 
 /// Asks, and asks again where the answers point. The authorization stays with the origin that it is for.
-pub(crate) async fn follow(
-    transport: &Transport,
-    method: &Method,
-    start: &Url,
-    headers: &HeaderMap,
-    authorization: Option<&Secret>,
-) -> Result<Answer, Error> {
-    let mut url = start.clone();
-    for _ in 0..=MOST {
-        let mut request = Request::new(empty());
-        *request.method_mut() = method.clone();
-        *request.headers_mut() = headers.clone();
-        if let Some(secret) = authorization.filter(|_| url.origin == start.origin) {
-            request.headers_mut().insert(header::AUTHORIZATION, header_of(secret)?);
+pub(crate) fn follow<'a>(
+    transport: &'a Transport,
+    method: &'a Method,
+    start: &'a Url,
+    headers: &'a HeaderMap,
+    authorization: Option<&'a Secret>,
+) -> Work<'a, Answer> {
+    Box::pin(async move {
+        let mut url = start.clone();
+        for _ in 0..=MOST {
+            let mut request = Request::new(empty());
+            *request.method_mut() = method.clone();
+            *request.headers_mut() = headers.clone();
+            if let Some(secret) = authorization.filter(|_| url.origin == start.origin) {
+                request.headers_mut().insert(header::AUTHORIZATION, header_of(secret)?);
+            }
+            let response = transport.send(&url, request).await?;
+            let Some(next) = target(&url, &response)? else { return Ok(Answer { url, response }) };
+            url = next;
         }
-        let response = transport.send(&url, request).await?;
-        let Some(next) = target(&url, &response)? else { return Ok(Answer { url, response }) };
-        url = next;
-    }
-    Err(Error::Redirect { host: start.origin.authority(), why: "without end" })
+        Err(Error::Redirect { host: start.origin.authority(), why: "without end" })
+    })
 }
 
 /// A header value that nothing prints.

@@ -17,7 +17,7 @@ use crate::redirect::{self, Answer};
 use crate::retry::{Attempts, retrying};
 use crate::transport::Transport;
 use crate::url::Url;
-use crate::{Credentials, Error, Wanted};
+use crate::{Credentials, Error, Wanted, Work};
 
 /// No error text that is shown is longer.
 const ERROR_LIMIT: usize = 64 << 10;
@@ -40,27 +40,29 @@ pub struct Repository {
 
 impl Repository {
     /// Asks the endpoint whether it is a registry, and what it wants to know of us.
-    pub(crate) async fn open(
+    pub(crate) fn open(
         transport: Arc<Transport>,
         endpoint: Endpoint,
         reference: &Reference,
         access: Access,
         credentials: Option<Credentials>,
-    ) -> Result<Self, Error> {
-        let credentials = match endpoint.mirror {
-            true => mirror::login(&transport.config.certificates, &endpoint.origin)?,
-            false => credentials,
-        };
-        let reference = match endpoint.project.as_str() {
-            "" => reference.clone(),
-            project => reference
-                .below(project)
-                .map_err(|_| Error::Address { what: "a mirror's path", value: project.to_owned() })?,
-        };
-        let auth = Auth::new(endpoint.origin.clone(), credentials, scope(&reference, access));
-        let repository = Self { transport, endpoint, auth, reference, access };
-        repository.ping().await?;
-        Ok(repository)
+    ) -> Work<'_, Self> {
+        Box::pin(async move {
+            let credentials = match endpoint.mirror {
+                true => mirror::login(&transport.config.certificates, &endpoint.origin)?,
+                false => credentials,
+            };
+            let reference = match endpoint.project.as_str() {
+                "" => reference.clone(),
+                project => reference
+                    .below(project)
+                    .map_err(|_| Error::Address { what: "a mirror's path", value: project.to_owned() })?,
+            };
+            let auth = Auth::new(endpoint.origin.clone(), credentials, scope(&reference, access));
+            let repository = Self { transport, endpoint, auth, reference, access };
+            repository.ping().await?;
+            Ok(repository)
+        })
     }
 
     pub(crate) fn scope(&self, access: Access) -> String {
@@ -156,8 +158,8 @@ impl Repository {
     }
 
     /// The document that a reference names.
-    pub async fn manifest(&self, reference: &Reference) -> Result<Document, Error> {
-        retrying(self.attempts(), || self.manifest_once(reference)).await
+    pub fn manifest<'a>(&'a self, reference: &'a Reference) -> Work<'a, Document> {
+        Box::pin(async move { retrying(self.attempts(), || self.manifest_once(reference)).await })
     }
 
     async fn manifest_once(&self, reference: &Reference) -> Result<Document, Error> {
@@ -227,26 +229,33 @@ impl Repository {
         self.ask(&Method::GET, url, headers).await
     }
 
-    pub(crate) async fn ask(&self, method: &Method, url: &Url, headers: &HeaderMap) -> Result<Answer, Error> {
-        // Where a registry sends an upload may be anywhere; its credentials are for itself.
-        let ours = url.origin == self.endpoint.origin;
-        let header = match ours {
-            true => self.auth.header(&self.transport).await?,
-            false => None,
-        };
-        let mut answer = redirect::follow(&self.transport, method, url, headers, header.as_ref()).await?;
-        if ours
-            && answer.url.origin == self.endpoint.origin
-            && answer.response.status() == StatusCode::UNAUTHORIZED
-            && self.auth.challenged(answer.response.headers(), header.as_ref()).await?
-        {
-            let header = self.auth.header(&self.transport).await?;
-            answer = redirect::follow(&self.transport, method, url, headers, header.as_ref()).await?;
-        }
-        match answer.response.status().is_success() {
-            true => Ok(answer),
-            false => Err(self.refused(answer).await),
-        }
+    pub(crate) fn ask<'a>(
+        &'a self,
+        method: &'a Method,
+        url: &'a Url,
+        headers: &'a HeaderMap,
+    ) -> Work<'a, Answer> {
+        Box::pin(async move {
+            // Where a registry sends an upload may be anywhere; its credentials are for itself.
+            let ours = url.origin == self.endpoint.origin;
+            let header = match ours {
+                true => self.auth.header(&self.transport).await?,
+                false => None,
+            };
+            let mut answer = redirect::follow(&self.transport, method, url, headers, header.as_ref()).await?;
+            if ours
+                && answer.url.origin == self.endpoint.origin
+                && answer.response.status() == StatusCode::UNAUTHORIZED
+                && self.auth.challenged(answer.response.headers(), header.as_ref()).await?
+            {
+                let header = self.auth.header(&self.transport).await?;
+                answer = redirect::follow(&self.transport, method, url, headers, header.as_ref()).await?;
+            }
+            match answer.response.status().is_success() {
+                true => Ok(answer),
+                false => Err(self.refused(answer).await),
+            }
+        })
     }
 
     /// Why a request failed, with who was denied what.

@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::tls::{self, Trust};
 use crate::url::Url;
-use crate::{Config, Error, endpoint};
+use crate::{Config, Error, Work, endpoint};
 
 /// What a request sends.
 pub type RequestBody = BoxBody<Bytes, io::Error>;
@@ -56,37 +56,41 @@ impl Transport {
     }
 
     /// Sends a request whose headers are complete but for `Host` and `User-Agent`, and returns the answer's head.
-    pub(crate) async fn send(
-        &self,
-        url: &Url,
+    pub(crate) fn send<'a>(
+        &'a self,
+        url: &'a Url,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Error> {
-        let patience = self.config.patience;
-        let silent = || Error::Silent { host: url.origin.authority(), after: patience };
-        let sent = tokio::time::timeout(patience, self.send_slowly(url, request));
-        sent.await.map_err(|_| silent())?
+    ) -> Work<'a, Response<Incoming>> {
+        Box::pin(async move {
+            let patience = self.config.patience;
+            let silent = || Error::Silent { host: url.origin.authority(), after: patience };
+            let sent = tokio::time::timeout(patience, self.send_slowly(url, request));
+            sent.await.map_err(|_| silent())?
+        })
     }
 
     /// The same for a large body: patience ends when neither a byte of it goes out nor an answer comes in.
-    pub(crate) async fn send_body(
-        &self,
-        url: &Url,
+    pub(crate) fn send_body<'a>(
+        &'a self,
+        url: &'a Url,
         request: Request<RequestBody>,
-        sent: &AtomicU64,
-    ) -> Result<Response<Incoming>, Error> {
-        let patience = self.config.patience;
-        let mut exchange = std::pin::pin!(self.send_slowly(url, request));
-        let mut before = sent.load(Ordering::Relaxed);
-        loop {
-            if let Ok(response) = tokio::time::timeout(patience, &mut exchange).await {
-                return response;
+        sent: &'a AtomicU64,
+    ) -> Work<'a, Response<Incoming>> {
+        Box::pin(async move {
+            let patience = self.config.patience;
+            let mut exchange = std::pin::pin!(self.send_slowly(url, request));
+            let mut before = sent.load(Ordering::Relaxed);
+            loop {
+                if let Ok(response) = tokio::time::timeout(patience, &mut exchange).await {
+                    return response;
+                }
+                let now = sent.load(Ordering::Relaxed);
+                if now == before {
+                    return Err(Error::Silent { host: url.origin.authority(), after: patience });
+                }
+                before = now;
             }
-            let now = sent.load(Ordering::Relaxed);
-            if now == before {
-                return Err(Error::Silent { host: url.origin.authority(), after: patience });
-            }
-            before = now;
-        }
+        })
     }
 
     async fn send_slowly(

@@ -1,12 +1,15 @@
 //! The side that asks.
 
+use std::pin::Pin;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use crate::io::{AnyIo, any};
 use crate::outgoing::{Outgoing, Sender};
 use crate::receiver::Receiver;
 use crate::status::Status;
@@ -47,21 +50,30 @@ pub struct Channel {
 
 impl Channel {
     /// Speaks HTTP/2 over an open stream.
-    pub async fn over(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self, Status> {
+    pub fn over(
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> impl Future<Output = Result<Self, Status>> + Send + 'static {
+        Self::over_any(any(io))
+    }
+
+    fn over_any(io: AnyIo) -> Pin<Box<dyn Future<Output = Result<Self, Status>> + Send>> {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADERS);
-        let opened = builder.handshake(TokioIo::new(io)).await;
-        let (requests, connection) = opened.map_err(|e| Status::broken("cannot open the connection", e))?;
-        let (over, ended) = watch::channel(false);
-        tokio::spawn(async move {
-            // Its failure is the failure of the calls under way, and is reported there.
-            let _ = connection.await;
-            let _ = over.send(true);
-        });
-        Ok(Self { requests, ended })
+        Box::pin(async move {
+            let opened = builder.handshake(io).await;
+            let (requests, connection) =
+                opened.map_err(|e| Status::broken("cannot open the connection", e))?;
+            let (over, ended) = watch::channel(false);
+            tokio::spawn(async move {
+                // Its failure is the failure of the calls under way, and is reported there.
+                let _ = connection.await;
+                let _ = over.send(true);
+            });
+            Ok(Self { requests, ended })
+        })
     }
 
     /// Returns when the connection has ended.

@@ -9,6 +9,7 @@
 
 mod client;
 mod frame;
+mod io;
 mod outgoing;
 mod receiver;
 mod server;

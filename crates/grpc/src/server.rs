@@ -2,16 +2,18 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::io::{AnyIo, any};
 use crate::outgoing::{Outgoing, Sender};
 use crate::receiver::Receiver;
 use crate::status::{Code, Status};
@@ -58,11 +60,28 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, call: Call) -> impl Future<Output = Result<(), Status>> + Send;
 }
 
+/// What answers calls, whatever its type.
+trait Answering: Send + Sync {
+    fn call(&self, call: Call) -> Answered<'_>;
+}
+
+type Answered<'a> = Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>>;
+
+impl<S: Service> Answering for S {
+    fn call(&self, call: Call) -> Answered<'_> {
+        Box::pin(Service::call(self, call))
+    }
+}
+
 /// Answers the calls of one connection until it ends.
-pub async fn serve(
+pub fn serve(
     io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     service: Arc<impl Service>,
-) -> Result<(), Status> {
+) -> impl Future<Output = Result<(), Status>> + Send + 'static {
+    serve_any(any(io), service)
+}
+
+fn serve_any(io: AnyIo, service: Arc<dyn Answering>) -> Answered<'static> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -72,14 +91,18 @@ pub async fn serve(
         .max_header_list_size(MAX_HEADERS);
     let answering = service_fn(move |request| {
         let service = service.clone();
-        async move { Ok::<_, Infallible>(answer(request, service)) }
+        async move { Ok::<_, Infallible>(answer_any(request, service)) }
     });
-    let served = builder.serve_connection(TokioIo::new(io), answering).await;
-    served.map_err(|e| Status::broken("the connection broke", e))
+    let serving = builder.serve_connection(io, answering);
+    Box::pin(async move { serving.await.map_err(|e| Status::broken("the connection broke", e)) })
 }
 
 /// Answers one call that came in another way: over a connection that isn't ours alone.
 pub fn answer(request: Request<Incoming>, service: Arc<impl Service>) -> Response<Outgoing> {
+    answer_any(request, service)
+}
+
+fn answer_any(request: Request<Incoming>, service: Arc<dyn Answering>) -> Response<Outgoing> {
     let (head, body) = request.into_parts();
     let (sender, outgoing) = Outgoing::new();
     let path = head.uri.path().to_owned();
