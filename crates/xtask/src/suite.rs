@@ -11,6 +11,10 @@ use crate::{check, clients, coverage, vm};
 const NEEDED: &[(&str, &str)] = &[
     ("gcc", "gcc libc6-dev"),
     ("busybox", "busybox-static"),
+    ("bzip2", "bzip2"),
+    ("git", "git"),
+    ("ip", "iproute2"),
+    ("ssh-agent", "openssh-client"),
     ("dpkg-deb", "dpkg"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
