@@ -159,7 +159,7 @@ const CASES: &[Case] = &[
         name: "stream-loopback",
         what: "a stream of 1 GB from the host's loopback by a published port",
         unit: "ms",
-        rounds: 5,
+        rounds: 21,
         against: Against::Docker,
         ours: |bench| networks::stream(&bench.place()?, From::Loopback, bench.megabytes()),
         theirs: Some(|bench| {
@@ -171,7 +171,7 @@ const CASES: &[Case] = &[
         name: "stream-loopback6",
         what: "the same by `[::1]`",
         unit: "ms",
-        rounds: 5,
+        rounds: 21,
         against: Against::Docker,
         ours: |bench| networks::stream(&bench.place()?, From::Loopback6, bench.megabytes()),
         theirs: Some(|bench| {
@@ -183,7 +183,7 @@ const CASES: &[Case] = &[
         name: "stream-outside",
         what: "the same from another host",
         unit: "ms",
-        rounds: 5,
+        rounds: 21,
         against: Against::Docker,
         ours: |bench| networks::stream(&bench.place()?, From::Outside, bench.megabytes()),
         theirs: Some(|bench| {
@@ -195,7 +195,7 @@ const CASES: &[Case] = &[
         name: "stream-containers",
         what: "the same from another container",
         unit: "ms",
-        rounds: 5,
+        rounds: 21,
         against: Against::Docker,
         ours: |bench| networks::stream(&bench.place()?, From::Container, bench.megabytes()),
         theirs: Some(|bench| {
