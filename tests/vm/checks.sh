@@ -28,6 +28,11 @@ X
 inside() { # name, resources, script, expected
   config "$2" "$3"; check "$1" "$($R run one 2>&1 | tr '\n' ' ')" "$4"
 }
+# Whether the kernel is older than this: major, minor.
+older() {
+  local IFS=.-; set -- $1 $2 $(uname -r)
+  [ $3 -lt $1 ] || { [ $3 = $1 ] && [ $4 -lt $2 ]; }
+}
 files() { echo "cd /sys/fs/cgroup; cat $*"; }
 
 # All of them, or those that the kernel was told of.

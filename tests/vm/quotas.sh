@@ -45,6 +45,12 @@ held() { # kind, number: what its containers and volumes may write
   check "$kind: nothing else of it" "$($K create --storage-opt size=x $B true 2>&1 | grep -c "invalid size: 'x'")" 1
   ended; umount $at
 }
+if older 5 14; then
+  engine_of /tmp/small; boxed
+  check "no root of a size" "$($K create --storage-opt size=20m $B true 2>&1 | grep -c 'quotas of projects need Linux 5.14 or later')" 1
+  check "no volume of a size" "$($K volume create --opt size=20m vol 2>&1 | grep -c 'quotas of projects need Linux 5.14 or later')" 1
+  ended; return
+fi
 disk ext4 prjquota /mnt/ext4 1; held ext4
 # Limits that the file system still has: id, blocks, quota, limit.
 limits() { LD_LIBRARY_PATH=/tools /tools/ld /tools/debugfs -R "list_quota prj" /dev/loop1 2>/dev/null | busybox awk '$1 + 0 > 0 && $4 + 0 > 0' | wc -l; }

@@ -6,9 +6,17 @@ dd if=/dev/zero of=/disk bs=1M count=4 2>/dev/null; losetup /dev/loop0 /disk
 inside "memory" '"memory":{"limit":67108864,"reservation":33554432,"swap":134217728}' \
   "$(files memory.max memory.low memory.swap.max)" "67108864 33554432 67108864 "
 inside "memory without limit" '"memory":{"limit":-1}' "$(files memory.max)" "max "
-inside "processors" '"cpu":{"shares":512,"quota":50000,"period":100000,"burst":10000,"cpus":"0","mems":"0"}' \
-  "$(files cpu.weight cpu.max cpu.max.burst cpuset.cpus cpuset.mems)" "20 50000 100000 10000 0 0 "
-inside "idle processors" '"cpu":{"idle":1}' "$(files cpu.idle)" "1 "
+# Two of its controls are newer than the oldest kernel: 5.14 and 5.15.
+if older 5 15; then
+  inside "processors" '"cpu":{"shares":512,"quota":50000,"period":100000,"cpus":"0","mems":"0"}' \
+    "$(files cpu.weight cpu.max cpuset.cpus cpuset.mems)" "20 50000 100000 0 0 "
+  inside "no burst" '"cpu":{"quota":50000,"burst":10000}' true "cpu.max.burst (this kernel has no such cgroup control) is not supported "
+  inside "no idle processors" '"cpu":{"idle":1}' true "cpu.idle (this kernel has no such cgroup control) is not supported "
+else
+  inside "processors" '"cpu":{"shares":512,"quota":50000,"period":100000,"burst":10000,"cpus":"0","mems":"0"}' \
+    "$(files cpu.weight cpu.max cpu.max.burst cpuset.cpus cpuset.mems)" "20 50000 100000 10000 0 0 "
+  inside "idle processors" '"cpu":{"idle":1}' "$(files cpu.idle)" "1 "
+fi
 inside "processes" '"pids":{"limit":7}' "$(files pids.max)" "7 "
 inside "throttles" '"blockIO":{"throttleReadBpsDevice":[{"major":7,"minor":0,"rate":1048576}],"throttleWriteIOPSDevice":[{"major":7,"minor":0,"rate":100}]}' \
   "$(files io.max)" "7:0 rbps=1048576 wbps=max riops=max wiops=100 "

@@ -40,8 +40,8 @@ pub(crate) fn make_read_only(root: &Root<'_>, paths: &[String]) -> Result<(), Er
         let doing = format!("make {} read-only", path.display());
         let tree = copy(&target, OpenTreeFlags::AT_RECURSIVE).doing(&doing)?;
         let change = MountAttributes { set: sys::READ_ONLY, recursive: true, ..MountAttributes::default() };
-        sys::set_mount_attributes(tree.as_fd(), change).doing(&doing)?;
         attach(tree.as_fd(), target.as_fd(), path)?;
+        sys::set_mount_attributes(tree.as_fd(), change).doing(&doing)?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The specification's mounts. Each is made detached and attached to a verified descriptor; no path is looked up twice.
+//! The specification's mounts. Each is made detached and attached to a verified descriptor; no path is looked up twice. What is made
+//! here, where nothing of the container runs yet, has its options changed when it is attached: older kernels can't do it before.
 
 mod copy_up;
 mod options;
@@ -186,10 +187,11 @@ impl Planned {
             let from = from.doing(&doing("open what goes into"))?;
             copy_up::copy(from.as_fd(), mount.as_fd()).doing(&doing("fill"))?;
         }
-        if self.options.copy_up || self.options.say_more_than_new() {
-            self.options.apply(mount.as_fd(), &self.destination)?;
+        attach(mount.as_fd(), target.as_fd(), &self.destination)?;
+        match self.options.copy_up || self.options.say_more_than_new() {
+            true => self.options.apply(mount.as_fd(), &self.destination),
+            false => Ok(()),
         }
-        attach(mount.as_fd(), target.as_fd(), &self.destination)
     }
 
     /// An image in which `/proc` or `/sys` is a symlink would have the kernel's files elsewhere, and our masks on nothing.
@@ -224,19 +226,20 @@ impl Planned {
         };
         if let Some(unified) = cgroup.unified_only() {
             let tree = clone_tree(unified, false)?;
-            sys::set_mount_attributes(tree.as_fd(), change).doing("set the options of the cgroup mount")?;
-            return attach(tree.as_fd(), target.as_fd(), &self.destination);
+            attach(tree.as_fd(), target.as_fd(), &self.destination)?;
+            return sys::set_mount_attributes(tree.as_fd(), change)
+                .doing("set the options of the cgroup mount");
         }
         let folder = self.hierarchies(cgroup, change)?;
         attach(folder.as_fd(), target.as_fd(), &self.destination)?;
         // The directories below can only be mounted on once their file system is attached.
         for (name, path) in cgroup.v1_folders() {
             let tree = clone_tree(path, false)?;
-            sys::set_mount_attributes(tree.as_fd(), change).doing("set the options of a cgroup mount")?;
             let place =
                 openat(&folder, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
                     .doing(&format!("open the mount point of the cgroup {name}"))?;
             attach(tree.as_fd(), place.as_fd(), &self.destination.join(name))?;
+            sys::set_mount_attributes(tree.as_fd(), change).doing("set the options of a cgroup mount")?;
         }
         sys::set_mount_attributes(folder.as_fd(), change).doing("set the options of the cgroup mount")
     }

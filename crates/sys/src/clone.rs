@@ -145,13 +145,19 @@ fn clone_with(flags: u64, exit_signal: libc::c_int, cgroup: Option<BorrowedFd<'_
     }
 }
 
+/// How often others get their turn while a thread that was waited for leaves: it is joined before the kernel forgets it.
+const TURNS: usize = 1000;
+
 pub(crate) fn refuse_threads() -> io::Result<()> {
     // The link count of the task directory is two and one for each thread.
-    let threads = rustix::fs::stat("/proc/self/task")?.st_nlink.saturating_sub(2);
-    if threads == 1 {
-        return Ok(());
+    let threads = || Ok::<_, io::Error>(rustix::fs::stat("/proc/self/task")?.st_nlink.saturating_sub(2));
+    for _ in 0..TURNS {
+        if threads()? == 1 {
+            return Ok(());
+        }
+        std::thread::yield_now();
     }
-    Err(io::Error::other(format!("a process of {threads} threads")))
+    Err(io::Error::other(format!("a process of {} threads", threads()?)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `mount_setattr`, which `rustix` lacks: attributes of a mount or of a whole tree in one step.
 
+mod by_flags;
+
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
@@ -22,8 +24,15 @@ pub struct MountAttributes {
 }
 
 /// Changes the mount that a descriptor refers to. With `recursive`, all mounts below it in the same step, so that none
-/// is in the old state while another is in the new.
+/// is in the old state while another is in the new; before Linux 5.12, one after the other.
 pub fn set_mount_attributes(mount: BorrowedFd<'_>, change: MountAttributes) -> io::Result<()> {
+    match set_at_once(mount, change) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => by_flags::change(mount, change),
+        done => done,
+    }
+}
+
+fn set_at_once(mount: BorrowedFd<'_>, change: MountAttributes) -> io::Result<()> {
     let propagation = match change.propagation {
         None => 0,
         Some(Propagation::Private) => libc::MS_PRIVATE,
@@ -53,7 +62,12 @@ pub fn map_ids(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>, recursive:
         propagation: 0,
         userns_fd: user_namespace.as_raw_fd() as u64,
     };
-    change_mount(mount, &attributes, recursive)
+    change_mount(mount, &attributes, recursive).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOSYS) => {
+            io::Error::new(io::ErrorKind::Unsupported, "this takes Linux 5.12 or later: the kernel is older")
+        }
+        _ => error,
+    })
 }
 
 fn change_mount(mount: BorrowedFd<'_>, attributes: &libc::mount_attr, recursive: bool) -> io::Result<()> {

@@ -21,7 +21,32 @@ pub fn wait_for(pidfd: impl AsFd) -> io::Result<WaitIdStatus> {
 pub fn set_cloexec_from(first: u32) -> io::Result<()> {
     // SAFETY: takes three integers and touches no memory.
     let rc = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if rc == 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        // Linux 5.11 was the first with the flag.
+        error if error.raw_os_error() == Some(libc::EINVAL) => set_cloexec_one_by_one(first),
+        error => Err(error),
+    }
+}
+
+/// By procfs' list of them, or, without it, by every number that there may be.
+fn set_cloexec_one_by_one(first: u32) -> io::Result<()> {
+    let numbers: Vec<i32> = match std::fs::read_dir("/proc/self/fd") {
+        Ok(entries) => {
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+        }
+        Err(_) => {
+            let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+            (0..most.and_then(|most| i32::try_from(most).ok()).unwrap_or(i32::MAX)).collect()
+        }
+    };
+    for number in numbers.into_iter().filter(|number| i64::from(*number) >= i64::from(first)) {
+        // SAFETY: marks one descriptor, if there is one of this number; no memory is touched.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
 }
 
 /// Closes every descriptor from this number up that this program was started with. Only before anything of ours is open:
@@ -182,4 +207,17 @@ pub fn forget_program_pages() {
     }
     // SAFETY: the callback matches the expected signature, keeps nothing and doesn't unwind.
     unsafe { libc::dl_iterate_phdr(Some(forget), std::ptr::null_mut()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn descriptors_are_marked_one_by_one_where_the_kernel_knows_no_range() {
+        let file = std::fs::File::open("/dev/zero").unwrap();
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+        super::set_cloexec_one_by_one(u32::try_from(file.as_raw_fd()).unwrap()).unwrap();
+        assert_eq!(rustix::io::fcntl_getfd(&file).unwrap(), rustix::io::FdFlags::CLOEXEC);
+    }
 }

@@ -134,7 +134,7 @@ impl Options {
         self.propagation.is_some() || self.deep_set != 0 || self.deep_clear != 0
     }
 
-    /// Gives a mount that is attached nowhere its attributes and its propagation.
+    /// Gives a mount its attributes and its propagation.
     pub(crate) fn apply(&self, mount: BorrowedFd<'_>, destination: &Path) -> Result<(), Error> {
         // A mount shares nothing with the host unless that was asked for.
         let (propagation, deep) = self.propagation.unwrap_or((Propagation::Private, self.recursive));

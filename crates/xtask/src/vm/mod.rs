@@ -37,6 +37,7 @@ struct Machine {
 const MACHINES: &[Machine] = &[
     Machine { name: "Linux 6.12 with systemd", release: "trixie", packages: &["systemd", "ksmbd-tools"] },
     Machine { name: "Linux 6.1 without", release: "bookworm", packages: &[] },
+    Machine { name: "Linux 5.10 with systemd", release: "bullseye", packages: &["systemd"] },
 ];
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -85,6 +86,7 @@ impl Machine {
         apt.unpack_behind(KERNEL, &half.join("kernel"))?;
         if !self.packages.is_empty() {
             apt.unpack(self.packages, &half.join("root"))?;
+            merge(&half.join("root"))?;
         }
         for name in LEFT_OUT.iter().map(|name| half.join("root").join(name)).filter(|path| path.is_dir()) {
             fs::remove_dir_all(name)?;
@@ -128,6 +130,18 @@ impl Machine {
         }
         archive.finish()
     }
+}
+
+/// Older releases' packages have `/lib` and the like beside `/usr`, of which a machine has `/usr` alone.
+fn merge(root: &Path) -> anyhow::Result<()> {
+    for (name, place) in [("bin", "bin"), ("sbin", "bin"), ("lib", "lib"), ("lib64", "lib64")] {
+        let (from, to) = (root.join(name), root.join("usr").join(place));
+        if fs::symlink_metadata(&from).is_ok_and(|about| about.is_dir()) {
+            fs::create_dir_all(&to)?;
+            process::run(Command::new("cp").arg("-a").arg(from.join(".")).arg(to))?;
+        }
+    }
+    Ok(())
 }
 
 fn find(folder: &Path, start: &str) -> anyhow::Result<PathBuf> {

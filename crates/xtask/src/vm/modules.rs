@@ -20,6 +20,7 @@ const NEEDED: &[&str] = &[
     "drivers/net/veth",
     "fs/erofs",
     "fs/ext4",
+    "fs/fscache",
     "fs/jbd2",
     "fs/mbcache",
     "fs/lockd",
