@@ -27,7 +27,9 @@ fn context(engine: &Engine, name: &str, text: &str) -> Context {
     let mut archive =
         tar::Builder::new(File::create(context.path().join("c.tar")).expect("a context's file"));
     let mut header = tar::Header::new_gnu();
-    (header.set_size(1), header.set_mode(0o644), header.set_mtime(1_500_000_000));
+    header.set_size(1);
+    header.set_mode(0o644);
+    header.set_mtime(1_500_000_000);
     archive.append_data(&mut header, "folder/c", &b"c"[..]).expect("memory");
     archive.into_inner().expect("a context's file");
     aged(context.path());

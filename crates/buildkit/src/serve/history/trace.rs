@@ -68,7 +68,7 @@ impl Ids {
             said: json!([text("ref", &record.r#ref)]),
             below,
         };
-        span.shown(self.context(&self.build), parent)
+        span.shown(&self.context(&self.build), &parent)
     }
 
     fn step(&self, step: &Vertex) -> Value {
@@ -80,7 +80,7 @@ impl Ids {
         let (started, ended) = (step.started.as_ref(), step.completed.as_ref());
         let span =
             Span { name: &step.name, times: (started.or(ended), ended), error: &step.error, said, below: 0 };
-        span.shown(self.context(&id.hex()[..16]), self.context(&self.build))
+        span.shown(&self.context(&id.hex()[..16]), &self.context(&self.build))
     }
 }
 
@@ -94,7 +94,7 @@ struct Span<'a> {
 
 impl Span<'_> {
     /// In Go's order.
-    fn shown(self, context: Value, parent: Value) -> Value {
+    fn shown(self, context: &Value, parent: &Value) -> Value {
         let code = if self.error.is_empty() { 0 } else { FAILED };
         json!({
             "Name": self.name,

@@ -63,7 +63,9 @@ pub(crate) fn export(call: &Call) -> Outcome {
             bundle.add(&builder, record, platform, local).await?;
         }
         match file {
-            "" | "-" => drop(bundle.write(&builder, Output).await?),
+            "" | "-" => {
+                bundle.write(&builder, Output).await?;
+            }
             path => {
                 let file = Unfinished::create(Path::new(path), "failed to create output file")?;
                 bundle.write(&builder, file).await?.keep()?;
