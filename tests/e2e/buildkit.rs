@@ -155,6 +155,7 @@ ERROR: failed to build: failed to solve: process \"/bin/sh -c echo before; exit 
 // covers: cli docker build --quiet
 // covers: cli docker build --iidfile
 // covers: cli docker build --metadata-file
+// covers: value client-env docker buildx BUILDX_METADATA_PROVENANCE
 #[test]
 fn ids_are_printed_and_written() {
     let engine = engine();
@@ -177,6 +178,27 @@ fn ids_are_printed_and_written() {
         assert!(
             metadata["buildx.build.ref"].as_str().is_some_and(|name| name.starts_with("default/default/"))
         );
+        let silent = run(client(&engine).args(["build", "--progress", "quiet"]).arg(&folder));
+        assert_eq!(silent.stderr, "");
+        assert_eq!(silent.ok(), id);
+    }
+    // How it was made: in short, in full, or not at all.
+    for (asked, keys) in [("", 4), ("min", 4), ("max", 6), ("disabled", 0), ("false", 0)] {
+        let path = engine.scratch().join("metadata.json");
+        let [ours, theirs] = CLIENTS.map(|(_, client)| {
+            let mut client = client(&engine);
+            client.env("BUILDX_METADATA_PROVENANCE", asked).args(["build", "--metadata-file"]).arg(&path);
+            run(client.arg(&folder)).assert_code(0);
+            let metadata: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            metadata
+        });
+        let names = |told: &serde_json::Value| told.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&ours), names(&theirs), "{asked}");
+        let said = |told: &serde_json::Value| told["buildx.build.provenance"].as_object().cloned();
+        assert_eq!(said(&ours).map_or(0, |said| said.len()), keys, "{asked}: {ours}");
+        if keys == 4 {
+            assert_eq!(said(&ours), said(&theirs));
+        }
     }
 }
 
@@ -350,9 +372,30 @@ fn the_cache_is_listed_and_emptied_alike() {
         assert_eq!(sorted(&ours), sorted(&theirs), "{arguments:?}");
         assert!(!ours.is_empty());
     }
+    // How long ago something was may change between two questions.
+    let ageless = |text: &str| -> Vec<String> {
+        let line = |line: &str| match line.strip_suffix(" ago") {
+            Some(line) if line.starts_with("Last used:") => String::new(),
+            Some(line) => line.split_whitespace().take(3).collect::<Vec<_>>().join(" "),
+            None => line.trim_end().to_owned(),
+        };
+        sorted(&text.lines().map(line).collect::<Vec<_>>().join("\n"))
+    };
     let [ours, theirs] = CLIENTS.map(|(_, client)| said(client, &["buildx", "inspect"]));
     let nodes = |text: &str| text.split_once("Nodes:").map(|(_, nodes)| nodes.to_owned());
     assert_eq!(nodes(&ours), nodes(&theirs));
+    // buildx says when it used a builder itself, ours when anybody did.
+    assert!(ours.contains("\nLast Activity: 2"), "{ours}");
+    for arguments in [
+        &["buildx", "du"][..],
+        &["buildx", "du", "--verbose"],
+        &["buildx", "du", "--filter", "type=exec.cachemount"],
+        &["buildx", "du", "--filter", "id=none"],
+        &["buildx", "du", "--format", "table {{.ID}}\t{{.Size}}"],
+    ] {
+        let [ours, theirs] = CLIENTS.map(|(_, client)| said(client, arguments));
+        assert_eq!(ageless(&ours), ageless(&theirs), "{arguments:?}");
+    }
     let verbose = said(CLIENTS[0].1, &["buildx", "du", "--verbose"]);
     assert!(verbose.contains("Type:         exec.cachemount"), "{verbose}");
     let total = |text: &str| text.lines().last().map(|line| line.replace('\t', " ")).unwrap_or_default();

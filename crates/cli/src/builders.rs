@@ -12,6 +12,7 @@ use client::files;
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::refs::Refs;
 
 /// Names that no builder may have are no files' either.
 fn is_name(name: &str) -> bool {
@@ -62,6 +63,11 @@ impl Builders {
                 wrong(format!("it has {count} nodes, and a builder is one engine"))
             }
         }
+    }
+
+    /// What is noted of this one's builds.
+    pub(crate) fn refs(&self, builder: &str, node: &str) -> Refs {
+        Refs::of(&self.0, builder, node)
     }
 
     /// All names.

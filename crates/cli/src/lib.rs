@@ -20,6 +20,7 @@ mod listing;
 mod messages;
 mod plugins;
 mod prompt;
+mod refs;
 mod session;
 mod shape;
 mod template;

@@ -43,4 +43,4 @@ pub use pack::{
     pack_file, pack_file_of, pack_tree, pack_tree_of,
 };
 pub use store::{Layer, LayerStore, Unpacked};
-pub use unpack::{Extract, Overwrite, Owner, clamp_times, extract, replay, restore};
+pub use unpack::{Extract, Overwrite, Owner, clamp_times, extract, extract_anew, replay, restore};

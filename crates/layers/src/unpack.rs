@@ -27,7 +27,7 @@ mod replay;
 pub(crate) use attributes::{Attributes, OPAQUE, Times};
 pub use clamp::clamp_times;
 pub(crate) use disk::Disk;
-pub use extract::{Extract, Overwrite, Owner, extract, restore};
+pub use extract::{Extract, Overwrite, Owner, extract, extract_anew, restore};
 pub(crate) use place::Place;
 pub use replay::replay;
 

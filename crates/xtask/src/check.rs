@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "layers",
             "live",
             "oci",
+            "regex",
             "registry",
             "sys",
         ],

@@ -20,12 +20,16 @@ fn ours(engine: &Engine, words: &[&str]) -> Output {
 // covers: cli docker buildx du --debug
 // covers: cli docker buildx history --builder
 // covers: cli docker buildx history --debug
+// covers: cli docker buildx history export --builder
+// covers: cli docker buildx history export --debug
 // covers: cli docker buildx history logs --builder
 // covers: cli docker buildx history logs --debug
 // covers: cli docker buildx history ls --builder
 // covers: cli docker buildx history ls --debug
 // covers: cli docker buildx history rm --builder
 // covers: cli docker buildx history rm --debug
+// covers: cli docker buildx history trace --builder
+// covers: cli docker buildx history trace --debug
 // covers: cli docker buildx inspect --builder
 // covers: cli docker buildx inspect --bootstrap
 // covers: cli docker buildx inspect --debug
@@ -50,11 +54,13 @@ fn the_builder_is_the_engine_that_the_context_means() {
     .unwrap();
     let bake = bake.display().to_string();
     run(engine.ketch_command().arg("build").arg(context.path())).ok();
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 11] = [
         &["bake", "-f", &bake],
         &["du"],
+        &["history", "export"],
         &["history", "logs"],
         &["history", "ls"],
+        &["history", "trace"],
         &["inspect", "--bootstrap"],
         &["ls"],
         &["prune", "--force"],
@@ -99,6 +105,7 @@ fn the_builder_is_the_engine_that_the_context_means() {
 }
 
 // covers: cli docker buildx history ls --no-trunc
+// covers: value client-env docker buildx BUILDX_CONFIG
 // covers: cli docker buildx ls --no-trunc
 // covers: cli docker buildx prune --keep-storage
 // covers: cli docker buildx prune --verbose
@@ -119,10 +126,28 @@ fn what_listings_leave_out_and_what_pruning_leaves() {
         let row = ours.lines().nth(1).unwrap_or_default().to_owned();
         row.split_whitespace().nth(1).unwrap_or_default().to_owned()
     };
-    let whole = "Dockerfile-of-a-rather-long-name-that-needs-room";
+    let whole = format!("{name}/Dockerfile-of-a-rather-long-name-that-needs-room");
     assert_eq!(names(&["--no-trunc"]), whole);
+    // Either client calls a build by what the other one noted of it.
+    let format = ["buildx", "history", "ls", "--format", "{{.Name}}"];
+    assert_eq!(run(engine.docker_command().args(format)).ok(), whole);
+    let at = run(engine
+        .ketch_command()
+        .args(["buildx", "history", "inspect", "--format", "{{.Context}} {{.Dockerfile}}"])
+        .current_dir(engine.scratch().join("")))
+    .ok();
+    assert_eq!(at, format!("{name} Dockerfile-of-a-rather-long-name-that-needs-room"));
     assert_eq!(names(&[]), format!("..{}", &whole[whole.len() - 34..]));
     assert!(ours(&engine, &["buildx", "ls", "--no-trunc"]).ok().contains("linux/"));
+    // It is noted where buildx keeps its own.
+    let elsewhere = engine.scratch().join("elsewhere");
+    let mut other = engine.ketch_command();
+    run(other.env("BUILDX_CONFIG", &elsewhere).args(["build", "-q"]).arg(context.path())).ok();
+    let noted = || std::fs::read_dir(elsewhere.join("refs/default/default")).unwrap().count();
+    assert_eq!(noted(), 1);
+    run(engine.ketch_command().env("BUILDX_CONFIG", &elsewhere).args(["buildx", "history", "rm", "--all"]))
+        .ok();
+    assert_eq!(noted(), 0);
     let kept = ours(&engine, &["buildx", "prune", "--force", "--all", "--keep-storage=1GB"]).ok();
     assert!(kept.ends_with("0B"), "{kept}");
     let wrong = ours(&engine, &["buildx", "prune", "--force", "--keep-storage=much"]).assert_code(1);
@@ -181,7 +206,7 @@ fn one_build_is_looked_at() {
         for key in ["Ref", "Target", "Platform", "Duration", "Status", "NumTotalSteps", "NumCachedSteps"] {
             assert_eq!(ours[key], theirs[key], "{key} of {words:?}: {ours} {theirs}");
         }
-        for key in ["BuildArgs", "Labels", "Materials", "Attachments", "Dockerfile"] {
+        for key in ["BuildArgs", "Labels", "Materials", "Attachments", "Context", "Dockerfile", "Name"] {
             assert_eq!(ours[key], theirs[key], "{key} of {words:?}");
             // An image of several platforms that begins with nothing has no materials.
             assert!(!ours[key].is_null() || key == "Materials", "{key} of {words:?}: {ours}");
@@ -192,9 +217,7 @@ fn one_build_is_looked_at() {
         text.lines().filter(|line| !line.starts_with("View build in Docker Desktop")).map(row).collect()
     };
     let (shown, expected) = (cells(&ours(&["^1"]).ok()), cells(&theirs(&["^1"])));
-    // Where a build began, buildx keeps for itself.
-    let own = |line: &&String| !line.starts_with("Context:") && !line.starts_with("Name:");
-    assert_eq!(shown.iter().filter(own).collect::<Vec<_>>(), expected.iter().filter(own).collect::<Vec<_>>());
+    assert_eq!(shown, expected);
     assert_eq!(
         ours(&["--format", "{{.Status}} {{.NumTotalSteps}}"]).ok(),
         theirs(&["--format", "{{.Status}} {{.NumTotalSteps}}"])

@@ -139,7 +139,6 @@ fn an_exporters_words() {
 // covers: value client-env docker buildx BUILDKIT_MULTI_PLATFORM
 // refuses: value client-env docker buildx BUILDKIT_INLINE_BUILDINFO_ATTRS because BuildKit itself dropped build infos
 // refuses: value client-env docker buildx BUILDKIT_HOST because every engine is a builder: DOCKER_HOST and contexts name it
-// refuses: value client-env docker buildx BUILDX_CONFIG because nothing is kept of builders: contexts are
 // refuses: value client-env docker buildx BUILDX_EXPERIMENTAL because nothing is hidden
 // refuses: value client-env docker buildx BUILDX_CPU_PROFILE because it is for profiling a program in Go
 // refuses: value client-env docker buildx BUILDX_MEM_PROFILE because it is for profiling a program in Go
@@ -149,7 +148,6 @@ fn an_exporters_words() {
 // refuses: value client-env docker buildx BUILDX_GIT_INFO because a context's repository isn't looked at
 // refuses: value client-env docker buildx BUILDX_GIT_CHECK_DIRTY because a context's repository isn't looked at
 // refuses: value client-env docker buildx BUILDX_SEND_GIT_QUERY_AS_INPUT because an address goes to the engine as it was given
-// refuses: value client-env docker buildx BUILDX_METADATA_PROVENANCE because `buildx history inspect attachment` says it
 // refuses: value client-env docker buildx BUILDX_METADATA_WARNINGS because `build --check` says them
 // refuses: value client-env docker buildx BUILDX_BAKE_ENTITLEMENTS_FS because a bake file of one's own may read what its reader may, and others' are not fetched
 // refuses: value client-env docker buildx BUILDX_BAKE_FILE_RELATIVE_PATHS because paths are relative to where bake is called, as they are by default
@@ -205,12 +203,10 @@ fn variables_say_what_flags_do_not() {
         "BUILDX_GIT_INFO",
         "BUILDX_GIT_CHECK_DIRTY",
         "BUILDX_SEND_GIT_QUERY_AS_INPUT",
-        "BUILDX_METADATA_PROVENANCE",
         "BUILDX_METADATA_WARNINGS",
         "BUILDX_BAKE_ENTITLEMENTS_FS",
         "BUILDX_NO_DEFAULT_OCI_ARTIFACT",
         "BUILDKIT_HOST",
-        "BUILDX_CONFIG",
     ];
     for name in others {
         assert_eq!(id(&[(name, "0")]), plain, "{name}");

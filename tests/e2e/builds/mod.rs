@@ -19,6 +19,7 @@ mod named_builders;
 mod outputs;
 mod parameters;
 mod policies;
+mod repeated;
 mod reshaped;
 mod settings;
 pub(crate) mod sources;

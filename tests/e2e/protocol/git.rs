@@ -187,6 +187,9 @@ async fn a_repository_is_what_was_asked_for_of_it() {
         assert_eq!(build.made(source(fragment, url, more), path).await, expected, "{fragment} {more:?}");
     }
     let made = build.solve(source("main", &open, &[])).await.expect("it is open");
+    // As old as the commit: 2024-01-02T03:04:05Z.
+    let times = build.times(&made, "/").await.expect("a folder");
+    assert!(times.len() == 3 && times.iter().all(|time| *time == 1_704_164_645_000_000_000), "{times:?}");
     assert!(!build.names(&made, "/").await.expect("a folder").contains(&".git".to_owned()));
     let made = build.solve(source("main", &open, &[("git.keepgitdir", "true")])).await.expect("it is open");
     assert!(build.names(&made, "/").await.expect("a folder").contains(&".git".to_owned()));

@@ -9,6 +9,10 @@ use buildkit::proto::control::{
     UpdateBuildHistoryResponse,
 };
 use grpc::{Channel, Metadata, Status};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
 use testkit::Engine;
 use testkit::command::run;
 
@@ -296,6 +300,109 @@ fn our_client_looks_at_earlier_builds_as_well() {
         assert!(refused.stderr.contains(expected), "{}", refused.stderr);
     }
     assert!(ours(&["ls", "--local"]).assert_code(125).stderr.contains("--local: builds don't say"));
+}
+
+/// A bundle's files.
+fn unpacked(engine: &Engine, bundle: &Path) -> BTreeMap<String, Vec<u8>> {
+    let folder = engine.scratch().join("unpacked");
+    std::fs::create_dir(&folder).expect("a folder of the test's");
+    run(Command::new("tar").arg("--extract").arg("--gzip").arg("--file").arg(bundle).arg("-C").arg(&folder))
+        .ok();
+    let mut files = BTreeMap::new();
+    for folder in [folder.clone(), folder.join("blobs/sha256")] {
+        for entry in std::fs::read_dir(folder).expect("a bundle").flatten() {
+            if entry.path().is_file() {
+                let bytes = std::fs::read(entry.path()).expect("a bundle's file");
+                files.insert(entry.file_name().to_string_lossy().into_owned(), bytes);
+            }
+        }
+    }
+    std::fs::remove_dir_all(folder).expect("a folder of the test's");
+    files
+}
+
+// covers: cli docker buildx history export
+// covers: cli docker buildx history export --all
+// covers: cli docker buildx history export --finalize
+// covers: cli docker buildx history export --output
+#[test]
+fn our_bundles_of_records_are_buildx_own() {
+    let engine = Engine::ours().with_plugins();
+    assert!(built(&engine, "good", "FROM BASE\nARG WORD\nRUN echo \"$WORD\" > /a && echo '<&>'\n"));
+    assert!(!built(&engine, "bad", "FROM BASE\nRUN echo before; exit 3\n"));
+    let path = |client: &str| engine.scratch().join(client);
+    // The first ones without a trace, the others with one.
+    for arguments in [&[][..], &["^1"], &["--all"], &["--finalize"], &["--finalize", "^1"], &["--all"]] {
+        let mut told = Vec::new();
+        for (mut client, name) in [(engine.docker_command(), "theirs"), (engine.ketch_command(), "ours")] {
+            client.args(["buildx", "history", "export", "-o"]).arg(path(name)).args(arguments);
+            run(&mut client).ok();
+            told.push(unpacked(&engine, &path(name)));
+        }
+        let names = |number: usize| told[number].keys().collect::<Vec<_>>();
+        assert_eq!(names(0), names(1), "{arguments:?}");
+        assert!(told[0] == told[1], "{arguments:?}");
+        let has_trace = told[1].values().any(|bytes| bytes.starts_with(b"{\n  \"Name\": \"build\""));
+        assert_eq!(has_trace, arguments.contains(&"--finalize") || told[1].len() > 12, "{arguments:?}");
+    }
+    // What goes to the output is the same, by either name of it.
+    for arguments in [&[][..], &["--output", "-"]] {
+        let mut client = engine.ketch_command();
+        client.args(["buildx", "history", "export"]).args(arguments);
+        let bytes = client.output().unwrap().stdout;
+        std::fs::write(path("output"), bytes).unwrap();
+        run(engine.ketch_command().args(["buildx", "history", "export", "-o"]).arg(path("ours"))).ok();
+        assert!(unpacked(&engine, &path("output")) == unpacked(&engine, &path("ours")));
+    }
+    for (wrong, expected) in [
+        (&["--all", "abc"][..], "ERROR: cannot specify refs when using --all\n"),
+        (&["nosuch"], "ERROR: no record found for ref \"nosuch\"\n"),
+    ] {
+        for mut client in [engine.docker_command(), engine.ketch_command()] {
+            let said = run(client.args(["buildx", "history", "export", "-o"]).arg(path("wrong")).args(wrong));
+            assert_eq!(said.assert_code(1).stderr, expected);
+        }
+        assert!(!path("wrong").exists());
+    }
+}
+
+// covers: cli docker buildx history trace
+// refuses: cli docker buildx history trace --addr because a trace is printed, and Jaeger's page is not part of Ketch
+// refuses: cli docker buildx history trace --compare because a trace is printed, and Jaeger's page is not part of Ketch
+#[test]
+fn the_times_of_a_build_s_steps_are_a_trace() {
+    let engine = Engine::ours().with_plugins();
+    assert!(built(&engine, "good", "FROM BASE\nRUN echo said\n"));
+    assert!(!built(&engine, "bad", "FROM BASE\nRUN echo before; exit 3\n"));
+    let ours =
+        |arguments: &[&str]| run(engine.ketch_command().args(["buildx", "history", "trace"]).args(arguments));
+    for (arguments, step, fails) in
+        [(&["^1"][..], "[2/2] RUN echo said", false), (&[], "[2/2] RUN echo before; exit 3", true)]
+    {
+        let told: serde_json::Value = serde_json::from_str(&ours(arguments).ok()).unwrap();
+        let spans = told["data"][0]["spans"].as_array().unwrap().clone();
+        let whole = &spans[0];
+        assert_eq!(
+            (&whole["operationName"], &whole["references"]),
+            (&"build".into(), &serde_json::json!([]))
+        );
+        let has_failed = |span: &serde_json::Value| {
+            span["tags"].as_array().unwrap().iter().any(|tag| tag["key"] == "error" && tag["value"] == true)
+        };
+        assert_eq!(has_failed(whole), fails);
+        let ran = spans.iter().find(|span| span["operationName"] == step).expect("the step");
+        assert_eq!(has_failed(ran), fails);
+        assert_eq!(ran["references"][0]["spanID"], whole["spanID"]);
+        let time = |span: &serde_json::Value, name: &str| span[name].as_u64().unwrap();
+        let [began, ended] = [whole, ran]
+            .map(|span| (time(span, "startTime"), time(span, "startTime") + time(span, "duration")));
+        assert!(began.0 <= ended.0 && ended.1 <= began.1, "{began:?} {ended:?}");
+    }
+    for (flag, value) in [("--addr", "127.0.0.1:1"), ("--compare", "^1")] {
+        let refused = ours(&[flag, value]).assert_code(125);
+        assert!(refused.stderr.contains(&format!("{flag}: a trace is printed")), "{}", refused.stderr);
+    }
+    assert!(ours(&["nosuch"]).assert_code(1).stderr.contains("no record found for ref \"nosuch\""));
 }
 
 // covers: cli docker buildx dial-stdio

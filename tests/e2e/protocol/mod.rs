@@ -152,13 +152,22 @@ impl Build {
 
     /// The names in a directory of a result.
     async fn names(&self, from: &str, path: &str) -> Result<Vec<String>, Status> {
+        Ok(self.entries(from, path).await?.into_iter().map(|entry| entry.path).collect())
+    }
+
+    /// How old each thing in a folder is.
+    async fn times(&self, from: &str, path: &str) -> Result<Vec<i64>, Status> {
+        Ok(self.entries(from, path).await?.into_iter().map(|entry| entry.mod_time).collect())
+    }
+
+    async fn entries(&self, from: &str, path: &str) -> Result<Vec<buildkit::proto::Stat>, Status> {
         let question = asked::ReadDirRequest {
             r#ref: from.to_owned(),
             dir_path: path.to_owned(),
             ..asked::ReadDirRequest::default()
         };
         let answer: asked::ReadDirResponse = self.ask("ReadDir", &question).await?;
-        Ok(answer.entries.into_iter().map(|entry| entry.path).collect())
+        Ok(answer.entries)
     }
 
     /// What a definition's result has at a path.

@@ -11,8 +11,8 @@ use grpc::{Channel, Code, Metadata};
 
 use super::{Build, Definition, Plan, builder, engine};
 
-// refuses: buildkit llb-source-attr SourceOp.attrs git.mtime because a checkout's files have the time of the build, or SOURCE_DATE_EPOCH's
-// refuses: buildkit llb-cap LLBCaps source.git.mtime because a checkout's files have the time of the build, or SOURCE_DATE_EPOCH's
+// refuses: buildkit llb-source-attr SourceOp.attrs git.mtime because a checkout's files are as old as their commit, or SOURCE_DATE_EPOCH's
+// refuses: buildkit llb-cap LLBCaps source.git.mtime because a checkout's files are as old as their commit, or SOURCE_DATE_EPOCH's
 // refuses: buildkit llb-source-attr SourceOp.attrs git.bundle because bundles are written by no client that can be had
 // refuses: buildkit llb-source-attr SourceOp.attrs git.checkoutbundle because bundles are written by no client that can be had
 // refuses: buildkit llb-cap LLBCaps source.git.bundle because bundles are written by no client that can be had

@@ -136,7 +136,7 @@ mod tests {
     // covers: dockerfile git-url-key ADD subdir
     // covers: dockerfile git-url-key ADD commit
     // covers: dockerfile git-url-key ADD fetch-by-commit
-    // refuses: dockerfile git-url-key ADD mtime because a checkout's files have the time of the build, or SOURCE_DATE_EPOCH's
+    // refuses: dockerfile git-url-key ADD mtime because a checkout's files are as old as their commit, or SOURCE_DATE_EPOCH's
     #[test]
     fn addresses_of_repositories() {
         for (text, remote, reference, subdir) in [

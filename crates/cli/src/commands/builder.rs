@@ -17,6 +17,7 @@ use crate::builders::Builder as Named;
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row, align_with};
+use crate::refs::Refs;
 use crate::{prompt, ui};
 
 const USAGE: Listing = Listing {
@@ -33,7 +34,7 @@ const USAGE: Listing = Listing {
         ("LastUsedAt", "LAST ACCESSED"),
         ("Type", "TYPE"),
     ],
-    table: "{{.ID}}{{if .Mutable}}*{{end}}\t{{.Reclaimable}}\t{{.Size}}\t{{.LastUsedAt}}",
+    table: "{{.ID}}\t{{.Reclaimable}}\t{{.Size}}\t{{.LastUsedAt}}",
     quiet: "{{.ID}}",
 };
 
@@ -82,6 +83,14 @@ pub(super) fn name(call: &Call, context: &str) -> Result<String, Error> {
     }
 }
 
+/// What is noted of the builder's builds here.
+pub(super) fn refs(call: &Call) -> Result<Refs, Error> {
+    let context = call.endpoint()?.context;
+    let name = name(call, &context)?;
+    let node = if name == context { name.clone() } else { format!("{name}0") };
+    Ok(call.builders().refs(&name, &node))
+}
+
 pub(super) fn unknown(name: &str) -> Error {
     Error::Usage(format!("ERROR: no builder {name:?} found"))
 }
@@ -99,10 +108,12 @@ pub(crate) fn usage(call: &Call) -> Outcome {
             let told: Vec<String> = records.iter().map(pretty).collect();
             ui::out(&told.concat())?;
         } else {
-            let rows: Vec<Row> = records.iter().map(row).collect();
+            let is_table = is_table(flags.text("format"));
+            let rows: Vec<Row> = records.iter().map(|record| row(record, is_table)).collect();
             ui::out(&USAGE.render(flags.text("format"), false, &rows)?)?;
         }
-        if matches!(flags.text("format"), "" | "table") {
+        // A sum of some would be taken for the sum of all.
+        if flags.list("filter").is_empty() && matches!(flags.text("format"), "" | "table") {
             ui::out(&summary(&records))?;
         }
         Ok(0)
@@ -190,15 +201,22 @@ fn created(record: &UsageRecord) -> String {
     at.to_string().replace('T', " ").replace('Z', " +0000 UTC")
 }
 
-fn row(record: &UsageRecord) -> Row {
+/// Whether a format is a table's, or for people otherwise.
+fn is_table(format: &str) -> bool {
+    matches!(format, "" | "pretty") || format.starts_with("table")
+}
+
+/// Tables mark what can change, and whose size is an image's, too.
+fn row(record: &UsageRecord, is_table: bool) -> Row {
+    let marked = |text: String, mark: bool| if mark && is_table { text + "*" } else { text };
     let fields = json!({
-        "ID": record.id,
+        "ID": marked(record.id.clone(), record.mutable),
         "Parents": if record.parents.is_empty() { Value::Null } else { json!(record.parents) },
         "CreatedAt": created(record),
         "Mutable": record.mutable,
         "Reclaimable": !record.in_use,
         "Shared": record.shared,
-        "Size": units::size(record.size as f64, 4),
+        "Size": marked(units::size(record.size as f64, 4), record.shared),
         "Description": record.description,
         "UsageCount": record.usage_count,
         "LastUsedAt": last_used(record),
@@ -216,7 +234,8 @@ fn line(record: &UsageRecord) -> String {
 
 fn pretty(record: &UsageRecord) -> String {
     let mut fields = vec![("ID", record.id.clone())];
-    fields.extend((!record.parents.is_empty()).then(|| ("Parents", record.parents.join(";"))));
+    let parents: String = record.parents.iter().map(|parent| format!("\n - {parent}")).collect();
+    fields.extend((!parents.is_empty()).then_some(("Parents", parents)));
     fields.extend([
         ("Created at", created(record)),
         ("Mutable", record.mutable.to_string()),
@@ -371,7 +390,11 @@ pub(crate) fn inspect(call: &Call) -> Outcome {
     };
     call.with_engine(|engine| async move {
         let worker = in_time(call, worker(&engine)).await?;
-        let mut text = format!("Name:   {name}\nDriver: docker\n\nNodes:\n");
+        let last = in_time(call, async { super::records::last_activity(&reach(&engine).await?).await }).await;
+        let last = last.unwrap_or_default().replace('T', " ").replace('Z', " +0000 UTC");
+        let last = if last.is_empty() { last } else { format!("Last Activity:\t{last}\n") };
+        let head = align_with(&format!("Name:\t{name}\nDriver:\tdocker\n{last}"), 1, 1);
+        let mut text = format!("{head}\nNodes:\n");
         let facts = format!(
             "Name:\t{node}\nEndpoint:\t{endpoint}\nStatus:\trunning\nBuildKit version:\t{}\nPlatforms:\t{}\n",
             version_of(&worker),
@@ -449,7 +472,7 @@ fn version_of(worker: &WorkerRecord) -> String {
     worker.buildkit_version.as_ref().map(|version| version.version.clone()).unwrap_or_default()
 }
 
-fn platforms(worker: &WorkerRecord) -> Vec<String> {
+pub(super) fn platforms(worker: &WorkerRecord) -> Vec<String> {
     let platform = |platform: &buildkit::proto::pb::Platform| {
         let parts = [&platform.os, &platform.architecture, &platform.variant];
         parts.into_iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("/")

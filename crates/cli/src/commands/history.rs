@@ -58,7 +58,7 @@ fn row(step: &Value, human: bool, whole: bool) -> Row {
     let since = match (human, created > EPOCH) {
         (false, _) => at.clone(),
         (true, true) => units::ago(created),
-        (true, false) => String::new(),
+        (true, false) => "N/A".to_owned(),
     };
     let row = json!({
         "ID": if whole || id == "<missing>" { id } else { short_id(id) },

@@ -1,6 +1,9 @@
 //! `buildx history`: builds that the engine remembers.
 
+mod bundle;
 mod inspect;
+mod name;
+mod trace;
 
 use buildkit::client::Builder;
 use buildkit::proto::Timestamp;
@@ -12,9 +15,13 @@ use super::{builder, units};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::listing::{Listing, Row};
+use crate::refs::Refs;
 use crate::ui;
 
+pub(crate) use bundle::export;
+pub(super) use inspect::provenances;
 pub(crate) use inspect::{attachment, inspect};
+pub(crate) use trace::trace;
 
 const RECORDS: Listing = Listing {
     fields: &[
@@ -38,8 +45,11 @@ fn failed(status: &grpc::Status) -> Error {
 
 /// All records that fit, the last to begin first.
 async fn records(builder: &Builder, filter: Vec<String>) -> Result<Vec<BuildHistoryRecord>, Error> {
-    let question = BuildHistoryRequest { early_exit: true, filter, ..BuildHistoryRequest::default() };
-    let mut told = builder.history(&question).map_err(|status| failed(&status))?;
+    asked(builder, &BuildHistoryRequest { early_exit: true, filter, ..BuildHistoryRequest::default() }).await
+}
+
+async fn asked(builder: &Builder, question: &BuildHistoryRequest) -> Result<Vec<BuildHistoryRecord>, Error> {
+    let mut told = builder.history(question).map_err(|status| failed(&status))?;
     let mut records = Vec::new();
     while let Some(event) = told.next().await.map_err(|status| failed(&status))? {
         records.extend(event.record);
@@ -58,7 +68,25 @@ pub(super) async fn last_activity(builder: &Builder) -> Result<String, Error> {
 
 /// One by its name, its end, or its place: `^1` is the one before the last.
 async fn find(builder: &Builder, wanted: Option<&String>) -> Result<BuildHistoryRecord, Error> {
-    let records = records(builder, Vec::new()).await?;
+    pick(records(builder, Vec::new()).await?, wanted)
+}
+
+/// Those of these names that have ended: the last one without a name, or all.
+async fn completed(
+    builder: &Builder,
+    wanted: &[String],
+    all: bool,
+) -> Result<Vec<BuildHistoryRecord>, Error> {
+    let mut ended = records(builder, Vec::new()).await?;
+    ended.retain(|record| record.completed_at.is_some());
+    match wanted {
+        [] if all && !ended.is_empty() => Ok(ended),
+        [] => Ok(vec![pick(ended, None)?]),
+        wanted => wanted.iter().map(|name| pick(ended.clone(), Some(name))).collect(),
+    }
+}
+
+fn pick(records: Vec<BuildHistoryRecord>, wanted: Option<&String>) -> Result<BuildHistoryRecord, Error> {
     let wanted = wanted.map_or("", String::as_str);
     let place = match wanted {
         "" => Some(0),
@@ -98,29 +126,30 @@ fn filters(given: &[String]) -> Result<Vec<String>, Error> {
 /// `buildx history ls`.
 pub(crate) fn list(call: &Call) -> Outcome {
     let flags = call.flags();
-    let name = builder::name(call, &call.endpoint()?.context)?;
+    let refs = builder::refs(call)?;
     let filter = filters(&flags.list("filter"))?;
     call.with_engine(|engine| async move {
         let records = records(&builder::reach(&engine).await?, filter).await?;
         let format = flags.text("format");
         if format == "json" {
             for record in &records {
-                ui::out(&format!("{}\n", document(record, &name)))?;
+                ui::out(&format!("{}\n", document(record, &refs)))?;
             }
             return Ok(0);
         }
         let short = !flags.bool("no-trunc") && matches!(format, "" | "table");
-        let rows: Vec<Row> = records.iter().map(|record| row(record, short)).collect();
+        let rows: Vec<Row> = records.iter().map(|record| row(record, &refs, short)).collect();
         ui::out(&RECORDS.render(format, false, &rows)?)?;
         Ok(0)
     })
 }
 
-fn row(record: &BuildHistoryRecord, short: bool) -> Row {
+fn row(record: &BuildHistoryRecord, refs: &Refs, short: bool) -> Row {
+    let title = name::title(&record.frontend_attrs, refs.find(&record.r#ref).as_ref());
     let created = moment(record.created_at.as_ref());
     let fields = json!({
         "Ref": record.r#ref,
-        "Name": if short { shortened(title(record)) } else { title(record) },
+        "Name": if short { shortened(title) } else { title },
         "Status": status(record),
         "CreatedAt": format!("{} ago", units::age(units::now() - created)),
         "Duration": took(record),
@@ -138,7 +167,7 @@ fn shortened(name: String) -> String {
     }
 }
 
-fn document(record: &BuildHistoryRecord, builder: &str) -> Value {
+fn document(record: &BuildHistoryRecord, refs: &Refs) -> Value {
     let time = |at: Option<&Timestamp>| {
         at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok()).map(|at| at.to_string())
     };
@@ -146,8 +175,8 @@ fn document(record: &BuildHistoryRecord, builder: &str) -> Value {
         "cached_steps": record.num_cached_steps,
         "completed_steps": record.num_completed_steps,
         "created_at": time(record.created_at.as_ref()),
-        "name": title(record),
-        "ref": format!("{builder}/{builder}/{}", record.r#ref),
+        "name": name::title(&record.frontend_attrs, refs.find(&record.r#ref).as_ref()),
+        "ref": refs.name(&record.r#ref),
         "status": status(record),
         "total_steps": record.num_total_steps,
     });
@@ -159,21 +188,6 @@ fn document(record: &BuildHistoryRecord, builder: &str) -> Value {
 
 fn moment(at: Option<&Timestamp>) -> i64 {
     at.map_or(0, |at| at.seconds)
-}
-
-/// What it was built from, as far as it was said.
-fn title(record: &BuildHistoryRecord) -> String {
-    let said = |name: &str| record.frontend_attrs.get(name).map(String::as_str).unwrap_or_default();
-    let own = said("build-arg:BUILDKIT_BUILD_NAME");
-    if !own.is_empty() {
-        return own.to_owned();
-    }
-    let context = [said("vcs:source"), said("context")].into_iter().find(|text| !text.is_empty());
-    let file = if said("filename") == "Dockerfile" { "" } else { said("filename") };
-    let target = said("target");
-    let name = [context.unwrap_or_default(), file].into_iter().filter(|part| !part.is_empty());
-    let name = name.collect::<Vec<_>>().join("/");
-    if target.is_empty() { name } else { format!("{name} ({target})") }
 }
 
 fn status(record: &BuildHistoryRecord) -> &'static str {
@@ -222,7 +236,7 @@ pub(crate) fn logs(call: &Call) -> Outcome {
 
 /// `buildx history rm`.
 pub(crate) fn remove(call: &Call) -> Outcome {
-    builder::name(call, &call.endpoint()?.context)?;
+    let refs = builder::refs(call)?;
     let all = call.flags().bool("all");
     match (call.args().is_empty(), all) {
         (true, false) => return Err(usage("rm requires at least one argument")),
@@ -241,6 +255,7 @@ pub(crate) fn remove(call: &Call) -> Outcome {
         for id in wanted {
             let question = UpdateBuildHistoryRequest { r#ref: id, delete: true, ..Default::default() };
             builder.update_history(&question).await.map_err(|status| failed(&status))?;
+            refs.forget(&question.r#ref);
         }
         Ok(0)
     })

@@ -104,8 +104,24 @@ impl Unfinished {
             self.file.write_all(bytes).map_err(failed)
         };
         copy(body, write).await?;
+        self.keep()
+    }
+
+    /// It is whole.
+    pub(super) fn keep(self) -> Result<(), Error> {
+        let failed = |e: io::Error| Error::Io("write the archive", e);
         self.file.sync_all().map_err(failed)?;
         fs::rename(&self.temporary, &self.path).map_err(failed)
+    }
+}
+
+impl io::Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -11,8 +11,10 @@ const NO_DAEMON: &str = "a builder is an engine, whose daemon.json it is";
 const NO_DEFAULT: &str = "a builder that is used stays so until another one is";
 const NO_ALIAS: &str = "`build` is BuildKit's already";
 const NO_DEBUGGER: &str = "builds have no debugger";
-const NO_DESKTOP: &str = "it is for Docker Desktop, of which there is none here";
-const NO_TRACES: &str = "no traces of builds are kept";
+const NO_IMPORT: &str = "it is for Docker Desktop, of which there is none here: a bundle's log and attestations are files of a tar";
+const NO_WINDOW: &str =
+    "it is for Docker Desktop, of which there is none here: see `ketch buildx history inspect` and `logs`";
+const NO_PAGE: &str = "a trace is printed, and Jaeger's page is not part of Ketch";
 const NO_PLATFORMS: &str = "an engine is one builder, whatever it builds for";
 const NO_DIRECTORIES: &str = "builds don't say which directory they began in";
 const NO_POLICIES: &str = "builds evaluate no policies";
@@ -241,7 +243,7 @@ pub(crate) static BUILDX_HISTORY_EXPORT: Command = Command {
     usage: "[OPTIONS] [REF...]",
     short: "Export build records into Docker Desktop bundle",
     flags: &[BUILDX_HISTORY_EXPORT_FLAGS],
-    action: Action::Refused(NO_DESKTOP),
+    action: Action::Run(commands::records::export),
     ..LEAF
 };
 
@@ -256,7 +258,7 @@ pub(crate) static BUILDX_HISTORY_IMPORT: Command = Command {
     usage: "[OPTIONS] -",
     short: "Import build records into Docker Desktop",
     flags: &[BUILDX_HISTORY_IMPORT_FLAGS],
-    action: Action::Refused(NO_DESKTOP),
+    action: Action::Refused(NO_IMPORT),
     ..LEAF
 };
 
@@ -333,7 +335,7 @@ pub(crate) static BUILDX_HISTORY_OPEN: Command = Command {
     usage: "[OPTIONS] [REF]",
     short: "Open a build record in Docker Desktop",
     flags: &[BUILDX_FLAGS],
-    action: Action::Refused(NO_DESKTOP),
+    action: Action::Refused(NO_WINDOW),
     ..LEAF
 };
 
@@ -353,9 +355,9 @@ pub(crate) static BUILDX_HISTORY_RM: Command = Command {
 };
 
 const BUILDX_HISTORY_TRACE_FLAGS: &[Flag] = &[
-    Flag::new("addr", Kind::String, "Address to bind the UI server").default("127.0.0.1:0"),
+    Flag::new("addr", Kind::String, "Address to bind the UI server").default("127.0.0.1:0").refused(NO_PAGE),
     Flag::new("builder", Kind::String, "Override the configured builder instance"),
-    Flag::new("compare", Kind::String, "Compare with another build record"),
+    Flag::new("compare", Kind::String, "Compare with another build record").refused(NO_PAGE),
     Flag::new("debug", Kind::Bool, "Enable debug logging").short('D'),
 ];
 
@@ -365,7 +367,8 @@ pub(crate) static BUILDX_HISTORY_TRACE: Command = Command {
     usage: "[OPTIONS] [REF]",
     short: "Show the OpenTelemetry trace of a build record",
     flags: &[BUILDX_HISTORY_TRACE_FLAGS],
-    action: Action::Refused(NO_TRACES),
+    args: Args::AtMost(1),
+    action: Action::Run(commands::records::trace),
     ..LEAF
 };
 

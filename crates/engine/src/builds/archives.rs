@@ -25,7 +25,7 @@ pub(super) fn unpack(parts: &Parts, root: &Root, path: &[Vec<u8>]) -> Result<Opt
     let failed = |e: layers::Error| work(format!("unpack {}", shown(path)), e);
     let tar = uncompressed(root, path)?;
     if let Root::Scratch(into, _) = &into {
-        layers::extract(tar, into.as_fd(), &how, parts.shared.layers.limits()).map_err(failed)?;
+        layers::extract_anew(tar, into.as_fd(), &how, parts.shared.layers.limits()).map_err(failed)?;
     }
     Ok(Some(Arc::new(into)))
 }

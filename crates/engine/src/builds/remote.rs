@@ -56,6 +56,14 @@ enum Place {
 struct Part {
     blob: Descriptor,
     diff_id: Digest,
+    /// When it was made, in seconds since 1970: an image of it says so.
+    made: Option<u64>,
+}
+
+/// The same as it is written down.
+fn made(at: &str) -> Option<u64> {
+    let at: jiff::Timestamp = at.parse().ok()?;
+    u64::try_from(at.as_second()).ok()
 }
 
 impl Remote {

@@ -28,6 +28,21 @@ impl<'a> Disk<'a> {
         Self { tree: Tree::new(root), limits, folder_times: BTreeMap::new(), buffer: vec![0; 128 * 1024] }
     }
 
+    /// Whether a directory has a time that is its own already.
+    pub(super) fn has_age(&self, path: &[u8]) -> bool {
+        self.folder_times.contains_key(path)
+    }
+
+    /// A directory's time.
+    pub(super) fn age(&mut self, path: &[u8], times: Times) {
+        self.folder_times.insert(path.to_vec(), times);
+    }
+
+    /// The same for one that has none yet.
+    pub(super) fn age_missing(&mut self, path: &[u8], times: Times) {
+        self.folder_times.entry(path.to_vec()).or_insert(times);
+    }
+
     /// After the last entry.
     pub(crate) fn finish(self) -> Result<(), Error> {
         for (path, times) in self.folder_times.iter().rev() {

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::fd::BorrowedFd;
 
 use super::place::Found;
-use super::{Attributes, Content, Disk, Place, Special, Target, Unpacker};
+use super::{Attributes, Content, Disk, Place, Special, Target, Times, Unpacker};
 use crate::{Error, IdMap, Limits};
 
 /// Whose the files are to be.
@@ -55,12 +55,28 @@ pub fn restore(tar: impl Read, into: BorrowedFd<'_>, limits: &Limits) -> Result<
     Unpacker::plain(target, None, limits).unpack(tar)?.disk.finish()
 }
 
+/// Extracts a tar, uncompressed, into an empty directory. What the tar doesn't name is as old as what first went into it, so that
+/// the same tar is the same tree on another day.
+pub fn extract_anew(
+    tar: impl Read,
+    into: BorrowedFd<'_>,
+    how: &Extract,
+    limits: &Limits,
+) -> Result<(), Error> {
+    let target = Extracting { disk: Disk::new(into, limits), how, top: Top::New };
+    let mut disk = Unpacker::plain(target, how.rename.as_ref(), limits).unpack(tar)?.disk;
+    disk.age_missing(b"", Times::default());
+    disk.finish()
+}
+
 /// Whose the directory is that everything goes to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Top {
     /// It was there before, and stays what it was.
     Kept,
     FromArchive,
+    /// It was made for the archive, and takes nothing of it but its age.
+    New,
 }
 
 struct Extracting<'a> {
@@ -70,6 +86,17 @@ struct Extracting<'a> {
 }
 
 impl Extracting<'_> {
+    /// Directories above an entry, of which the tar said nothing so far.
+    fn age_parents(&mut self, place: &Place, times: Times) {
+        if self.top != Top::New || self.disk.has_age(&place.parent_path()) {
+            return;
+        }
+        let parents = place.parents();
+        for end in 0..=parents.len() {
+            self.disk.age_missing(&parents[..end].join(&b'/'), times);
+        }
+    }
+
     fn owned(&self, attributes: Attributes) -> Attributes {
         match &self.how.owner {
             Owner::Archive => attributes,
@@ -102,23 +129,30 @@ impl Target for Extracting<'_> {
         match self.top {
             Top::Kept => Ok(()),
             Top::FromArchive => self.disk.root(place, attributes),
+            Top::New => {
+                self.disk.age(&[], attributes.times);
+                Ok(())
+            }
         }
     }
 
     fn directory(&mut self, place: &Place, attributes: Attributes) -> Result<(), Error> {
         self.check(place, true)?;
+        self.age_parents(place, attributes.times);
         let attributes = self.owned(attributes);
         self.disk.directory(place, attributes)
     }
 
     fn file(&mut self, place: &Place, attributes: Attributes, content: Content<'_>) -> Result<(), Error> {
         self.check(place, false)?;
+        self.age_parents(place, attributes.times);
         let attributes = self.owned(attributes);
         self.disk.file(place, attributes, content)
     }
 
     fn symlink(&mut self, place: &Place, attributes: Attributes, target: Vec<u8>) -> Result<(), Error> {
         self.check(place, false)?;
+        self.age_parents(place, attributes.times);
         let attributes = self.owned(attributes);
         self.disk.symlink(place, attributes, target)
     }
@@ -130,6 +164,7 @@ impl Target for Extracting<'_> {
 
     fn special(&mut self, place: &Place, attributes: Attributes, kind: Special) -> Result<(), Error> {
         self.check(place, false)?;
+        self.age_parents(place, attributes.times);
         let attributes = self.owned(attributes);
         self.disk.special(place, attributes, kind)
     }

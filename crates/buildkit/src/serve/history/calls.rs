@@ -74,7 +74,7 @@ impl History {
         known
     }
 
-    /// Removes, pins, or waits until all is written down: which it is as soon as a build has ended.
+    /// Removes, pins, or makes the trace: all else is written down as soon as a build has ended.
     pub(in crate::serve) async fn update(self: &Arc<Self>, call: Call) -> Result<(), Status> {
         let history = self.clone();
         let answer = |question: UpdateBuildHistoryRequest| async move {
@@ -84,10 +84,7 @@ impl History {
                     true => Ok(()),
                     false => Err(unknown(&id)),
                 },
-                () if question.finalize => match history.knows(&id) {
-                    true => Ok(()),
-                    false => Err(unknown(&id)),
-                },
+                () if question.finalize => history.finalize(&id),
                 () => history.pin(&id, question.pinned),
             };
             let done = tokio::task::spawn_blocking(work).await;

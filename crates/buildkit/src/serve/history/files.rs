@@ -12,6 +12,7 @@ use crate::proto::control::{BuildHistoryRecord, Descriptor, StatusResponse};
 const RECORD: &str = "record";
 pub(super) const LOGS: &str = "logs";
 pub(super) const ERROR: &str = "error";
+pub(super) const TRACE: &str = "trace";
 /// What is being filled begins so; no ref's digest does.
 const PARTIAL: &str = "partial-";
 /// No record of ours is longer.
@@ -80,10 +81,15 @@ impl Folder {
 
     /// Replaces the record alone.
     pub(super) fn rewrite(&self, record: &BuildHistoryRecord) -> io::Result<()> {
-        let path = self.path(&record.r#ref);
-        let partial = path.join(format!("{PARTIAL}{RECORD}"));
-        fs::File::create(&partial)?.write_all(&record.encode_to_vec())?;
-        fs::rename(&partial, path.join(RECORD))
+        self.add(&record.r#ref, RECORD, &record.encode_to_vec())
+    }
+
+    /// A file of a build that is written down already.
+    pub(super) fn add(&self, id: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(id);
+        let partial = path.join(format!("{PARTIAL}{name}"));
+        fs::File::create(&partial)?.write_all(bytes)?;
+        fs::rename(&partial, path.join(name))
     }
 
     pub(super) fn remove(&self, id: &str) {

@@ -5,6 +5,7 @@
 //!                                      logs     StatusResponses, each after its length
 //!                                      error    google.rpc.Status, where the build failed with more than a sentence
 //!                                      <digest> what is said of its results
+//!                                      trace    its steps' times as a trace, once somebody wanted it
 //! ```
 //!
 //! A build's folder is filled under another name first: one that is here is whole. The history is a help, not a promise:
@@ -15,6 +16,7 @@ mod content;
 mod files;
 mod filter;
 mod record;
+mod trace;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -120,10 +122,14 @@ impl History {
 
     /// Keeps a build for good, or no longer. Blocking.
     fn pin(&self, id: &str, pinned: bool) -> Result<(), Status> {
+        self.change(id, |record| record.pinned = pinned)
+    }
+
+    fn change(&self, id: &str, change: impl FnOnce(&mut BuildHistoryRecord)) -> Result<(), Status> {
         let record = {
             let mut table = self.table();
             let record = table.ended.get_mut(id).ok_or_else(|| unknown(id))?;
-            record.pinned = pinned;
+            change(record);
             record.clone()
         };
         let written = self.folder.rewrite(&record);
@@ -132,9 +138,25 @@ impl History {
         Ok(())
     }
 
-    fn knows(&self, id: &str) -> bool {
-        let table = self.table();
-        table.ended.contains_key(id) || table.active.contains_key(id)
+    /// Makes a build's trace, if it has ended and has none yet. Blocking.
+    fn finalize(&self, id: &str) -> Result<(), Status> {
+        let failed = |e: std::io::Error| {
+            Status::new(Code::Internal, format!("cannot write down the trace of build {id}: {e}"))
+        };
+        let ended = {
+            let table = self.table();
+            match table.ended.get(id) {
+                Some(record) => record.clone(),
+                None if table.active.contains_key(id) => return Ok(()),
+                None => return Err(unknown(id)),
+            }
+        };
+        if ended.trace.is_some() {
+            return Ok(());
+        }
+        let trace = trace::of(&ended, self.story(id)?).map_err(failed)?;
+        self.folder.add(id, files::TRACE, &trace).map_err(failed)?;
+        self.change(id, |record| record.trace = Some(files::descriptor(trace::MEDIA_TYPE, &trace)))
     }
 
     /// Whether the build of this name has ended and is remembered.
@@ -171,9 +193,10 @@ impl History {
 fn named(record: &BuildHistoryRecord) -> impl Iterator<Item = (&str, &Descriptor)> {
     let log = record.logs.iter().map(|blob| (files::LOGS, blob));
     let error = record.external_error.iter().map(|blob| (files::ERROR, blob));
+    let trace = record.trace.iter().map(|blob| (files::TRACE, blob));
     let results = record.result.iter().chain(record.results.values());
     let said = results.flat_map(|result| &result.attestations).map(|blob| (files::said(blob), blob));
-    log.chain(error).chain(said)
+    log.chain(error).chain(trace).chain(said)
 }
 
 fn unknown(id: &str) -> Status {

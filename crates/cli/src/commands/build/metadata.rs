@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use buildkit::client::Builder;
 use serde_json::{Map, Value, json};
 
 use crate::call::Call;
+use crate::commands::records;
 use crate::error::Error;
 
 /// The id of the image: its config's digest where the engine has such ids.
@@ -16,12 +18,18 @@ pub(super) fn image_id(response: &HashMap<String, String>) -> &str {
 }
 
 /// Writes the files that were asked for.
-pub(super) fn write(call: &Call, id: &str, response: &HashMap<String, String>) -> Result<(), Error> {
+pub(super) async fn write(
+    call: &Call,
+    builder: &Builder,
+    name: &str,
+    response: &HashMap<String, String>,
+) -> Result<(), Error> {
     if let Some(path) = call.flags().find("iidfile") {
         put(path, image_id(response).as_bytes())?;
     }
     if let Some(path) = call.flags().find("metadata-file") {
-        let text = serde_json::to_string_pretty(&document(id, response));
+        let said = provenance(builder, name).await?;
+        let text = serde_json::to_string_pretty(&document(name, response, said));
         let text = text.map_err(|e| Error::Usage(format!("cannot write {path}: {e}")))?;
         put(path, text.as_bytes())?;
     }
@@ -43,12 +51,31 @@ fn put(path: &str, text: &[u8]) -> Result<(), Error> {
 }
 
 /// As buildx writes it: in alphabetical order, JSON where the engine sent JSON in base64.
-fn document(id: &str, response: &HashMap<String, String>) -> Value {
+fn document(name: &str, response: &HashMap<String, String>, said: Vec<(String, Value)>) -> Value {
     let mut fields: Vec<(String, Value)> =
         response.iter().map(|(key, value)| (key.clone(), decoded(value))).collect();
-    fields.push(("buildx.build.ref".into(), json!(format!("default/default/{id}"))));
+    fields.push(("buildx.build.ref".into(), json!(name)));
+    fields.extend(said);
     fields.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
     Value::Object(fields.into_iter().collect::<Map<_, _>>())
+}
+
+/// How it was made, by what the engine remembers: in short, unless a variable asks for all of it or for nothing.
+async fn provenance(builder: &Builder, name: &str) -> Result<Vec<(String, Value)>, Error> {
+    let asked = client::resolve::process_env("BUILDX_METADATA_PROVENANCE").unwrap_or_default();
+    if matches!(&*asked, "disabled" | "0" | "f" | "F" | "false" | "False" | "FALSE") {
+        return Ok(Vec::new());
+    }
+    let id = name.rsplit('/').next().unwrap_or(name);
+    let mut found = Vec::new();
+    for (platform, mut said) in records::provenances(builder, id).await? {
+        if let Some(said) = said.as_object_mut().filter(|_| asked != "max") {
+            said.retain(|key, _| !matches!(key.as_str(), "buildConfig" | "metadata"));
+        }
+        let place = if platform.is_empty() { platform } else { format!("/{platform}") };
+        found.push((format!("buildx.build.provenance{place}"), said));
+    }
+    Ok(found)
 }
 
 fn decoded(value: &str) -> Value {

@@ -20,6 +20,7 @@ use super::{answer, context, excerpt, metadata};
 use crate::call::Call;
 use crate::commands::{builder, pull};
 use crate::error::{Error, Outcome};
+use crate::refs::Refs;
 use crate::ui::{self, Sink};
 
 const FRONTEND: &str = "dockerfile.v0";
@@ -28,6 +29,7 @@ const FRONTEND: &str = "dockerfile.v0";
 pub(super) fn run(call: &Call) -> Outcome {
     let endpoint = call.endpoint()?;
     let builder = builder::name(call, &endpoint.context)?;
+    let refs = builder::refs(call)?;
     let quiet = call.flags().bool("quiet");
     let mode = if quiet { Mode::Quiet } else { Mode::parse(&progress_word(call))? };
     classic(call)?;
@@ -38,6 +40,7 @@ pub(super) fn run(call: &Call) -> Outcome {
         let cache_folders = std::mem::take(&mut request.cache_folders);
         let explain = call.flags().bool("explain");
         let build = Build::open(&engine, request).await?;
+        build.note(call, &refs, "");
         if explain {
             check_is_ours(&build.builder, "--explain").await?;
         }
@@ -54,9 +57,9 @@ pub(super) fn run(call: &Call) -> Outcome {
             folder.note(&built.response)?;
         }
         Sink::Errors.write(&display.warnings(call.debug() || call.flags().bool("debug")))?;
-        metadata::write(call, &built.id, &built.response)?;
+        metadata::write(call, &built.builder, &refs.name(&built.id), &built.response).await?;
         let id = metadata::image_id(&built.response);
-        if quiet && !id.is_empty() {
+        if mode == Mode::Quiet && !id.is_empty() {
             ui::out(&format!("{id}\n"))?;
         }
         built
@@ -68,6 +71,7 @@ pub(super) fn run(call: &Call) -> Outcome {
 /// Builds what several command lines say, all at once and shown together, each under a name.
 pub(super) fn together(call: &Call, all: &[(String, Call)]) -> Outcome {
     let builder = builder::name(call, &call.endpoint()?.context)?;
+    let refs = builder::refs(call)?;
     let mode = Mode::parse(&progress_word(call))?;
     let mut requests = Vec::new();
     for (name, one) in all {
@@ -79,17 +83,21 @@ pub(super) fn together(call: &Call, all: &[(String, Call)]) -> Outcome {
     call.with_engine(|engine| async move {
         let display = RefCell::new(Display::new(mode, &builder)?);
         let building = requests.into_iter().map(|(name, one, mut request)| {
-            let (engine, shown) = (&engine, Shown { display: &display, prefix: name });
+            let (engine, refs, shown) = (&engine, &refs, Shown { display: &display, prefix: name });
             async move {
                 let folders = std::mem::take(&mut request.cache_folders);
-                let build = async { Build::open(engine, request).await?.run(&shown).await };
+                let build = async {
+                    let build = Build::open(engine, request).await?;
+                    build.note(one, refs, name);
+                    build.run(&shown).await
+                };
                 let about = |error: Error| match error {
                     Error::Usage(text) => Error::Usage(format!("target {name}: {text}")),
                     other => other,
                 };
                 let built = build.await.map_err(about)?;
                 folders.iter().try_for_each(|folder| folder.note(&built.response))?;
-                metadata::write(one, &built.id, &built.response)
+                metadata::write(one, &built.builder, &refs.name(&built.id), &built.response).await
             }
         });
         let built = futures_util::future::try_join_all(building).await;
@@ -164,6 +172,7 @@ struct Build {
 
 /// What came of it.
 struct Built {
+    builder: Builder,
     id: String,
     response: HashMap<String, String>,
     answer: Option<(Question, HashMap<String, Vec<u8>>)>,
@@ -218,6 +227,14 @@ impl Build {
         })
     }
 
+    /// Notes where it is built from; a question is no build.
+    fn note(&self, call: &Call, refs: &Refs, target: &str) {
+        if self.question.is_none() {
+            let context = call.args().first().map_or("", String::as_str);
+            refs.note(&self.solve.r#ref, target, context, call.flags().text("file"));
+        }
+    }
+
     async fn run(self, shown: &Shown<'_>) -> Result<Built, Error> {
         let session = tokio::spawn(self.session.serve(self.session_io));
         let mut news = self.builder.news(&self.solve.r#ref).map_err(|status| failure(&status))?;
@@ -255,7 +272,7 @@ impl Build {
             shown.display.borrow_mut().finish()?;
         }
         let (response, answer) = solved.map_err(|status| failure(&status))?;
-        Ok(Built { id: self.solve.r#ref, response, answer })
+        Ok(Built { builder: self.builder, id: self.solve.r#ref, response, answer })
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use buildkit::client::Builder;
 use buildkit::proto::Timestamp;
-use buildkit::proto::control::{BuildHistoryRecord, Descriptor};
+use buildkit::proto::control::{BuildHistoryRecord, BuildHistoryRequest, Descriptor};
 use serde_json::{Map, Value, json};
 
-use super::{failed, find, for_people, status, title, usage};
+use super::{asked, failed, find, for_people, name, status, usage};
 use crate::call::Call;
 use crate::commands::builder;
 use crate::error::{Error, Outcome};
@@ -45,10 +45,11 @@ pub(crate) fn inspect(call: &Call) -> Outcome {
         "pretty" | "json" => None,
         text => Some(Template::parse(text, INSPECT)?),
     };
+    let refs = builder::refs(call)?;
     call.with_engine(|engine| async move {
         let builder = builder::reach(&engine).await?;
         let record = find(&builder, call.args().first()).await?;
-        let told = tell(&builder, &record).await?;
+        let told = tell(&builder, &record, refs.find(&record.r#ref).as_ref()).await?;
         let text = match (template, format) {
             (Some(template), _) => format!("{}\n", template.render(told.clone(), told)?),
             (None, "json") => format!("{}\n", client::files::indented(&told, "  ")),
@@ -111,8 +112,28 @@ fn kind(blob: &Descriptor) -> &str {
     blob.annotations.get(PREDICATE).unwrap_or(&blob.media_type)
 }
 
+/// How a build's results were made, each with its platform; nothing of one that isn't remembered.
+pub(in crate::commands) async fn provenances(
+    builder: &Builder,
+    id: &str,
+) -> Result<Vec<(String, Value)>, Error> {
+    let wanted = BuildHistoryRequest { r#ref: id.to_owned(), early_exit: true, ..Default::default() };
+    let records = asked(builder, &wanted).await?;
+    let attached = records.iter().flat_map(attachments);
+    let mut found = Vec::new();
+    for (platform, blob) in attached.filter(|(_, blob)| kind(blob).starts_with(PROVENANCE)) {
+        found.push((platform, said(builder, &blob).await?));
+    }
+    Ok(found)
+}
+
+async fn said(builder: &Builder, blob: &Descriptor) -> Result<Value, Error> {
+    let bytes = builder.content(&blob.digest).await.map_err(|status| failed(&status))?;
+    serde_json::from_slice(&bytes).map_err(|e| usage(format!("what is said of the build can't be read: {e}")))
+}
+
 /// Everything that is known of a build, in the words of `--format json`.
-async fn tell(builder: &Builder, record: &BuildHistoryRecord) -> Result<Value, Error> {
+async fn tell(builder: &Builder, record: &BuildHistoryRecord, noted: Option<&Value>) -> Result<Value, Error> {
     let asked = &record.frontend_attrs;
     let said = |name: &str| asked.get(name).filter(|value| !value.is_empty());
     let mut told = Map::new();
@@ -122,10 +143,11 @@ async fn tell(builder: &Builder, record: &BuildHistoryRecord) -> Result<Value, E
             told.insert(name.to_owned(), value);
         }
     };
-    put("Name", title(record).into());
+    put("Name", name::title(asked, noted).into());
     put("Ref", record.r#ref.clone().into());
-    put("Context", said("context").or(said("vcs:localdir:context")).map_or(".", String::as_str).into());
-    put("Dockerfile", said("filename").map_or("Dockerfile", String::as_str).into());
+    let (context, file) = name::places(asked, noted);
+    put("Context", context.into());
+    put("Dockerfile", file.into());
     for (from, name) in
         [("vcs:source", "VCSRepository"), ("vcs:revision", "VCSRevision"), ("target", "Target")]
     {
@@ -176,9 +198,7 @@ async fn materials(builder: &Builder, attached: &[(String, Descriptor)]) -> Resu
     let Some((_, blob)) = attached.iter().find(|(_, blob)| kind(blob).starts_with(PROVENANCE)) else {
         return Ok(Value::Null);
     };
-    let bytes = builder.content(&blob.digest).await.map_err(|status| failed(&status))?;
-    let said: Value = serde_json::from_slice(&bytes)
-        .map_err(|e| usage(format!("what is said of the build can't be read: {e}")))?;
+    let said = said(builder, blob).await?;
     let material = |one: &Value| {
         let digests = one["digest"].as_object().into_iter().flatten();
         let digests = digests.map(|(kind, hex)| format!("{kind}:{}", hex.as_str().unwrap_or_default()));

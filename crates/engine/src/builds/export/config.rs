@@ -102,10 +102,10 @@ fn created(layer: &Layer) -> Value {
     }
 }
 
-/// What says nothing of its time was made when the first layer of this build was, or with what was made before it.
+/// What says nothing of its time was made when the first layer of this build was, or with what was made before it. Where
+/// nothing says anything, nothing is said, as by BuildKit: words alone are the same image on another day.
 fn fill_times(entries: &mut [Value]) {
-    let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default();
-    let mut time = json!(now.to_string());
+    let mut time = Value::Null;
     let mut open = false;
     for known in entries.iter().map(|entry| &entry["created"]) {
         match known {
@@ -128,5 +128,8 @@ fn fill_times(entries: &mut [Value]) {
             known if open => time = known.clone(),
             _ => {}
         }
+    }
+    for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+        entry.retain(|_, value| !value.is_null());
     }
 }

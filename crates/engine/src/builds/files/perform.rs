@@ -230,10 +230,8 @@ fn mkdir(draft: &mut Draft, directory: &Mkdir, owner: Option<User>) -> Result<()
         }
         above = parent;
     }
-    let when = match (directory.time, inherited) {
-        (None, Some(inherited)) if inherited != (0, 0) => inherited,
-        (asked, _) => time(asked),
-    };
+    // Above everything is the root, which from nothing is of 1970.
+    let when = directory.time.map(nanoseconds).or(inherited).unwrap_or_default();
     let about = || about(directory.mode, owner, when);
     if directory.parents {
         return draft.make_all(&path, &about).map(drop);

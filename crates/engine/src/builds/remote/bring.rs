@@ -143,7 +143,8 @@ async fn carried_here(sources: &Sources, name: &oci::Reference) -> Result<Option
         let config = images.config_bytes(&found.image).map_err(|e| engine("read a config", e))?;
         let Some(text) = carried(&config) else { return Ok(None) };
         let diff_ids = found.image.config.rootfs.diff_ids.iter().zip(&found.image.layer_sizes);
-        let part = |(diff_id, size): (&Digest, &u64)| {
+        let diff_ids = diff_ids.zip(times(&found.image.config));
+        let part = |((diff_id, size), made): ((&Digest, &u64), Option<u64>)| {
             let blob = Descriptor {
                 media_type: oci::image::media_type::OCI_LAYER.into(),
                 digest: diff_id.clone(),
@@ -151,12 +152,19 @@ async fn carried_here(sources: &Sources, name: &oci::Reference) -> Result<Option
                 platform: None,
                 annotations: Default::default(),
             };
-            Part { blob, diff_id: diff_id.clone() }
+            Part { blob, diff_id: diff_id.clone(), made }
         };
         let parts: Vec<Part> = diff_ids.map(part).collect();
         Ok(Some(Source { chains: document::read_inline(&text, &parts)?, place: Place::Here }))
     })
     .await
+}
+
+/// When each layer of an image was made, as far as its history says.
+fn times(config: &ImageConfig) -> Vec<Option<u64>> {
+    let full = config.history.iter().filter(|entry| !entry.empty_layer);
+    let told = full.map(|entry| entry.created.as_deref().and_then(super::made));
+    told.chain(std::iter::repeat(None)).take(config.rootfs.diff_ids.len()).collect()
 }
 
 fn carried(config: &[u8]) -> Option<String> {
@@ -189,8 +197,9 @@ async fn from_image(
     if config.rootfs.diff_ids.len() != manifest.layers.len() {
         return Err(Error::Invalid(format!("{name} has not as many layers as its config says")));
     }
-    let pairs = manifest.layers.iter().cloned().zip(config.rootfs.diff_ids);
-    let parts: Vec<Part> = pairs.map(|(blob, diff_id)| Part { blob, diff_id }).collect();
+    let times = times(&config);
+    let pairs = manifest.layers.iter().cloned().zip(config.rootfs.diff_ids).zip(times);
+    let parts: Vec<Part> = pairs.map(|((blob, diff_id), made)| Part { blob, diff_id, made }).collect();
     Ok(Source { chains: document::read_inline(&text, &parts)?, place: Place::Registry(Box::new(repository)) })
 }
 
@@ -200,7 +209,7 @@ pub(in crate::builds) async fn bring_from_client(
     store: stores::Store,
     layers: impl Iterator<Item = (Descriptor, Digest)>,
 ) -> Result<Tree, Error> {
-    let chain: Vec<Part> = layers.map(|(blob, diff_id)| Part { blob, diff_id }).collect();
+    let chain: Vec<Part> = layers.map(|(blob, diff_id)| Part { blob, diff_id, made: None }).collect();
     Box::pin(bring(parts, &Place::Client(store), &chain)).await
 }
 
@@ -214,7 +223,7 @@ async fn bring(parts: &Arc<Parts>, place: &Place, chain: &[Part]) -> Result<Tree
             images.bring_layer(Box::pin(fetch(&images, place, part)), &part.blob, &part.diff_id, known).await;
         let (size, kept) = brought.map_err(|e| engine("bring a layer", e))?;
         layers.kept.push(kept);
-        layers.list.push(Layer { diff_id: part.diff_id.clone(), size, made: None, by: String::new() });
+        layers.list.push(Layer { diff_id: part.diff_id.clone(), size, made: part.made, by: String::new() });
     }
     Ok(Tree::Layers(Arc::new(layers)))
 }

@@ -42,6 +42,8 @@ pub(super) struct About {
     #[serde(rename = "diffID")]
     pub(super) diff_id: Digest,
     pub(super) size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) created_at: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,7 +75,7 @@ pub(super) fn chains(config: &Config) -> Result<HashMap<String, Vec<Part>>, Erro
             if chain.len() == MAX_CHAIN {
                 return Err(wrong("layers on one another without end"));
             }
-            let About { media_type, diff_id, size } = layer.annotations.clone();
+            let About { media_type, diff_id, size, created_at } = layer.annotations.clone();
             let blob = Descriptor {
                 media_type,
                 digest: layer.blob.clone(),
@@ -81,7 +83,7 @@ pub(super) fn chains(config: &Config) -> Result<HashMap<String, Vec<Part>>, Erro
                 platform: None,
                 annotations: Default::default(),
             };
-            chain.push(Part { blob, diff_id });
+            chain.push(Part { blob, diff_id, made: created_at.as_deref().and_then(super::made) });
             at = layer.parent;
         }
         chain.reverse();
@@ -129,7 +131,7 @@ mod tests {
     }
 
     fn layer(name: &str, parent: i64) -> OneLayer {
-        let annotations = About { media_type: "x".into(), diff_id: digest(name), size: 1 };
+        let annotations = About { media_type: "x".into(), diff_id: digest(name), size: 1, created_at: None };
         OneLayer { blob: digest(name), parent, annotations }
     }
 
@@ -177,7 +179,7 @@ mod tests {
                 platform: None,
                 annotations: Default::default(),
             };
-            Part { blob, diff_id: annotations.diff_id }
+            Part { blob, diff_id: annotations.diff_id, made: None }
         };
         let found = read_inline(&text, &["1", "2"].map(part)).unwrap();
         assert_eq!(found.len(), 1);

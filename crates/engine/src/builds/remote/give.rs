@@ -181,6 +181,12 @@ impl Exporting<'_> {
     }
 }
 
+/// A layer's time as BuildKit writes it down.
+fn created_at(made: u64) -> Option<String> {
+    let made = jiff::Timestamp::from_second(i64::try_from(made).ok()?).ok()?;
+    Some(made.to_string())
+}
+
 /// The config, each layer once on each other that it is on.
 fn gather(
     results: &[(Digest, Vec<Layer>)],
@@ -199,6 +205,7 @@ fn gather(
                         media_type: blob.media_type,
                         diff_id: layer.diff_id.clone(),
                         size: blob.size,
+                        created_at: layer.made.and_then(created_at),
                     };
                     config.layers.push(OneLayer { blob: blob.digest, parent, annotations: about });
                     known.insert((parent, &layer.diff_id), config.layers.len() - 1);

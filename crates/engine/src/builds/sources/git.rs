@@ -104,8 +104,9 @@ impl Sources {
         let fetch = move |runs: &Runs| {
             let folder = parts.scratch()?;
             check_out(&git, &commit, &access, folder.path(), runs)?;
+            let time = committed(&commit, &access, folder.path(), runs)?;
             let root = Arc::new(Root::scratch(folder)?);
-            let planned = plan(&git, &root)?;
+            let planned = plan(&git, time, &root)?;
             let made = vec![works.write(planned, &name)?];
             remember(&made)?;
             Ok(made)
@@ -361,14 +362,26 @@ fn check_out(git: &Git, commit: &str, access: &Access, folder: &Path, runs: &Run
     Ok(())
 }
 
-/// What of the checkout is the source.
-fn plan(git: &Git, root: &Arc<Root>) -> Result<Planned, Error> {
+/// When the commit was made, in nanoseconds since 1970; who wrote it could say anything.
+fn committed(commit: &str, access: &Access, folder: &Path, runs: &Runs) -> Result<i64, Error> {
+    let mut command = program(access);
+    command.current_dir(folder).args(["log", "-1", "--no-show-signature", "--format=%ct", commit, "--"]);
+    let said = runs.run(&mut command, None, "read the commit's time")?;
+    let invalid =
+        || Error::Invalid(format!("the time of the commit {commit} can't be read: {:?}", said.trim()));
+    let seconds: i64 = said.trim().parse().map_err(|_| invalid())?;
+    Ok(seconds.max(0).saturating_mul(1_000_000_000))
+}
+
+/// What of the checkout is the source. All of it is as old as its commit: the same commit is the same layer on another day.
+fn plan(git: &Git, time: i64, root: &Arc<Root>) -> Result<Planned, Error> {
     let subdir = resolve(&**root, git.subdir.as_bytes(), Last::Followed)?;
     if !root.look(&subdir)?.is_some_and(|seen| seen.is_directory()) {
         return Err(Error::NotFound(format!("subdir {:?} isn't in the repository", git.subdir)));
     }
     let text = String::from_utf8_lossy(&crate::builds::files::join(&subdir)).into_owned();
-    let copy = Copy { contents_only: true, ..Copy::new(Place::Input(Input(0)), format!("/{text}"), "/") };
+    let copy = Copy::new(Place::Input(Input(0)), format!("/{text}"), "/");
+    let copy = Copy { contents_only: true, time: Some(time), ..copy };
     let mut actions =
         vec![Action { base: Place::Scratch, change: Change::Copy(Box::new(copy)), output: None }];
     let last = match git.keep_git_dir {
