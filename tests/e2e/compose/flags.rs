@@ -242,6 +242,35 @@ fn until(stream: &mut impl BufRead, text: &str) {
     }
 }
 
+#[test]
+fn logs_are_followed_over_restarts_and_to_those_that_come() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a: {image: IMAGE, init: true, command: sh -c 'echo here; sleep 1000'}
+  b: {image: IMAGE, init: true, command: sh -c 'echo here; sleep 1000'}
+";
+    let project = Project::new(&engine, "followed", file);
+    project.compose(["up", "-d", "a"]).ok();
+    let mut logs = project.command();
+    let mut logs = logs.args(["logs", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(logs.stdout.take().unwrap());
+    until(&mut output, "a-1  | here");
+    for (arguments, line) in [
+        (&["restart", "--timeout", "0", "a"][..], "a-1  | here"),
+        (&["up", "-d", "b"], "b-1  | here"),
+        (&["up", "-d", "--force-recreate", "--timeout", "0", "a"], "a-1  | here"),
+    ] {
+        project.with("ours", arguments).assert_code(0);
+        until(&mut output, line);
+    }
+    project.compose(["down", "--timeout", "0"]).ok();
+    assert!(logs.wait().unwrap().success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("| here"), "once each: {rest}");
+}
+
 /// Once to stop, twice to kill; and what was not named goes on.
 #[test]
 fn an_up_that_is_interrupted_stops_what_was_named_and_kills_it_the_second_time() {

@@ -4,6 +4,7 @@
 //! followed again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use client::{Engine, encode};
 use compose::{Project, labels};
@@ -78,7 +79,7 @@ pub(super) async fn follow_up(
                     }
                     Happened::Aborted(code) => break (Ending::Aborted, code),
                     Happened::Ended => {
-                        if is_started && !watches && follow.is_over().await? {
+                        if is_started && !watches && follow.stays_over().await? {
                             break (Ending::Over, follow.code);
                         }
                     }
@@ -118,6 +119,44 @@ pub(super) async fn follow_up(
     }
     follow.drain(copies).await?;
     Ok(code)
+}
+
+/// How long what has ended may take to be started again by whoever restarts it.
+const BETWEEN: Duration = Duration::from_millis(500);
+
+/// `logs --follow`: what was written, as the query says, and what is written from now on, also by what is restarted, made
+/// anew or comes later, until nothing runs.
+pub(super) async fn follow_logs(call: &Call, engine: &Engine, project: &str, query: &str) -> Outcome {
+    let end = End { abort_on_exit: false, failures_only: false, code_from: None };
+    let mut follow = Follow::idle(call, engine, project, end)?;
+    follow.services = (!call.args().is_empty()).then(|| call.args().iter().cloned().collect());
+    follow.index = call.flags().int("index");
+    let own = follow.own().await?;
+    follow.look = Look::new(call, &own)?;
+    let mut events = Messages::new(follow.events().await?);
+    let mut copies = FuturesUnordered::new();
+    for one in &own {
+        follow.ran.insert(observe::id(one).to_owned());
+        copies.push(follow.copy_on(one, query.to_owned()));
+    }
+    let mut is_over = follow.alive().await?.is_empty();
+    while !is_over {
+        tokio::select! {
+            event = events.next() => {
+                let Some(event) = event? else { break };
+                match follow.happened(&event).await? {
+                    Happened::Started(one) if !follow.copying.contains(observe::id(&one)) => {
+                        copies.push(follow.copy(&one));
+                    }
+                    Happened::Ended => is_over = follow.stays_over().await?,
+                    _ => {}
+                }
+            }
+            Some(copied) = copies.next() => follow.copied(copied?, &mut copies).await?,
+        }
+    }
+    follow.drain(copies).await?;
+    Ok(0)
 }
 
 /// Why nothing is followed any more.
@@ -167,10 +206,13 @@ type Copy<'a> = LocalBoxFuture<'a, Result<(String, Shown), Error>>;
 
 struct Follow<'a> {
     engine: &'a Engine,
-    project: &'a Project,
+    /// The project's name.
+    project: &'a str,
     end: End<'a>,
-    /// The services whose output is shown.
-    services: BTreeSet<String>,
+    /// The services whose output is shown; none means all.
+    services: Option<BTreeSet<String>>,
+    /// Which container of each; all if it is 0.
+    index: i64,
     look: Look,
     begun: Timestamp,
     /// Whose logs are being read: an engine may go on with a log when its container is restarted, or end it.
@@ -187,18 +229,14 @@ struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
-    async fn new(
-        call: &Call,
-        engine: &'a Engine,
-        project: &'a Project,
-        wish: &Wish,
-        end: End<'a>,
-    ) -> Result<Self, Error> {
-        let mut follow = Self {
+    /// Of a project, nobody's output yet.
+    fn idle(call: &Call, engine: &'a Engine, project: &'a str, end: End<'a>) -> Result<Self, Error> {
+        Ok(Self {
             engine,
             project,
             end,
-            services: attached(call, project, wish),
+            services: None,
+            index: 0,
             look: Look::new(call, &[])?,
             begun: Timestamp::now(),
             copying: BTreeSet::new(),
@@ -207,7 +245,18 @@ impl<'a> Follow<'a> {
             begun_with: FuturesUnordered::new(),
             ran: BTreeSet::new(),
             code: 0,
-        };
+        })
+    }
+
+    async fn new(
+        call: &Call,
+        engine: &'a Engine,
+        project: &'a Project,
+        wish: &Wish,
+        end: End<'a>,
+    ) -> Result<Self, Error> {
+        let mut follow = Self::idle(call, engine, &project.name, end)?;
+        follow.services = Some(attached(call, project, wish));
         let own = follow.own().await?;
         let names: Vec<_> = own.iter().map(one::short_name).collect();
         ui::out(&format!("Attaching to {}\n", names.join(", ")))?;
@@ -235,14 +284,20 @@ impl<'a> Follow<'a> {
 
     /// The containers whose output is shown.
     async fn own(&self) -> Result<Vec<Value>, Error> {
-        let mut own = observe::containers(self.engine, &self.project.name, OneOff::Without).await?;
-        own.retain(|one| self.services.contains(observe::label(one, labels::SERVICE)));
+        let mut own = observe::containers(self.engine, self.project, OneOff::Without).await?;
+        own.retain(|one| {
+            let is_chosen = self.index == 0 || i64::from(observe::number(one)) == self.index;
+            is_chosen && self.is_shown(observe::label(one, labels::SERVICE))
+        });
         Ok(own)
     }
 
+    fn is_shown(&self, service: &str) -> bool {
+        self.services.as_ref().is_none_or(|services| services.contains(service))
+    }
+
     async fn events(&self) -> Result<client::Body, Error> {
-        let label =
-            [format!("{}={}", labels::PROJECT, self.project.name), format!("{}=False", labels::ONE_OFF)];
+        let label = [format!("{}={}", labels::PROJECT, self.project), format!("{}=False", labels::ONE_OFF)];
         let filters = json!({ "type": ["container"], "event": ["start", "die"], "label": label }).to_string();
         let path = format!("/events?since={}&filters={}", seconds(self.begun), encode(&filters));
         Ok(self.engine.stream(Method::GET, &path, None).await?)
@@ -250,13 +305,17 @@ impl<'a> Follow<'a> {
 
     /// What a container writes from where it was shown last.
     fn copy(&mut self, container: &Value) -> Copy<'a> {
+        let next = self.shown.get(observe::id(container)).and_then(|last| last.checked_add(NANOSECOND).ok());
+        self.copy_on(container, format!("since={}", seconds(next.unwrap_or(self.begun))))
+    }
+
+    /// What of a container's log the query says, and what it writes.
+    fn copy_on(&mut self, container: &Value, query: String) -> Copy<'a> {
         let id = observe::id(container).to_owned();
         self.copying.insert(id.clone());
-        let next = self.shown.get(&id).and_then(|last| last.checked_add(NANOSECOND).ok());
-        let since = next.unwrap_or(self.begun);
         let printer = self.look.noting_printer(&one::short_name(container));
         let engine = self.engine;
-        Box::pin(async move { Ok((id.clone(), logs::copy_since(engine, &id, since, printer).await?)) })
+        Box::pin(async move { Ok((id.clone(), logs::copy_on(engine, &id, &query, printer).await?)) })
     }
 
     /// Some output has come to its end. If its container was started again since it was opened, it is read on: that run
@@ -299,9 +358,25 @@ impl<'a> Follow<'a> {
 
     /// What runs of what is shown.
     async fn alive(&self) -> Result<BTreeSet<String>, Error> {
-        let is_alive =
-            |one: &&Value| matches!(one["State"].as_str(), Some("running" | "restarting" | "paused"));
+        let is_alive = |one: &&Value| match one["State"].as_str() {
+            Some("running" | "restarting" | "paused") => true,
+            // What has run and is shown as new is being started again.
+            Some("created") => self.ran.contains(observe::id(one)),
+            _ => false,
+        };
         Ok(self.own().await?.iter().filter(is_alive).map(|one| observe::id(one).to_owned()).collect())
+    }
+
+    /// Whether nothing runs any more, and nobody is about to start it again: who restarts a container, or makes it anew, ends
+    /// it first.
+    async fn stays_over(&self) -> Result<bool, Error> {
+        if !self.is_over().await? {
+            return Ok(false);
+        }
+        tokio::time::sleep(BETWEEN).await;
+        let begun = self.begun.as_second();
+        let is_new = |one: &Value| one["State"] == "created" && one["Created"].as_i64() >= Some(begun);
+        Ok(self.is_over().await? && !self.own().await?.iter().any(is_new))
     }
 
     /// Whether nothing runs any more, and all has been heard of how it ended.
@@ -325,7 +400,7 @@ impl<'a> Follow<'a> {
     async fn happened(&mut self, event: &Value) -> Result<Happened, Error> {
         let service = event["Actor"]["Attributes"][labels::SERVICE].as_str().unwrap_or_default();
         let id = event["Actor"]["ID"].as_str().unwrap_or_default();
-        if !self.services.contains(service) {
+        if !self.is_shown(service) {
             return Ok(Happened::Nothing);
         }
         let there = self.own().await?.into_iter().find(|one| observe::id(one) == id);
@@ -377,7 +452,9 @@ fn time(container: &Value, what: &str) -> Option<Timestamp> {
 /// Whether a container that ended then will run again, or has: what is heard may be long past.
 fn goes_on(container: &Value, ended: Timestamp) -> bool {
     let is_meant_to = container["State"]["Restarting"] == true || container["State"]["Running"] == true;
-    is_meant_to || time(container, "StartedAt").is_some_and(|started| started > ended)
+    // An engine may show one that is just being started again as if it had never run.
+    let is_being_started = container["State"]["Status"] == "created";
+    is_meant_to || is_being_started || time(container, "StartedAt").is_some_and(|started| started > ended)
 }
 
 /// The services whose output is shown: those that were named, but for what the file or a flag says otherwise.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
 
+use super::follow::follow_logs;
 use super::observe::{self, OneOff};
 use super::report::is_plain;
 use super::{one, project};
@@ -38,7 +39,14 @@ pub(crate) fn logs(call: &Call) -> Outcome {
         Some(format!("tail={}", encode(flags.text("tail")))),
     ];
     let index = flags.int("index");
+    // Until some time there is nothing to wait for.
+    let follows = flags.bool("follow") && !flags.changed("until");
     call.with_engine(|engine| async move {
+        if follows {
+            let [.., since, _, tail] = &query;
+            let words: Vec<&str> = [since, tail].into_iter().flatten().map(String::as_str).collect();
+            return follow_logs(call, &engine, &name, &words.join("&")).await;
+        }
         let mut own =
             observe::of_services(observe::containers(&engine, &name, OneOff::Without).await?, call.args());
         own.retain(|one| index == 0 || i64::from(observe::number(one)) == index);
@@ -224,11 +232,12 @@ impl Shown {
     }
 }
 
-/// Prints what a container wrote and writes from then on, until its log ends, with a printer that notes times.
-pub(super) async fn copy_since(
+/// Prints what a container wrote, as the query says, and writes from then on, until its log ends, with a printer that notes
+/// times.
+pub(super) async fn copy_on(
     engine: &Engine,
     id: &str,
-    since: Timestamp,
+    query: &str,
     mut printer: Printer,
 ) -> Result<Shown, Error> {
     let container = engine.get(&format!("/containers/{}/json", encode(id))).await?;
@@ -241,9 +250,7 @@ pub(super) async fn copy_since(
             return heard.print(printer).await;
         }
     } else {
-        let since = logs::seconds(since);
-        let path =
-            format!("/containers/{}/logs?stdout=1&stderr=1&follow=1&timestamps=1&since={since}", encode(id));
+        let path = format!("/containers/{}/logs?stdout=1&stderr=1&follow=1&timestamps=1&{query}", encode(id));
         copy(engine, &container, &path, &mut printer).await?;
     }
     Ok(Shown { started: container["State"]["StartedAt"].clone(), is_unlogged, last: printer.last })
