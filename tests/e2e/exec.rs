@@ -229,6 +229,10 @@ fn what_can_not_run_says_why_and_ends_with_dockers_code() {
         assert!(format!("{output:?}").contains("/nowhere"), "{output:?}");
     }
     for mut client in both(&engine) {
+        let output = command::run(client.args(["exec", "-w", "relative", &name, "true"])).assert_code(128);
+        assert!(format!("{output:?}").contains("absolute path"), "{output:?}");
+    }
+    for mut client in both(&engine) {
         let output = command::run(client.args(["exec", "no-such-container", "true"])).assert_code(1);
         assert!(output.stderr.contains("No such container: no-such-container"), "{output:?}");
     }

@@ -79,6 +79,15 @@ fn the_clients_flags_name_certificates() {
             assert_eq!(output.code, 1, "{output:?}");
         }
     }
+    // A file that isn't there is named, also where nothing is verified and nobody answers.
+    for name in ["tlscacert", "tlscert", "tlskey"] {
+        let missing = format!("/nowhere/{name}.pem");
+        let flag = format!("--{name}={missing}");
+        for host in [&host, &free_host()] {
+            let [told, _] = both(&engine, host, &["--tls", &ca, &certificate, &key, &flag]);
+            assert!(told.assert_code(1).stderr.contains(&missing), "{flag}");
+        }
+    }
     other.remove();
 }
 

@@ -28,11 +28,13 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Io, Error> {
             Ok(Box::new(stream))
         }
         Host::Tcp { name, port, .. } => {
+            // A file that can't be read is told whether or not anybody answers.
+            let config = endpoint.tls.as_ref().map(tls::config).transpose()?;
             let dialled = tokio::time::timeout(PATIENCE, dial_tcp(endpoint, name, *port)).await;
             let stream =
                 dialled.unwrap_or_else(|_| Err(refused(endpoint, io::ErrorKind::TimedOut.into())))?;
-            match &endpoint.tls {
-                Some(files) => tls::wrap(stream, name, files, &endpoint.address).await,
+            match config {
+                Some(config) => tls::wrap(stream, name, config, &endpoint.address).await,
                 None => Ok(Box::new(stream)),
             }
         }

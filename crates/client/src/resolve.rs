@@ -30,8 +30,10 @@ pub struct Wanted {
 /// The certificates with which an engine is reached over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Who signs engines; none means that any engine is believed.
+    /// Who signs engines.
     pub ca: Option<PathBuf>,
+    /// Whether an engine is believed only if they signed it.
+    pub verify: bool,
     /// Our certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
@@ -148,7 +150,9 @@ fn tls_of_flags(wanted: &Wanted, dir: &Path, env: Env) -> Option<TlsFiles> {
     // Files that nobody named may be absent; a named one that is absent is an error where it is read.
     let absent = wanted.cert.is_none() && wanted.key.is_none() && !cert.exists() && !key.exists();
     let identity = (!absent).then_some((cert, key));
-    Some(TlsFiles { ca: verify.then(|| file(&wanted.ca, "ca.pem")), identity })
+    // Where nothing is verified, authorities that somebody named have to be there all the same, as for docker.
+    let ca = (verify || wanted.ca.is_some()).then(|| file(&wanted.ca, "ca.pem"));
+    Some(TlsFiles { ca, verify, identity })
 }
 
 fn tls_of_context(store: &Store, context: &crate::context::Context) -> Result<Option<TlsFiles>, Error> {
@@ -159,7 +163,7 @@ fn tls_of_context(store: &Store, context: &crate::context::Context) -> Result<Op
         return Ok(None);
     }
     let ca = ca.filter(|_| !context.skip_tls_verify());
-    Ok(Some(TlsFiles { ca, identity: cert.zip(key) }))
+    Ok(Some(TlsFiles { verify: ca.is_some(), ca, identity: cert.zip(key) }))
 }
 
 #[cfg(test)]

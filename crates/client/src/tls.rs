@@ -19,24 +19,25 @@ use crate::{Error, files};
 pub(crate) async fn wrap(
     stream: TcpStream,
     name: &str,
-    files: &TlsFiles,
+    config: ClientConfig,
     address: &str,
 ) -> Result<Io, Error> {
-    let config = config(files)?;
     let name = ServerName::try_from(name.to_owned()).map_err(|_| Error::Host(address.to_owned()))?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let stream = connected.map_err(|source| Error::Tls { host: address.to_owned(), source })?;
     Ok(Box::new(stream))
 }
 
-fn config(files: &TlsFiles) -> Result<ClientConfig, Error> {
+/// What the files say, all of them read.
+pub(crate) fn config(files: &TlsFiles) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions();
     // ring offers every protocol version that is compiled in, so this can't fail; it must not panic either.
     let builder = builder.map_err(|e| unusable(Path::new("TLS"), &e))?;
-    let builder = match &files.ca {
-        Some(ca) => builder.with_root_certificates(roots(ca)?),
+    let roots = files.ca.as_deref().map(roots).transpose()?;
+    let builder = match roots.filter(|_| files.verify) {
+        Some(roots) => builder.with_root_certificates(roots),
         // `--tls` without `--tlsverify`: docker's contract is encryption to an engine that is not verified.
         None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified::new(provider))),
     };

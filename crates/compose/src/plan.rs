@@ -60,6 +60,8 @@ pub struct Target {
 pub enum Step {
     /// It is as it should be.
     Keep { name: String },
+    /// It is as it should be, and is restarted with a service that it depends on.
+    Restart { name: String, with: String },
     /// It is as it should be and doesn't run.
     Start { id: String, name: String },
     /// There is none.
@@ -88,12 +90,15 @@ impl ServicePlan {
 
 /// What is to be done with these services, dependencies first.
 pub fn plan(project: &Project, targets: &BTreeMap<String, Target>, seen: &[Seen]) -> Vec<ServicePlan> {
-    let mut renewed = Vec::new();
+    let (mut renewed, mut restarted) = (Vec::new(), Vec::new());
     let names = project.in_order().into_iter().filter(|name| targets.contains_key(*name));
     let mut plans = Vec::new();
     for name in names {
-        let now = Now { project, seen, renewed: &renewed };
+        let now = Now { project, seen, renewed: &renewed, restarted: &restarted };
         let plan = service(&now, name, &targets[name]);
+        if plan.steps.iter().any(|step| matches!(step, Step::Recreate { .. } | Step::Restart { .. })) {
+            restarted.push(name.to_owned());
+        }
         if plan.steps.iter().any(|step| matches!(step, Step::Recreate { .. } | Step::Create { .. })) {
             renewed.push(name.to_owned());
         }
@@ -102,11 +107,12 @@ pub fn plan(project: &Project, targets: &BTreeMap<String, Target>, seen: &[Seen]
     plans
 }
 
-/// What is wanted, what is there, and which services are made anew.
+/// What is wanted, what is there, which services are made anew, and with which ones their dependents restart.
 struct Now<'a> {
     project: &'a Project,
     seen: &'a [Seen],
     renewed: &'a [String],
+    restarted: &'a [String],
 }
 
 /// The container of each service that others share with: the first.
@@ -164,15 +170,18 @@ fn kept(now: &Now<'_>, name: &str, target: &Target, one: &Seen) -> Step {
     if !reasons.is_empty() {
         return Step::Recreate { id, number: one.number, name, running, reasons };
     }
-    match running {
-        true => Step::Keep { name },
-        false => Step::Start { id, name },
+    let dependencies = now.project.dependencies(&one.service).into_iter();
+    let with = dependencies.filter(|other| other.restart).map(|other| other.service);
+    match (running, with.into_iter().find(|other| now.restarted.contains(other))) {
+        (true, Some(with)) => Step::Restart { name, with },
+        (true, None) => Step::Keep { name },
+        (false, _) => Step::Start { id, name },
     }
 }
 
 /// Why a container can't stay as it is.
 fn reasons(now: &Now<'_>, name: &str, target: &Target, one: &Seen) -> Vec<String> {
-    let Now { project, seen, renewed } = now;
+    let Now { project, seen, renewed, .. } = now;
     match target.recreate {
         Recreate::Never => return Vec::new(),
         Recreate::Force => return vec!["--force-recreate".to_owned()],

@@ -297,6 +297,18 @@ impl Project {
         order
     }
 
+    /// These services and those that are restarted with them (`depends_on.restart`), dependencies first.
+    pub fn with_restarted(&self, services: &[String]) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for name in self.in_order() {
+            let follows = self.dependencies(name).iter().any(|one| one.restart && all.contains(&one.service));
+            if follows || services.iter().any(|one| one == name) {
+                all.push(name.to_owned());
+            }
+        }
+        all
+    }
+
     fn visit<'p>(&'p self, name: &'p str, order: &mut Vec<&'p str>, done: &mut BTreeSet<&'p str>) {
         // There are no circles: that was checked; where it wasn't, a service is visited once all the same.
         if !done.insert(name) {

@@ -14,7 +14,7 @@ name: shop
 services:
   web:
     image: nginx:1.27
-    ports: ["8080:80", "127.0.0.1:9000:9000", "53:53/udp"]
+    ports: ["127.0.0.1:9000:9000", "53:53/udp", { target: 80, published: "8080", app_protocol: http }]
     environment: { DB_HOST: db, PRICE: "$$(A)", EMPTY: }
     deploy:
       replicas: 3
@@ -189,6 +189,9 @@ fn names_and_published_ports_lead_to_the_pods() {
         .collect();
     for port in [(80, 80, "TCP"), (8080, 80, "TCP"), (53, 53, "UDP"), (9000, 9000, "TCP")] {
         assert!(ports.contains(&port), "{port:?}: {ports:?}");
+    }
+    for port in web["ports"].as_array().unwrap() {
+        assert_eq!(port.get("appProtocol"), (port["targetPort"] == 80).then_some(&json!("http")), "{port}");
     }
     assert_eq!(find(&all, "Service", "db")["spec"]["ports"][0]["port"], 5432);
     assert_eq!(find(&all, "Service", "worker-one")["spec"]["clusterIP"], "None");

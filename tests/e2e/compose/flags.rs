@@ -144,6 +144,7 @@ volumes: {data: {}}
         &["images", "--quiet"],
         &["volumes"],
         &["ps", "--services"],
+        &["top"],
         &["ls", "--quiet", "--filter", &format!("name={}", project.name)],
         &["ls", "--filter", &format!("name={}", project.name)],
     ] {
@@ -158,6 +159,16 @@ volumes: {data: {}}
             "{arguments:?}"
         );
     }
+    // As a document, the same of the same names; how long ago it was made is another time each time.
+    let document = |client: &str| {
+        let text = project.with(client, &["ps", "--all", "--no-trunc", "--format", "json", "a"]).ok();
+        let mut row: serde_json::Value = serde_json::from_str(&text).expect("a document");
+        for key in ["Labels", "RunningFor", "Status"] {
+            assert!(row[key].take().is_string(), "{client}: {key}: {text}");
+        }
+        row
+    };
+    assert_eq!(document("ours"), document("docker's"));
     // Docker's client reads no file where it is given a name, and knows of no orphans then.
     assert_eq!(project.compose(["ps", "--services", "--orphans=false"]).ok(), "a");
     // How long ago an image came is another time each time.
@@ -185,25 +196,16 @@ services:
         let run = |arguments: &[&str]| project.with(client, &[&["run", "--rm", "-T"], arguments].concat());
         let said = run(&["--env-from-file", "e.env", "asks", "sh", "-c", "echo $X"]).ok();
         assert_eq!(said, "from the file", "{client}");
-        project
-            .with(
-                client,
-                &[
-                    "run",
-                    "-d",
-                    "--name",
-                    &format!("{}-one", project.name),
-                    "--use-aliases",
-                    "--service-ports",
-                    "a",
-                ],
-            )
-            .assert_code(0);
-        let one = super::inspect(&engine, &format!("{}-one", project.name));
+        let name = format!("{}-one", project.name);
+        let detached = ["run", "-d", "--name", &name, "--use-aliases", "--service-ports", "a"];
+        let id = project.with(client, &detached).ok();
+        let one = super::inspect(&engine, &name);
+        assert_eq!(one["Id"], id, "{client}");
         assert!(one["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"].is_string(), "{client}: {one}");
         let mut networks = one["NetworkSettings"]["Networks"].as_object().unwrap().values();
         assert!(networks.any(|network| network["Aliases"].to_string().contains("known")), "{client}: {one}");
         engine.docker(["rm", "-f", &format!("{}-one", project.name)]).ok();
+        stopped_services_run_nothing(&project, client);
         project.with(client, &["up", "-d", "asks"]).assert_code(0);
         project.write("owned", "text\n");
         std::os::unix::fs::chown(project.folder.join("owned"), Some(1234), Some(2345)).unwrap();
@@ -216,6 +218,21 @@ services:
     }
 }
 
+/// What has ended runs no commands and publishes no ports; and what `run` made isn't what `rm` is about.
+#[track_caller]
+fn stopped_services_run_nothing(project: &Project<'_>, client: &str) {
+    let name = format!("{}-kept", project.name);
+    project.with(client, &["run", "-T", "--name", &name, "asks", "true"]).assert_code(0);
+    project.with(client, &["create", "a"]).assert_code(0);
+    for arguments in [&["exec", "-T", "a", "true"][..], &["port", "a", "80"], &["attach", "a"]] {
+        let refused = project.with(client, arguments).assert_code(1).stderr;
+        assert!(refused.contains("service \"a\" is not running"), "{client} {arguments:?}: {refused}");
+    }
+    let gone = project.with(client, &["rm", "--force"]).ok();
+    assert_eq!(gone, format!("Going to remove {}", project.container("a")), "{client}");
+    project.engine.docker(["rm", &name]).ok();
+}
+
 /// Reads until a line has this in it.
 fn until(stream: &mut impl BufRead, text: &str) {
     let mut line = String::new();
@@ -223,6 +240,35 @@ fn until(stream: &mut impl BufRead, text: &str) {
         line.clear();
         assert!(stream.read_line(&mut line).expect("a line") > 0, "{text:?} was never said");
     }
+}
+
+#[test]
+fn logs_are_followed_over_restarts_and_to_those_that_come() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a: {image: IMAGE, init: true, command: sh -c 'echo here; sleep 1000'}
+  b: {image: IMAGE, init: true, command: sh -c 'echo here; sleep 1000'}
+";
+    let project = Project::new(&engine, "followed", file);
+    project.compose(["up", "-d", "a"]).ok();
+    let mut logs = project.command();
+    let mut logs = logs.args(["logs", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(logs.stdout.take().unwrap());
+    until(&mut output, "a-1  | here");
+    for (arguments, line) in [
+        (&["restart", "--timeout", "0", "a"][..], "a-1  | here"),
+        (&["up", "-d", "b"], "b-1  | here"),
+        (&["up", "-d", "--force-recreate", "--timeout", "0", "a"], "a-1  | here"),
+    ] {
+        project.with("ours", arguments).assert_code(0);
+        until(&mut output, line);
+    }
+    project.compose(["down", "--timeout", "0"]).ok();
+    assert!(logs.wait().unwrap().success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("| here"), "once each: {rest}");
 }
 
 /// Once to stop, twice to kill; and what was not named goes on.
@@ -235,7 +281,7 @@ services:
   ends:
     image: IMAGE
     init: true
-    command: sh -c 'echo ready; sleep 1000'
+    command: sh -c 'trap \"echo bye; exit\" TERM; echo ready; sleep 1000 & wait'
     depends_on: [stays]
   stubborn:
     image: IMAGE
@@ -259,8 +305,10 @@ services:
                 until(&mut errors, "Gracefully Stopping");
             }
         }
-        let mut rest = String::new();
+        let (mut rest, mut last) = (String::new(), String::new());
         errors.read_to_string(&mut rest).unwrap();
+        output.read_to_string(&mut last).unwrap();
+        assert_eq!(last.contains("ends-1  | bye"), service == "ends", "{last}");
         assert_eq!(up.wait().unwrap().code(), Some(130), "{rest}");
         assert_eq!(project.states(), states, "{rest}");
     }

@@ -311,6 +311,82 @@ volumes: {data: {}}
     assert_eq!(lines, wanted);
 }
 
+// covers: compose key services.*.depends_on.*.restart
+#[test]
+fn what_restarts_with_a_service_does_so_when_that_is_made_anew() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  db: {image: IMAGE, command: \"sleep ${SPAN:-1000}\", init: true}
+  api: {image: IMAGE, command: sleep 1000, init: true, depends_on: {db: {condition: service_started, restart: true}}}
+  an-edge: {image: IMAGE, command: sleep 1000, init: true, depends_on: {api: {condition: service_started, restart: true}}}
+  other: {image: IMAGE, command: sleep 1000, init: true, depends_on: [db]}
+";
+    let project = Project::new(&engine, "follows", file);
+    project.compose(["up", "-d"]).ok();
+    let lives = || {
+        ["db", "api", "an-edge", "other"].map(|service| {
+            let one = project.inspect(service);
+            (one["Id"].clone(), one["State"]["StartedAt"].clone())
+        })
+    };
+    let before = lives();
+    project.write(".env", "SPAN=1001\n");
+    let plan = project.compose(["plan"]).ok();
+    for line in
+        ["api-1: restart: db is made anew", "an-edge-1: restart: api is made anew", "other-1: nothing to do"]
+    {
+        assert!(plan.contains(line), "{plan}");
+    }
+    project.compose(["up", "-d"]).ok();
+    let after = lives();
+    let same = |at: usize| (before[at].0 == after[at].0, before[at].1 == after[at].1);
+    assert_eq!(
+        [same(0), same(1), same(2), same(3)],
+        [(false, false), (true, false), (true, false), (true, true)]
+    );
+    assert!(project.compose(["plan"]).ok().lines().all(|line| line.ends_with("nothing to do")));
+    // Restarted by hand, they follow as well, each after what it depends on.
+    project.compose(["restart", "--timeout", "0", "db"]).ok();
+    let last = lives().map(|(_, started)| started.as_str().expect("a time").to_owned());
+    assert!(last[0] < last[1] && last[1] < last[2], "{last:?}");
+    assert_eq!(last[3], after[3].1.as_str().unwrap_or_default());
+}
+
+#[test]
+fn an_image_that_others_use_stays_and_the_rest_goes() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: IMAGE, command: sleep 1000, init: true}, b: {image: IMAGE}}\n";
+    let project = Project::new(&engine, "used", file);
+    let user = engine.name("user");
+    engine.docker(["run", "-d", "--init", "--name", &user, &project.image, "sleep", "1000"]).ok();
+    project.compose(["up", "-d", "a"]).ok();
+    let told = project.compose(["down", "--rmi", "all", "--timeout", "0"]).assert_code(0).stderr;
+    assert_eq!(told.matches("Resource is still in use").count(), 1, "{told}");
+    assert!(told.contains("Network") && told.contains("Removed"), "{told}");
+    engine.docker(["rm", "-f", &user]).ok();
+}
+
+#[test]
+fn what_no_log_is_kept_of_is_shown_as_it_comes() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a: {image: IMAGE, command: sh -c 'echo heard; exit 3', logging: {driver: none}}
+  b: {image: IMAGE, command: echo kept}
+";
+    let project = Project::new(&engine, "unlogged", file);
+    for _ in 0..2 {
+        let shown = project.compose(["up"]).assert_code(0).stdout;
+        for line in ["a-1  | heard", "a-1 exited with code 3", "b-1  | kept"] {
+            assert_eq!(shown.matches(line).count(), 1, "{shown}");
+        }
+    }
+    let told = project.compose(["logs"]).assert_code(0);
+    assert!(told.stderr.contains("keeps no log: its logging driver is none"), "{told:?}");
+    assert_eq!(told.stdout.trim_end(), "b-1  | kept\nb-1  | kept");
+}
+
 #[test]
 fn a_dry_run_says_what_it_would_do_and_does_nothing() {
     let engine = Engine::isolated();

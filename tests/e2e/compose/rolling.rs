@@ -155,29 +155,35 @@ services:
   web:
     image: IMAGE
     # The second one of the new ones finds the folder that the first one made.
-    command: sh -c '${RUN:-sleep 1000}'
+    command: sh -c '${RUN:-touch /well && sleep 1000}'
     init: true
     volumes: [\"data:/data\"]
+    healthcheck: {test: CHECK, interval: 1s, start_interval: 100ms, start_period: 60s}
     deploy:
       replicas: 2
       update_config: {order: start-first, parallelism: 1, delay: 1ms, monitor: 300ms, failure_action: FAILURE, max_failure_ratio: RATIO}
 volumes: {data: {}}
 ";
-    let write = |project: &Project, failure: &str, ratio: &str| {
-        project.write("compose.yaml", &file.replace("FAILURE", failure).replace("RATIO", ratio));
+    let write = |project: &Project, check: &str, failure: &str, ratio: &str| {
+        let file = file.replace("CHECK", check).replace("FAILURE", failure).replace("RATIO", ratio);
+        project.write("compose.yaml", &file);
     };
+    // The old ones aren't checked: put back, they are well when they have run for as long as they are monitored. That is too
+    // short for those that have to fail.
+    let (unchecked, checked) = ("[NONE]", "test -e /well");
     let ids = |project: &Project| project.compose(["ps", "-q", "web"]).ok();
     let project = Project::new(&engine, "replicas", file);
-    write(&project, "rollback", "0");
+    write(&project, unchecked, "rollback", "0");
     project.compose(["up", "--detach"]).ok();
     let before = ids(&project);
-    project.write(".env", "RUN=mkdir /data/one && sleep 1000\n");
+    write(&project, checked, "rollback", "0");
+    project.write(".env", "RUN=mkdir /data/one && touch /well && sleep 1000\n");
     let failed = project.compose(["up", "--detach"]).assert_code(1).stderr;
     assert!(failed.contains("exited (1)") && failed.contains("Rolled back"), "{failed}");
     assert_eq!(ids(&project), before, "both are as they were");
 
-    project.write(".env", "RUN=mkdir /data/two && sleep 1000\n");
-    write(&project, "pause", "0.5");
+    project.write(".env", "RUN=mkdir /data/two && touch /well && sleep 1000\n");
+    write(&project, checked, "pause", "0.5");
     let told = project.compose(["up", "--detach"]).assert_code(0).stderr;
     assert!(told.contains("a container of web was not updated"), "half of them may fail: {told}");
     let after = ids(&project);

@@ -68,7 +68,8 @@ fn timestamp(text: &str) -> String {
     zoned.map_or_else(|| text.to_owned(), |zoned| seconds(zoned.timestamp()))
 }
 
-fn seconds(instant: jiff::Timestamp) -> String {
+/// An instant as the API takes it.
+pub(crate) fn seconds(instant: jiff::Timestamp) -> String {
     format!("{}.{:09}", instant.as_second(), instant.subsec_nanosecond())
 }
 

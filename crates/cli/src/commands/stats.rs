@@ -98,7 +98,12 @@ async fn look(engine: &Engine, whose: &Whose) -> Result<Seen, Error> {
     let list = match whose {
         Whose::Named(names) => {
             for name in names {
-                seen.insert(name.clone(), figures(engine, name).await?);
+                let mut found = figures(engine, name).await?;
+                if is_nameless(&found) {
+                    let container = engine.get(&format!("/containers/{}/json", encode(name))).await?;
+                    (found["id"], found["name"]) = (container["Id"].clone(), container["Name"].clone());
+                }
+                seen.insert(name.clone(), found);
             }
             return Ok(seen);
         }
@@ -109,6 +114,9 @@ async fn look(engine: &Engine, whose: &Whose) -> Result<Seen, Error> {
         match figures(engine, id).await {
             Ok(mut found) => {
                 found["created"] = container["Created"].clone();
+                if is_nameless(&found) {
+                    (found["id"], found["name"]) = (id.into(), container["Names"][0].clone());
+                }
                 seen.insert(id.to_owned(), found);
             }
             // Removed since it was listed.
@@ -122,6 +130,11 @@ async fn look(engine: &Engine, whose: &Whose) -> Result<Seen, Error> {
 pub(crate) async fn figures(engine: &Engine, name: &str) -> Result<Value, client::Error> {
     let path = format!("/containers/{}/stats?stream=0&one-shot=1", encode(name));
     engine.call(Method::GET, &path, None).await?.json()
+}
+
+/// dockerd doesn't say whose figures these are where they are asked for once.
+fn is_nameless(figures: &Value) -> bool {
+    figures["name"].as_str().is_none_or(str::is_empty)
 }
 
 /// What a container uses, as a table's line.

@@ -19,12 +19,14 @@ pub(crate) fn top(call: &Call) -> Outcome {
 }
 
 /// The engine's list of processes as a table.
-pub(crate) fn table(answer: &Value) -> String {
-    let line = |row: &Value| {
-        let cells: Vec<&str> = row.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        diag::printable(&cells.join("\t")) + "\n"
-    };
-    let rows = answer["Processes"].as_array().into_iter().flatten().map(line);
-    let text: String = std::iter::once(line(&answer["Titles"])).chain(rows).collect();
+fn table(answer: &Value) -> String {
+    let rows = answer["Processes"].as_array().into_iter().flatten().map(row);
+    let text: String = std::iter::once(row(&answer["Titles"])).chain(rows).collect();
     listing::align_with(&text, 20, 3)
+}
+
+/// One process, or the titles of all, as a line.
+pub(crate) fn row(cells: &Value) -> String {
+    let cells: Vec<&str> = cells.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    diag::printable(&cells.join("\t")) + "\n"
 }

@@ -105,10 +105,14 @@ fn job(project: &Project, service: &str, policy: &str, spec: &Value, pod: &Value
 fn reachable(project: &Project, service: &str, spec: &Value, all: &mut Objects) -> Vec<Value> {
     let mut ports: Vec<Value> = Vec::new();
     let mut taken = std::collections::BTreeSet::new();
-    let mut add = |port: u64, target: u64, protocol: &str| {
+    let mut add = |port: u64, target: u64, protocol: &str, application: &str| {
         if taken.insert((port, protocol.to_owned())) {
             let name = format!("{}-{port}", protocol.to_lowercase());
-            ports.push(json!({ "name": name, "port": port, "targetPort": target, "protocol": protocol }));
+            let mut made = json!({ "name": name, "port": port, "targetPort": target, "protocol": protocol });
+            if !application.is_empty() {
+                made["appProtocol"] = application.into();
+            }
+            ports.push(made);
         }
     };
     let mut is_published = false;
@@ -116,7 +120,8 @@ fn reachable(project: &Project, service: &str, spec: &Value, all: &mut Objects) 
         let Some(target) = port["target"].as_u64() else { continue };
         let protocol = pod::protocol(text(port, "protocol"));
         // Inside, names answer at the container's own ports, as they do here.
-        add(target, target, protocol);
+        let application = text(port, "app_protocol");
+        add(target, target, protocol, application);
         let host = text(port, "host_ip");
         if host.starts_with("127.") || host == "::1" {
             all.tell(service, &format!("ports: {host} is this machine's alone: use kubectl port-forward"));
@@ -124,7 +129,7 @@ fn reachable(project: &Project, service: &str, spec: &Value, all: &mut Objects) 
         }
         is_published = true;
         match text(port, "published").parse::<u64>() {
-            Ok(published) => add(published, target, protocol),
+            Ok(published) => add(published, target, protocol, application),
             Err(_) if text(port, "published").is_empty() => {}
             Err(_) => {
                 all.tell(service, "ports: a range for one port isn't there: the target's number is used");
@@ -132,7 +137,7 @@ fn reachable(project: &Project, service: &str, spec: &Value, all: &mut Objects) 
         }
     }
     for (number, protocol) in pod::listening(spec) {
-        add(number, number, protocol);
+        add(number, number, protocol, "");
     }
     let mut made = object("v1", "Service", project, service);
     let mut inner = Map::new();

@@ -360,6 +360,11 @@ fn describe(
     size: Option<[u32; 2]>,
 ) -> Result<Guest, Error> {
     let not_running = || Error::NotRunning(container.id.clone());
+    let folder = &exec.config.working_dir;
+    if !folder.is_empty() && !folder.starts_with('/') {
+        let message = format!("the working directory '{folder}' is invalid, it needs to be an absolute path");
+        return Err(Error::Exec { message, kind: FailureKind::Setup });
+    }
     let live = container.state.live().ok_or_else(not_running)?;
     let root = root_of(live.pid).map_err(|_| not_running())?;
     let size = size.or(exec.config.console_size);
@@ -385,6 +390,7 @@ fn failed_with(error: &Error) -> i32 {
         Error::Exec { kind: FailureKind::NotFound, .. } => 127,
         Error::Exec { kind: FailureKind::NotExecutable, .. } => 126,
         Error::Exec { message, .. } if message.contains("o such file or directory") => 127,
-        _ => 126,
+        Error::Exec { message, .. } if message.contains("ermission denied") => 126,
+        _ => 128,
     }
 }

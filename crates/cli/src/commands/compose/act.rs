@@ -1,6 +1,6 @@
 //! A service's plan carried out: containers made, made anew, started, removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use client::{Engine, encode};
 use compose::Project;
@@ -31,6 +31,8 @@ pub(super) struct Act<'a> {
     pub(super) images: BTreeMap<String, String>,
     /// Anonymous volumes go with the container that had them.
     pub(super) renew_volumes: bool,
+    /// The services that are meant: of those, what depends on one that is made anew is restarted, where the file says so.
+    pub(super) meant: BTreeSet<String>,
     /// Seconds until a container that is stopped is killed.
     pub(super) timeout: Option<i64>,
 }
@@ -43,8 +45,8 @@ impl<'a> Act<'a> {
         report: Report,
         timeout: Option<i64>,
     ) -> Self {
-        let images = BTreeMap::new();
-        Self { engine, project, report, call: None, images, renew_volumes: false, timeout }
+        let (images, meant) = (BTreeMap::new(), BTreeSet::new());
+        Self { engine, project, report, call: None, images, renew_volumes: false, meant, timeout }
     }
 }
 
@@ -68,7 +70,7 @@ impl Act<'_> {
                     }
                     self.remove(id, name, *running).await
                 }
-                Step::Keep { .. } | Step::Start { .. } => Ok(()),
+                Step::Keep { .. } | Step::Restart { .. } | Step::Start { .. } => Ok(()),
             }
         });
         try_join_all(steps).await.map(drop)
@@ -203,11 +205,33 @@ impl Act<'_> {
             turns.add(service, Turn::new(&new, id, name));
             return Ok(());
         }
+        self.stop_dependents(service).await?;
         if old["State"]["Running"] == true {
             super::run::pre_stop(self.engine, self.project, service, id).await?;
             self.stop(id).await?;
         }
         self.delete(id).await
+    }
+
+    /// Stops what restarts with a service; whoever starts everything starts it again.
+    pub(super) async fn stop_dependents(&self, service: &str) -> Result<(), Error> {
+        let mut dependents = self.project.with_restarted(&[service.to_owned()]);
+        dependents.retain(|name| name != service && self.meant.contains(name));
+        if dependents.is_empty() {
+            return Ok(());
+        }
+        let there = observe::containers(self.engine, &self.project.name, OneOff::Without).await?;
+        for dependent in dependents.iter().rev() {
+            let own = there.iter().filter(|one| observe::label(one, compose::labels::SERVICE) == dependent);
+            for one in own.filter(|one| one["State"] == "running") {
+                let (id, name) = (observe::id(one), observe::name(one));
+                super::run::pre_stop(self.engine, self.project, dependent, id).await?;
+                self.report.begins("Container", &name, "Stopping");
+                self.stop(id).await?;
+                self.report.done("Container", &name, "Stopped");
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn rename(&self, id: &str, name: &str) -> Result<(), Error> {

@@ -168,6 +168,7 @@ pub(super) async fn converge(
         call: Some(call),
         images,
         renew_volumes: wish.renew_volumes,
+        meant: wish.services.clone(),
         ..Act::new(engine, project, report, wish.timeout)
     };
     let names: Vec<_> = plans.iter().map(|plan| plan.service.clone()).collect();
@@ -359,6 +360,7 @@ pub(super) fn describe(plans: &[ServicePlan], rolling: &BTreeSet<String>) -> Str
         for step in &plan.steps {
             let what = match step {
                 Step::Keep { name } => format!("{name}: nothing to do"),
+                Step::Restart { name, with } => format!("{name}: restart: {with} is made anew"),
                 Step::Start { name, .. } => format!("{name}: start"),
                 Step::Create { name, .. } => format!("{name}: create"),
                 Step::Update { name, live, .. } => format!("{name}: update: {}", live.told.join(", ")),

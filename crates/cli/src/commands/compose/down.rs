@@ -1,6 +1,6 @@
 //! `down`: a project's containers and networks go, and what else is asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use client::{Engine, encode};
 use compose::{Project, labels};
@@ -169,13 +169,7 @@ async fn resources(
         let name = network["Name"].as_str().unwrap_or_default();
         report.begins("Network", name, "Removing");
         let id = network["Id"].as_str().unwrap_or(name);
-        match engine.call(Method::DELETE, &format!("/networks/{}", encode(id)), None).await {
-            Err(error) if error.is_status(403) || error.is_status(409) => {
-                report.done("Network", name, "Resource is still in use");
-                Ok(())
-            }
-            other => unless_gone(other).map(|()| report.done("Network", name, "Removed")),
-        }
+        unless_used(engine, &format!("/networks/{}", encode(id)), "Network", name, report).await
     });
     try_join_all(removed).await?;
     if how.volumes {
@@ -184,26 +178,38 @@ async fn resources(
         try_join_all(volumes.iter().map(|volume| async move {
             let name = volume["Name"].as_str().unwrap_or_default();
             report.begins("Volume", name, "Removing");
-            match engine.call(Method::DELETE, &format!("/volumes/{}", encode(name)), None).await {
-                Err(error) if error.is_status(409) => {
-                    report.done("Volume", name, "Resource is still in use");
-                    Ok(())
-                }
-                other => unless_gone(other).map(|()| report.done("Volume", name, "Removed")),
-            }
+            unless_used(engine, &format!("/volumes/{}", encode(name)), "Volume", name, report).await
         }))
         .await?;
     }
     if let (Some(which), Some(project)) = (how.images, project) {
-        for service in project.names("services") {
+        let is_meant = |service: &&str| {
             let named = project.service(service).is_some_and(|spec| spec["image"].is_string());
-            if project.provider(service).is_none() && (which == Images::All || !named) {
-                let image = project.image(service);
-                report.begins("Image", &image, "Removing");
-                unless_gone(engine.call(Method::DELETE, &format!("/images/{}", encode(&image)), None).await)?;
-                report.done("Image", &image, "Removed");
-            }
+            project.provider(service).is_none() && (which == Images::All || !named)
+        };
+        let services = project.names("services").into_iter().filter(is_meant);
+        let images: BTreeSet<String> = services.map(|service| project.image(service)).collect();
+        for image in &images {
+            report.begins("Image", image, "Removing");
+            unless_used(engine, &format!("/images/{}", encode(image)), "Image", image, report).await?;
         }
     }
     Ok(gone)
+}
+
+/// Takes something away that others may use as well: then it stays, and that is told.
+async fn unless_used(
+    engine: &Engine,
+    path: &str,
+    kind: &str,
+    name: &str,
+    report: Report,
+) -> Result<(), Error> {
+    match engine.call(Method::DELETE, path, None).await {
+        Err(error) if error.is_status(403) || error.is_status(409) => {
+            report.done(kind, name, "Resource is still in use");
+            Ok(())
+        }
+        other => unless_gone(other).map(|()| report.done(kind, name, "Removed")),
+    }
 }

@@ -65,23 +65,12 @@ pub(crate) fn restart(call: &Call) -> Outcome {
     let mut services = call.args().to_vec();
     if !services.is_empty() && !call.flags().bool("no-deps") {
         let project = project::load(call, call.args())?;
-        services = with_those_that_follow(&project, &project.known(call.args())?);
+        services = project.with_restarted(&project.known(call.args())?);
     }
     to_each(call, &services, Verb { path, ..RESTART })
 }
 
 const RESTART: Verb = Verb { path: String::new(), begins: "Restarting", done: "Started", states: &[] };
-
-fn with_those_that_follow(project: &Project, services: &[String]) -> Vec<String> {
-    let mut all = services.to_vec();
-    for name in project.names("services") {
-        let follows = project.dependencies(name).iter().any(|one| one.restart && all.contains(&one.service));
-        if follows && !all.iter().any(|one| one == name) {
-            all.push(name.to_owned());
-        }
-    }
-    all
-}
 
 /// Restarts these services, and those that restart with them.
 pub(super) async fn restart_services(
@@ -91,7 +80,7 @@ pub(super) async fn restart_services(
     report: Report,
 ) -> Result<(), Error> {
     let there = observe::containers(engine, &project.name, OneOff::Without).await?;
-    let own = observe::of_services(there, &with_those_that_follow(project, services));
+    let own = observe::of_services(there, &project.with_restarted(services));
     in_order(engine, project, &own, &Verb { path: "restart".into(), ..RESTART }, report).await
 }
 
@@ -157,7 +146,7 @@ async fn in_order(
         own.iter().map(|one| observe::label(one, labels::SERVICE).to_owned()).collect();
     names.sort_unstable();
     names.dedup();
-    order::backwards(project, &names, |name| async move {
+    let each = |name: String| async move {
         let own = own.iter().filter(|one| observe::label(one, labels::SERVICE) == name);
         try_join_all(own.map(|one| async move {
             // Whoever is stopped may say goodbye; whoever is killed may not.
@@ -169,8 +158,12 @@ async fn in_order(
         }))
         .await
         .map(drop)
-    })
-    .await
+    };
+    // Whoever starts again finds what it depends on; whoever ends still has it.
+    match verb.begins == RESTART.begins {
+        true => order::forwards(project, &names, |_, _| async { Ok(()) }, each).await,
+        false => order::backwards(project, &names, each).await,
+    }
 }
 
 async fn ask(engine: &Engine, one: &Value, verb: &Verb, report: Report) -> Result<(), Error> {
@@ -240,7 +233,7 @@ pub(crate) fn rm(call: &Call) -> Outcome {
     }
     let volumes = flags.bool("volumes");
     call.with_engine(|engine| async move {
-        let there = observe::containers(&engine, &name, OneOff::With).await?;
+        let there = observe::containers(&engine, &name, OneOff::Without).await?;
         let mut own = observe::of_services(there, call.args());
         // In a dry run nothing was stopped.
         let stopped = engine.is_dry() && flags.bool("stop");
@@ -250,11 +243,9 @@ pub(crate) fn rm(call: &Call) -> Outcome {
             return Ok(0);
         }
         let names: Vec<_> = own.iter().map(observe::name).collect();
-        if !flags.bool("force") {
-            ui::out(&format!("Going to remove {}\n", names.join(", ")))?;
-            if !prompt::confirm("Are you sure?").await? {
-                return Ok(0);
-            }
+        ui::out(&format!("Going to remove {}\n", names.join(", ")))?;
+        if !flags.bool("force") && !prompt::confirm("Are you sure?").await? {
+            return Ok(0);
         }
         let report = Report::new(call, false)?;
         let (engine, volumes) = (&engine, if volumes { "?v=1" } else { "" });

@@ -4,6 +4,7 @@
 //! followed again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use client::{Engine, encode};
 use compose::{Project, labels};
@@ -11,16 +12,18 @@ use futures_util::StreamExt as _;
 use futures_util::future::{LocalBoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use http::Method;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::create::Wish;
-use super::logs::{self, Look};
+use super::logs::{self, Look, Shown};
 use super::menu::{self, Key, Menu};
 use super::observe::{self, OneOff};
 use super::watch::Watch;
 use super::{each, one, up};
 use crate::call::Call;
+use crate::commands::logs::seconds;
 use crate::error::{Error, Outcome};
 use crate::messages::Messages;
 use crate::ui;
@@ -44,19 +47,14 @@ pub(super) async fn follow_up(
 ) -> Outcome {
     let mut follow = Follow::new(call, engine, project, wish, end).await?;
     let mut events = Messages::new(follow.events().await?);
-    let mut copies = FuturesUnordered::new();
-    for one in std::mem::take(&mut follow.running) {
-        copies.push(follow.copy(&one));
-    }
-    let starting = up::start_all(engine, project, wish, None);
-    tokio::pin!(starting);
+    let mut copies = std::mem::take(&mut follow.begun_with);
+    let mut starting = Box::pin(up::start_all(engine, project, wish, None));
     let mut watches = watch.is_some();
     let mut watching = run(watch);
     let mut menu = Menu::enter(call);
     let mut is_left = false;
     let mut is_started = false;
-    let mut is_aborted = false;
-    let code = loop {
+    let (end, code) = loop {
         tokio::select! {
             result = &mut starting, if !is_started => {
                 result?;
@@ -64,8 +62,8 @@ pub(super) async fn follow_up(
                 if is_left {
                     return Ok(0);
                 }
-                if !watches && follow.is_over().await? && follow.has_heard_all().await? {
-                    break follow.code;
+                if !watches && follow.is_over().await? {
+                    break (Ending::Over, follow.code);
                 }
             }
             event = events.next() => {
@@ -79,13 +77,10 @@ pub(super) async fn follow_up(
                             copies.push(follow.copy(&one));
                         }
                     }
-                    Happened::Aborted(code) => {
-                        is_aborted = true;
-                        break code;
-                    }
+                    Happened::Aborted(code) => break (Ending::Aborted, code),
                     Happened::Ended => {
-                        if is_started && !watches && follow.is_over().await? {
-                            break follow.code;
+                        if is_started && !watches && follow.stays_over().await? {
+                            break (Ending::Over, follow.code);
                         }
                     }
                 }
@@ -107,26 +102,82 @@ pub(super) async fn follow_up(
                     }
                 }
             },
-            Some(copied) = copies.next() => {
-                if let Some(one) = follow.copied(copied?).await? {
-                    copies.push(follow.copy(&one));
-                }
-            }
-            _ = tokio::signal::ctrl_c() => return interrupted(engine, project, wish).await,
+            Some(copied) = copies.next() => follow.copied(copied?, &mut copies).await?,
+            _ = tokio::signal::ctrl_c() => break (Ending::Interrupted, 130),
         }
     };
-    if is_aborted {
-        ui::err("Aborting on container exit...");
-        let there = meant(engine, project, wish).await?;
-        each::stop_containers(engine, project, &there, wish.timeout, wish.report).await?;
+    // Whoever is interrupted while it starts something keeps nobody waiting for a turn.
+    drop(starting);
+    // What is written meanwhile is shown.
+    let ending = close(engine, project, wish, end);
+    tokio::pin!(ending);
+    loop {
+        tokio::select! {
+            closed = &mut ending => break closed?,
+            Some(copied) = copies.next() => follow.copied(copied?, &mut copies).await?,
+        }
     }
-    // What was written last is still on its way; the output ends with its containers. What runs on is shown no longer.
-    let alive = follow.alive().await?;
-    while follow.copying.iter().any(|id| !alive.contains(id)) {
-        let Some(copied) = copies.next().await else { break };
-        follow.copying.remove(&copied?);
-    }
+    follow.drain(copies).await?;
     Ok(code)
+}
+
+/// How long what has ended may take to be started again by whoever restarts it.
+const BETWEEN: Duration = Duration::from_millis(500);
+
+/// `logs --follow`: what was written, as the query says, and what is written from now on, also by what is restarted, made
+/// anew or comes later, until nothing runs.
+pub(super) async fn follow_logs(call: &Call, engine: &Engine, project: &str, query: &str) -> Outcome {
+    let end = End { abort_on_exit: false, failures_only: false, code_from: None };
+    let mut follow = Follow::idle(call, engine, project, end)?;
+    follow.services = (!call.args().is_empty()).then(|| call.args().iter().cloned().collect());
+    follow.index = call.flags().int("index");
+    let own = follow.own().await?;
+    follow.look = Look::new(call, &own)?;
+    let mut events = Messages::new(follow.events().await?);
+    let mut copies = FuturesUnordered::new();
+    for one in &own {
+        follow.ran.insert(observe::id(one).to_owned());
+        copies.push(follow.copy_on(one, query.to_owned()));
+    }
+    let mut is_over = follow.alive().await?.is_empty();
+    while !is_over {
+        tokio::select! {
+            event = events.next() => {
+                let Some(event) = event? else { break };
+                match follow.happened(&event).await? {
+                    Happened::Started(one) if !follow.copying.contains(observe::id(&one)) => {
+                        copies.push(follow.copy(&one));
+                    }
+                    Happened::Ended => is_over = follow.stays_over().await?,
+                    _ => {}
+                }
+            }
+            Some(copied) = copies.next() => follow.copied(copied?, &mut copies).await?,
+        }
+    }
+    follow.drain(copies).await?;
+    Ok(0)
+}
+
+/// Why nothing is followed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Over,
+    Aborted,
+    Interrupted,
+}
+
+/// What is done with what runs when nothing is followed any more.
+async fn close(engine: &Engine, project: &Project, wish: &Wish, end: Ending) -> Result<(), Error> {
+    match end {
+        Ending::Over => Ok(()),
+        Ending::Aborted => {
+            ui::err("Aborting on container exit...");
+            let there = meant(engine, project, wish).await?;
+            each::stop_containers(engine, project, &there, wish.timeout, wish.report).await
+        }
+        Ending::Interrupted => interrupted(engine, project, wish).await,
+    }
 }
 
 /// The watch at work; without one, nothing ever happens.
@@ -150,25 +201,53 @@ enum Happened {
     Aborted(i32),
 }
 
+/// Output on its way; whose it was, when it has ended.
+type Copy<'a> = LocalBoxFuture<'a, Result<(String, Shown), Error>>;
+
 struct Follow<'a> {
     engine: &'a Engine,
-    project: &'a Project,
+    /// The project's name.
+    project: &'a str,
     end: End<'a>,
-    /// The services whose output is shown.
-    services: BTreeSet<String>,
+    /// The services whose output is shown; none means all.
+    services: Option<BTreeSet<String>>,
+    /// Which container of each; all if it is 0.
+    index: i64,
     look: Look,
-    times: &'static str,
-    begun: String,
+    begun: Timestamp,
     /// Whose logs are being read: an engine may go on with a log when its container is restarted, or end it.
     copying: BTreeSet<String>,
-    /// When a container ended last: what it writes from then on hasn't been shown.
-    ended: BTreeMap<String, String>,
-    /// What ran before anything was started.
-    running: Vec<Value>,
+    /// What was written last of what was shown of a container: where its log is read on.
+    shown: BTreeMap<String, Timestamp>,
+    /// Of which end of a container was told last.
+    ended: BTreeMap<String, Timestamp>,
+    /// What is read before anything is started: of what runs, and of what no log is kept of.
+    begun_with: FuturesUnordered<Copy<'a>>,
+    /// What has run while it was followed.
+    ran: BTreeSet<String>,
     code: i32,
 }
 
 impl<'a> Follow<'a> {
+    /// Of a project, nobody's output yet.
+    fn idle(call: &Call, engine: &'a Engine, project: &'a str, end: End<'a>) -> Result<Self, Error> {
+        Ok(Self {
+            engine,
+            project,
+            end,
+            services: None,
+            index: 0,
+            look: Look::new(call, &[])?,
+            begun: Timestamp::now(),
+            copying: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            begun_with: FuturesUnordered::new(),
+            ran: BTreeSet::new(),
+            code: 0,
+        })
+    }
+
     async fn new(
         call: &Call,
         engine: &'a Engine,
@@ -176,104 +255,174 @@ impl<'a> Follow<'a> {
         wish: &Wish,
         end: End<'a>,
     ) -> Result<Self, Error> {
-        let flags = call.flags();
-        let mut follow = Self {
-            engine,
-            project,
-            end,
-            services: attached(call, project, wish),
-            look: Look::new(call, &[])?,
-            times: if flags.bool("timestamps") { "&timestamps=1" } else { "" },
-            begun: seconds(jiff::Timestamp::now()),
-            copying: BTreeSet::new(),
-            ended: BTreeMap::new(),
-            running: Vec::new(),
-            code: 0,
-        };
+        let mut follow = Self::idle(call, engine, &project.name, end)?;
+        follow.services = Some(attached(call, project, wish));
         let own = follow.own().await?;
         let names: Vec<_> = own.iter().map(one::short_name).collect();
         ui::out(&format!("Attaching to {}\n", names.join(", ")))?;
         follow.look = Look::new(call, &own)?;
-        follow.running = own.into_iter().filter(|one| one["State"] == "running").collect();
+        let is_unlogged = |one: &Value| {
+            let spec = project.service(observe::label(one, labels::SERVICE));
+            spec.is_some_and(|spec| spec["logging"]["driver"] == logs::UNLOGGED)
+        };
+        for one in own {
+            let id = observe::id(&one).to_owned();
+            if one["State"] == "running" {
+                follow.ran.insert(id);
+                let copy = follow.copy(&one);
+                follow.begun_with.push(copy);
+            } else if is_unlogged(&one)
+                && let Some(heard) = logs::listen(engine, &id).await?
+            {
+                let printer = follow.look.noting_printer(&one::short_name(&one));
+                follow.copying.insert(id.clone());
+                follow.begun_with.push(Box::pin(async move { Ok((id, heard.print(printer).await?)) }));
+            }
+        }
         Ok(follow)
     }
 
     /// The containers whose output is shown.
     async fn own(&self) -> Result<Vec<Value>, Error> {
-        let mut own = observe::containers(self.engine, &self.project.name, OneOff::Without).await?;
-        own.retain(|one| self.services.contains(observe::label(one, labels::SERVICE)));
+        let mut own = observe::containers(self.engine, self.project, OneOff::Without).await?;
+        own.retain(|one| {
+            let is_chosen = self.index == 0 || i64::from(observe::number(one)) == self.index;
+            is_chosen && self.is_shown(observe::label(one, labels::SERVICE))
+        });
         Ok(own)
     }
 
+    fn is_shown(&self, service: &str) -> bool {
+        self.services.as_ref().is_none_or(|services| services.contains(service))
+    }
+
     async fn events(&self) -> Result<client::Body, Error> {
-        let label =
-            [format!("{}={}", labels::PROJECT, self.project.name), format!("{}=False", labels::ONE_OFF)];
+        let label = [format!("{}={}", labels::PROJECT, self.project), format!("{}=False", labels::ONE_OFF)];
         let filters = json!({ "type": ["container"], "event": ["start", "die"], "label": label }).to_string();
-        let path = format!("/events?since={}&filters={}", self.begun, encode(&filters));
+        let path = format!("/events?since={}&filters={}", seconds(self.begun), encode(&filters));
         Ok(self.engine.stream(Method::GET, &path, None).await?)
     }
 
-    /// What a container writes from when it was last seen.
-    fn copy(&mut self, container: &Value) -> impl Future<Output = Result<String, Error>> + use<'a> {
-        let id = observe::id(container).to_owned();
-        self.copying.insert(id.clone());
-        let since = self.ended.get(&id).unwrap_or(&self.begun);
-        let times = self.times;
-        let path =
-            format!("/containers/{}/logs?stdout=1&stderr=1&follow=1&since={since}{times}", encode(&id));
-        let printer = self.look.printer(&one::short_name(container));
-        let engine = self.engine;
-        async move { logs::copy(engine, &id, &path, printer).await.map(|()| id) }
+    /// What a container writes from where it was shown last.
+    fn copy(&mut self, container: &Value) -> Copy<'a> {
+        let next = self.shown.get(observe::id(container)).and_then(|last| last.checked_add(NANOSECOND).ok());
+        self.copy_on(container, format!("since={}", seconds(next.unwrap_or(self.begun))))
     }
 
-    /// A log has come to its end; the container, if it runs again already.
-    async fn copied(&mut self, id: String) -> Result<Option<Value>, Error> {
+    /// What of a container's log the query says, and what it writes.
+    fn copy_on(&mut self, container: &Value, query: String) -> Copy<'a> {
+        let id = observe::id(container).to_owned();
+        self.copying.insert(id.clone());
+        let printer = self.look.noting_printer(&one::short_name(container));
+        let engine = self.engine;
+        Box::pin(async move { Ok((id.clone(), logs::copy_on(engine, &id, &query, printer).await?)) })
+    }
+
+    /// Some output has come to its end. If its container was started again since it was opened, it is read on: that run
+    /// may have written what wasn't in it, and may be over as well.
+    async fn copied(
+        &mut self,
+        (id, shown): (String, Shown),
+        copies: &mut FuturesUnordered<Copy<'a>>,
+    ) -> Result<(), Error> {
         self.copying.remove(&id);
+        if let Some(last) = shown.last {
+            self.shown.insert(id.clone(), last);
+        }
         let there = self.own().await?.into_iter().find(|one| observe::id(one) == id);
-        Ok(there.filter(|one| one["State"] == "running" && self.ended.contains_key(&id)))
+        if let (Some(one), Some(found)) = (there, self.inspect(&id).await)
+            && shown.goes_on(&found)
+        {
+            copies.push(self.copy(&one));
+        }
+        Ok(())
+    }
+
+    /// What was written last is still on its way; the output ends with its containers. What runs on is shown no longer.
+    async fn drain(&mut self, mut copies: FuturesUnordered<Copy<'a>>) -> Result<(), Error> {
+        let alive = self.alive().await?;
+        while self.copying.iter().any(|id| self.ran.contains(id) && !alive.contains(id)) {
+            tokio::select! {
+                Some(copied) = copies.next() => self.copied(copied?, &mut copies).await?,
+                _ = tokio::signal::ctrl_c() => break,
+                else => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// None if it went meanwhile.
+    async fn inspect(&self, id: &str) -> Option<Value> {
+        self.engine.get(&format!("/containers/{}/json", encode(id))).await.ok()
     }
 
     /// What runs of what is shown.
     async fn alive(&self) -> Result<BTreeSet<String>, Error> {
-        let is_alive =
-            |one: &&Value| matches!(one["State"].as_str(), Some("running" | "restarting" | "paused"));
+        let is_alive = |one: &&Value| match one["State"].as_str() {
+            Some("running" | "restarting" | "paused") => true,
+            // What has run and is shown as new is being started again.
+            Some("created") => self.ran.contains(observe::id(one)),
+            _ => false,
+        };
         Ok(self.own().await?.iter().filter(is_alive).map(|one| observe::id(one).to_owned()).collect())
     }
 
-    /// Whether nothing runs any more.
-    async fn is_over(&self) -> Result<bool, Error> {
-        Ok(self.alive().await?.is_empty())
+    /// Whether nothing runs any more, and nobody is about to start it again: who restarts a container, or makes it anew, ends
+    /// it first.
+    async fn stays_over(&self) -> Result<bool, Error> {
+        if !self.is_over().await? {
+            return Ok(false);
+        }
+        tokio::time::sleep(BETWEEN).await;
+        let begun = self.begun.as_second();
+        let is_new = |one: &Value| one["State"] == "created" && one["Created"].as_i64() >= Some(begun);
+        Ok(self.is_over().await? && !self.own().await?.iter().any(is_new))
     }
 
-    /// Whether the end of everything that is shown was told already: how it ended is yet to be heard otherwise.
+    /// Whether nothing runs any more, and all has been heard of how it ended.
+    async fn is_over(&self) -> Result<bool, Error> {
+        Ok(self.alive().await?.is_empty() && self.has_heard_all().await?)
+    }
+
+    /// Whether the last end of everything that is shown was told already.
     async fn has_heard_all(&self) -> Result<bool, Error> {
-        Ok(self.own().await?.iter().all(|one| self.ended.contains_key(observe::id(one))))
+        for one in self.own().await? {
+            let id = observe::id(&one);
+            let Some(found) = self.inspect(id).await else { continue };
+            let heard = self.ended.get(id).copied().unwrap_or(self.begun);
+            if time(&found, "FinishedAt").is_some_and(|finished| finished > heard) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn happened(&mut self, event: &Value) -> Result<Happened, Error> {
         let service = event["Actor"]["Attributes"][labels::SERVICE].as_str().unwrap_or_default();
         let id = event["Actor"]["ID"].as_str().unwrap_or_default();
-        if !self.services.contains(service) {
+        if !self.is_shown(service) {
             return Ok(Happened::Nothing);
         }
         let there = self.own().await?.into_iter().find(|one| observe::id(one) == id);
         match (event["Action"].as_str(), there) {
-            (Some("start"), Some(one)) => Ok(Happened::Started(one)),
-            (Some("die"), there) => self.died(event, service, there.as_ref()),
+            (Some("start"), Some(one)) => {
+                self.ran.insert(id.to_owned());
+                Ok(Happened::Started(one))
+            }
+            (Some("die"), there) => self.died(event, service, there.as_ref()).await,
             _ => Ok(Happened::Nothing),
         }
     }
 
-    fn died(&mut self, event: &Value, service: &str, there: Option<&Value>) -> Result<Happened, Error> {
+    async fn died(&mut self, event: &Value, service: &str, there: Option<&Value>) -> Result<Happened, Error> {
         let attributes = &event["Actor"]["Attributes"];
         let code = attributes["exitCode"].as_str().and_then(|code| code.parse().ok()).unwrap_or(0);
         let nanos = event["timeNano"].as_i64().unwrap_or_default();
-        if let (Some(id), Ok(at)) =
-            (event["Actor"]["ID"].as_str(), jiff::Timestamp::from_nanosecond(nanos.into()))
-        {
-            self.ended.insert(id.to_owned(), seconds(at));
-        }
-        let restarts = there.is_some_and(|one| one["State"] == "restarting");
+        let at = Timestamp::from_nanosecond(nanos.into()).unwrap_or(self.begun);
+        let id = event["Actor"]["ID"].as_str().unwrap_or_default();
+        self.ended.insert(id.to_owned(), at);
+        let found = if there.is_some() { self.inspect(id).await } else { None };
+        let restarts = found.is_some_and(|found| goes_on(&found, at));
         let name = there.map(one::short_name).unwrap_or_else(|| {
             let number = attributes[labels::NUMBER].as_str().unwrap_or("1");
             format!("{service}-{number}")
@@ -293,6 +442,21 @@ impl<'a> Follow<'a> {
     }
 }
 
+/// The smallest step of a log's time: what was written after a line.
+const NANOSECOND: jiff::SignedDuration = jiff::SignedDuration::from_nanos(1);
+
+fn time(container: &Value, what: &str) -> Option<Timestamp> {
+    container["State"][what].as_str().and_then(|text| text.parse().ok())
+}
+
+/// Whether a container that ended then will run again, or has: what is heard may be long past.
+fn goes_on(container: &Value, ended: Timestamp) -> bool {
+    let is_meant_to = container["State"]["Restarting"] == true || container["State"]["Running"] == true;
+    // An engine may show one that is just being started again as if it had never run.
+    let is_being_started = container["State"]["Status"] == "created";
+    is_meant_to || is_being_started || time(container, "StartedAt").is_some_and(|started| started > ended)
+}
+
 /// The services whose output is shown: those that were named, but for what the file or a flag says otherwise.
 fn attached(call: &Call, project: &Project, wish: &Wish) -> BTreeSet<String> {
     let flags = call.flags();
@@ -306,10 +470,6 @@ fn attached(call: &Call, project: &Project, wish: &Wish) -> BTreeSet<String> {
     wish.services.iter().filter(is_shown).cloned().collect()
 }
 
-fn seconds(at: jiff::Timestamp) -> String {
-    format!("{}.{:09}", at.as_second(), at.subsec_nanosecond())
-}
-
 /// The containers that stop with the command: of the services that were named, or of all, whatever is shown of them. What
 /// they depend on may be others' as well.
 async fn meant(engine: &Engine, project: &Project, wish: &Wish) -> Result<Vec<Value>, Error> {
@@ -319,17 +479,19 @@ async fn meant(engine: &Engine, project: &Project, wish: &Wish) -> Result<Vec<Va
 }
 
 /// The first Ctrl-C stops, the second one kills.
-async fn interrupted(engine: &Engine, project: &Project, wish: &Wish) -> Outcome {
+async fn interrupted(engine: &Engine, project: &Project, wish: &Wish) -> Result<(), Error> {
     // Whoever reads the next line may press at once.
     let again = signal(SignalKind::interrupt());
     let mut again = again.map_err(|e| Error::Io("listen to Ctrl-C", e))?;
     ui::err("Gracefully Stopping... press Ctrl+C again to force");
     let there = meant(engine, project, wish).await?;
     tokio::select! {
-        stopped = each::stop_containers(engine, project, &there, wish.timeout, wish.report) => stopped?,
-        _ = again.recv() => kill(engine, &there).await,
+        stopped = each::stop_containers(engine, project, &there, wish.timeout, wish.report) => stopped,
+        _ = again.recv() => {
+            kill(engine, &there).await;
+            Ok(())
+        }
     }
-    Ok(130)
 }
 
 async fn kill(engine: &Engine, there: &[Value]) {

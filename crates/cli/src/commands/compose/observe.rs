@@ -14,7 +14,7 @@ pub(super) enum OneOff {
     With,
 }
 
-/// The project's containers as the engine lists them, by service and number.
+/// The project's containers as the engine lists them, by service and number; those of `run` come behind.
 pub(super) async fn containers(engine: &Engine, project: &str, one_off: OneOff) -> Result<Vec<Value>, Error> {
     let mut wanted = vec![format!("{}={project}", labels::PROJECT)];
     if one_off == OneOff::Without {
@@ -23,7 +23,10 @@ pub(super) async fn containers(engine: &Engine, project: &str, one_off: OneOff) 
     let filters = json!({ "label": wanted }).to_string();
     let answer = engine.get(&format!("/containers/json?all=1&filters={}", encode(&filters))).await?;
     let mut list = answer.as_array().cloned().unwrap_or_default();
-    list.sort_unstable_by_key(|one| (label(one, labels::SERVICE).to_owned(), number(one), name(one)));
+    list.sort_unstable_by_key(|one| {
+        let is_one_off = label(one, labels::ONE_OFF) == "True";
+        (label(one, labels::SERVICE).to_owned(), is_one_off, number(one), name(one))
+    });
     Ok(list)
 }
 

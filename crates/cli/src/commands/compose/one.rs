@@ -11,12 +11,24 @@ use crate::call::Call;
 use crate::commands::stats::{self, Whose};
 use crate::commands::top;
 use crate::error::{Error, Outcome};
+use crate::listing;
 use crate::ui;
 
+/// Which containers a command can do something with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Any,
+    /// Those that have ended, or never started, are none.
+    Alive,
+}
+
 /// The container of a service: the one with the number that was asked for, or the first that runs.
-pub(super) async fn find(engine: &Engine, project: &str, service: &str, index: i64) -> Result<Value, Error> {
+async fn find(engine: &Engine, project: &str, service: &str, index: i64, kind: Kind) -> Result<Value, Error> {
     let there = observe::containers(engine, project, OneOff::Without).await?;
-    let own = observe::of_services(there, &[service.to_owned()]);
+    let mut own = observe::of_services(there, &[service.to_owned()]);
+    own.retain(|one| {
+        kind == Kind::Any || !matches!(one["State"].as_str(), Some("created" | "exited" | "dead"))
+    });
     let found = match index {
         0 => own.iter().find(|one| one["State"] == "running").or_else(|| own.first()),
         index => own.iter().find(|one| i64::from(observe::number(one)) == index),
@@ -29,13 +41,13 @@ pub(super) async fn find(engine: &Engine, project: &str, service: &str, index: i
 }
 
 /// The name of that container.
-fn container(call: &Call, service: &str) -> Result<String, Error> {
+fn container(call: &Call, service: &str, kind: Kind) -> Result<String, Error> {
     let (name, project) = project::name(call)?;
     if let Some(project) = &project {
         project.known(&[service.to_owned()])?;
     }
     let index = call.flags().int("index");
-    let found = call.with_engine(|engine| async move { find(&engine, &name, service, index).await })?;
+    let found = call.with_engine(|engine| async move { find(&engine, &name, service, index, kind).await })?;
     Ok(observe::name(&found))
 }
 
@@ -50,7 +62,7 @@ pub(crate) fn exec(call: &Call) -> Outcome {
     else {
         return Err(Error::Usage("\"compose exec\" requires at least 2 arguments: SERVICE COMMAND".into()));
     };
-    let container = container(call, service)?;
+    let container = container(call, service, Kind::Alive)?;
     let mut line = words(["exec"]);
     let no_tty = flags.changed("no-tty") && flags.bool("no-tty");
     let terminal = ui::in_is_terminal() && ui::out_is_terminal();
@@ -85,10 +97,18 @@ pub(crate) fn top(call: &Call) -> Outcome {
     call.with_engine(|engine| async move {
         let own =
             observe::of_services(observe::containers(&engine, &name, OneOff::Without).await?, call.args());
+        let mut text = String::new();
         for one in own.iter().filter(|one| one["State"] == "running") {
             let answer = engine.get(&format!("/containers/{}/top", encode(observe::id(one)))).await?;
-            ui::out(&format!("{}\n{}\n", observe::name(one), top::table(&answer)))?;
+            if text.is_empty() {
+                text = format!("SERVICE\t#\t{}", top::row(&answer["Titles"]));
+            }
+            let service = diag::printable(observe::label(one, labels::SERVICE));
+            for process in answer["Processes"].as_array().into_iter().flatten() {
+                text.push_str(&format!("{service}\t{}\t{}", observe::number(one), top::row(process)));
+            }
         }
+        ui::out(&listing::align_with(&text, 4, 2))?;
         Ok(0)
     })
 }
@@ -105,7 +125,8 @@ pub(crate) fn port(call: &Call) -> Outcome {
         project.known(std::slice::from_ref(service))?;
     }
     let index = call.flags().int("index");
-    let found = call.with_engine(|engine| async move { find(&engine, &name, service, index).await })?;
+    let found =
+        call.with_engine(|engine| async move { find(&engine, &name, service, index, Kind::Alive).await })?;
     let ports = found["Ports"].as_array().into_iter().flatten();
     let published = ports.clone().find(|one| {
         one["PrivatePort"] == number
@@ -132,7 +153,7 @@ pub(crate) fn export(call: &Call) -> Outcome {
     };
     let mut line = words(["export"]);
     line.extend(call.flags().find("output").map(|path| format!("--output={path}")));
-    line.push(container(call, service)?);
+    line.push(container(call, service, Kind::Any)?);
     call.again(&line)
 }
 
@@ -155,7 +176,7 @@ pub(crate) fn cp(call: &Call) -> Outcome {
     );
     match (split(source), split(target)) {
         (Some((service, path)), None) => {
-            line.extend([format!("{}:{path}", container(call, &service)?), target.clone()]);
+            line.extend([format!("{}:{path}", container(call, &service, Kind::Any)?), target.clone()]);
             call.again(&line)
         }
         (None, Some((service, path))) => {
@@ -202,7 +223,7 @@ pub(crate) fn attach(call: &Call) -> Outcome {
     let mut line = words(["attach"]);
     line.extend(flags.find("detach-keys").map(|keys| format!("--detach-keys={keys}")));
     line.extend(["no-stdin", "sig-proxy"].map(|name| format!("--{name}={}", flags.bool(name))));
-    line.push(container(call, service)?);
+    line.push(container(call, service, Kind::Alive)?);
     call.again(&line)
 }
 
@@ -220,7 +241,7 @@ pub(crate) fn commit(call: &Call) -> Outcome {
     );
     line.extend(flags.list("change").into_iter().map(|change| format!("--change={change}")));
     line.push(format!("--pause={}", flags.bool("pause")));
-    line.push(container(call, service)?);
+    line.push(container(call, service, Kind::Any)?);
     line.extend_from_slice(image);
     call.again(&line)
 }

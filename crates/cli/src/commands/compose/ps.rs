@@ -73,11 +73,19 @@ pub(crate) fn ps(call: &Call) -> Outcome {
     }
     let rows: Vec<Row> = answer.iter().map(|one| row(one, full, flags.bool("quiet"))).collect();
     let text = match flags.text("format") {
-        "json" => rows.iter().map(|row| format!("{}\n", Value::Object(row.clone()))).collect(),
+        "json" => rows.iter().map(document).collect(),
         format => SERVICES.render(format, flags.bool("quiet"), &rows)?,
     };
     ui::out(&text)?;
     Ok(0)
+}
+
+/// All that docker compose says of a container, in its order.
+fn document(row: &Row) -> String {
+    let mut names: Vec<_> = SERVICES.fields.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    let all: Row = names.into_iter().map(|name| (name.to_owned(), row.get(name).cloned().into())).collect();
+    format!("{}\n", Value::Object(all))
 }
 
 fn statuses(call: &Call) -> Result<Vec<String>, Error> {

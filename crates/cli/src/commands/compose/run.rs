@@ -55,7 +55,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     let terminal = ui::in_is_terminal() && ui::out_is_terminal();
     let no_tty = ["no-TTY", "no-tty"].iter().any(|name| flags.changed(name) && flags.bool(name));
     let tty = terminal && !no_tty && flags.bool("tty") && !flags.bool("detach");
-    let name = call.with_engine(|engine| async move {
+    let (name, id) = call.with_engine(|engine| async move {
         let provided = match converge(call, &engine, &project, &wish).await? {
             None => provider::up(call, &project, std::slice::from_ref(service), wish.report).await?,
             provided => provided,
@@ -95,15 +95,16 @@ pub(crate) fn run(call: &Call) -> Outcome {
         };
         let path = format!("/containers/create?name={}", encode(&name));
         let answer = engine.call(Method::POST, &path, Some(&wanted.body)).await?.json()?;
-        let id = answer["Id"].as_str().unwrap_or(&name);
-        inject(&engine, id, &wanted.files).await?;
+        let id = answer["Id"].as_str().unwrap_or(&name).to_owned();
+        inject(&engine, &id, &wanted.files).await?;
         if let Some(socket) = socket {
-            socket.inject(&engine, id).await?;
+            socket.inject(&engine, &id).await?;
         }
-        Ok(name)
+        Ok((name, id))
     })?;
     if flags.bool("detach") {
-        call.again(&["start".to_owned(), name])?;
+        // What was started is told: by its id, as by docker compose.
+        call.again(&["start".to_owned(), id])?;
         return Ok(0);
     }
     let mut line = vec!["start".to_owned(), "--attach".to_owned()];

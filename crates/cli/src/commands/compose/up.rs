@@ -112,7 +112,7 @@ pub(super) async fn start_all(
         .map(str::to_owned)
         .collect();
     let report = wish.report;
-    let act = &Act::new(engine, project, report, wish.timeout);
+    let act = &Act { meant: wish.services.clone(), ..Act::new(engine, project, report, wish.timeout) };
     let wanted: &BTreeSet<String> = &wish.services;
     order::forwards(
         project,
@@ -137,6 +137,7 @@ async fn start_service(
     let turns = wish.turns.take(service);
     if !turns.is_empty() {
         roll::service(act, service, &turns).await?;
+        act.stop_dependents(service).await?;
     }
     let there = observe::containers(act.engine, &act.project.name, OneOff::Without).await?;
     let own = observe::of_services(there, &[service.to_owned()]);
@@ -180,7 +181,7 @@ async fn ready(
 ) -> Result<(), Error> {
     let outcome = match dependency.condition.as_str() {
         "service_healthy" => healthy(engine, project, &dependency.service, report).await,
-        "service_completed_successfully" => completed(engine, project, &dependency.service).await,
+        "service_completed_successfully" => completed(engine, project, &dependency.service, report).await,
         _ => return Ok(()),
     };
     match outcome {
@@ -238,11 +239,13 @@ pub(super) fn is_healthy(found: &serde_json::Value, name: &str) -> Result<bool, 
     }
 }
 
-async fn completed(engine: &Engine, project: &Project, service: &str) -> Result<(), Error> {
+async fn completed(engine: &Engine, project: &Project, service: &str, report: Report) -> Result<(), Error> {
     for one in of(engine, project, service).await? {
+        let name = observe::name(&one);
+        report.begins("Container", &name, "Waiting");
         let code = wait::code(engine, observe::id(&one)).await?;
+        report.done("Container", &name, "Exited");
         if code != 0 {
-            let name = observe::name(&one);
             return Err(Error::Usage(format!(
                 "service {service:?} didn't complete successfully: {name} exited ({code})"
             )));
