@@ -97,7 +97,7 @@ impl Op {
     }
 }
 
-/// What a vertex says to people, and how much of it is done anew. No part of its definition.
+/// What a vertex says to people, how much of it is done anew, and who is asked for what it needs. No part of its definition.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shown {
     /// `[stage 2/5] RUN make`.
@@ -109,6 +109,22 @@ pub struct Shown {
     pub ignore_cache: bool,
     /// LLB's free descriptions (`llb.customname`, `com.docker.dockerfile.v1.command`).
     pub description: BTreeMap<String, String>,
+    /// The sessions of other builds that lent it, the one whose step it is first. What it needs of a client (secrets,
+    /// agents, credentials) they have, whichever build comes to it first.
+    pub lenders: Vec<String>,
+    /// The build whose step it is, if another's: what that one wants done anew is done once for it and all whom it is lent to.
+    pub origin: String,
+}
+
+impl Shown {
+    /// These lent it, too.
+    pub fn lent_by(&mut self, sessions: &[String]) {
+        for session in sessions {
+            if !self.lenders.contains(session) {
+                self.lenders.push(session.clone());
+            }
+        }
+    }
 }
 
 /// Vertices that are shown as one.
@@ -170,7 +186,7 @@ pub struct Graph {
 
 impl Graph {
     /// Adds a vertex, or finds the one with the same definition, whose [`Shown`] stays (but a cache that one of them
-    /// may not use, the other may not either). Refuses inputs that aren't in the graph or aren't made, and an operation
+    /// may not use, the other may not either, and what was lent to one was lent to both). Refuses inputs that aren't in the graph or aren't made, and an operation
     /// that names inputs which the vertex doesn't have.
     pub fn add(
         &mut self,
@@ -182,7 +198,9 @@ impl Graph {
         self.check(&op, &inputs)?;
         let digest = self.define(&op, &inputs, platform.as_ref())?;
         if let Some(&known) = self.known.get(&digest) {
-            self.vertices[known.index()].shown.ignore_cache |= shown.ignore_cache;
+            let known_shown = &mut self.vertices[known.index()].shown;
+            known_shown.ignore_cache |= shown.ignore_cache;
+            known_shown.lent_by(&shown.lenders);
             return Ok(known);
         }
         let id = VertexId(self.vertices.len() as u32);
@@ -272,6 +290,19 @@ mod tests {
         assert_eq!(first, again);
         assert_ne!(first, other);
         assert_eq!(graph.get(first).shown, shown("a", true));
+    }
+
+    #[test]
+    fn who_lent_a_step_is_known_wherever_it_is_found_again() {
+        let mut graph = Graph::default();
+        let lent = |by: &[&str]| Shown {
+            lenders: by.iter().map(|&session| session.to_owned()).collect(),
+            ..Shown::default()
+        };
+        let first = graph.add(local("context"), vec![], None, lent(&[])).unwrap();
+        graph.add(local("context"), vec![], None, lent(&["a", "b"])).unwrap();
+        graph.add(local("context"), vec![], None, lent(&["c", "a"])).unwrap();
+        assert_eq!(graph.get(first).shown.lenders, ["a", "b", "c"]);
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub trait Worker: Send + Sync + 'static {
 pub struct Solver<W: Worker>(Arc<Inner<W>>);
 
 struct Inner<W: Worker> {
+    /// The build's name.
+    build: String,
     worker: Arc<W>,
     flights: Arc<Flights<W::Value>>,
     progress: Progress,
@@ -106,6 +108,15 @@ struct Known<V> {
     shown: VertexState,
 }
 
+impl<V> Known<V> {
+    /// The same step came once more, from those who lent it.
+    fn lent_by(&mut self, sessions: &[String]) {
+        if !sessions.is_empty() {
+            Arc::make_mut(&mut self.vertex).shown.lent_by(sessions);
+        }
+    }
+}
+
 impl<W: Worker> Drop for Solver<W> {
     fn drop(&mut self) {
         self.0.end("context canceled");
@@ -113,8 +124,14 @@ impl<W: Worker> Drop for Solver<W> {
 }
 
 impl<W: Worker> Solver<W> {
-    /// `places` is how many steps may run at once in this build.
-    pub fn new(worker: Arc<W>, flights: Arc<Flights<W::Value>>, progress: Progress, places: usize) -> Self {
+    /// `places` is how many steps may run at once in this build, which no other one is called as.
+    pub fn new(
+        build: String,
+        worker: Arc<W>,
+        flights: Arc<Flights<W::Value>>,
+        progress: Progress,
+        places: usize,
+    ) -> Self {
         let (schedule, steps) = (Schedule::new(places), Vec::new());
         let work = Mutex::new(Work {
             schedule,
@@ -126,7 +143,7 @@ impl<W: Worker> Solver<W> {
             waiting: 0,
             counts: Counts::default(),
         });
-        Self(Arc::new(Inner { worker, flights, progress, work, changed: watch::Sender::new(0) }))
+        Self(Arc::new(Inner { build, worker, flights, progress, work, changed: watch::Sender::new(0) }))
     }
 
     /// Does what a result needs. Several may be solved at once, and share their steps. Nothing for nothing.
@@ -200,7 +217,10 @@ impl<W: Worker> Inner<W> {
         for (id, vertex) in vertices.iter().filter(|(id, _)| needed[id.index()]) {
             let known = work.schedule.find(vertex.digest());
             numbers[id.index()] = match known {
-                Some(known) => known,
+                Some(known) => {
+                    work.steps[known].lent_by(&vertex.shown.lenders);
+                    known
+                }
                 None => {
                     let inputs = vertex.inputs.iter();
                     let inputs = inputs.map(|input| (numbers[input.vertex.index()], input.index as usize));
@@ -297,11 +317,18 @@ impl<W: Worker> Inner<W> {
         let worker = self.worker.clone();
         let anew = step.vertex.shown.ignore_cache;
         let flight_key = key.clone();
-        let make = move || async move { worker.run(step, key).await.map_err(Arc::new) }.boxed();
-        // Who wants it done anew doesn't take what another began before.
+        let origin = step.vertex.shown.origin.clone();
+        let build = if origin.is_empty() { self.build.clone() } else { origin };
+        let make = move |cached: bool| {
+            let mut step = step;
+            if cached {
+                Arc::make_mut(&mut step.vertex).shown.ignore_cache = false;
+            }
+            async move { worker.run(step, key).await.map_err(Arc::new) }.boxed()
+        };
         let made = match anew {
-            true => make().await,
-            false => self.flights.join(&flight_key, make).await,
+            true => self.flights.join_anew((&build, &flight_key), make).await,
+            false => self.flights.join(&flight_key, || make(false)).await,
         };
         match made {
             Ok(made) => self.ended(round, index, Event::Ran, Ok(made)),

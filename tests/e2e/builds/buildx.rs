@@ -279,6 +279,50 @@ fn one_targets_result_is_anothers_context() {
     }
 }
 
+/// Without the cache every target's build comes to the steps that it was lent by others itself. They are made once, with what the
+/// lender has; and a target's own steps have nothing of it.
+#[test]
+fn a_lent_step_has_its_lenders_secrets_and_agent_whoever_makes_it() {
+    let engine = Engine::ours().with_plugins();
+    let base = engine.busybox();
+    let step = "RUN --mount=type=ssh --mount=type=secret,id=s";
+    let context = Context::new(
+        &engine,
+        "c",
+        &format!(
+            "FROM {base}\n{step} test -S $SSH_AUTH_SOCK && cat /run/secrets/s > /said && cat /proc/sys/kernel/random/uuid > /once\n"
+        ),
+    );
+    context.file("third", "FROM above\nRUN --mount=type=ssh ! test -S $SSH_AUTH_SOCK\n");
+    context.file("last", "FROM third\nRUN --mount=type=secret,id=s,required cat /run/secrets/s > /own\n");
+    context.file("first", "above's").file("second", "last's");
+    let socket = engine.scratch().join("agent");
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    context.file(
+        "docker-bake.hcl",
+        "target \"above\" {\n  tags = [\"above:1\"]\n  ssh = [\"default\"]\n  secret = [\"type=file,id=s,src=first\"]\n}\n\
+         target \"third\" {\n  dockerfile = \"third\"\n  contexts = { above = \"target:above\" }\n}\n\
+         target \"last\" {\n  dockerfile = \"last\"\n  tags = [\"last:1\"]\n  contexts = { third = \"target:third\" }\n  \
+         secret = [\"type=file,id=s,src=second\"]\n}\n",
+    );
+    let mut before = String::new();
+    let bake = |mut command: Command| {
+        command.current_dir(context.path()).env("SSH_AUTH_SOCK", &socket);
+        command.args(["buildx", "bake", "--allow=ssh", "--allow=fs=*", "--no-cache", "--load"]);
+        run(command.args(["above", "last"])).ok();
+        assert_eq!(super::run(&engine, "last:1", "cat /said /own"), "above'slast's");
+    };
+    for _ in 0..2 {
+        bake(engine.docker_command());
+        let once = super::run(&engine, "above:1", "cat /once");
+        assert_eq!(super::run(&engine, "last:1", "cat /once"), once);
+        assert_ne!(before, once, "nothing was done anew");
+        before = once;
+    }
+    // Ours makes an image of what it lends.
+    bake(engine.ketch_command());
+}
+
 /// Each target has a directory of its own, and a secret that the other one's client knows nothing of.
 // covers: buildkit gateway-cap FrontendAPICaps reference.output
 #[test]

@@ -99,6 +99,28 @@ fn an_image_in_a_folder_is_a_context() {
 }
 
 #[test]
+fn a_lent_result_may_be_made_of_its_lenders_layout() {
+    let engine = Engine::ours().with_plugins();
+    engine.busybox();
+    let folder = layout(&engine, "layout", "lent");
+    let context = Context::new(&engine, "context", "FROM given\nRUN cat /mark > /below\n");
+    context.file("above", "FROM below\nRUN cat /mark > /above\n");
+    let file = format!(
+        "target \"below\" {{\n  contexts = {{ given = \"oci-layout://{}@{}\" }}\n}}\ntarget \"above\" {{\n  dockerfile = \"above\"\n  \
+         tags = [\"above:1\"]\n  contexts = {{ below = \"target:below\" }}\n}}\n",
+        folder.display(),
+        digest(&folder)
+    );
+    context.file("docker-bake.hcl", &file);
+    for mut command in [engine.docker_command(), engine.ketch_command()] {
+        command.current_dir(context.path());
+        command::run(command.args(["buildx", "bake", "--allow=fs=*", "--no-cache", "--load", "above"])).ok();
+        assert_eq!(run(&engine, "above:1", "cat /below /above"), "lent\nlent");
+        engine.docker(["rmi", "above:1"]).ok();
+    }
+}
+
+#[test]
 fn a_layout_that_lies_is_no_image() {
     let engine = Engine::ours().with_plugins();
     engine.busybox();

@@ -41,8 +41,9 @@ impl Worker for Toy {
     }
 
     fn run(&self, step: Step<String>, key: Digest) -> BoxFuture<'static, Result<Vec<String>, Error>> {
-        if let Some(found) = self.cache.lock().unwrap().get(&key) {
-            return std::future::ready(Ok(vec![found.clone()])).boxed();
+        let found = self.cache.lock().unwrap().get(&key).cloned();
+        if let Some(found) = found.filter(|_| !step.vertex.shown.ignore_cache) {
+            return std::future::ready(Ok(vec![found])).boxed();
         }
         self.ran.fetch_add(1, Ordering::SeqCst);
         let (cache, meet) = (self.cache.clone(), self.meet.clone());
@@ -86,7 +87,7 @@ fn step(graph: &mut Graph, name: &str, inputs: Vec<Output>) -> Output {
 
 fn solver(toy: Toy) -> (Arc<Toy>, Solver<Toy>) {
     let toy = Arc::new(toy);
-    (toy.clone(), Solver::new(toy, Arc::default(), Progress::default(), 8))
+    (toy.clone(), Solver::new(String::new(), toy, Arc::default(), Progress::default(), 8))
 }
 
 #[tokio::test]
@@ -143,7 +144,7 @@ async fn after_a_failure_something_else_can_be_wanted() {
 async fn two_builds_that_want_the_same_step_run_it_once() {
     let flights = Arc::new(Flights::default());
     let toy = Arc::new(Toy::default());
-    let build = || Solver::new(toy.clone(), flights.clone(), Progress::default(), 8);
+    let build = || Solver::new(String::new(), toy.clone(), flights.clone(), Progress::default(), 8);
     let mut graph = Graph::default();
     let a = step(&mut graph, "a", vec![]);
     let wanted = Ref { graph: Arc::new(graph), output: Some(a) };
@@ -151,6 +152,43 @@ async fn two_builds_that_want_the_same_step_run_it_once() {
     let (first, second) = tokio::join!(one.solve(&wanted), other.solve(&wanted));
     assert_eq!(first.unwrap(), second.unwrap());
     assert_eq!(toy.ran.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_lent_step_is_done_anew_once_for_its_lender_and_all_who_borrow_it() {
+    let flights = Arc::new(Flights::default());
+    let toy = Arc::new(Toy::default());
+    let build =
+        |name: &str| Solver::new(name.to_owned(), toy.clone(), flights.clone(), Progress::default(), 8);
+    let wanted = |origin: &str| {
+        let mut graph = Graph::default();
+        let a = step(&mut graph, "a", vec![]);
+        let shown = graph.shown_mut(a.vertex);
+        (shown.ignore_cache, shown.origin) = (true, origin.to_owned());
+        Ref { graph: Arc::new(graph), output: Some(a) }
+    };
+    let runs = || toy.ran.load(Ordering::SeqCst);
+    let (lender, borrower) = (build("lender"), build("borrower"));
+    let (own, lent) = (wanted(""), wanted("lender"));
+    let (first, second) = tokio::join!(borrower.solve(&lent), lender.solve(&own));
+    assert_eq!((first.unwrap(), runs()), (second.unwrap(), 1));
+    // Who comes to it later doesn't do it once more, but another build that wants it anew does.
+    build("late").solve(&lent).await.unwrap();
+    assert_eq!(runs(), 1);
+    build("other").solve(&own).await.unwrap();
+    assert_eq!(runs(), 2);
+}
+
+#[tokio::test]
+async fn a_step_that_comes_again_is_asked_for_where_it_was_lent() {
+    let (_, solver) = solver(Toy::default());
+    for lenders in [vec![], vec!["a".to_owned()], vec!["b".to_owned(), "a".to_owned()]] {
+        let mut graph = Graph::default();
+        let a = step(&mut graph, "a", vec![]);
+        graph.shown_mut(a.vertex).lenders = lenders;
+        solver.solve(&Ref { graph: Arc::new(graph), output: Some(a) }).await.unwrap();
+    }
+    assert_eq!(solver.0.work().steps[0].vertex.shown.lenders, ["a", "b"]);
 }
 
 /// A random graph over three sources.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use build::graph::Local;
 use build::session::{Credentials, Duplex, Receive, Secret, Session, Token, TokenRequest, Tree};
@@ -38,13 +38,6 @@ pub struct Caller {
     channel: Channel,
     /// Where the others are.
     sessions: Weak<Sessions>,
-    /// Those whose results it builds on.
-    met: Mutex<Vec<Weak<Caller>>>,
-}
-
-enum Agent {
-    Own,
-    Another(Arc<Caller>),
 }
 
 impl Caller {
@@ -69,30 +62,12 @@ impl Caller {
         let methods = headers.get_all("x-docker-expose-session-grpc-method").iter().take(MAX_METHODS);
         let methods = methods.filter_map(|value| Some(value.to_str().ok()?.to_ascii_lowercase())).collect();
         let channel = Channel::over(io).await?;
-        Ok(Self {
-            id,
-            shared_key,
-            methods,
-            channel,
-            sessions: Arc::downgrade(sessions),
-            met: Mutex::default(),
-        })
+        Ok(Self { id, shared_key, methods, channel, sessions: Arc::downgrade(sessions) })
     }
 
     /// Returns when the client is gone.
     pub async fn ended(&self) {
         self.channel.ended().await;
-    }
-
-    pub(super) fn meet(&self, other: &Arc<Self>) {
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        met.retain(|known| known.upgrade().is_some_and(|known| known.id != other.id));
-        met.push(Arc::downgrade(other));
-    }
-
-    fn others(&self) -> Vec<Arc<Self>> {
-        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        met.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Go's clients say method names in their own case.
@@ -142,19 +117,6 @@ impl Caller {
         let answer = self.channel.unary(method::HAS_AGENT, &Metadata::default(), &question).await;
         // Clients say in many ways that there is none.
         Ok(matches!(answer, Ok(ssh::CheckAgentResponse {})))
-    }
-
-    /// Who has this agent.
-    async fn with_agent(&self, id: &str) -> Result<Option<Agent>, Error> {
-        if self.check_agent(id).await? {
-            return Ok(Some(Agent::Own));
-        }
-        for other in self.others() {
-            if other.check_agent(id).await? {
-                return Ok(Some(Agent::Another(other)));
-            }
-        }
-        Ok(None)
     }
 
     async fn agent(&self, id: &str) -> Result<Box<dyn Duplex>, Error> {
@@ -275,30 +237,15 @@ impl Session for Caller {
     }
 
     fn secret<'a>(&'a self, id: &'a str) -> Job<'a, Option<Secret>> {
-        Box::pin(async move {
-            if let Some(secret) = self.ask_secret(id).await? {
-                return Ok(Some(secret));
-            }
-            for other in self.others() {
-                if let Some(secret) = other.ask_secret(id).await? {
-                    return Ok(Some(secret));
-                }
-            }
-            Ok(None)
-        })
+        Box::pin(self.ask_secret(id))
     }
 
     fn has_ssh<'a>(&'a self, id: &'a str) -> Job<'a, bool> {
-        Box::pin(async move { Ok(self.with_agent(id).await?.is_some()) })
+        Box::pin(self.check_agent(id))
     }
 
     fn ssh<'a>(&'a self, id: &'a str) -> Job<'a, Box<dyn Duplex>> {
-        Box::pin(async move {
-            match self.with_agent(id).await? {
-                Some(Agent::Another(other)) => other.agent(id).await,
-                _ => self.agent(id).await,
-            }
-        })
+        Box::pin(self.agent(id))
     }
 
     fn token<'a>(&'a self, wanted: &'a TokenRequest) -> Job<'a, Option<Token>> {

@@ -8,10 +8,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use build::frontend::Ref;
-use build::graph::{LENT, Op, Source};
+use build::graph::{LENT, Op, Shown, Source};
 use prost::Message as _;
 
-use super::sessions::Sessions;
 use crate::proto::pb;
 
 const SCHEME: &str = "ketch-result://";
@@ -21,6 +20,7 @@ const SCHEME: &str = "ketch-result://";
 pub(super) struct Result {
     pub(super) made: Ref,
     session: String,
+    build: String,
 }
 
 impl Result {
@@ -36,6 +36,16 @@ impl Result {
             *session = format!("{LENT}{}", self.session);
         }
         op
+    }
+
+    /// What such an operation says: whose it is, too, as its client has what it needs.
+    pub(super) fn shown(&self, shown: &Shown) -> Shown {
+        let mut shown = shown.clone();
+        shown.lent_by(std::slice::from_ref(&self.session));
+        if shown.origin.is_empty() {
+            shown.origin.clone_from(&self.build);
+        }
+        shown
     }
 }
 
@@ -58,14 +68,14 @@ impl Lent {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Desk {
     pub(super) lent: Arc<Lent>,
-    pub(super) sessions: Arc<Sessions>,
     pub(super) session: String,
+    pub(super) build: String,
 }
 
 impl Desk {
     /// Makes a result known by this name, and says how a definition names it.
     pub(super) fn lend(&self, id: &str, made: Ref) -> pb::Definition {
-        let result = Result { made, session: self.session.clone() };
+        let result = Result { made, session: self.session.clone(), build: self.build.clone() };
         self.lent.table().insert(id.to_owned(), result);
         let source = pb::SourceOp { identifier: format!("{SCHEME}{id}"), ..pb::SourceOp::default() };
         let source = pb::Op { op: Some(pb::op::Op::Source(source)), ..pb::Op::default() }.encode_to_vec();
@@ -77,14 +87,11 @@ impl Desk {
         pb::Definition { metadata: def.iter().map(about).collect(), def, ..pb::Definition::default() }
     }
 
-    /// What an operation names, if it names a result. Its steps may need of its client what ours doesn't have.
+    /// What an operation names, if it names a result.
     pub(super) fn borrow(&self, op: &pb::Op) -> Option<std::result::Result<Result, build::Error>> {
         let Some(pb::op::Op::Source(source)) = &op.op else { return None };
         let id = source.identifier.strip_prefix(SCHEME)?;
         let found = self.lent.table().get(id).cloned();
-        if let Some(found) = &found {
-            self.sessions.introduce(&self.session, &found.session);
-        }
         let gone = || build::Error::NotFound("the build whose result is wanted has ended".to_owned());
         Some(found.ok_or_else(gone))
     }

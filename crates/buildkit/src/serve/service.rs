@@ -191,8 +191,8 @@ impl Builder {
     fn what(&self, question: SolveRequest, policies: Policies, live: Arc<Live>) -> Result<What, Error> {
         let desk = Desk {
             lent: self.lent.clone(),
-            sessions: self.sessions.clone(),
             session: question.session.clone(),
+            build: question.r#ref.clone(),
         };
         let definition = question.definition.as_ref().filter(|definition| !definition.def.is_empty());
         if let Some(definition) = definition {

@@ -51,13 +51,6 @@ impl Sessions {
         self.table().get(id).cloned()
     }
 
-    /// One client's build goes on with what another's made: it may ask that one, too.
-    pub(super) fn introduce(&self, id: &str, other: &str) {
-        if let (true, Some(caller), Some(other)) = (id != other, self.find(id), self.find(other)) {
-            caller.meet(&other);
-        }
-    }
-
     /// The session of this id, as soon as it is there.
     pub async fn get(&self, id: &str) -> Result<Arc<Caller>, Status> {
         let mut joined = self.joined.subscribe();

@@ -22,6 +22,7 @@ use oci::Digest;
 use rustix::fs::{Mode, OFlags};
 
 use super::cachemounts::{CacheMounts, Taken};
+use super::clients;
 use super::error::{blocking, engine, work};
 use super::remote;
 use super::tree::{Layer, Layers, Tree};
@@ -68,6 +69,11 @@ struct Kept {
 }
 
 impl Running {
+    /// The same for a step that was lent by these sessions.
+    pub(super) fn lent_by(&self, lenders: &[String]) -> Self {
+        Self { session: clients::of(&self.session, lenders), ..self.clone() }
+    }
+
     /// Runs the program; a tree for each output. They are remembered in the same breath in which they are made: a build
     /// that is cancelled in between leaves nothing that nobody knows of.
     pub(super) async fn run(

@@ -15,6 +15,7 @@ mod attest;
 mod cache;
 mod cachemounts;
 mod classic;
+mod clients;
 mod context;
 mod error;
 mod exec;
@@ -251,8 +252,8 @@ impl Builds {
         let works = Works::new(self.parts.clone(), running, sources, remote.clone(), explain.clone());
         // However it ends: what was made is what the next build begins with.
         let _left = Left(explain);
-        let solver =
-            Solver::new(Arc::new(works.clone()), self.flights.clone(), progress.clone(), self.places);
+        let flights = self.flights.clone();
+        let solver = Solver::new(request.id, Arc::new(works.clone()), flights, progress.clone(), self.places);
         let solver = Arc::new(solver);
         // A frontend outside may hold the gateway for longer than its build goes on.
         let _end = End(solver.clone());

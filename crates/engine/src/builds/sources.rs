@@ -20,10 +20,10 @@ use oci::image::Platform;
 use oci::{Digest, Reference};
 
 use self::lent::Lent;
-use super::Parts;
 use super::error::{blocking, engine, work};
 use super::tree::{Layer, Layers, Tree};
 use super::worker::Works;
+use super::{Parts, clients};
 use crate::images::progress::{Bar, Progress as Pulling};
 use crate::images::{Credentials, Image, Pull, Wanted};
 
@@ -40,6 +40,11 @@ pub(super) struct Sources {
 impl Sources {
     pub(super) fn new(parts: Arc<Parts>, session: Arc<dyn Session>, progress: Progress) -> Self {
         Self { parts, session, progress, commits: Arc::default() }
+    }
+
+    /// The same for a step that was lent by these sessions.
+    pub(super) fn lent_by(&self, lenders: &[String]) -> Self {
+        Self { session: clients::of(&self.session, lenders), ..self.clone() }
     }
 
     pub(super) fn session(&self) -> &Arc<dyn Session> {

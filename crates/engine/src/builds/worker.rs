@@ -83,7 +83,8 @@ impl Works {
         let vertex = step.vertex.clone();
         match &vertex.op {
             Op::Source(source) => {
-                let looked = self.0.sources.look(&self, source, &vertex).await?;
+                let sources = self.0.sources.lent_by(&vertex.shown.lenders);
+                let looked = sources.look(&self, source, &vertex).await?;
                 if let Looked::Hit(trees) = &looked {
                     self.0.explain.given(&vertex, trees);
                 }
@@ -155,7 +156,7 @@ impl Works {
             Op::Exec(exec) => {
                 let digest = step.vertex.digest().clone();
                 let inputs = self.layered_roots(exec, step.inputs.clone()).await?;
-                let running = self.0.running.clone();
+                let running = self.0.running.lent_by(&step.vertex.shown.lenders);
                 let remember = self.remember(&key, &name);
                 let made_of = self.ingredients(exec, &step, &key).await?;
                 let made = running.run((**exec).clone(), inputs, digest, name, remember).await?;
@@ -168,7 +169,8 @@ impl Works {
             }
             Op::Source(source) => {
                 let remember = self.remember(&key, &name);
-                self.0.sources.run(&self, source, &name, remember).await?
+                let sources = self.0.sources.lent_by(&step.vertex.shown.lenders);
+                sources.run(&self, source, &name, remember).await?
             }
             Op::Merge(_) | Op::Diff { .. } => {
                 return Err(Error::Invalid("a step that makes nothing was run".into()));

@@ -135,7 +135,7 @@ impl<'a> Decoding<'a> {
         for (_, vertex) in graph.iter() {
             let moved = |input: &Output| Output { vertex: taken[input.vertex.index()], index: input.index };
             let inputs = vertex.inputs.iter().map(moved).collect();
-            let (op, shown) = (result.operation(&vertex.op), vertex.shown.clone());
+            let (op, shown) = (result.operation(&vertex.op), result.shown(&vertex.shown));
             taken.push(self.graph.add(op, inputs, vertex.platform.clone(), shown)?);
         }
         let wanted = result.made.output.ok_or_else(|| Error::Invalid("the result is nothing".into()))?;

@@ -1,5 +1,7 @@
 //! Definitions, real ones and such as nobody should send.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use build::graph::{Op, Source};
@@ -8,6 +10,8 @@ use prost::Message as _;
 
 use crate::proto::pb;
 use crate::serve::decode_definition;
+use crate::serve::lent::{Desk, Lent};
+use crate::serve::llb::decode_at;
 
 /// What BuildKit's own frontend asks for first: the directory with the Dockerfile.
 const RECORDED: &str = "GsUBChJsb2NhbDovL2RvY2tlcmZpbGUSFAoMbG9jYWwuZGlmZmVyEgRub25lEkoKEWxvY2FsLmZvbGxvd3BhdGhzEjVbIkRvY2tlcmZpbGUi\
@@ -140,4 +144,20 @@ proptest! {
     fn any_bytes_are_a_graph_or_an_error(def in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..4)) {
         let _ = decode_definition(&definition(def));
     }
+}
+
+#[test]
+fn who_lent_a_step_is_known_through_a_chain_of_builds() {
+    let lent: Arc<Lent> = Arc::default();
+    let desk = |name: &str| Desk { lent: lent.clone(), session: name.into(), build: format!("of {name}") };
+    let (above, third, last) = (desk("above"), desk("third"), desk("last"));
+    let own = ending(vec![source("docker-image://docker.io/library/busybox:latest", &[])]);
+    let made = decode_at(&own, &above).unwrap();
+    let made = decode_at(&above.lend("a", made), &third).unwrap();
+    let made = decode_at(&third.lend("t", made), &last).unwrap();
+    let shown = &made.graph.get(made.output.unwrap().vertex).shown;
+    assert_eq!((shown.lenders.join(" "), shown.origin.as_str()), ("above third".to_owned(), "of above"));
+    // One's own steps were lent by nobody.
+    let own = decode_at(&own, &last).unwrap();
+    assert!(own.graph.get(own.output.unwrap().vertex).shown.lenders.is_empty());
 }

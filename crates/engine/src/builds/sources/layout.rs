@@ -2,7 +2,7 @@
 
 use build::Error;
 use build::frontend::ResolvedImage;
-use build::graph::OciLayout;
+use build::graph::{LENT, OciLayout};
 use oci::Digest;
 use oci::image::{Descriptor, ImageConfig, Platform};
 use serde::Deserialize;
@@ -37,10 +37,10 @@ struct Found {
 impl Sources {
     async fn in_layout(&self, layout: &OciLayout, platform: Option<&Platform>) -> Result<Found, Error> {
         let session = self.session_named(&layout.session)?;
-        if !layout.session.is_empty() && layout.session != session.id() {
+        let asked = layout.session.strip_prefix(LENT).unwrap_or(&layout.session);
+        if !asked.is_empty() && asked != session.id() {
             return Err(Error::NotFound(format!(
-                "content of another session ({:?}), which isn't there",
-                layout.session
+                "content of another session ({asked:?}), which isn't there"
             )));
         }
         // BuildKit's clients put this before the name.
