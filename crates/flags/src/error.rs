@@ -78,6 +78,8 @@ impl Error {
     /// The exit code that docker ends with.
     pub fn exit_code(&self) -> i32 {
         match self {
+            // docker compose is a program of its own, with its own mind.
+            Self::Flag { usage, .. } if usage.path.split(' ').nth(1) == Some("compose") => 1,
             Self::Flag { .. } | Self::NotText { .. } | Self::Unsupported { .. } => 125,
             Self::Args { .. } | Self::UnknownCommand { .. } => 1,
         }

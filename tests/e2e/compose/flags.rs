@@ -273,6 +273,18 @@ services:
 
 /// Once to stop, twice to kill; and what was not named goes on.
 #[test]
+fn an_unknown_flag_ends_as_with_docker_s_client() {
+    let engine = Engine::isolated();
+    let project = Project::new(&engine, "unknown", "services: {a: {image: IMAGE}}\n");
+    for client in CLIENTS {
+        for words in [&["up", "--bad"][..], &["--bad", "up"]] {
+            let told = project.with(client, words).assert_code(1).stderr;
+            assert!(told.starts_with("unknown flag: --bad"), "{client}: {told}");
+        }
+    }
+}
+
+#[test]
 fn an_up_that_is_interrupted_stops_what_was_named_and_kills_it_the_second_time() {
     let engine = Engine::isolated();
     let file = "
