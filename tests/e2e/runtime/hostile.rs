@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -150,8 +151,9 @@ fn s003_s004_a_newcomer_holds_nothing_of_the_host() {
     rustix::net::bind(&deaf, &rustix::net::SocketAddrUnix::new(&path).unwrap()).unwrap();
     rustix::net::listen(&deaf, 0).unwrap();
     let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    let mut exec =
-        bundles.command(&["exec", "--pidfd-socket", path.to_str().unwrap(), &id, "true"]).spawn().unwrap();
+    let mut exec = bundles.command(&["exec", "--pidfd-socket", path.to_str().unwrap(), &id, "true"]);
+    // What the tests themselves write to may be any file.
+    let mut exec = exec.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let listed =
         || -> Vec<i32> { serde_json::from_str(&bundles.ketch(&["ps", "-f", "json", &id]).ok()).unwrap() };
     let own = fs::read_link(format!("/proc/{}/ns/mnt", listed()[0])).unwrap();
