@@ -33,7 +33,7 @@ held() { # kind, number: what its containers and volumes may write
 0"
   $K volume cp /tmp/30m vol:/ >/dev/null 2>&1; check "$kind: what is copied into a volume counts" "$?" 1
   $K run --rm --mount type=volume,src=small,dst=/bin,volume-opt=size=1m $B true >/dev/null 2>$E/err
-  check "$kind: an image's content that is too much" "$? $(grep -cE 'quota exceeded|No space left' $E/err)" "125 1"
+  check "$kind: an image's content that is too much" "$? $(grep -cE 'quota exceeded|no space left' $E/err)" "125 1"
   ended; engine_of $at/engine
   check "$kind: the next engine's know no less" "$($K exec other /bin/busybox sh -c "$(writes / 30)" 2>&1)" 1
   $K rm -f kept other >/dev/null; $K volume rm vol small >/dev/null
