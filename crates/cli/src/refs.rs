@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use client::files;
 use serde_json::{Map, Value, json};
 
+use crate::commands::build::is_remote;
+
 /// Those of one builder.
 #[derive(Debug, Clone)]
 pub(crate) struct Refs {
@@ -46,7 +48,7 @@ impl Refs {
     pub(crate) fn note(&self, id: &str, target: &str, context: &str, dockerfile: &str) {
         let whole = |path: &str| match path {
             "" | "-" => path.to_owned(),
-            path if is_remote(path) => path.to_owned(),
+            path if is_remote(path) => diag::without_password(path),
             path => std::path::absolute(path).map_or_else(|_| path.to_owned(), |p| p.display().to_string()),
         };
         let target = if target.is_empty() { "default" } else { target };
@@ -82,13 +84,6 @@ impl Refs {
     }
 }
 
-/// Whether a context is an address.
-pub(crate) fn is_remote(path: &str) -> bool {
-    ["https://", "http://", "git://", "ssh://", "git@", "github.com/"]
-        .iter()
-        .any(|start| path.starts_with(start))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,9 +96,12 @@ mod tests {
         let noted = json!({ "Target": "default", "LocalPath": "/a/b", "DockerfilePath": "-" });
         assert_eq!(refs.find("abc"), Some(noted));
         assert_eq!(refs.name("abc"), "default/default/abc");
+        refs.note("def", "", "https://me:secret@h/a.git#main", "");
+        assert_eq!(refs.find("def").unwrap()["LocalPath"], "https://xxxxx@h/a.git#main");
         refs.note("../abc", "", "/a/b", "-");
         assert_eq!(refs.find("../default/abc"), None);
         refs.forget("abc");
+        refs.forget("def");
         assert_eq!(refs.find("abc"), None);
         assert_eq!(std::fs::read_dir(folder.path().join("refs/default")).unwrap().count(), 1);
     }

@@ -124,6 +124,18 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// An address without who is to be let in: what is remembered of it or shown is read by others, too.
+pub fn without_password(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match host.rsplit_once('@') {
+        Some((who, host)) if who.contains(':') || scheme.starts_with("http") => {
+            format!("{scheme}://xxxxx@{host}{}", &rest[who.len() + 1 + host.len()..])
+        }
+        _ => value.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,5 +190,18 @@ mod tests {
     #[test]
     fn control_characters_are_spelt_out() {
         assert_eq!(printable("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\nc");
+    }
+
+    #[test]
+    fn addresses_lose_their_passwords() {
+        for (given, kept) in [
+            ("https://user:secret@example.com/a.git#main", "https://xxxxx@example.com/a.git#main"),
+            ("https://token@example.com/a.git", "https://xxxxx@example.com/a.git"),
+            ("ssh://git@example.com/a.git", "ssh://git@example.com/a.git"),
+            ("https://example.com/a@b", "https://example.com/a@b"),
+            ("value", "value"),
+        ] {
+            assert_eq!(without_password(given), kept);
+        }
     }
 }

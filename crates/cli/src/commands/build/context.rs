@@ -234,7 +234,7 @@ fn is_http(text: &str) -> bool {
 }
 
 /// An address that the engine fetches: a file's, an archive's, a repository's.
-fn is_remote(text: &str) -> bool {
+pub(crate) fn is_remote(text: &str) -> bool {
     let scheme = ["git://", "github.com/"].iter().any(|start| text.starts_with(start));
     is_http(text) || scheme || is_ssh(text)
 }

@@ -15,6 +15,7 @@ mod request;
 mod run;
 mod secrets;
 
+pub(crate) use context::is_remote;
 pub(super) use progress::{Display, Mode};
 
 use crate::call::Call;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::refs::is_remote;
+use crate::commands::build::is_remote;
 
 type Told = HashMap<String, String>;
 
