@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Mistake;
 use crate::shape::{self, Kind, PROJECT, SERVICE, plain_json};
-use yaml::{Map, Node, Value, emit};
+use yaml::{Map, Node, emit};
 
 /// A tree in its typed form, with its name first and what is nobody's last.
 pub(crate) fn typed(tree: &Node, name: &str) -> Result<Node, Mistake> {
@@ -15,8 +15,12 @@ pub(crate) fn typed(tree: &Node, name: &str) -> Result<Node, Mistake> {
     if let Some(map) = tree.as_map_mut() {
         map.insert("name".to_owned(), Node::text(name, yaml::At::default()));
     }
-    let shaped = shape::shape(&tree, &Kind::Struct(&PROJECT), "")?;
-    Ok(shaped.unwrap_or(tree))
+    let mut shaped = shape::shape(&tree, &Kind::Struct(&PROJECT), "")?.unwrap_or(tree);
+    // A project of no services says so.
+    if let Some(map) = shaped.as_map_mut().filter(|map| !map.contains_key("services")) {
+        map.shift_insert(map.len().min(1), "services".to_owned(), Node::map(Map::new(), yaml::At::default()));
+    }
+    Ok(shaped)
 }
 
 /// The document in YAML. A dollar sign is written as it would be read again.
@@ -25,17 +29,8 @@ pub(crate) fn yaml(typed: &Node) -> String {
 }
 
 /// A tree as it is, its names in order.
-pub(crate) fn untyped_yaml(tree: &Node, name: &str) -> String {
-    emit(&with_name(tree, name))
-}
-
-fn with_name(tree: &Node, name: &str) -> Node {
-    let mut map = Map::new();
-    map.insert("name".to_owned(), Node::text(name, yaml::At::default()));
-    if let Value::Map(rest) = &shape::sorted(tree).value {
-        map.extend(rest.iter().map(|(name, node)| (name.clone(), node.clone())));
-    }
-    Node::map(map, yaml::At::default())
+pub(crate) fn untyped_yaml(tree: &Node) -> String {
+    emit(&shape::sorted(tree))
 }
 
 /// The document in JSON, indented.
@@ -44,8 +39,8 @@ pub(crate) fn json(typed: &Node) -> String {
 }
 
 /// A tree as it is, in JSON.
-pub(crate) fn untyped_json(tree: &Node, name: &str) -> String {
-    pretty(&plain_json(&with_name(tree, name)))
+pub(crate) fn untyped_json(tree: &Node) -> String {
+    pretty(&plain_json(&shape::sorted(tree)))
 }
 
 fn pretty(value: &Json) -> String {
@@ -90,14 +85,6 @@ pub(crate) fn hash_with(service: &Node, containers: &BTreeMap<String, String>) -
 /// What docker's client writes otherwise here than in documents.
 fn oddities(service: &mut serde_json::Map<String, Json>) {
     let items = |value: &mut Json| value.as_array_mut().map(std::mem::take).unwrap_or_default();
-    // The last one, if it is a short form without a name, has no details.
-    let last = service.get_mut("volumes").and_then(Json::as_array_mut).and_then(|volumes| volumes.last_mut());
-    if let Some(volume) = last.and_then(Json::as_object_mut) {
-        let nothing = volume.get("volume").and_then(Json::as_object).is_some_and(serde_json::Map::is_empty);
-        if nothing && !volume.contains_key("source") {
-            volume.shift_remove("volume");
-        }
-    }
     if let Some(files) = service.get_mut("env_file") {
         let short = |file: Json| match file.get("format").is_none()
             && file.get("required") == Some(&Json::Bool(true))

@@ -79,7 +79,7 @@ impl Project {
     pub fn yaml(&self) -> String {
         match &self.typed {
             Some(typed) => config::yaml(typed),
-            None => config::untyped_yaml(&self.tree, &self.name),
+            None => config::untyped_yaml(&self.tree),
         }
     }
 
@@ -87,7 +87,7 @@ impl Project {
     pub fn json(&self) -> String {
         match &self.typed {
             Some(typed) => config::json(typed),
-            None => config::untyped_json(&self.tree, &self.name),
+            None => config::untyped_json(&self.tree),
         }
     }
 

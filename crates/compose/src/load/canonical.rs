@@ -169,21 +169,22 @@ fn env_files(node: &Node) -> Node {
 fn ports(node: &mut Node, strict: bool) -> Result<(), Mistake> {
     let Value::List(given) = &mut node.value else { return Ok(()) };
     let mut ports = Vec::new();
-    for port in std::mem::take(given) {
+    for port in given.iter() {
         let Some(text) = port.scalar() else {
-            ports.push(long_port(port));
+            ports.push(long_port(port.clone()));
             continue;
         };
         match short::ports(&text) {
             Ok(expanded) => ports.extend(expanded.into_iter().map(|mut node| {
-                put_at(&mut node, &port);
+                put_at(&mut node, port);
                 node
             })),
             Err(what) if strict => {
                 let form = "a port is [IP:][PUBLISHED:]TARGET[/PROTOCOL], with numbers from 1 to 65535";
                 return Err(Mistake::new(port.at, what).hint(form));
             }
-            Err(_) => ports.push(port),
+            // All of them stay as they were written.
+            Err(_) => return Ok(()),
         }
     }
     *given = ports;
@@ -228,6 +229,11 @@ fn volumes(node: &mut Node, strict: bool) -> Result<(), Mistake> {
                 }
                 Err(_) => {}
             }
+        }
+        if let Some(Value::Text(target)) =
+            volume.as_map_mut().and_then(|map| map.get_mut("target")).map(|node| &mut node.value)
+        {
+            *target = dockerfile::ignore::clean(target);
         }
     }
     Ok(())

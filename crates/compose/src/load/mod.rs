@@ -191,7 +191,8 @@ impl Loader {
             .next_back();
         if let Some(node) = named {
             let mut node = node.clone();
-            self.fill_in(&mut node, "name")?;
+            // Also where all else is shown as it was written.
+            self.filled(&mut node, "name")?;
             let name = node.scalar().unwrap_or_default();
             if !name.is_empty() {
                 let wrong = || Mistake::new(node.at, bad_name(&name)).in_files(&self.sources);
@@ -229,8 +230,11 @@ impl Loader {
         settle_tags(&mut tree);
         schema::check(&tree).map_err(|mistake| mistake.in_files(&self.sources))?;
         if let Some(map) = tree.as_map_mut() {
-            for gone in ["version", "include", "name"] {
+            for gone in ["version", "include"] {
                 map.shift_remove(gone);
+            }
+            if self.switches.interpolate {
+                map.shift_remove("name");
             }
         }
         Ok(tree)
@@ -251,6 +255,9 @@ impl Loader {
         if self.switches.normalize {
             normal::normalize(tree, name, &self.environment)?;
         }
+        if !self.switches.interpolate {
+            return Ok(self.unfilled(tree, name));
+        }
         let disabled = select::profiles(tree, profiles);
         if self.switches.resolve_environment {
             environment::resolve(tree, &self.environment, &mut self.warnings)?;
@@ -264,10 +271,22 @@ impl Loader {
         Ok(disabled)
     }
 
-    fn fill_in(&mut self, node: &mut Node, path: &str) -> Result<(), Error> {
-        if !self.switches.interpolate {
-            return Ok(());
+    /// Without variables filled in nobody can say what is active, used or right: all of it is shown, as it was written.
+    fn unfilled(&self, tree: &mut Node, name: &str) -> Disabled {
+        if let Some(map) = tree.as_map_mut().filter(|_| self.switches.normalize) {
+            map.insert("name".to_owned(), Node::text(name, At::default()));
         }
+        Disabled::default()
+    }
+
+    fn fill_in(&mut self, node: &mut Node, path: &str) -> Result<(), Error> {
+        match self.switches.interpolate {
+            true => self.filled(node, path),
+            false => Ok(()),
+        }
+    }
+
+    fn filled(&mut self, node: &mut Node, path: &str) -> Result<(), Error> {
         let filled = interpolate::fill_in(node, path, &self.environment, &mut self.warnings);
         filled
             .and_then(|()| if path.is_empty() { schema::cast(node) } else { Ok(()) })

@@ -120,9 +120,7 @@ fn dependencies(service: &mut Map) {
         depends_on.entry(name).or_insert_with(|| {
             let mut map = Map::new();
             map.insert("condition".to_owned(), Node::text("service_started", at));
-            if restart {
-                map.insert("restart".to_owned(), Node::new(Value::Bool(true), at));
-            }
+            map.insert("restart".to_owned(), Node::new(Value::Bool(restart), at));
             map.insert("required".to_owned(), Node::new(Value::Bool(true), at));
             Node::map(map, at)
         });

@@ -35,7 +35,11 @@ struct From<'e> {
 }
 
 impl From<'_> {
+    /// What is absolute stays as it was written, as docker's client leaves it: the hash of a service depends on it.
     fn path(&self, text: &str) -> String {
+        if text.starts_with('/') {
+            return text.to_owned();
+        }
         let path = match (text.strip_prefix('~'), self.home) {
             (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
                 absolute(Path::new(&format!("{home}{rest}")), self.directory)

@@ -106,7 +106,7 @@ pub(super) fn volume(spec: &str) -> Result<Node, String> {
     if spec.is_empty() {
         return Err("invalid empty volume spec".to_owned());
     }
-    let parts: Vec<_> = spec.split(':').collect();
+    let parts = sections(spec);
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("invalid spec: {spec}: empty section between colons"));
     }
@@ -139,8 +139,30 @@ pub(super) fn volume(spec: &str) -> Result<Node, String> {
     if bind {
         set("create_host_path", Value::Bool(true));
     }
+    // Of one that is as short as a drive's letter, docker's client writes no details, and its hash has none.
+    if spec.len() <= 2 {
+        return Ok(map(pairs));
+    }
     pairs.push((if bind { "bind" } else { "volume" }, Value::Map(detail)));
     Ok(map(pairs))
+}
+
+/// What stands between colons; those of a variable that wasn't filled in (`${A:-b}`) are its own.
+fn sections(spec: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    for (at, letter) in spec.char_indices() {
+        match letter {
+            '{' if spec[..at].ends_with('$') => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 => {
+                parts.push(&spec[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&spec[start..]);
+    parts
 }
 
 /// A command line in words, as a shell splits it; none if a quote isn't closed.

@@ -30,8 +30,9 @@ pub(crate) fn config(call: &Call) -> Outcome {
     };
     let project = project::load_with(call, call.args(), switches)?;
     let project = match call.args() {
-        [] => project,
-        names => project.only(names)?,
+        // Without variables filled in, docker's client shows all of it.
+        names if !names.is_empty() && !said("no-interpolate") => project.only(names)?,
+        _ => project,
     };
     if said("environment") {
         let lines: Vec<_> =
