@@ -56,9 +56,10 @@ impl Call {
         read.map(drop).map_err(|error| Error::invalid(format!("cannot read the request's body: {error}")))
     }
 
-    /// The body as JSON. An empty one is `null`; another content type than JSON is refused as dockerd does.
+    /// The body as JSON, with nothing in it that says nothing. An empty one is `null`; another content type than JSON is
+    /// refused as dockerd does.
     pub(crate) async fn json(request: Request<Incoming>) -> Result<Value, Error> {
-        Self::read(request).await.map(Option::unwrap_or_default)
+        Self::read(request).await.map(|body| engine::nulls::without(body.unwrap_or_default()))
     }
 
     /// The same as something else than just any JSON.

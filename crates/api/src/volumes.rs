@@ -117,8 +117,7 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
     let engine = call.engine.clone();
     let body = match Call::json(call.request).await? {
         Value::Null => json!({}),
-        Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-        other => other,
+        body => body,
     };
     let request: CreateVolume =
         serde_json::from_value(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;

@@ -11,6 +11,7 @@ pub mod filters;
 mod id;
 pub mod images;
 pub mod networks;
+pub mod nulls;
 mod quota;
 mod ready;
 pub mod security;

@@ -1,6 +1,7 @@
 //! Containers in networks: several, addresses, connecting and disconnecting while they run.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use testkit::http::Request;
 use testkit::{Engine, command};
 
 use super::Site;
@@ -279,4 +280,38 @@ fn an_address_that_another_container_had_is_reached_at_once() {
         assert_eq!(site.exec(&client, "busybox ping -c 1 -W 1 fd00:226:5::77").0, 0, "{number}");
         site.docker(&["rm", "-f", &holder]);
     }
+}
+
+/// As Ansible sends it: Go passes over what is null, and of labels and endpoints the name counts.
+#[test]
+fn what_a_client_leaves_null_is_not_said() {
+    let engine = Engine::isolated();
+    let image = engine.busybox();
+    let name = engine.name("nulls");
+    let range =
+        json!({"Subnet": "10.231.7.0/24", "IPRange": null, "Gateway": null, "AuxiliaryAddresses": null});
+    let wanted = json!({
+        "Name": name, "Driver": null, "Options": null, "Labels": {"a": null},
+        "IPAM": {"Driver": "default", "Options": null, "Config": [range]},
+    });
+    engine.request_unchecked(&Request::new("POST", "/networks/create").json(&wanted)).expect(201);
+    let network = engine.get(&format!("/networks/{name}")).expect(200).json();
+    assert_eq!(network["Labels"], json!({"a": ""}));
+    assert_eq!(network["IPAM"]["Config"][0]["Gateway"], "10.231.7.1");
+
+    let wanted = json!({
+        "Image": image, "Cmd": ["true"], "Labels": {"a": null}, "ExposedPorts": {"80/tcp": null},
+        "Volumes": {"/data": null}, "HostConfig": {"NetworkMode": name, "PortBindings": null},
+        "NetworkingConfig": {"EndpointsConfig": {&name: null}},
+    });
+    let path = format!("/containers/create?name={}", engine.name("nulls-c"));
+    let made = engine.request_unchecked(&Request::new("POST", &path).json(&wanted)).expect(201).json();
+    let id = made["Id"].as_str().unwrap();
+    let container = engine.get(&format!("/containers/{id}/json")).expect(200).json();
+    assert_eq!(container["Config"]["Labels"], json!({"a": ""}));
+    assert_eq!(container["Config"]["ExposedPorts"], json!({"80/tcp": {}}));
+    assert_eq!(container["Mounts"][0]["Destination"], "/data");
+    assert!(container["NetworkSettings"]["Networks"][&name].is_object(), "{container}");
+    engine.request_unchecked(&Request::new("DELETE", &format!("/containers/{id}?v=1"))).expect(204);
+    engine.request_unchecked(&Request::new("DELETE", &format!("/networks/{name}"))).expect(204);
 }

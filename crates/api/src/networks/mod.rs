@@ -65,20 +65,15 @@ pub(crate) async fn inspect(call: Call) -> Result<Reply, Error> {
 /// `POST /networks/create`.
 pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
     let engine = call.engine.clone();
-    let body = Call::json(call.request).await?;
-    let request: CreateNetwork = serde_json::from_value(without_nulls(body))
-        .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
+    let body = match Call::json(call.request).await? {
+        Value::Null => json!({}),
+        body => body,
+    };
+    let request: CreateNetwork =
+        serde_json::from_value(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
     let made = tokio::task::spawn_blocking(move || engine.networks.create(request)).await;
     let network = made.map_err(|error| crashed("create a network", &error))??;
     Ok(reply::json_with(StatusCode::CREATED, &json!({ "Id": network.id, "Warning": "" })))
-}
-
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Null => json!({}),
-        Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-        other => other,
-    }
 }
 
 /// `DELETE /networks/{id}`.

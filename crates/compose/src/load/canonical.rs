@@ -42,8 +42,8 @@ fn service(node: &mut Node, strict: bool) -> Result<(), Mistake> {
             "configs" => mounts(node, None),
             "secrets" => mounts(node, Some("/run/secrets/")),
             "devices" => devices(node)?,
-            "gpus" => gpus(node),
-            "deploy" => deploy(node),
+            "gpus" => gpus(node, strict),
+            "deploy" => deploy(node, strict),
             _ => {}
         }
     }
@@ -273,30 +273,31 @@ fn devices(node: &mut Node) -> Result<(), Mistake> {
 }
 
 /// All devices of a kind, where nobody says how many.
-fn all_devices(list: &mut Node) {
+fn all_devices(list: &mut Node, strict: bool) {
     let Value::List(list) = &mut list.value else { return };
     for device in list {
         let here = device.clone();
         if let Some(map) = device.as_map_mut() {
-            let named = map.contains_key("device_ids");
-            match map.get_mut("count") {
-                Some(count) if count.as_text() == Some("all") => count.value = Value::Int(-1),
-                None if !named => default_to(map, "count", Value::Int(-1), &here),
-                _ => {}
+            if !map.contains_key("device_ids") {
+                default_to(map, "count", Value::Text("all".into()), &here);
+            }
+            if let Some(count) = map.get_mut("count").filter(|count| strict && count.as_text() == Some("all"))
+            {
+                count.value = Value::Int(-1);
             }
         }
     }
 }
 
-fn gpus(node: &mut Node) {
+fn gpus(node: &mut Node, strict: bool) {
     if node.as_text() == Some("all") {
-        let one = single(node, "count", Value::Int(-1));
+        let one = single(node, "count", node.value.clone());
         *node = node.with(Value::List(vec![one]));
     }
-    all_devices(node);
+    all_devices(node, strict);
 }
 
-fn deploy(node: &mut Node) {
+fn deploy(node: &mut Node, strict: bool) {
     let devices = node
         .as_map_mut()
         .and_then(|map| map.get_mut("resources"))
@@ -305,7 +306,7 @@ fn deploy(node: &mut Node) {
         .and_then(Node::as_map_mut)
         .and_then(|map| map.get_mut("devices"));
     if let Some(devices) = devices {
-        all_devices(devices);
+        all_devices(devices, strict);
     }
 }
 

@@ -57,7 +57,8 @@ fn list<'n>(node: &'n Node, key: &str) -> &'n [Node] {
 
 impl Project<'_> {
     fn service(&self, name: &str, service: &Node) -> Result<(), Mistake> {
-        let has = |key: &str| service.get(key).is_some_and(|node| !node.is_null());
+        let has =
+            |key: &str| service.get(key).is_some_and(|node| !node.is_null() && node.as_text() != Some(""));
         if !has("image") && !has("build") && !has("provider") {
             let what = format!("service {name:?} has neither an image nor a build context specified");
             return Err(invalid(service.key, what).hint("add image: or build:"));

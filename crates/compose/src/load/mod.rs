@@ -96,6 +96,11 @@ pub fn load(options: &Options, profiles: &[String]) -> Result<Loaded, Error> {
         depth: 0,
     };
     let texts = loader.read_all(&found.files)?;
+    let says_nothing =
+        |document: &Node| document.as_map().is_none_or(|map| map.keys().all(|key| key == "version"));
+    if texts.iter().flat_map(|text| &text.documents).all(says_nothing) {
+        return Err(Error::Project("empty compose file".to_owned()));
+    }
     let name = loader.project_name(found.name, &texts, &found.namesake)?;
     loader.environment.set("COMPOSE_PROJECT_NAME", name.clone(), Origin::Project);
     let mut tree = loader.merged(texts, &found.directory)?;
@@ -218,6 +223,11 @@ impl Loader {
                     self.warnings.say(format!(
                         "{path}: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"
                     ));
+                }
+                if document.get("include").is_some_and(Node::is_null)
+                    && let Some(map) = document.as_map_mut()
+                {
+                    map.shift_remove("include");
                 }
                 self.extend_services(&mut document, &text.path, directory)?;
                 let wrong = |loader: &Self, mistake: Mistake| mistake.in_files(&loader.sources);

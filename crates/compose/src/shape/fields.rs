@@ -154,7 +154,7 @@ static TRIGGER: Struct = Struct {
         ("path", Text),
         ("action", Text),
         ("target", Text),
-        ("exec", Kind::Struct(&HOOK)),
+        ("exec", Kind::Always(&HOOK)),
         ("include", Texts),
         ("ignore", Texts),
         ("initial_sync", Flag),

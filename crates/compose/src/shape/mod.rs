@@ -14,7 +14,7 @@ pub(crate) use convert::{shape, sorted};
 pub(crate) use fields::{PROJECT, SERVICE};
 pub(crate) use order::natural;
 
-use yaml::{Node, Value};
+use yaml::{At, Map, Node, Value};
 
 /// What a field is, and how it is written.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,8 @@ pub(crate) fn json(node: &Node, kind: &Kind) -> Json {
                     (Some(node), kind) => drop(object.insert((*name).to_owned(), json(node, kind))),
                     (None, Kind::Command) => drop(object.insert((*name).to_owned(), Json::Null)),
                     (None, Kind::Always(_)) => {
-                        drop(object.insert((*name).to_owned(), Json::Object(Default::default())));
+                        let empty = Node::map(Map::new(), At::default());
+                        drop(object.insert((*name).to_owned(), json(&empty, kind)));
                     }
                     _ => {}
                 }

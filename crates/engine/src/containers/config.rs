@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 pub use super::block_io::{ThrottleDevice, WeightDevice};
 pub use super::mounts::Mount;
-use crate::Error;
 use crate::networks::EndpointConfig;
+use crate::{Error, nulls};
 
 /// Names without a meaning of their own: labels, options.
 pub type Labels = BTreeMap<String, String>;
@@ -226,7 +226,7 @@ impl Create {
     /// Reads the body. `null` means "not said", as in Go; names that nobody knows are logged and passed over, because
     /// a newer client may send them.
     pub fn from_json(body: Value) -> Result<Self, Error> {
-        let Value::Object(mut body) = without_nulls(body) else {
+        let Value::Object(mut body) = nulls::without(body) else {
             return Err(Error::Invalid("invalid JSON: a container's config must be an object".into()));
         };
         let host = body.remove("HostConfig").unwrap_or_default();
@@ -341,7 +341,7 @@ const HOST_DONE: &[&str] = &[
 
 /// A `HostConfig` by itself, or the fields of one.
 pub(super) fn host_config(body: Value) -> Result<HostConfig, Error> {
-    match without_nulls(body) {
+    match nulls::without(body) {
         Value::Null => Ok(HostConfig::default()),
         body @ Value::Object(_) => read(&body, ""),
         _ => Err(Error::Invalid("invalid JSON: an update must be an object".into())),
@@ -408,16 +408,6 @@ fn is_empty(value: &Value) -> bool {
         Value::String(text) => text.is_empty(),
         Value::Array(list) => list.iter().all(is_empty),
         Value::Object(map) => map.is_empty(),
-    }
-}
-
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
-        }
-        Value::Array(list) => list.into_iter().map(without_nulls).collect(),
-        other => other,
     }
 }
 

@@ -15,16 +15,21 @@ pub(super) fn options(call: &Call, switches: Switches) -> Result<Options, Error>
     let group = call.group();
     let paths = |name: &str| group.list(name).into_iter().map(PathBuf::from).collect();
     let directory = ["project-directory", "workdir"].into_iter().find(|name| group.changed(name));
+    let current = std::env::current_dir().map_err(|e| Error::Io("find the current folder", e))?;
+    let process = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    // Files name it, and a service manager or a program that calls this one needn't have it.
+    let here = match process_env("PWD") {
+        Some(shell) if std::fs::canonicalize(&shell).ok().as_ref() == Some(&current) => shell,
+        _ => current.to_string_lossy().into_owned(),
+    };
     Ok(Options {
         files: paths("file"),
         directory: directory.map(|name| group.text(name).into()),
         name: group.changed("project-name").then(|| group.text("project-name").to_owned()),
         env_files: paths("env-file"),
-        environment: Environment::process(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        ),
-        current: std::env::current_dir().map_err(|e| Error::Io("find the current folder", e))?,
+        environment: Environment::process(process.chain([("PWD".to_owned(), here)])),
+        current,
         switches,
         remote: Some(Rc::new(super::remote::Elsewhere::new(call))),
     })
