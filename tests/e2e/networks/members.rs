@@ -282,7 +282,7 @@ fn an_address_that_another_container_had_is_reached_at_once() {
     }
 }
 
-/// As Ansible sends it: Go passes over what is null, and of labels and endpoints the name counts.
+/// As Ansible sends it: Go passes over what is null, and of labels and ports the name counts.
 #[test]
 fn what_a_client_leaves_null_is_not_said() {
     let engine = Engine::isolated();
@@ -297,12 +297,12 @@ fn what_a_client_leaves_null_is_not_said() {
     engine.request_unchecked(&Request::new("POST", "/networks/create").json(&wanted)).expect(201);
     let network = engine.get(&format!("/networks/{name}")).expect(200).json();
     assert_eq!(network["Labels"], json!({"a": ""}));
-    assert_eq!(network["IPAM"]["Config"][0]["Gateway"], "10.231.7.1");
+    assert_eq!(network["IPAM"]["Config"][0]["Subnet"], "10.231.7.0/24");
 
     let wanted = json!({
         "Image": image, "Cmd": ["true"], "Labels": {"a": null}, "ExposedPorts": {"80/tcp": null},
         "Volumes": {"/data": null}, "HostConfig": {"NetworkMode": name, "PortBindings": null},
-        "NetworkingConfig": {"EndpointsConfig": {&name: null}},
+        "NetworkingConfig": {"EndpointsConfig": {&name: {"IPAMConfig": null, "Aliases": null, "DriverOpts": null}}},
     });
     let path = format!("/containers/create?name={}", engine.name("nulls-c"));
     let made = engine.request_unchecked(&Request::new("POST", &path).json(&wanted)).expect(201).json();
