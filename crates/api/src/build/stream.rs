@@ -25,6 +25,7 @@ pub(super) async fn tell(
     let telling = async {
         let mut told = Told::default();
         while let Some(events) = heard.next(EVENTS).await {
+            events.iter().for_each(|event| told.hear(event));
             for document in events.iter().flat_map(|event| told.documents(event)) {
                 if !quiet && to.send(line(&document)).await.is_err() {
                     return;
@@ -51,11 +52,21 @@ pub(super) fn line(document: &Value) -> Bytes {
 /// What was told already.
 #[derive(Default)]
 struct Told {
+    /// All steps that are known of: they are counted.
+    steps: BTreeSet<Digest>,
     begun: BTreeSet<Digest>,
     ended: BTreeSet<Digest>,
 }
 
 impl Told {
+    fn hear(&mut self, event: &Event) {
+        if let Event::Vertex(vertex) = event
+            && step(&vertex.name).is_some()
+        {
+            self.steps.insert(vertex.digest.clone());
+        }
+    }
+
     fn documents(&mut self, event: &Event) -> Vec<Value> {
         match event {
             Event::Vertex(vertex) => self.vertex(vertex),
@@ -67,10 +78,10 @@ impl Told {
 
     /// Only what a person wrote is a step.
     fn vertex(&mut self, vertex: &VertexState) -> Vec<Value> {
-        let Some((number, what)) = step(&vertex.name) else { return Vec::new() };
+        let Some(what) = step(&vertex.name) else { return Vec::new() };
         let mut documents = Vec::new();
         if vertex.started.is_some() && self.begun.insert(vertex.digest.clone()) {
-            documents.push(stream(&format!("Step {number} : {what}\n")));
+            documents.push(stream(&format!("Step {}/{} : {what}\n", self.begun.len(), self.steps.len())));
         }
         if vertex.completed.is_some() && self.ended.insert(vertex.digest.clone()) {
             documents.extend(vertex.cached.then(|| stream(" ---> Using cache\n")));
@@ -100,11 +111,10 @@ fn stream(text: &str) -> Value {
     json!({ "stream": text })
 }
 
-/// `[stage 2/5] RUN make` is step 2/5.
-fn step(name: &str) -> Option<(&str, &str)> {
+/// `[stage 2/5] RUN make` is a step.
+fn step(name: &str) -> Option<&str> {
     let (place, what) = name.strip_prefix('[')?.split_once("] ")?;
-    let number = place.rsplit(' ').next()?;
-    number.contains('/').then_some((number, what))
+    place.rsplit(' ').next()?.contains('/').then_some(what)
 }
 
 fn end(outcome: &Result<Outcome, Error>, quiet: bool, names: &[String]) -> Vec<Value> {
@@ -144,8 +154,8 @@ mod tests {
 
     #[test]
     fn steps_are_what_a_person_wrote() {
-        assert_eq!(step("[2/3] RUN make"), Some(("2/3", "RUN make")));
-        assert_eq!(step("[build 2/3] RUN make [x] y"), Some(("2/3", "RUN make [x] y")));
+        assert_eq!(step("[2/3] RUN make"), Some("RUN make"));
+        assert_eq!(step("[build 2/3] RUN make [x] y"), Some("RUN make [x] y"));
         assert_eq!(step("[internal] load build context"), None);
         assert_eq!(step("exporting to image"), None);
     }
