@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::own_network;
+use crate::{leaks, own_network};
 
 /// `<tmp>/kt-<pid>-<n>`: short, because a unix socket's path has 108 bytes, and in every process's command line below
-/// it, which is how leaks are found. Whoever made it removes it: removal can fail, and that is a finding.
+/// it, which is how leaks are found. An engine removes its own: removal can fail, and that is a finding. What nobody
+/// removed goes with the value, unless its test failed: somebody will want to look at it.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -46,5 +47,14 @@ impl Scratch {
     #[track_caller]
     pub fn remove(&self) {
         fs::remove_dir_all(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is still mounted below it may be anybody's.
+        if !std::thread::panicking() && leaks::mounts(&self.path).is_empty() {
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
