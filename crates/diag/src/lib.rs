@@ -124,16 +124,23 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
-/// An address without who is to be let in: what is remembered of it or shown is read by others, too.
-pub fn without_password(value: &str) -> String {
-    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    match host.rsplit_once('@') {
-        Some((who, host)) if who.contains(':') || scheme.starts_with("http") => {
-            format!("{scheme}://xxxxx@{host}{}", &rest[who.len() + 1 + host.len()..])
+/// An address without who is to be let in: what is remembered of it or shown is read by others, too. The user of ssh,
+/// who is let in by a key, is a part of the address.
+pub fn without_password(address: &str) -> String {
+    match let_in(address) {
+        Some((scheme, who, rest)) if who.contains(':') || scheme.starts_with("http") => {
+            format!("{scheme}://xxxxx@{rest}")
         }
-        _ => value.to_owned(),
+        _ => address.to_owned(),
     }
+}
+
+/// Who an address wants to be let in, between its scheme and its host with all that follows.
+pub fn let_in(address: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = address.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let at = rest[..end].rfind('@')?;
+    Some((scheme, &rest[..at], &rest[at + 1..]))
 }
 
 #[cfg(test)]
@@ -198,6 +205,8 @@ mod tests {
             ("https://user:secret@example.com/a.git#main", "https://xxxxx@example.com/a.git#main"),
             ("https://token@example.com/a.git", "https://xxxxx@example.com/a.git"),
             ("ssh://git@example.com/a.git", "ssh://git@example.com/a.git"),
+            ("ssh://git:secret@example.com/a.git", "ssh://xxxxx@example.com/a.git"),
+            ("https://a:b@c@example.com?d@e", "https://xxxxx@example.com?d@e"),
             ("https://example.com/a@b", "https://example.com/a@b"),
             ("value", "value"),
         ] {

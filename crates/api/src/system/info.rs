@@ -316,12 +316,10 @@ fn warnings(engine: &Engine) -> Option<Vec<String>> {
     Some(warnings).filter(|warnings| !warnings.is_empty())
 }
 
-/// `http://user:secret@proxy` is shown without the secret.
+/// `http://user:secret@proxy` as dockerd shows it.
 fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority_end = rest.find('/').unwrap_or(rest.len());
-    match rest[..authority_end].rfind('@') {
-        Some(at) => format!("{scheme}://xxxxx:xxxxx@{}", &rest[at + 1..]),
+    match diag::let_in(url) {
+        Some((scheme, _, rest)) => format!("{scheme}://xxxxx:xxxxx@{rest}"),
         None => url.to_owned(),
     }
 }

@@ -90,17 +90,15 @@ fn args(asked: &BTreeMap<String, String>, max: bool) -> (Map<String, Value>, boo
             continue;
         }
         let address = key == "context" || key.starts_with("context:");
-        args.insert(key.clone(), json!(if address { without_password(value) } else { value.clone() }));
+        args.insert(key.clone(), json!(if address { without_user(value) } else { value.clone() }));
     }
     (args, left_out)
 }
 
-/// An address without who asks for it.
-fn without_password(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://xxxxx@{}", &rest[at + 1..]),
+/// As BuildKit shows an address: without its user, whatever lets that one in.
+fn without_user(address: &str) -> String {
+    match diag::let_in(address) {
+        Some((scheme, _, rest)) => format!("{scheme}://xxxxx@{rest}"),
         None => address.to_owned(),
     }
 }
@@ -108,7 +106,7 @@ fn without_password(address: &str) -> String {
 fn config_source(asked: &BTreeMap<String, String>) -> Value {
     let mut source = json!({ "entryPoint": asked.get("filename").map_or("Dockerfile", String::as_str) });
     if let Some(context) = asked.get("context").filter(|context| context.contains("://")) {
-        source["uri"] = json!(without_password(context));
+        source["uri"] = json!(without_user(context));
     }
     source
 }
@@ -127,7 +125,7 @@ fn time(at: SystemTime) -> String {
 fn metadata(about: &About, built: &Ref, tree: &Tree, max: bool) -> Value {
     let mut said = json!({});
     let vcs = about.asked.iter().filter_map(|(key, value)| Some((key.strip_prefix("vcs:")?, value)));
-    let vcs: BTreeMap<&str, String> = vcs.map(|(key, value)| (key, without_password(value))).collect();
+    let vcs: BTreeMap<&str, String> = vcs.map(|(key, value)| (key, without_user(value))).collect();
     if !vcs.is_empty() {
         said["vcs"] = json!(vcs);
     }
@@ -208,8 +206,8 @@ fn identifier(source: &Source) -> String {
     match source {
         Source::Image(image) => format!("docker-image://{}", image.reference),
         Source::Local(local) => format!("local://{}", local.name),
-        Source::Git(git) => format!("git://{}#{}", without_password(&git.remote), git.reference),
-        Source::Http(http) => without_password(&http.url),
+        Source::Git(git) => format!("git://{}#{}", without_user(&git.remote), git.reference),
+        Source::Http(http) => without_user(&http.url),
         Source::OciLayout(layout) => format!("oci-layout://{}", layout.reference),
     }
 }
@@ -220,9 +218,10 @@ mod tests {
 
     #[test]
     fn a_password_in_an_address_is_said_to_nobody() {
-        assert_eq!(without_password("https://me:secret@h/x.git"), "https://xxxxx@h/x.git");
-        assert_eq!(without_password("https://h/a@b"), "https://h/a@b");
-        assert_eq!(without_password("."), ".");
+        assert_eq!(without_user("https://me:secret@h/x.git"), "https://xxxxx@h/x.git");
+        assert_eq!(without_user("ssh://git@h/x.git"), "ssh://xxxxx@h/x.git");
+        assert_eq!(without_user("https://h/a@b"), "https://h/a@b");
+        assert_eq!(without_user("."), ".");
     }
 
     #[test]
