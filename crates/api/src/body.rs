@@ -32,7 +32,7 @@ pub(crate) fn streamed() -> (mpsc::Sender<Bytes>, Body) {
 /// half of it for all; when the client goes, its next write fails.
 pub(crate) fn written<E>(work: impl FnOnce(&mut dyn io::Write) -> Result<(), E> + Send + 'static) -> Body {
     let (sender, pieces) = mpsc::channel(PIECES);
-    tokio::task::spawn_blocking(move || {
+    tasks::blocking(move || {
         let mut out = io::BufWriter::with_capacity(PIECE, PieceWriter(sender.clone()));
         let ended = work(&mut out).map_err(|_| io::Error::other("the work behind this answer failed"));
         if let Err(error) = ended.and_then(|()| io::Write::flush(&mut out)) {

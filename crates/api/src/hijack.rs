@@ -188,7 +188,7 @@ pub(crate) fn output_only(
     content_type: &'static str,
 ) -> Reply {
     let (sender, body) = body::streamed();
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let (mut before, stream, process) = match source.await {
             None => return,
             Some(Source::Said(text)) => return drop(sender.send(text.into()).await),

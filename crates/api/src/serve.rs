@@ -109,7 +109,7 @@ impl Api {
         };
         match route.fate {
             Fate::Done(handler) if matches!(route.method, "GET" | "HEAD") => handler(call).await,
-            Fate::Done(handler) => match tokio::spawn(handler(call)).await {
+            Fate::Done(handler) => match tasks::spawn(handler(call)).await {
                 Ok(result) => result,
                 Err(error) => {
                     tracing::error!(%error, path, "a handler panicked");

@@ -25,7 +25,7 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&Engine) -> Result<T, engine::Error> + Send + 'static,
 ) -> Result<T, Error> {
     let engine = engine.clone();
-    let done = tokio::task::spawn_blocking(move || work(&engine)).await;
+    let done = tasks::blocking(move || work(&engine)).await;
     Ok(done.map_err(|error| {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot work on volumes: {error}"))
     })??)

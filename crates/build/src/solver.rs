@@ -264,8 +264,8 @@ impl<W: Worker> Inner<W> {
         for action in actions {
             let inner = self.clone();
             let (index, task) = match action {
-                Action::Look(index) => (index, tokio::spawn(async move { inner.look(round, index).await })),
-                Action::Run(index) => (index, tokio::spawn(async move { inner.run(round, index).await })),
+                Action::Look(index) => (index, tasks::spawn(async move { inner.look(round, index).await })),
+                Action::Run(index) => (index, tasks::spawn(async move { inner.run(round, index).await })),
             };
             let mut work = self.work();
             match work.is_over(round) {

@@ -22,7 +22,7 @@ pub(crate) async fn line(question: &str, echo: Echo) -> Result<String, Error> {
     let _silent = (echo == Echo::No).then(Silent::enter).flatten();
     ui::out(question)?;
     // A thread's, because a terminal can't be waited for together with signals. It may outlive the question.
-    let read = tokio::task::spawn_blocking(|| {
+    let read = tasks::blocking(|| {
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line).map(|_| line)
     });

@@ -321,7 +321,7 @@ impl Engine {
         let opened = http1::Builder::new().max_buf_size(HEAD_LIMIT).handshake(io).await;
         let (sender, connection) = opened.map_err(|source| self.http_error(source))?;
         // Its failure is also the failure of the request that is under way, and is reported there.
-        tokio::spawn(connection.with_upgrades());
+        tasks::spawn(connection.with_upgrades());
         Ok(sender)
     }
 

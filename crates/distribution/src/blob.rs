@@ -111,7 +111,7 @@ impl Repository {
             Err(error) => return Ok((ingest, Err(error))),
         };
         let (from, (sender, receiver)) = (ingest.size(), mpsc::channel(AHEAD));
-        let writing = tokio::task::spawn_blocking(move || write(ingest, receiver));
+        let writing = tasks::blocking(move || write(ingest, receiver));
         let show = |received: u64| progress(from.saturating_add(received).min(wanted.size));
         let received = self.pump(body, sender, &show).await;
         let (ingest, written) = writing.await.map_err(|error| task_failed(&error))?;
@@ -216,7 +216,7 @@ async fn resume(content: &Store, wanted: Wanted<'_>) -> Result<Ingest, Error> {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| task_failed(&error))
+    tasks::blocking(work).await.map_err(|error| task_failed(&error))
 }
 
 /// Only a panic or the engine's end do this.

@@ -109,7 +109,7 @@ impl Bucket {
         let mut ingest = content.ingest(blob.digest.algorithm(), blob.size)?;
         let (sender, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
         let expected: Digest = blob.digest.clone();
-        let writing = tokio::task::spawn_blocking(move || {
+        let writing = tasks::blocking(move || {
             while let Some(piece) = pieces.blocking_recv() {
                 ingest.push(&piece)?;
             }

@@ -106,7 +106,7 @@ impl Repository {
 fn begin(make: Arc<dyn Make>) -> Outgoing {
     let (sender, pieces) = mpsc::channel(AHEAD);
     let sent = Arc::new(AtomicU64::new(0));
-    let making = tokio::task::spawn_blocking(move || {
+    let making = tasks::blocking(move || {
         let mut packet =
             Packet { piece: Vec::new(), sender, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
         let made = make.make(&mut packet).and_then(|()| packet.flush());

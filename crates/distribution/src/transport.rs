@@ -156,7 +156,7 @@ impl Transport {
         let (sender, connection) =
             opened.map_err(|source| Error::Http { host: origin.authority(), source })?;
         // Its failure is also the failure of the request that is under way, and is reported there.
-        tokio::spawn(connection);
+        tasks::spawn(connection);
         Ok(sender)
     }
 

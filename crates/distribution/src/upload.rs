@@ -214,7 +214,7 @@ pub(crate) fn no_content() -> HeaderMap {
 /// A file as a body, read away from the threads that serve the network.
 fn from_file(mut file: File, size: u64, sent: Arc<AtomicU64>) -> RequestBody {
     let (sender, pieces) = mpsc::channel(AHEAD);
-    tokio::task::spawn_blocking(move || {
+    tasks::blocking(move || {
         loop {
             let mut piece = Vec::with_capacity(PIECE);
             let read = (&mut file).take(PIECE as u64).read_to_end(&mut piece);

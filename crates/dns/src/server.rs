@@ -71,7 +71,7 @@ impl Server {
         tcp.set_nonblocking(true)?;
         let (udp, tcp) = (UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?);
         let desk = Arc::new(Desk { names, forwarder, permits: Arc::new(Semaphore::new(AT_ONCE)) });
-        let task = tokio::spawn(async move {
+        let task = tasks::spawn(async move {
             tokio::join!(datagrams(Arc::new(udp), &desk), connections(tcp, &desk));
         });
         Ok(Self { task: Some(task) })
@@ -164,7 +164,7 @@ impl Desk {
         if let (true, Ok(answer), Some(name)) = (watched, &asked, &question.name) {
             let (names, name, found) = (self.names.clone(), name.clone(), addresses_in(answer));
             // The kernel is told of it.
-            let _ = tokio::task::spawn_blocking(move || names.learn(&name, &found)).await;
+            let _ = tasks::blocking(move || names.learn(&name, &found)).await;
         }
         asked.unwrap_or_else(|why| {
             let code = match why {

@@ -133,9 +133,8 @@ impl Engine {
     pub async fn make_room(self: &Arc<Self>, since: SystemTime) {
         let Some(limit) = self.settings.image_limit else { return };
         let engine = self.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            engine.images.make_room(limit, since, &engine.containers).map(drop)
-        });
+        let made =
+            tasks::blocking(move || engine.images.make_room(limit, since, &engine.containers).map(drop));
         match made.await {
             Ok(Err(error)) => tracing::error!(error = diag::chain(&error), "cannot make room for images"),
             Err(error) => tracing::error!(%error, "making room for images crashed"),

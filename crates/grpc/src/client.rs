@@ -67,7 +67,7 @@ impl Channel {
             let (requests, connection) =
                 opened.map_err(|e| Status::broken("cannot open the connection", e))?;
             let (over, ended) = watch::channel(false);
-            tokio::spawn(async move {
+            tasks::spawn(async move {
                 // Its failure is the failure of the calls under way, and is reported there.
                 let _ = connection.await;
                 let _ = over.send(true);

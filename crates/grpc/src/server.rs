@@ -109,7 +109,7 @@ fn answer_any(request: Request<Incoming>, service: Arc<dyn Answering>) -> Respon
     let receiver = Receiver::of_request(body);
     let call = Call { path, metadata: head.headers, receiver, sender: sender.clone() };
     let is_grpc = head.method == Method::POST;
-    let task = tokio::spawn(async move {
+    let task = tasks::spawn(async move {
         let result = match is_grpc {
             true => service.call(call).await,
             false => Err(Status::new(Code::Unimplemented, format!("{} is not gRPC", head.method))),

@@ -116,7 +116,7 @@ pub(crate) async fn receive(
             Err((upload, problem)) => return (upload, Err(problem)),
         };
         let full = std::mem::replace(&mut batch, Batch::new(room));
-        writer = Writer::Busy(tokio::task::spawn_blocking(move || full.write(upload)));
+        writer = Writer::Busy(tasks::blocking(move || full.write(upload)));
         if let Some(result) = ended {
             return match writer.settle().await {
                 Ok(upload) => (Some(upload), result),

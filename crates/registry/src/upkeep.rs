@@ -78,7 +78,7 @@ fn every(
         loop {
             ticks.tick().await;
             let registry = registry.clone();
-            let done = tokio::task::spawn_blocking(move || {
+            let done = tasks::blocking(move || {
                 let result = work(&registry);
                 (work, result)
             });

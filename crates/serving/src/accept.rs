@@ -17,7 +17,7 @@ pub async fn accept_unix(listener: UnixListener, server: Server) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(server.connection(Wire::Unix(stream), Peer::default()));
+                tasks::spawn(server.connection(Wire::Unix(stream), Peer::default()));
             }
             Err(error) => pause_after(&error).await,
         }
@@ -37,11 +37,11 @@ pub async fn accept_tcp(listener: TcpListener, server: Server, tls: Option<Arc<T
         let _ = stream.set_nodelay(true);
         let peer = Peer { address: Some(address), encrypted: tls.is_some() };
         let Some(tls) = &tls else {
-            tokio::spawn(server.connection(Wire::Tcp(stream), peer));
+            tasks::spawn(server.connection(Wire::Tcp(stream), peer));
             continue;
         };
         let (server, acceptor) = (server.clone(), tls.acceptor());
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => server.connection(Wire::Tls(Box::new(stream)), peer).await,
                 Ok(Err(error)) => tracing::info!(%error, "TLS handshake failed"),

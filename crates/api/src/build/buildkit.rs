@@ -31,7 +31,7 @@ pub(super) async fn post(mut call: Call) -> Result<Reply, Error> {
         }
     };
     let (sender, body) = body::streamed();
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let (to, mut heard) = mpsc::channel::<Vec<u8>>(AHEAD);
         let telling = async {
             while let Some(message) = heard.recv().await {
@@ -63,7 +63,7 @@ pub(super) async fn post(mut call: Call) -> Result<Reply, Error> {
 async fn uploaded(call: Call) -> Result<Arc<dyn Session>, Error> {
     let (engine, body) = (call.engine, BlockingReader::new(call.request.into_body()));
     let taking = move || body.lend(|body| engine.builds.take_context(Some(body), BTreeMap::new()));
-    let taken = tokio::task::spawn_blocking(taking).await;
+    let taken = tasks::blocking(taking).await;
     let taken = taken.map_err(|error| {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot read the context: {error}"))
     })?;

@@ -21,7 +21,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let credentials = credentials(&call);
     let engine = call.engine.clone();
     let body = BlockingReader::new(call.request.into_body());
-    let taking = tokio::task::spawn_blocking(move || {
+    let taking = tasks::blocking(move || {
         body.lend(|body| {
             let (parameters, credentials) = (parameters?, credentials?);
             let tar = parameters.remote.is_none().then_some(body as &mut dyn Read);
@@ -36,7 +36,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let progress = Progress::default();
     let (sender, body) = body::streamed();
     let engine = call.engine.clone();
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let heard = progress.subscribe();
         let (quiet, names) = (parameters.quiet, parameters.names);
         let building = engine.build(parameters.request, Arc::new(session), progress);

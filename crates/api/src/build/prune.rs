@@ -23,7 +23,7 @@ pub(crate) async fn post(mut call: Call) -> Result<Reply, Error> {
     let (max_used, min_free) = (number("max-used-space")?, number("min-free-space")?);
     let what = PruneWhat { all: flag(&call, "all"), keep, max_used, min_free, filters: Some(filters) };
     let engine = call.engine.clone();
-    let pruned = tokio::task::spawn_blocking(move || engine.builds.prune(&what)).await;
+    let pruned = tasks::blocking(move || engine.builds.prune(&what)).await;
     let pruned = pruned.map_err(|error| {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot prune the build cache: {error}"))
     })??;

@@ -44,7 +44,7 @@ where
     let headers = call.headers().clone();
     let serving = serve(hyper::upgrade::on(&mut call.request), headers);
     let mut closing = call.closing.clone();
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         tokio::select! {
             () = serving => {}
             _ = closing.wait_for(|closing| *closing) => {}

@@ -124,7 +124,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     let failed =
         |class: Class, source| Error::Work { doing: "look at what builds keep".into(), class, source };
-    match tokio::task::spawn_blocking(work).await {
+    match tasks::blocking(work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(failed(error.class(), error.into())),
         Err(error) => Err(failed(Class::Internal, error.into())),

@@ -66,7 +66,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
         return Ok(hijack::output_only(source, content_type));
     }
     let (upgrading, closing, engine) = (hyper::upgrade::on(call.request), call.closing, call.engine);
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let Some(source) = source.await else { return };
         if hijack::join(upgrading, std::future::ready(source), asked.escape, closing).await {
             engine.containers.detached(&asked.handle);
@@ -81,7 +81,7 @@ pub(crate) async fn websocket(call: Call) -> Result<Reply, Error> {
     let answer = websocket::accept(&call.request)?;
     let source = asked.source(&call).await?;
     let (upgrading, closing, engine) = (hyper::upgrade::on(call.request), call.closing, call.engine);
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let Some(source) = source.await else { return };
         if websocket::join(upgrading, source, !asked.terminal, asked.escape, closing).await {
             engine.containers.detached(&asked.handle);

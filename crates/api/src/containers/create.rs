@@ -26,7 +26,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let given = |key| Some(query.get(key).to_owned()).filter(|text| !text.is_empty());
     request.name = given("name");
     request.platform = given("platform");
-    let created = tokio::task::spawn_blocking(move || engine.containers.create(request)).await;
+    let created = tasks::blocking(move || engine.containers.create(request)).await;
     let created = created.map_err(|error| {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot create a container: {error}"))
     })??;

@@ -17,7 +17,7 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
     let config: ExecConfig = body(Call::json(call.request).await?)?;
     hijack::keys(&config.detach_keys)?;
     let engine = call.engine;
-    let created = tokio::task::spawn_blocking(move || engine.containers.exec(&name, config)).await;
+    let created = tasks::blocking(move || engine.containers.exec(&name, config)).await;
     let exec = created.map_err(|error| {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot make an exec: {error}"))
     })??;
@@ -99,7 +99,7 @@ pub(crate) async fn start(call: Call) -> Result<Reply, Error> {
     if !upgrade {
         return Ok(hijack::output_only(async { Some(source.await) }, hijack::RAW));
     }
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         if hijack::join(upgrading, source, escape, closing).await {
             engine.containers.detached_exec(&exec);
         }

@@ -20,8 +20,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let mut fields = describe(&call, &view);
     if call.query.flag("size") {
         let engine = call.engine.clone();
-        let usage =
-            tokio::task::spawn_blocking(move || engine::disk::measure(&engine)).await.unwrap_or_default();
+        let usage = tasks::blocking(move || engine::disk::measure(&engine)).await.unwrap_or_default();
         let written = usage.written_by(&view.container.id);
         let image = call.engine.images.catalogue().images.get(&view.container.image).map_or(0, |i| i.size());
         fields.insert("SizeRw".into(), json!(written));

@@ -59,7 +59,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
         false => admitted.map(|view| summary(&call, view, &names)).collect(),
         true => {
             let engine = call.engine.clone();
-            let usage = tokio::task::spawn_blocking(move || engine::disk::measure(&engine)).await;
+            let usage = tasks::blocking(move || engine::disk::measure(&engine)).await;
             let usage = usage.unwrap_or_default();
             admitted.map(|view| with_sizes(&call, view, &names, &usage)).collect()
         }

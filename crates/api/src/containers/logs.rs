@@ -46,7 +46,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let content_type = if shape.terminal || call.before(42) { hijack::RAW } else { hijack::MULTIPLEXED };
     let (sender, body) = body::streamed();
     let follow = call.query.flag("follow").then_some(handle);
-    tokio::spawn(send(kept, wanted, shape, follow, sender, call.closing));
+    tasks::spawn(send(kept, wanted, shape, follow, sender, call.closing));
     Ok(reply::with_type(StatusCode::OK, content_type, body))
 }
 
@@ -61,7 +61,7 @@ pub(super) fn until_now(
     let wanted = Wanted { stdout: streams.stdout, stderr: streams.stderr, ..Wanted::default() };
     let shape = Shape { terminal, timestamps: false, details: false };
     let (sender, lines) = mpsc::channel(16);
-    tokio::task::spawn_blocking(move || {
+    tasks::blocking(move || {
         let mut out = Out::new(sender, shape);
         // A client that leaves ends it.
         let read = logs::read(&kept, &wanted, |line| out.push(&line));
@@ -97,7 +97,7 @@ async fn send(
     let growth = follow.as_ref().map(|_| Growth::watch(&kept.path));
     let first = {
         let (wanted, mut out) = (wanted.clone(), Out::new(sender.clone(), shape));
-        tokio::task::spawn_blocking(move || {
+        tasks::blocking(move || {
             let position = logs::read(&kept, &wanted, |line| out.push(&line));
             let _ = out.flush();
             position
@@ -124,7 +124,7 @@ async fn go_on(
     loop {
         let ended = has_ended(&handle.view());
         let (asked, mut out) = (wanted.clone(), Out::new(sender.clone(), shape));
-        let read = tokio::task::spawn_blocking(move || {
+        let read = tasks::blocking(move || {
             position.advance(&asked, &mut |line| out.push(&line))?;
             out.flush().map(|()| position)
         });

@@ -28,7 +28,7 @@ use crate::error::Error;
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, engine::Error> + Send + 'static,
 ) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = tasks::blocking(work).await;
     let failed =
         |error| Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot finish a task: {error}"));
     Ok(done.map_err(failed)??)

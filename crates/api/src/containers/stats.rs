@@ -36,7 +36,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     }
     let (sender, body) = body::streamed();
     let names_system = call.since(52);
-    tokio::spawn(send(handle, names_system, sender, call.closing));
+    tasks::spawn(send(handle, names_system, sender, call.closing));
     Ok(reply::with_type(StatusCode::OK, "application/json", body))
 }
 
@@ -65,7 +65,7 @@ async fn send(
 
 async fn sample(handle: &Handle) -> Option<Sample> {
     let handle = handle.clone();
-    tokio::task::spawn_blocking(move || handle.sample()).await.ok().flatten()
+    tasks::blocking(move || handle.sample()).await.ok().flatten()
 }
 
 fn describe(handle: &Handle, names_system: bool, now: Option<&Sample>, before: Option<&Sample>) -> Value {

@@ -19,7 +19,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let waiter = call.engine.containers.get(call.name())?.waiter(until);
     let (sender, body) = body::streamed();
     let mut closing = call.closing;
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let exit = tokio::select! {
             exit = waiter.done() => exit,
             () = sender.closed() => return,

@@ -51,7 +51,7 @@ async fn import(call: Call) -> Result<Reply, Error> {
         let tar = BlockingReader::new(call.request.into_body());
         // Also where the request itself is wrong: its body is on the way already.
         let work = move |tar: &mut BlockingReader| Ok::<_, Error>(engine.images.import(tar, import?)?);
-        let imported = tokio::task::spawn_blocking(move || tar.lend(work)).await;
+        let imported = tasks::blocking(move || tar.lend(work)).await;
         let id = imported.map_err(|error| {
             Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot import an image: {error}"))
         })??;

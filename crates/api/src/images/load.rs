@@ -16,10 +16,8 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let engine = call.engine.clone();
     let archive = BlockingReader::new(call.request.into_body());
     let since = SystemTime::now();
-    let loaded = tokio::task::spawn_blocking(move || {
-        archive.lend(|archive| engine.images.load(archive, wanted.as_ref()))
-    })
-    .await;
+    let loaded =
+        tasks::blocking(move || archive.lend(|archive| engine.images.load(archive, wanted.as_ref()))).await;
     let loaded = loaded.map_err(|error| {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot load images: {error}"))
     })??;

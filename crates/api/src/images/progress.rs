@@ -19,7 +19,7 @@ where
     F: Future<Output = Result<(), engine::Error>> + Send + 'static,
 {
     let (progress, mut updates) = Progress::channel();
-    let mut task = tokio::spawn(work(progress));
+    let mut task = tasks::spawn(work(progress));
     // Aborts the work if the client goes before there is anything to tell.
     let guard = AbortOnDrop(task.abort_handle());
     let Some(first) = updates.recv().await else {
@@ -28,7 +28,7 @@ where
         return Ok(reply::with_type(StatusCode::OK, "application/json", body::full("")));
     };
     let (sender, body) = body::streamed();
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let _guard = guard;
         if forward(first, &mut updates, &sender).await.is_err() {
             return;

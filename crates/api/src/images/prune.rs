@@ -13,7 +13,7 @@ use crate::reply::{self, Reply};
 pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
     let filters = Filters::parse(call.query.get("filters"), PRUNE_KEYS).map_err(engine::Error::from)?;
     let engine = call.engine.clone();
-    let pruned = tokio::task::spawn_blocking(move || engine.images.prune(&filters, &engine.containers)).await;
+    let pruned = tasks::blocking(move || engine.images.prune(&filters, &engine.containers)).await;
     let pruned = pruned.map_err(|error| {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot prune images: {error}"))
     })??;

@@ -14,7 +14,7 @@ pub(crate) async fn delete(call: Call) -> Result<Reply, Error> {
     // `noprune` keeps untagged parents, which images made without the classic builder don't have.
     let force = if call.query.flag("force") { Force::Yes } else { Force::No };
     let (engine, name) = (call.engine.clone(), call.name().to_owned());
-    let removed = tokio::task::spawn_blocking(move || match &wanted[..] {
+    let removed = tasks::blocking(move || match &wanted[..] {
         [] => engine.images.remove(&name, force, &engine.containers),
         wanted => engine.images.remove_platforms(&name, wanted, force, &engine.containers),
     })

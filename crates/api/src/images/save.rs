@@ -22,7 +22,7 @@ pub(crate) async fn several(call: Call) -> Result<Reply, Error> {
 async fn save(call: Call, names: Vec<String>) -> Result<Reply, Error> {
     let wanted = platform::several(&call, "platform")?;
     let engine = call.engine.clone();
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = tasks::blocking(move || {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         engine.images.archive(&names, &wanted)
     });

@@ -18,7 +18,7 @@ pub(crate) async fn post(call: Call) -> Result<Reply, Error> {
         tag => named.with_tag(tag).map_err(invalid)?,
     };
     let (engine, name) = (call.engine.clone(), call.name().to_owned());
-    let tagged = tokio::task::spawn_blocking(move || engine.images.tag(&name, &target)).await;
+    let tagged = tasks::blocking(move || engine.images.tag(&name, &target)).await;
     tagged.map_err(|error| {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot tag an image: {error}"))
     })??;

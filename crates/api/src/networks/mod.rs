@@ -71,7 +71,7 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
     };
     let request: CreateNetwork =
         serde_json::from_value(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
-    let made = tokio::task::spawn_blocking(move || engine.networks.create(request)).await;
+    let made = tasks::blocking(move || engine.networks.create(request)).await;
     let network = made.map_err(|error| crashed("create a network", &error))??;
     Ok(reply::json_with(StatusCode::CREATED, &json!({ "Id": network.id, "Warning": "" })))
 }
@@ -79,8 +79,7 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
 /// `DELETE /networks/{id}`.
 pub(crate) async fn remove(call: Call) -> Result<Reply, Error> {
     let (engine, name) = (call.engine.clone(), call.name().to_owned());
-    let removed =
-        tokio::task::spawn_blocking(move || engine.networks.remove(&name, &engine.containers)).await;
+    let removed = tasks::blocking(move || engine.networks.remove(&name, &engine.containers)).await;
     removed.map_err(|error| crashed("remove a network", &error))??;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
@@ -89,8 +88,7 @@ pub(crate) async fn remove(call: Call) -> Result<Reply, Error> {
 pub(crate) async fn prune(call: Call) -> Result<Reply, Error> {
     let filters = Filters::parse(call.query.get("filters"), PRUNE_KEYS).map_err(engine::Error::from)?;
     let engine = call.engine.clone();
-    let pruned =
-        tokio::task::spawn_blocking(move || engine.networks.prune(&filters, &engine.containers)).await;
+    let pruned = tasks::blocking(move || engine.networks.prune(&filters, &engine.containers)).await;
     let pruned = pruned.map_err(|error| crashed("prune networks", &error))??;
     // Go's nil slice.
     let names = if pruned.names.is_empty() { Value::Null } else { json!(pruned.names) };

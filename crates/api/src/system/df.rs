@@ -55,7 +55,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
 }
 
 async fn measure(engine: Arc<Engine>) -> Result<disk::Usage, Error> {
-    let measured = tokio::task::spawn_blocking(move || disk::measure(&engine)).await;
+    let measured = tasks::blocking(move || disk::measure(&engine)).await;
     measured.map_err(|error| {
         Error::new(http::StatusCode::INTERNAL_SERVER_ERROR, format!("cannot measure: {error}"))
     })
@@ -95,7 +95,7 @@ fn containers(call: &Call, usage: &disk::Usage) -> Vec<Value> {
 
 async fn volumes(call: &Call) -> Result<Vec<Value>, Error> {
     let engine = call.engine.clone();
-    let measured = tokio::task::spawn_blocking(move || engine.volumes.measure()).await;
+    let measured = tasks::blocking(move || engine.volumes.measure()).await;
     let measured = measured.map_err(|error| {
         Error::new(http::StatusCode::INTERNAL_SERVER_ERROR, format!("cannot measure volumes: {error}"))
     })??;
@@ -120,7 +120,7 @@ fn volume_total(volumes: &[Value]) -> disk::Total {
 /// What builds keep, and its sum.
 async fn build_cache(call: &Call) -> Result<(Vec<Value>, disk::Total), Error> {
     let engine = call.engine.clone();
-    let listed = tokio::task::spawn_blocking(move || engine.builds.usage()).await;
+    let listed = tasks::blocking(move || engine.builds.usage()).await;
     let entries = listed.map_err(|error| {
         Error::new(
             http::StatusCode::INTERNAL_SERVER_ERROR,

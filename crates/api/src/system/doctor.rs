@@ -61,7 +61,7 @@ async fn look<T: Send + 'static>(
     work: impl FnOnce(&Engine) -> Result<T, engine::Error> + Send + 'static,
 ) -> Result<T, Error> {
     let engine: Arc<Engine> = call.engine.clone();
-    let looked = tokio::task::spawn_blocking(move || work(&engine)).await;
+    let looked = tasks::blocking(move || work(&engine)).await;
     let looked = looked.map_err(|error| {
         Error::new(http::StatusCode::INTERNAL_SERVER_ERROR, format!("cannot look at the machine: {error}"))
     })?;

@@ -78,7 +78,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let format = negotiate(&call);
     let legacy = call.before(52);
     let (sender, body) = body::streamed();
-    tokio::spawn(stream(watch, sender, call.closing, format, legacy));
+    tasks::spawn(stream(watch, sender, call.closing, format, legacy));
     Ok(reply::with_type(StatusCode::OK, format.content_type, body))
 }
 

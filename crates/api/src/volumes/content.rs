@@ -171,5 +171,5 @@ async fn worked<T: Send + 'static>(
         doing: "work on volumes",
         source: std::io::Error::other(error),
     };
-    tokio::task::spawn_blocking(work).await.map_err(crashed)?
+    tasks::blocking(work).await.map_err(crashed)?
 }

@@ -37,7 +37,7 @@ fn of(keyring: Known, call: &Call) -> Result<Arc<dyn Keyring>, Status> {
 }
 
 async fn find(keyring: Arc<dyn Keyring>, host: String) -> Result<(String, String), Status> {
-    let found = tokio::task::spawn_blocking(move || keyring.find(&host)).await;
+    let found = tasks::blocking(move || keyring.find(&host)).await;
     let found = found.map_err(|e| Status::new(Code::Internal, e.to_string()))?;
     found.map_err(|why| Status::new(Code::Unknown, why))
 }

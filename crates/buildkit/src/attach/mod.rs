@@ -134,7 +134,7 @@ impl Offer {
         let wanted = |key| metadata::decode(&call.metadata, key);
         let (include, exclude) = (wanted("include-patterns")?, wanted("exclude-patterns")?);
         let (top, follow) = (top.clone(), wanted("followpaths")?);
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = tasks::blocking(move || {
             let filter = Filter::new(&top, include, &exclude, &follow)?;
             Directory::open(&top, filter)
         });

@@ -27,7 +27,7 @@ pub(super) async fn give(
         return Err(Status::new(Code::NotFound, format!("no such upload: {name}")));
     };
     let sender = call.sender;
-    let copied = tokio::task::spawn_blocking(move || {
+    let copied = tasks::blocking(move || {
         let mut buffer = vec![0; PIECE];
         loop {
             let count = input.read(&mut buffer).map_err(|e| Status::new(Code::Unknown, e.to_string()))?;

@@ -32,7 +32,7 @@ pub async fn receive(stream: Stream, into: Box<dyn Receive>) -> Result<(), Error
     let receiving = Receiving::new(into, Box::new(answer));
     let mut queue = queue;
     let packets_come = std::iter::from_fn(move || queue.blocking_recv()).flatten();
-    let mut disk = tokio::task::spawn_blocking(move || receiving.run(packets_come));
+    let mut disk = tasks::blocking(move || receiving.run(packets_come));
     let mut read = Box::pin(async move {
         loop {
             let (batch, more) = batch(&mut receiver).await;

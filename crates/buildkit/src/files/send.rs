@@ -35,7 +35,7 @@ pub async fn send(stream: Stream, tree: Box<dyn Tree>, afterwards: Afterwards) -
     // Nobody can ask for more than there is: a file is given once.
     let (asked, requests) = mpsc::unbounded_channel();
     let ours = sender.clone();
-    let mut disk = tokio::task::spawn_blocking(move || Sending::new(tree, ours).run(requests));
+    let mut disk = tasks::blocking(move || Sending::new(tree, ours).run(requests));
     let mut read = Box::pin(async move {
         while let Some(packet) = receiver.next::<Packet>().await.map_err(|e| called(DOING, e))? {
             match Kind::try_from(packet.kind) {

@@ -22,7 +22,7 @@ pub(super) struct Archive {
 impl Archive {
     pub(super) fn new(stream: Stream) -> Self {
         let (pipe, from) = tokio::io::duplex(PIECE);
-        Self { pipe, sending: tokio::spawn(send(stream, from)), closed: false }
+        Self { pipe, sending: tasks::spawn(send(stream, from)), closed: false }
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Upload {
 impl Upload {
     pub(super) fn new(stream: Stream) -> Self {
         let (pipe, to) = tokio::io::duplex(PIECE);
-        Self { pipe, receiving: tokio::spawn(receive(stream, to)), ended: false }
+        Self { pipe, receiving: tasks::spawn(receive(stream, to)), ended: false }
     }
 }
 

@@ -128,7 +128,7 @@ impl Caller {
         let about = Metadata::default().and("buildkit.ssh.id", id).map_err(doing)?;
         let stream = self.channel.stream(method::AGENT, &about).map_err(doing)?;
         let (ours, theirs) = tokio::io::duplex(AGENT_BUFFER);
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             // Either side may hang up at any time: that is how agents' connections end.
             let _ = tunnel::join::<ssh::BytesMessage>(stream, theirs).await;
         });

@@ -71,7 +71,7 @@ pub(super) async fn write(
         std::io::copy(&mut { skipping }, &mut std::io::sink()).map_err(|e| failed("read what goes to", e))?;
     }
     loop {
-        let reading = tokio::task::spawn_blocking(move || {
+        let reading = tasks::blocking(move || {
             let mut piece = Vec::new();
             (&mut bytes).take(PIECE as u64).read_to_end(&mut piece).map(|_| (bytes, piece))
         });

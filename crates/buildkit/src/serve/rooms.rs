@@ -177,7 +177,7 @@ impl Beginning {
         let say = Voice { id: id.clone(), sender };
         say.say(Input::Started(StartedMessage {})).await?;
         let Process { input, mut output, orders, ended } = process;
-        let speaking = tokio::spawn(speak(self.inputs, input, orders));
+        let speaking = tasks::spawn(speak(self.inputs, input, orders));
         let _stop = Stop(speaking.abort_handle());
         while let Some((stream, data)) = output.recv().await {
             let (fd, wanted) = if stream == Stream::Out { (1, out) } else { (2, error) };

@@ -34,7 +34,7 @@ pub(crate) async fn read<T: Send + 'static>(
     work: impl FnOnce(Pieces) -> Result<T, Error> + Send + 'static,
 ) -> Result<(T, usize), Error> {
     let (sender, receiver) = mpsc::channel(4);
-    let working = tokio::task::spawn_blocking(move || work(Pieces { receiver, rest: Bytes::new() }));
+    let working = tasks::blocking(move || work(Pieces { receiver, rest: Bytes::new() }));
     let mut size = 0;
     let mut broken = None;
     loop {

@@ -19,6 +19,6 @@ pub(crate) fn engine(doing: impl Into<String>, source: crate::Error) -> Error {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    let joined = tokio::task::spawn_blocking(work).await;
+    let joined = tasks::blocking(work).await;
     joined.map_err(|error| self::work("work on a build", error))?
 }

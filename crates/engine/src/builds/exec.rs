@@ -119,7 +119,7 @@ impl Running {
         });
         let made = made.await;
         // Removing thousands of files takes a while; no step waits for that.
-        drop(tokio::task::spawn_blocking(move || drop(once)));
+        drop(tasks::blocking(move || drop(once)));
         made
     }
 

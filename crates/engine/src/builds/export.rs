@@ -315,7 +315,7 @@ impl Exporting<'_> {
             };
             let (telling, mut updates) = crate::images::progress::Progress::channel();
             // Its bars are not ours; nobody may have to wait for them to be read.
-            let drained = tokio::spawn(async move { while updates.recv().await.is_some() {} });
+            let drained = tasks::spawn(async move { while updates.recv().await.is_some() {} });
             let images = &self.parts.shared.images;
             let pushed = match built {
                 Some((ids, written)) => {

@@ -110,7 +110,7 @@ impl Parts {
     fn make_room(self: &Arc<Self>) {
         let parts = self.clone();
         parts.grown.store(0, Ordering::Relaxed);
-        tokio::task::spawn_blocking(move || {
+        tasks::blocking(move || {
             let Ok(_one) = parts.making_room.try_lock() else { return };
             if let Err(error) = usage::make_room(&parts) {
                 tracing::error!(error = diag::chain(&error), "cannot make room in the build cache");

@@ -170,7 +170,7 @@ impl Sources {
         };
         let (pulling, mut updates) = Pulling::channel();
         let (progress, vertex) = (self.progress.clone(), vertex.clone());
-        let telling = tokio::spawn(async move {
+        let telling = tasks::spawn(async move {
             let mut meters: BTreeMap<String, Meter> = BTreeMap::new();
             while let Some(update) = updates.recv().await {
                 if let Bar::Bytes { current, total } = update.bar {

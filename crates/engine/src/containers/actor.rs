@@ -61,7 +61,7 @@ pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: &Arc<Index
     };
     // Before it runs: it finds itself there.
     index.insert(handle.clone());
-    tokio::spawn(actor.run());
+    tasks::spawn(actor.run());
     handle
 }
 
@@ -287,7 +287,7 @@ impl Actor {
     fn connect(&mut self, stream: UnixStream) {
         let (mut reader, writer) = stream.into_split();
         let (sender, heard) = mpsc::channel(16);
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             while let Ok(message) = link::receive::<FromShim>(&mut reader).await {
                 if sender.send(message).await.is_err() {
                     return;
@@ -501,7 +501,7 @@ async fn due(at: Option<Instant>) {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
+    match tasks::blocking(work).await {
         Ok(result) => result,
         Err(source) => Err(Error::System { doing: "finish a task", source: source.into() }),
     }
@@ -509,7 +509,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// Waits for a shim of ours to end, so that it doesn't stay as a zombie.
 pub(super) fn reap(pidfd: OwnedFd) {
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let Ok(shim) = Readable::new(pidfd) else { return };
         if shim.wait().await.is_ok() {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;

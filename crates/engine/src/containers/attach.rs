@@ -26,7 +26,7 @@ pub(super) async fn open(
     streams: Streams,
 ) -> Result<UnixStream, Error> {
     let lost = |_| Error::ShimLost(id.to_owned());
-    let connect = tokio::task::spawn_blocking(move || shim::connect(&run_dir)).await;
+    let connect = tasks::blocking(move || shim::connect(&run_dir)).await;
     let connected = connect.map_err(|error| lost(io::Error::other(error)))?;
     let mut stream =
         connected.map_err(|_| Error::ShimLost(id.to_owned())).and_then(|s| link::adopt(s).map_err(lost))?;

@@ -171,7 +171,7 @@ impl Claimed {
         match launch(&shared, &handle, &exec, size, streams).await {
             Ok((pid, stream, control)) => {
                 exec.state.send_replace(ExecState::Running { pid });
-                tokio::spawn(watch_over(shared, handle, exec, pid, control));
+                tasks::spawn(watch_over(shared, handle, exec, pid, control));
                 Ok(stream)
             }
             Err(error) => {
@@ -299,7 +299,7 @@ async fn launch(
     let lost = || Error::ShimLost(exec.container.clone());
     let guest = {
         let (shared, view, exec) = (shared.clone(), handle.view(), exec.clone());
-        let described = tokio::task::spawn_blocking(move || describe(&shared, &view.container, &exec, size));
+        let described = tasks::blocking(move || describe(&shared, &view.container, &exec, size));
         described
             .await
             .map_err(|source| Error::System { doing: "finish a task", source: source.into() })??

@@ -248,7 +248,7 @@ impl Handle {
 
     async fn is_deaf_to(&self, signal: i32) -> bool {
         let Some(pid) = self.view().container.state.live().map(|live| live.pid) else { return false };
-        tokio::task::spawn_blocking(move || effect::is_without(pid, signal)).await.unwrap_or(false)
+        tasks::blocking(move || effect::is_without(pid, signal)).await.unwrap_or(false)
     }
 
     /// Begins to wait now; what happens from here on isn't missed.

@@ -169,7 +169,7 @@ pub(super) fn watch(shared: &Arc<Shared>, handle: Handle) -> Option<Monitor> {
     let view = handle.view();
     let config = &view.container.config;
     let (command, check) = (command(config)?, config.healthcheck.clone()?);
-    let task = tokio::spawn(run(shared.clone(), handle, command, check));
+    let task = tasks::spawn(run(shared.clone(), handle, command, check));
     Some(Monitor(task.abort_handle()))
 }
 

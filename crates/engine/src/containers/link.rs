@@ -35,7 +35,7 @@ pub(super) async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncReadExt
 /// A new connection to a container's shim, after its greeting.
 pub(super) async fn greet(folder: PathBuf, container: &str) -> Result<UnixStream, Error> {
     let lost = || Error::ShimLost(container.to_owned());
-    let connected = tokio::task::spawn_blocking(move || shim::connect(&folder)).await;
+    let connected = tasks::blocking(move || shim::connect(&folder)).await;
     let stream = connected.map_err(|_| lost())?.map_err(|_| lost())?;
     let mut stream = adopt(stream).map_err(|_| lost())?;
     match receive::<FromShim>(&mut stream).await {

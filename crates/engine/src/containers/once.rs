@@ -166,7 +166,7 @@ impl Once {
     ) -> Result<i32, Error> {
         // Whoever waits holds one end; when that goes, the other one hears of it.
         let (waiting, gone) = oneshot::channel::<()>();
-        let task = tokio::spawn(self.live(root, sources, running, gone));
+        let task = tasks::spawn(self.live(root, sources, running, gone));
         let ended = task.await;
         drop(waiting);
         let crashed = |error: tokio::task::JoinError| Error::System {
@@ -359,7 +359,7 @@ impl Once {
     /// Runs one more program beside the first, which is process `first`, until it ends.
     pub(crate) async fn join(self: Arc<Self>, first: i32, running: Running) -> Result<i32, Error> {
         let (waiting, gone) = oneshot::channel::<()>();
-        let task = tokio::spawn(async move { self.live_beside(first, running, gone).await });
+        let task = tasks::spawn(async move { self.live_beside(first, running, gone).await });
         let ended = task.await;
         drop(waiting);
         let crashed = |error: tokio::task::JoinError| Error::System {
@@ -430,7 +430,7 @@ impl Ear {
     fn listen(self, mut streams: UnixStream, pid: i32) -> oneshot::Receiver<()> {
         let (read, all_read) = oneshot::channel();
         match self {
-            Self::Told(mut output) => drop(tokio::spawn(async move {
+            Self::Told(mut output) => drop(tasks::spawn(async move {
                 let _read = read;
                 let mut buffer = vec![0; PIECE];
                 while let Ok(Some((stream, count))) = piece(&mut streams, &mut buffer).await {

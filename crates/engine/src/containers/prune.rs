@@ -35,7 +35,7 @@ impl Containers {
                 continue;
             }
             let upper = self.places(&container.id).upper();
-            let written = tokio::task::spawn_blocking(move || disk::written_below(&upper)).await;
+            let written = tasks::blocking(move || disk::written_below(&upper)).await;
             match self.get(&container.id) {
                 Ok(handle)
                     if handle.remove(Removal { force: Force::No, volumes: Volumes::Keep }).await.is_ok() =>

@@ -37,7 +37,7 @@ impl Containers {
             return Err(Error::ShimLost(handle.id().to_owned()));
         };
         let options = options.to_owned();
-        let asked = tokio::task::spawn_blocking(move || ask_ps(&options, &pids)).await;
+        let asked = tasks::blocking(move || ask_ps(&options, &pids)).await;
         let top = asked.map_err(|source| Error::System { doing: "finish a task", source: source.into() })?;
         let top = top.map_err(Error::Ps)?;
         self.shared.emit(&view.container, "top", &[]);

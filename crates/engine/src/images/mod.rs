@@ -268,6 +268,6 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let source = |error: tokio::task::JoinError| std::io::Error::other(error.to_string());
-    let joined = tokio::task::spawn_blocking(work).await;
+    let joined = tasks::blocking(work).await;
     joined.map_err(|error| Error::System { doing: "work on an image", source: source(error) })?
 }

@@ -277,7 +277,7 @@ impl Images {
         );
         meter.mute();
         let (images, diff_id, meter) = (self.clone(), diff_id.clone(), meter.clone());
-        Some(tokio::task::spawn_blocking(move || {
+        Some(tasks::blocking(move || {
             let _places = places;
             images.unpack(blob, &diff_id, meter)
         }))

@@ -73,7 +73,7 @@ impl Users {
     async fn verify(&self, password: &str, hash: &str) -> bool {
         let Ok(permit) = self.busy.clone().acquire_owned().await else { return false };
         let (password, hash) = (password.to_owned(), hash.to_owned());
-        let verified = tokio::task::spawn_blocking(move || {
+        let verified = tasks::blocking(move || {
             let _permit = permit;
             bcrypt::verify(password, &hash).unwrap_or(false)
         });

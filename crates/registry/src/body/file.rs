@@ -71,7 +71,7 @@ impl FileBody {
         if is_here {
             return Some(Bytes::from_owner(window));
         }
-        self.waiting = Some(tokio::task::spawn_blocking(move || {
+        self.waiting = Some(tasks::blocking(move || {
             window.load()?;
             Ok(Bytes::from_owner(window))
         }));
@@ -85,7 +85,7 @@ impl FileBody {
             return Some(Bytes::from_owner(piece));
         }
         let (file, start) = (self.file.clone(), self.range.start);
-        self.waiting = Some(tokio::task::spawn_blocking(move || {
+        self.waiting = Some(tasks::blocking(move || {
             file.read_exact_at(piece.buffer(), start)?;
             Ok(Bytes::from_owner(piece))
         }));

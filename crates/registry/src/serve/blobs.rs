@@ -36,7 +36,7 @@ impl Call {
         }
         // In a task of its own: who comes next has use for it even if this client goes.
         let (registry, name, digest) = (self.registry.clone(), name.clone(), digest.clone());
-        let fetching = tokio::spawn(async move {
+        let fetching = tasks::spawn(async move {
             match registry.upstreams.find(&name) {
                 Some(kept) => registry.upstreams.fetch(&kept, &digest).await.map(drop),
                 None => Ok(()),

@@ -302,7 +302,7 @@ impl Call {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    match tokio::task::spawn_blocking(work).await {
+    match tasks::blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Problem::internal(&error.to_string())),
     }

@@ -87,7 +87,7 @@ impl History {
                 () if question.finalize => history.finalize(&id),
                 () => history.pin(&id, question.pinned),
             };
-            let done = tokio::task::spawn_blocking(work).await;
+            let done = tasks::blocking(work).await;
             done.map_err(|e| Status::new(Code::Internal, e.to_string()))??;
             Ok(UpdateBuildHistoryResponse {})
         };

@@ -52,7 +52,7 @@ impl Recording {
     pub(in crate::serve) async fn end(mut self, ended: &Result<Outcome, Status>) {
         if let Some(writing) = self.take(ended) {
             // That it can't be written is told in the log, and the build ended as it did.
-            let _ = tokio::task::spawn_blocking(writing).await;
+            let _ = tasks::blocking(writing).await;
         }
     }
 

@@ -49,7 +49,7 @@ impl Keyring for Keys {
         Box::pin(async move {
             // A helper is a process that is waited for.
             let (keys, host) = (self.clone(), wanted.host);
-            let found = tokio::task::spawn_blocking(move || keys.auth(&host)).await;
+            let found = tasks::blocking(move || keys.auth(&host)).await;
             let auth = found.map_err(|error| error.to_string())??;
             if !auth.registry_token.is_empty() {
                 return Ok(FetchTokenResponse {

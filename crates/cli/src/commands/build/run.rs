@@ -236,7 +236,7 @@ impl Build {
     }
 
     async fn run(self, shown: &Shown<'_>) -> Result<Built, Error> {
-        let session = tokio::spawn(self.session.serve(self.session_io));
+        let session = tasks::spawn(self.session.serve(self.session_io));
         let mut news = self.builder.news(&self.solve.r#ref).map_err(|status| failure(&status))?;
         let solving = async {
             match self.question {

@@ -84,7 +84,7 @@ impl Looking {
         let (room, watched) = watch::channel(Room::Containers);
         let engine = Arc::new(engine);
         let coloured = ui::Sink::Output.is_coloured();
-        tokio::spawn(Looker::new(engine.clone(), sender.clone()).run(watched));
+        tasks::spawn(Looker::new(engine.clone(), sender.clone()).run(watched));
         let view = View::new(|bytes| units::size(bytes, 3), coloured);
         Ok(Self { engine, view, room, sender, news, log: None })
     }
@@ -139,10 +139,10 @@ impl Looking {
         }
         let (engine, sender) = (self.engine.clone(), self.sender.clone());
         match ask {
-            Ask::Follow(container) => self.log = Some(tokio::spawn(follow(engine, container, sender))),
+            Ask::Follow(container) => self.log = Some(tasks::spawn(follow(engine, container, sender))),
             Ask::Do(deed, room, key) => {
                 let room_seen = self.room.clone();
-                tokio::spawn(async move {
+                tasks::spawn(async move {
                     if let Err(error) = carry_out(&engine, deed, room, &key).await {
                         let _ = sender.send(News::Failed(error.to_string())).await;
                     }

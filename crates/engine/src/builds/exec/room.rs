@@ -125,7 +125,7 @@ impl Chamber {
         self.started(lent.pid);
         let (from, to) = lent.streams.into_split();
         let (sender, output) = mpsc::channel(WAITING);
-        tokio::spawn(hear(from, program.terminal, sender, lent.read));
+        tasks::spawn(hear(from, program.terminal, sender, lent.read));
         let input: Box<dyn AsyncWrite + Send + Unpin> = Box::new(to);
         Ok(Process { input, output, orders: translated(orders), ended })
     }
@@ -223,7 +223,7 @@ async fn hear(
 /// A frontend's orders as the shim takes them.
 fn translated(to: mpsc::Sender<ToShim>) -> mpsc::Sender<Order> {
     let (orders, mut given) = mpsc::channel(WAITING);
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         while let Some(order) = given.recv().await {
             let order = match order {
                 Order::Signal(signal) => ToShim::Signal { signal },

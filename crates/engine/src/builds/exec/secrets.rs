@@ -174,7 +174,7 @@ fn agent(wanted: &SshMount, session: Arc<dyn Session>) -> Result<(InMemory, Agen
         .map_err(|e| failed(e.into()))?;
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     let id = wanted.id.clone();
-    let serving = tokio::spawn(async move {
+    let serving = tasks::spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((mut inside, _)) = listener.accept().await {
             let (session, id) = (session.clone(), id.clone());

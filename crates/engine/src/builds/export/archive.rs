@@ -87,7 +87,7 @@ pub(super) async fn send(
 ) -> Result<(), Error> {
     let mut to = session.take_archive(number, BTreeMap::new()).await?;
     let (sender, mut pieces) = mpsc::channel(PIECES);
-    let writing = tokio::task::spawn_blocking(move || {
+    let writing = tasks::blocking(move || {
         let mut out = std::io::BufWriter::with_capacity(PIECE, Pieces(sender));
         write(&mut out)?;
         out.flush().map_err(|e| work("give the client an archive", e))

@@ -46,7 +46,7 @@ impl Drop for Passing {
         drop(tree);
         let images = self.images.clone();
         // It waits for the disk, and nobody for it.
-        drop(tokio::task::spawn_blocking(move || {
+        drop(tasks::blocking(move || {
             if let Err(error) = images.let_go(&ids) {
                 tracing::warn!(
                     error = diag::chain(&error),

@@ -93,7 +93,7 @@ impl Store {
         }
         let mut ingest = content.ingest(blob.digest.algorithm(), blob.size).map_err(failed)?;
         let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(AHEAD);
-        let writing = tokio::task::spawn_blocking(move || {
+        let writing = tasks::blocking(move || {
             while let Some(piece) = pieces.blocking_recv() {
                 ingest.push(&piece)?;
             }
@@ -103,7 +103,7 @@ impl Store {
         let ingest = writing.await.map_err(|e| work("keep what a client's store has", e))?.map_err(failed)?;
         read?;
         let expected = blob.digest.clone();
-        let committed = tokio::task::spawn_blocking(move || ingest.commit(&expected)).await;
+        let committed = tasks::blocking(move || ingest.commit(&expected)).await;
         committed.map_err(|e| work("keep what a client's store has", e))?.map(drop).map_err(failed)
     }
 

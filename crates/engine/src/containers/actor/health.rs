@@ -50,7 +50,7 @@ impl Actor {
         let signal = signal::parse(&config.stop_signal).unwrap_or(SIGTERM);
         let patience = config.stop_timeout.unwrap_or(self.shared.settings.default_stop_timeout);
         let patience = u64::try_from(patience).ok().map(Duration::from_secs);
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             if let Err(error) = handle.restart(signal, patience).await {
                 let container = handle.id();
                 tracing::warn!(

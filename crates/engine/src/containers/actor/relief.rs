@@ -35,7 +35,7 @@ impl Actor {
                 continue;
             }
             if let Ok(next) = self.index.get(&view.container.id) {
-                tokio::spawn(async move { next.succeed().await });
+                tasks::spawn(async move { next.succeed().await });
             }
         }
     }
@@ -151,7 +151,7 @@ impl Handle {
         let (begun, mut calm) = (Instant::now(), 0);
         while calm < CALM && begun.elapsed() < at_most {
             let Some(pid) = self.view().container.state.live().map(|live| live.pid) else { return };
-            let busy = tokio::task::spawn_blocking(move || accepted(pid)).await.unwrap_or_default() > 0;
+            let busy = tasks::blocking(move || accepted(pid)).await.unwrap_or_default() > 0;
             calm = if busy { 0 } else { calm + 1 };
             sleep(LOOK).await;
         }

@@ -39,12 +39,12 @@ impl Budget {
             return;
         }
         grown.notify_one();
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             loop {
                 grown.notified().await;
                 let folder = containers.clone();
                 // A panic or a shutdown: the next engine looks again.
-                let _ = tokio::task::spawn_blocking(move || enforce(&folder, limit(&folder, budget))).await;
+                let _ = tasks::blocking(move || enforce(&folder, limit(&folder, budget))).await;
                 tokio::time::sleep(PAUSE).await;
             }
         });
