@@ -89,6 +89,11 @@ fn check_content_type(text: &str) -> Result<(), Error> {
     }
 }
 
+/// What a body says, once it is known to be JSON.
+pub(crate) fn understood<T: DeserializeOwned>(body: &Value) -> Result<T, Error> {
+    T::deserialize(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
+}
+
 fn parse_one<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<T>, Error> {
     let mut documents = serde_json::Deserializer::from_slice(bytes).into_iter();
     let first = documents.next().transpose();

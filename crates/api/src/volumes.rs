@@ -13,7 +13,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::call::Call;
+use crate::call::{Call, understood};
 use crate::error::Error;
 use crate::reply::{self, Reply};
 use crate::time;
@@ -119,8 +119,7 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
         Value::Null => json!({}),
         body => body,
     };
-    let request: CreateVolume =
-        serde_json::from_value(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
+    let request: CreateVolume = understood(&body)?;
     let volume = blocking(&engine, move |engine| engine.volumes.create(request)).await?;
     Ok(reply::json_with(StatusCode::CREATED, &describe(&engine, &volume)))
 }

@@ -73,7 +73,7 @@ fn add_capabilities(process: &mut Process, names: &[String]) -> Result<(), Error
     });
     let added = added.collect::<Result<Capabilities, _>>()?;
     // The type's own default has some in it.
-    let none = || serde_json::from_str::<LinuxCapabilities>("{}").unwrap_or_default();
+    let none = || serde_json::from_slice::<LinuxCapabilities>(b"{}").unwrap_or_default();
     let mut sets = process.capabilities().clone().unwrap_or_else(none);
     let with = |set: &Option<Capabilities>| Some(set.iter().flatten().chain(&added).copied().collect());
     let (bounding, effective, permitted) =

@@ -27,7 +27,6 @@
 use std::io::{self, Read, Write};
 
 use oci_spec::runtime::{LinuxResources, Process};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Stdin;
@@ -59,11 +58,13 @@ pub enum ToShim {
     /// Hold all processes of the container still, or let them go on. Answered with a [`FromShim::Hello`].
     Freeze { frozen: bool },
     /// Change the container's limits. Answered with a [`FromShim::Hello`].
+    #[serde(skip_deserializing)]
     Limit(Box<LinuxResources>),
     /// Ask for all processes of the container, as [`FromShim::Processes`].
     Processes,
     /// Make a process that joins the running container, and let this connection be about it: `Created` or `Failed`, then
     /// `Start`, `Signal`, `Resize`, and `Exited`.
+    #[serde(skip_deserializing)]
     Join(Box<Guest>),
     /// Let clients in by the sockets of published ports, or leave them in the kernel's queue for another shim that has the
     /// same sockets. Answered with a [`FromShim::Hello`].
@@ -157,6 +158,35 @@ pub enum FailureKind {
     Setup,
 }
 
+/// What one of the two can be told.
+pub trait Message: Sized {
+    /// Reads a frame's JSON.
+    fn read(body: &[u8]) -> serde_json::Result<Self>;
+}
+
+impl Message for ToShim {
+    /// What is a part of specifications is read as in those: serde's tagged enums have a reader of their own, which such
+    /// large types would be compiled for once more.
+    fn read(body: &[u8]) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Tagged {
+            r#type: String,
+        }
+        let tagged: Tagged = serde_json::from_slice(body)?;
+        match tagged.r#type.as_str() {
+            "limit" => Ok(Self::Limit(serde_json::from_slice(body)?)),
+            "join" => Ok(Self::Join(serde_json::from_slice(body)?)),
+            _ => serde_json::from_slice(body),
+        }
+    }
+}
+
+impl Message for FromShim {
+    fn read(body: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(body)
+    }
+}
+
 /// One message as it goes over the wire.
 pub fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; 4];
@@ -170,14 +200,14 @@ pub fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 /// The first message in what was received so far and the number of bytes it took; nothing while it is incomplete.
-pub fn decode<T: DeserializeOwned>(received: &[u8]) -> io::Result<Option<(T, usize)>> {
+pub fn decode<T: Message>(received: &[u8]) -> io::Result<Option<(T, usize)>> {
     let Some((length, rest)) = received.split_first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_be_bytes(*length) as usize;
     if length > MAX_FRAME {
         return Err(invalid("the peer announced a message that is too long"));
     }
     let Some(body) = rest.get(..length) else { return Ok(None) };
-    Ok(Some((serde_json::from_slice(body)?, 4 + length)))
+    Ok(Some((T::read(body)?, 4 + length)))
 }
 
 /// Writes one message to a blocking stream.
@@ -186,7 +216,7 @@ pub fn send(mut stream: impl Write, message: &impl Serialize) -> io::Result<()> 
 }
 
 /// Reads exactly one message from a blocking stream and nothing beyond it, since streams may follow.
-pub fn receive<T: DeserializeOwned>(mut stream: impl Read) -> io::Result<T> {
+pub fn receive<T: Message>(mut stream: impl Read) -> io::Result<T> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length) as usize;
@@ -195,7 +225,7 @@ pub fn receive<T: DeserializeOwned>(mut stream: impl Read) -> io::Result<T> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    Ok(serde_json::from_slice(&body)?)
+    Ok(T::read(&body)?)
 }
 
 fn invalid(what: &'static str) -> io::Error {
@@ -214,6 +244,17 @@ mod tests {
         }
         let (message, used) = decode::<ToShim>(&[&frame[..], b"rest"].concat()).unwrap().unwrap();
         assert_eq!((message, used), (ToShim::Resize { rows: 24, columns: 80 }, frame.len()));
+    }
+
+    #[test]
+    fn what_is_part_of_a_specification_comes_as_it_went() {
+        let limits = serde_json::from_str(r#"{"memory": {"limit": 7}, "pids": {"limit": 8}}"#).unwrap();
+        let process = serde_json::from_str(r#"{"cwd": "/", "user": {"uid": 1, "gid": 2}}"#).unwrap();
+        let guest = Guest { id: "a".into(), process, stdin: Stdin::Open };
+        for message in [ToShim::Limit(limits), ToShim::Join(Box::new(guest)), ToShim::Start] {
+            let frame = encode(&message).unwrap();
+            assert_eq!(receive::<ToShim>(&frame[..]).unwrap(), message);
+        }
     }
 
     #[test]

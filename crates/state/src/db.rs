@@ -175,7 +175,8 @@ impl Tx<'_> {
 }
 
 fn decode<R: Record>(key: &str, body: &str) -> Result<R, Error> {
-    serde_json::from_str(body).map_err(|source| Error::Record {
+    // From bytes, as what comes from registries is read: one text's reader and one of bytes would be twice the code.
+    serde_json::from_slice(body.as_bytes()).map_err(|source| Error::Record {
         doing: "read",
         kind: R::KIND,
         key: key.to_owned(),

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::call::Call;
+use crate::call::{Call, understood};
 use crate::error::Error;
 use crate::hijack::{self, Source};
 use crate::reply::{self, Reply};
@@ -27,9 +27,7 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
 fn body<T: serde::de::DeserializeOwned + Default>(body: Value) -> Result<T, Error> {
     match body {
         Value::Null => Ok(T::default()),
-        body => {
-            serde_json::from_value(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
-        }
+        body => understood(&body),
     }
 }
 

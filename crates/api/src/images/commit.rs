@@ -8,7 +8,7 @@ use http::StatusCode;
 use oci::Reference;
 use serde_json::{Value, json};
 
-use crate::call::Call;
+use crate::call::{Call, understood};
 use crate::containers::blocking;
 use crate::error::Error;
 use crate::reply::{self, Reply};
@@ -54,8 +54,6 @@ pub(super) fn name(repository: &str, tag: &str) -> Result<Option<Reference>, Err
 fn config(body: Value) -> Result<Option<Config>, Error> {
     match body {
         Value::Null => Ok(None),
-        body => serde_json::from_value(body)
-            .map(Some)
-            .map_err(|error| Error::invalid(format!("invalid JSON: {error}"))),
+        body => understood(&body).map(Some),
     }
 }

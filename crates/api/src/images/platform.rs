@@ -21,7 +21,7 @@ pub(crate) fn several(call: &Call, key: &str) -> Result<Vec<Wanted>, Error> {
 
 fn parse(text: &str) -> Result<Wanted, Error> {
     let wrong = |why: &dyn std::fmt::Display| Error::invalid(format!("failed to parse platform: {why}"));
-    let platform: Platform = serde_json::from_str(text).map_err(|error| wrong(&error))?;
+    let platform: Platform = serde_json::from_slice(text.as_bytes()).map_err(|error| wrong(&error))?;
     if platform.os.is_empty() || platform.architecture.is_empty() {
         return Err(wrong(&"both OS and Architecture must be provided"));
     }

@@ -4,7 +4,7 @@ use engine::networks::{EndpointConfig, check_endpoint};
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::call::Call;
+use crate::call::{Call, understood};
 use crate::error::Error;
 use crate::reply::{self, Reply};
 
@@ -23,8 +23,7 @@ struct Disconnect {
 }
 
 async fn body<T: serde::de::DeserializeOwned>(call: Call) -> Result<T, Error> {
-    let body = Call::json(call.request).await?;
-    serde_json::from_value(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
+    understood(&Call::json(call.request).await?)
 }
 
 pub(crate) async fn connect(call: Call) -> Result<Reply, Error> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 pub(crate) use connect::{connect, disconnect};
 
-use crate::call::Call;
+use crate::call::{Call, understood};
 use crate::error::Error;
 use crate::reply::{self, Reply};
 
@@ -69,8 +69,7 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Error> {
         Value::Null => json!({}),
         body => body,
     };
-    let request: CreateNetwork =
-        serde_json::from_value(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
+    let request: CreateNetwork = understood(&body)?;
     let made = tasks::blocking(move || engine.networks.create(request)).await;
     let network = made.map_err(|error| crashed("create a network", &error))??;
     Ok(reply::json_with(StatusCode::CREATED, &json!({ "Id": network.id, "Warning": "" })))

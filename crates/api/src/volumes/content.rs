@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{blocking, describe};
 use crate::body::{self, BlockingReader};
-use crate::call::Call;
+use crate::call::{Call, understood};
 use crate::containers::archive;
 use crate::error::Error;
 use crate::images::progress;
@@ -129,8 +129,8 @@ pub(crate) async fn clone(call: Call) -> Result<Reply, Error> {
     let (source, engine) = (call.name().to_owned(), call.engine.clone());
     let mut body: Value = read(call).await?;
     let pause = body.as_object_mut().and_then(|body| body.remove("Pause"));
-    let Cloning { pause } = understood(pause.map_or_else(|| json!({}), |pause| json!({ "Pause": pause })))?;
-    let wanted: Twin = understood(body)?;
+    let Cloning { pause } = understood(&pause.map_or_else(|| json!({}), |pause| json!({ "Pause": pause })))?;
+    let wanted: Twin = understood(&body)?;
     let (name, known) = (wanted.name.clone(), source.clone());
     let total = blocking(&engine, move |engine| {
         if !name.is_empty() {
@@ -157,11 +157,7 @@ fn bar(progress: &Progress, volume: &str, total: u64) -> engine::images::progres
 }
 
 async fn read<T: serde::de::DeserializeOwned>(call: Call) -> Result<T, Error> {
-    understood(Call::json(call.request).await?)
-}
-
-fn understood<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Error> {
-    serde_json::from_value(body).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
+    understood(&Call::json(call.request).await?)
 }
 
 async fn worked<T: Send + 'static>(

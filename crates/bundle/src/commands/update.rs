@@ -20,7 +20,7 @@ pub(crate) fn update(context: &Context, flags: &Matches) -> Result<i32, Error> {
     let resources = match flags.find("resources") {
         Some("-") => from_input()?,
         Some(path) => read_json(Path::new(path))?,
-        None => from_flags(flags)?,
+        None => parse("the flags", from_flags(flags)?.to_string().as_bytes())?,
     };
     container.cgroup()?.limit(&resources)?;
     Ok(0)
@@ -29,10 +29,14 @@ pub(crate) fn update(context: &Context, flags: &Matches) -> Result<i32, Error> {
 fn from_input() -> Result<LinuxResources, Error> {
     let mut text = Vec::new();
     std::io::stdin().take(MAX_INPUT).read_to_end(&mut text).doing("read the standard input")?;
-    serde_json::from_slice(&text).map_err(|source| Error::Parse { path: "the standard input".into(), source })
+    parse("the standard input", &text)
 }
 
-fn from_flags(flags: &Matches) -> Result<LinuxResources, Error> {
+fn parse(whence: &str, text: &[u8]) -> Result<LinuxResources, Error> {
+    serde_json::from_slice(text).map_err(|source| Error::Parse { path: whence.into(), source })
+}
+
+fn from_flags(flags: &Matches) -> Result<Value, Error> {
     const NUMBERS: [(&str, &str, &str); 9] = [
         ("cpu", "period", "cpu-period"),
         ("cpu", "quota", "cpu-quota"),
@@ -60,7 +64,7 @@ fn from_flags(flags: &Matches) -> Result<LinuxResources, Error> {
     for (key, flag) in SETS.into_iter().filter(|(_, flag)| flags.changed(flag)) {
         set("cpu", key, flags.text(flag).into());
     }
-    serde_json::from_value(all.into()).map_err(|source| Error::Parse { path: "the flags".into(), source })
+    Ok(all.into())
 }
 
 /// Bytes, with a letter for their thousands, or -1.

@@ -5,8 +5,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use shim::protocol::{FromShim, MAX_FRAME, ToShim, encode};
+use shim::protocol::{FromShim, MAX_FRAME, Message, ToShim, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -19,7 +18,7 @@ pub(super) fn adopt(stream: StdStream) -> io::Result<UnixStream> {
 }
 
 /// Reads exactly one message and nothing beyond it, since a stream may follow.
-pub(super) async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<T> {
+pub(super) async fn receive<T: Message>(stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<T> {
     let length = stream.read_u32().await? as usize;
     if length > MAX_FRAME {
         return Err(io::Error::new(
@@ -29,7 +28,7 @@ pub(super) async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncReadExt
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    Ok(serde_json::from_slice(&body)?)
+    Ok(T::read(&body)?)
 }
 
 /// A new connection to a container's shim, after its greeting.

@@ -4,7 +4,9 @@ use std::time::SystemTime;
 
 use network::firewall::Publication;
 use oci::Digest;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use state::Record;
 
 use super::config::{Config, HostConfig};
@@ -24,7 +26,9 @@ pub struct Container {
     pub image: Digest,
     /// The layers of its root, lowest first, kept here because the image may lose its names.
     pub layers: Vec<Digest>,
+    #[serde(deserialize_with = "as_in_a_request")]
     pub config: Config,
+    #[serde(deserialize_with = "as_in_a_request")]
     pub host: HostConfig,
     #[serde(default)]
     pub mounts: Vec<Point>,
@@ -46,6 +50,11 @@ pub struct Container {
     /// Users that are its own alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identities: Option<Identities>,
+}
+
+/// Reads what requests bring by the reader that they have: so many fields are 0.1 MB of code for each.
+fn as_in_a_request<'a, T: DeserializeOwned, D: Deserializer<'a>>(input: D) -> Result<T, D::Error> {
+    T::deserialize(&Value::deserialize(input)?).map_err(D::Error::custom)
 }
 
 /// A container stands behind another one until it takes over, and after that the other one behind it.

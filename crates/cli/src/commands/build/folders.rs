@@ -134,7 +134,7 @@ impl Folder {
     /// Names what the engine gave. Nothing, where giving failed and that was forgiven.
     pub(super) fn note(&self, response: &HashMap<String, String>) -> Result<(), Error> {
         let Some(text) = response.get("cache.manifest") else { return Ok(()) };
-        let mut given: Descriptor = serde_json::from_str(text)
+        let mut given: Descriptor = serde_json::from_slice(text.as_bytes())
             .map_err(|e| usage(format!("the engine's word about the cache can't be read: {e}")))?;
         given.annotations.insert(NAME.into(), self.tag.clone());
         let mut index = read(&self.path)?;
