@@ -81,7 +81,7 @@ fn sorted(row: &Row, cell: fn(&str) -> String) -> Row {
         value => value.clone(),
     };
     let mut pairs: Vec<_> = row.iter().map(|(key, value)| (key.clone(), shown(value))).collect();
-    pairs.sort_by(|a, b| a.0.cmp(&b.0));
+    pairs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     pairs.into_iter().collect()
 }
 

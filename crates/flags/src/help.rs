@@ -73,7 +73,7 @@ impl Page<'_> {
         let root = !self.path.contains(' ');
         let is_common = |c: &&&'static Command<A>| root && c.common > 0;
         let mut common: Vec<_> = shown().filter(is_common).collect();
-        common.sort_by_key(|c| c.common);
+        common.sort_unstable_by_key(|c| c.common);
         let row = |name: &str, short: &str| format!("\n  {name:<padding$}{short}");
         let rows = |list: &mut dyn Iterator<Item = &&'static Command<A>>| -> String {
             list.map(|c| row(c.name, c.short)).collect()

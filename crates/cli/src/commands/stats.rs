@@ -89,7 +89,7 @@ fn names(whose: &Whose, now: &Seen) -> Vec<String> {
     }
     let mut all: Vec<(&String, i64)> =
         now.iter().map(|(id, figures)| (id, figures["created"].as_i64().unwrap_or_default())).collect();
-    all.sort_by_key(|(id, created)| (std::cmp::Reverse(*created), (*id).clone()));
+    all.sort_unstable_by_key(|(id, created)| (std::cmp::Reverse(*created), (*id).clone()));
     all.into_iter().map(|(id, _)| id.clone()).collect()
 }
 

@@ -42,7 +42,7 @@ impl Networks {
             table,
         };
         let mut published = self.tables().published.clone();
-        published.sort_by_key(|(port, _)| (port.host, port.transport, port.first));
+        published.sort_unstable_by_key(|(port, _)| (port.host, port.transport, port.first));
         let opening = |(port, container): (Publication, String)| Opening {
             reach: around.reach(&port),
             rule: around.rule(&port),

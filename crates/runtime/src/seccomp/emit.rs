@@ -66,7 +66,7 @@ fn ranges<'a>(architectures: &'a [Calls], token: u32, default: u32) -> Vec<Range
     let mut ranges = Vec::new();
     let mut mine: Vec<&Calls> = architectures.iter().filter(|calls| calls.arch.token() == token).collect();
     // x32's numbers follow x86_64's.
-    mine.sort_by_key(|calls| calls.arch);
+    mine.sort_unstable_by_key(|calls| calls.arch);
     for calls in mine {
         section(calls, default, &mut ranges);
     }

@@ -75,7 +75,7 @@ fn enforce(containers: &Path, limit: u64) {
             total += measure(&folder, &mut old).unwrap_or(0);
         }
     }
-    old.sort_by_key(|file| file.written);
+    old.sort_unstable_by_key(|file| file.written);
     for file in old {
         if total <= limit {
             return;
