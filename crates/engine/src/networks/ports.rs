@@ -317,61 +317,75 @@ pub(super) fn choose(
         if hosts.is_empty() {
             continue;
         }
-        // The lowest from there on, as long as the run is, that is this container's own.
-        let own = |number: u16| {
-            let last = number.saturating_add(port.count - 1);
-            let others = chosen.iter().filter(|other| other.reach != Reach::Container);
-            let others =
-                others.filter(|other| other.transport == port.transport && hosts.contains(&other.host));
-            let clashing = others.filter(|other| other.first <= last && other.last() >= number);
-            clashing.map(|other| other.first.max(number)).min()
-        };
-        let (first, last) = port.from.unwrap_or(EPHEMERAL);
-        let number = if first == last {
-            for host in &hosts {
-                taken.check_all(port.transport, *host, first, first.saturating_add(port.count - 1))?;
-            }
-            if let Some(first) = own(first) {
-                let by = "this container itself".to_owned();
-                let address = hosts.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-                return Err(NetworkError::PortAllocated { address, port: first, by });
-            }
-            first
-        } else {
-            let free =
-                |number: &u16| own(*number).is_none() && taken.is_free(port.transport, &hosts, *number);
-            (first..=last).find(free).ok_or(NetworkError::NoPort { first, last })?
-        };
+        let number = number(port, &hosts, &chosen, taken)?;
         for host in hosts {
-            let Some(container) = target.container(host) else { continue };
-            let reach = target.reach(host);
-            if port.transport == Transport::Sctp && reach == Reach::Input {
-                let feature = format!("publishing SCTP in a network with {}", super::options::INPUT);
-                return Err(NetworkError::Unsupported { feature, instead: "" });
+            if let Some(one) = at_the_hosts(port, host, number, target)? {
+                join(&mut chosen, one);
             }
-            if host.is_ipv4() != container.is_ipv4() && port.transport == Transport::Sctp {
-                match port.host {
-                    None => continue,
-                    Some(host) => {
-                        let feature = format!("publishing SCTP at {host} for a container without IPv6");
-                        return Err(NetworkError::Unsupported { feature, instead: "" });
-                    }
-                }
-            }
-            let one = Publication {
-                host,
-                transport: port.transport,
-                first: number,
-                count: port.count,
-                container,
-                container_port: port.inside,
-                reach,
-            };
-            join(&mut chosen, one);
         }
     }
     bound_doors(&mut chosen)?;
     Ok(chosen)
+}
+
+/// The first of the host's ports that a run gets at these addresses.
+fn number(
+    port: &Wanted,
+    hosts: &[IpAddr],
+    chosen: &[Publication],
+    taken: &Taken<'_>,
+) -> Result<u16, NetworkError> {
+    // The lowest from there on, as long as the run is, that is this container's own.
+    let own = |number: u16| {
+        let last = number.saturating_add(port.count - 1);
+        let others = chosen.iter().filter(|other| other.reach != Reach::Container);
+        let others = others.filter(|other| other.transport == port.transport && hosts.contains(&other.host));
+        let clashing = others.filter(|other| other.first <= last && other.last() >= number);
+        clashing.map(|other| other.first.max(number)).min()
+    };
+    let (first, last) = port.from.unwrap_or(EPHEMERAL);
+    if first != last {
+        let free = |number: &u16| own(*number).is_none() && taken.is_free(port.transport, hosts, *number);
+        return (first..=last).find(free).ok_or(NetworkError::NoPort { first, last });
+    }
+    for host in hosts {
+        taken.check_all(port.transport, *host, first, first.saturating_add(port.count - 1))?;
+    }
+    if let Some(first) = own(first) {
+        let by = "this container itself".to_owned();
+        let address = hosts.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        return Err(NetworkError::PortAllocated { address, port: first, by });
+    }
+    Ok(first)
+}
+
+/// A run at one of the host's addresses; nothing where the container can't be reached from there and nobody named it.
+fn at_the_hosts(
+    port: &Wanted,
+    host: IpAddr,
+    number: u16,
+    target: Target,
+) -> Result<Option<Publication>, NetworkError> {
+    let Some(container) = target.container(host) else { return Ok(None) };
+    let reach = target.reach(host);
+    if port.transport == Transport::Sctp && reach == Reach::Input {
+        let feature = format!("publishing SCTP in a network with {}", super::options::INPUT);
+        return Err(NetworkError::Unsupported { feature, instead: "" });
+    }
+    if host.is_ipv4() != container.is_ipv4() && port.transport == Transport::Sctp {
+        let Some(host) = port.host else { return Ok(None) };
+        let feature = format!("publishing SCTP at {host} for a container without IPv6");
+        return Err(NetworkError::Unsupported { feature, instead: "" });
+    }
+    Ok(Some(Publication {
+        host,
+        transport: port.transport,
+        first: number,
+        count: port.count,
+        container,
+        container_port: port.inside,
+        reach,
+    }))
 }
 
 /// Sockets of one container's shim that are left.

@@ -32,22 +32,7 @@ impl Auth {
         body: hyper::body::Incoming,
     ) -> Result<Reply, Problem> {
         let Some(service) = self.own_service() else { return Err(Problem::not_found()) };
-        let (form, user) = match *method {
-            Method::GET => {
-                let user = match basic(headers) {
-                    Some((name, password)) => Some(self.password(&name, &password).await?),
-                    None => None,
-                };
-                (query, user)
-            }
-            Method::POST => {
-                let bytes = body::collect(body, MAX_FORM, "UNSUPPORTED").await?;
-                let form = Query::parse(&String::from_utf8_lossy(&bytes))?;
-                let user = self.grant(&form).await?;
-                (form, Some(user))
-            }
-            _ => return Err(Problem::unsupported("ask with GET or POST").header("allow", "GET, POST")),
-        };
+        let (form, user) = self.asked(method, query, headers, body).await?;
         let asked = form.get("service");
         if !asked.is_empty() && asked != service.name {
             return Err(Problem::new(
@@ -56,16 +41,7 @@ impl Auth {
                 "there is another service here",
             ));
         }
-        let scopes: Vec<Grant> = form
-            .all("scope")
-            .flat_map(str::split_whitespace)
-            .take(MAX_SCOPES)
-            .filter_map(scope::parse)
-            .collect();
-        let caller = Caller { user: user.clone(), ..Caller::default() };
-        let access = self.allowed(&caller, &scopes);
         let now = super::now();
-        let sign = |claims: &Claims| service.signer.sign(claims).map_err(|error| Problem::internal(&error));
         let jti =
             crate::random::<16>().map(hex::encode).map_err(|error| Problem::internal(&error.to_string()))?;
         let claims = Claims {
@@ -76,8 +52,9 @@ impl Auth {
             nbf: now,
             iat: now,
             jti,
-            access,
+            access: self.access(&form, user.clone()),
         };
+        let sign = |claims: &Claims| service.signer.sign(claims).map_err(|error| Problem::internal(&error));
         let token = sign(&claims)?;
         let mut answer = json!({
             "token": token,
@@ -102,6 +79,39 @@ impl Auth {
             answer["scope"] = words.collect::<Vec<_>>().join(" ").into();
         }
         Ok(json_reply(StatusCode::OK, &answer))
+    }
+
+    /// What is asked, and by whom.
+    async fn asked(
+        &self,
+        method: &Method,
+        query: Query,
+        headers: &http::HeaderMap,
+        body: hyper::body::Incoming,
+    ) -> Result<(Query, Option<String>), Problem> {
+        match *method {
+            Method::GET => {
+                let user = match basic(headers) {
+                    Some((name, password)) => Some(self.password(&name, &password).await?),
+                    None => None,
+                };
+                Ok((query, user))
+            }
+            Method::POST => {
+                let bytes = body::collect(body, MAX_FORM, "UNSUPPORTED").await?;
+                let form = Query::parse(&String::from_utf8_lossy(&bytes))?;
+                let user = self.grant(&form).await?;
+                Ok((form, Some(user)))
+            }
+            _ => Err(Problem::unsupported("ask with GET or POST").header("allow", "GET, POST")),
+        }
+    }
+
+    /// What of that which is asked for the rules allow.
+    fn access(&self, form: &Query, user: Option<String>) -> Vec<Grant> {
+        let words = form.all("scope").flat_map(str::split_whitespace);
+        let scopes: Vec<Grant> = words.take(MAX_SCOPES).filter_map(scope::parse).collect();
+        self.allowed(&Caller { user, ..Caller::default() }, &scopes)
     }
 
     /// Who a form of OAuth2 is from.

@@ -44,13 +44,7 @@ pub(super) fn read(call: &Call) -> Result<Request, Error> {
     };
     let context = context::read(call, &mut attributes, &mut offer)?;
     secrets::read(call, &mut offer)?;
-    let mut set = |key: &str, value: String| drop(attributes.insert(key.to_owned(), value));
-    for (key, value) in call.proxies()?.into_iter().chain(pairs(&flags.list("build-arg"), process_env)) {
-        set(&format!("build-arg:{key}"), value);
-    }
-    if let Some(epoch) = process_env("SOURCE_DATE_EPOCH").filter(|epoch| !epoch.is_empty()) {
-        attributes.entry("build-arg:SOURCE_DATE_EPOCH".into()).or_insert(epoch);
-    }
+    arguments(call, &mut attributes)?;
     let mut set = |key: &str, value: String| drop(attributes.insert(key.to_owned(), value));
     for (key, value) in pairs(&flags.list("label"), |_| Some(String::new())) {
         set(&format!("label:{key}"), value);
@@ -70,20 +64,9 @@ pub(super) fn read(call: &Call) -> Result<Request, Error> {
         set("platform", platforms);
     }
     let mut entitlements = flags.list("allow");
-    match flags.text("network") {
-        "" | "default" => {}
-        mode @ ("none" | "host") => {
-            set("force-network-mode", mode.to_owned());
-            if mode == "host" {
-                entitlements.push("network.host".into());
-            }
-        }
-        mode => {
-            return Err(Error::Usage(format!(
-                "network mode {mode:?} not supported by buildkit - you can define a custom network for your builder \
-                 using the network driver-opt in buildx create"
-            )));
-        }
+    if let Some(mode) = network_mode(flags.text("network"))? {
+        set("force-network-mode", mode.to_owned());
+        entitlements.extend((mode == "host").then(|| "network.host".to_owned()));
     }
     let (hosts, gateway_hosts) = hosts(&flags.list("add-host"))?;
     if !hosts.is_empty() {
@@ -123,6 +106,29 @@ pub(super) fn read(call: &Call) -> Result<Request, Error> {
         gateway_hosts,
         question,
     })
+}
+
+fn arguments(call: &Call, attributes: &mut BTreeMap<String, String>) -> Result<(), Error> {
+    let given = pairs(&call.flags().list("build-arg"), process_env);
+    for (key, value) in call.proxies()?.into_iter().chain(given) {
+        attributes.insert(format!("build-arg:{key}"), value);
+    }
+    if let Some(epoch) = process_env("SOURCE_DATE_EPOCH").filter(|epoch| !epoch.is_empty()) {
+        attributes.entry("build-arg:SOURCE_DATE_EPOCH".into()).or_insert(epoch);
+    }
+    Ok(())
+}
+
+/// The network of all steps; nothing where each has its own.
+fn network_mode(given: &str) -> Result<Option<&str>, Error> {
+    match given {
+        "" | "default" => Ok(None),
+        mode @ ("none" | "host") => Ok(Some(mode)),
+        mode => Err(Error::Usage(format!(
+            "network mode {mode:?} not supported by buildkit - you can define a custom network for your builder using \
+             the network driver-opt in buildx create"
+        ))),
+    }
 }
 
 /// Names as exporters take them.
