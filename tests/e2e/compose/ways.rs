@@ -276,7 +276,8 @@ fn a_plan_says_what_up_would_do() {
         "services: {a: {image: IMAGE, command: sleep 1000, init: true, environment: {A: \"${A:-1}\"}}}\n";
     let project = Project::new(&engine, "plan", file);
     let name = project.container("a");
-    assert_eq!(project.compose(["plan"]).ok(), format!("a: {name}: create"));
+    let network = format!("network {}_default", project.name);
+    assert_eq!(project.compose(["plan"]).ok(), format!("{network}: create\na: {name}: create"));
     project.compose(["up", "-d"]).ok();
     assert_eq!(project.compose(["plan"]).ok(), format!("a: {name}: nothing to do"));
     project.write(".env", "A=2\n");
