@@ -22,6 +22,27 @@ fn reaches(engine: &Engine, name: &str, status: &str) {
     });
 }
 
+/// A container that is started again is to clients what it was until it runs: only one that never ran is `created`.
+#[test]
+fn what_is_started_again_is_never_as_if_it_had_not_run() {
+    let engine = Engine::isolated();
+    let name = runs(&engine, "again", "exit 0", &policy("always", 0));
+    let mut seen = std::collections::BTreeSet::new();
+    eventually(DEADLINE, || {
+        let inspected = inspected(&engine, &name);
+        seen.insert(inspected["State"]["Status"].as_str().unwrap_or_default().to_owned());
+        let mut listed = engine.ketch_command();
+        listed.args(["ps", "--all", "--filter", &format!("name={name}"), "--format", "{{.State}}"]);
+        seen.insert(command::run(&mut listed).ok());
+        if inspected["RestartCount"].as_u64() >= Some(4) { Ok(()) } else { Err(seen.clone()) }
+    });
+    let known = ["exited", "restarting", "running"];
+    assert!(seen.iter().all(|state| known.contains(&&**state)), "{seen:?}");
+    post(&engine, &format!("/containers/{name}/restart?t=0"));
+    let state = state(&engine, &name);
+    assert_ne!(state["Status"], "created", "{state}");
+}
+
 // covers: cli docker run --restart
 // covers: cli docker container run --restart
 // covers: cli docker create --restart

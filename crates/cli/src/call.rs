@@ -69,21 +69,43 @@ impl Call {
 
     /// Another command line for the same engine, in this process.
     pub(crate) fn again(&self, words: &[String]) -> Outcome {
+        let (program, line) = (self.program, self.line(words));
+        self.apart(words, move || crate::run(program, &line))
+    }
+
+    /// The same, carried out by another function than the command's.
+    pub(crate) fn again_by(
+        &self,
+        words: &[String],
+        command: impl FnOnce(&Call) -> Outcome + Send + 'static,
+    ) -> Outcome {
+        let (program, line) = (self.program, self.line(words));
+        self.apart(words, move || {
+            let call = Self::read(program, &line);
+            ui::finish(program, call.and_then(|call| command(&call)))
+        })
+    }
+
+    /// In a thread of its own: a command may make an event loop, and this one may have its own.
+    fn apart(&self, words: &[String], run: impl FnOnce() -> i32 + Send + 'static) -> Outcome {
         if self.is_dry() {
             return Err(Error::Usage(format!("{:?} has no dry run", self.path())));
         }
-        let line = self.line(words);
-        let program = self.program;
-        // A thread of its own: the command may make an event loop, and this one may have its own.
-        let run = std::thread::spawn(move || crate::run(program, &line));
+        let run = std::thread::spawn(run);
         run.join().map_err(|_| Error::Usage(format!("{} crashed", words.join(" "))))
     }
 
     /// The same as a call that its command's function may be given.
     pub(crate) fn parsed(&self, words: &[String]) -> Result<Self, Error> {
-        match flags::parse(self.program, &ROOT, &self.line(words)) {
-            Ok(flags::Outcome::Run(invocation)) => Ok(Self::new(self.program, invocation)),
-            Ok(flags::Outcome::Help(_)) => Err(Error::Usage(format!("{} is no command", words.join(" ")))),
+        Self::read(self.program, &self.line(words))
+    }
+
+    fn read(program: &'static str, line: &[OsString]) -> Result<Self, Error> {
+        match flags::parse(program, &ROOT, line) {
+            Ok(flags::Outcome::Run(invocation)) => Ok(Self::new(program, invocation)),
+            Ok(flags::Outcome::Help(invocation)) => {
+                Err(Error::Usage(format!("{} is no command", invocation.path)))
+            }
             Err(error) => Err(Error::Usage(error.render())),
         }
     }

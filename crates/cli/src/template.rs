@@ -58,7 +58,10 @@ impl Template {
         for piece in self.pieces.as_ref()? {
             match piece {
                 Piece::Text(text) => line.push_str(text),
-                Piece::Field(name) => line.push_str(&cell(row.get(name)?.as_str()?)),
+                Piece::Field(name) => match row.get(name)? {
+                    Value::String(text) => line.push_str(&cell(text)),
+                    list => line.push_str(&cell(&structs(list)?)),
+                },
             }
         }
         Some(line)
@@ -82,6 +85,17 @@ impl Template {
         let template = inner(&document, header).parse(&self.text).map_err(failed)?;
         template.execute_to_string(&data).map_err(failed)
     }
+}
+
+/// A list of what are structs in Go, as Go writes it: `[{0.0.0.0 80 8080 tcp}]`. With any other template they are maps.
+fn structs(list: &Value) -> Option<String> {
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let one = |item: &Value| {
+        let fields = item.as_object()?.values().map(word);
+        Some(format!("{{{}}}", fields.collect::<Vec<_>>().join(" ")))
+    };
+    let items: Option<Vec<_>> = list.as_array()?.iter().map(one).collect();
+    Some(format!("[{}]", items?.join(" ")))
 }
 
 /// A template's text and fields, if there is nothing else in it.

@@ -62,7 +62,10 @@ impl Project {
         match self.environment.origin(name) {
             Some(Origin::File(path)) => path.display().to_string(),
             Some(Origin::Project) => "the project's name".to_owned(),
-            Some(Origin::Process) | None => "the environment".to_owned(),
+            Some(Origin::Process) | None => match self.environment.overruled(name) {
+                Some(path) => format!("the environment; {} says otherwise", path.display()),
+                None => "the environment".to_owned(),
+            },
         }
     }
 }

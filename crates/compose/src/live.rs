@@ -14,17 +14,36 @@ use crate::labels;
 use crate::project::Project;
 
 /// Keys whose parts are told one by one.
-const DIVIDED: [&str; 5] = ["deploy", "environment", "labels", "networks", "resources"];
+const DIVIDED: [&str; 6] = ["deploy", "environment", "labels", "networks", "reservations", "resources"];
+/// Lists whose order says nothing.
+const SETS: [&str; 14] = [
+    "cap_add",
+    "cap_drop",
+    "configs",
+    "device_cgroup_rules",
+    "devices",
+    "expose",
+    "external_links",
+    "group_add",
+    "links",
+    "ports",
+    "secrets",
+    "security_opt",
+    "tmpfs",
+    "volumes",
+];
 /// What a running container can be given.
-const LIVE: [&str; 11] = [
+const LIVE: [&str; 13] = [
     "cpu_period",
     "cpu_quota",
     "cpu_shares",
     "cpus",
     "cpuset",
     "deploy.resources.limits",
+    "deploy.resources.reservations.memory",
     "deploy.restart_policy",
     "mem_limit",
+    "mem_reservation",
     "memswap_limit",
     "pids_limit",
     "restart",
@@ -85,14 +104,41 @@ fn collect(spec: &Value, path: &str, found: &mut BTreeMap<String, String>) {
         if DIVIDED.contains(&key.as_str()) && value.is_object() {
             collect(value, &whole, found);
         } else {
-            let digest = hex::encode(Sha256::digest(value.to_string()));
+            let digest = hex::encode(Sha256::digest(essence(key, value).to_string()));
             found.insert(whole, digest.get(..8).unwrap_or_default().to_owned());
         }
     }
 }
 
-/// The keys that differ; nothing where the container doesn't tell.
-pub(crate) fn changed(had: &str, wanted: &str) -> Option<Vec<String>> {
+/// What a key's value comes to, however it is written.
+fn essence(key: &str, value: &Value) -> Value {
+    let mut value = value.clone();
+    match key {
+        "healthcheck" if value["disable"] == true => return json!({ "test": ["NONE"] }),
+        "ulimits" => {
+            for limit in value.as_object_mut().into_iter().flat_map(Map::values_mut) {
+                if limit.is_number() {
+                    *limit = json!({ "soft": limit, "hard": limit });
+                }
+            }
+        }
+        _ => {}
+    }
+    if let (true, Some(items)) = (SETS.contains(&key), value.as_array_mut()) {
+        for item in items.iter_mut().filter_map(Value::as_object_mut) {
+            // A port's name is for people, and what is said of nothing is nothing.
+            item.retain(|part, value| {
+                !(key == "ports" && matches!(part.as_str(), "name" | "app_protocol"))
+                    && value.as_object().is_none_or(|details| !details.is_empty())
+            });
+        }
+        items.sort_by_cached_key(Value::to_string);
+    }
+    value
+}
+
+/// The keys that differ.
+pub(crate) fn changed(had: &str, wanted: &str) -> Vec<String> {
     let read = |text: &str| -> BTreeMap<String, String> {
         text.split(' ')
             .filter_map(|part| part.split_once(':'))
@@ -100,19 +146,20 @@ pub(crate) fn changed(had: &str, wanted: &str) -> Option<Vec<String>> {
             .collect()
     };
     let (had, wanted) = (read(had), read(wanted));
-    let keys: Vec<String> = had
-        .iter()
+    had.iter()
         .filter(|(key, hash)| wanted.get(*key) != Some(hash))
         .map(|(key, _)| key.clone())
         .chain(wanted.keys().filter(|key| !had.contains_key(*key)).cloned())
-        .collect();
-    (!keys.is_empty()).then_some(keys)
+        .collect()
 }
 
 /// Of these keys those that a container has to be made anew for.
 pub(crate) fn weighty(keys: &[String]) -> Vec<&str> {
     let is_light = |key: &&String| {
-        LIVE.contains(&key.as_str()) || ASIDE.contains(&key.as_str()) || key.starts_with("networks.")
+        let is_of = |whole: &&str| {
+            key.strip_prefix(*whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        LIVE.contains(&key.as_str()) || ASIDE.iter().any(is_of) || key.starts_with("networks.")
     };
     keys.iter().filter(|key| !is_light(key)).map(String::as_str).collect()
 }
@@ -130,6 +177,7 @@ pub(crate) fn live(project: &Project, service: &str, number: u32, actual: &Value
 fn limits(wanted: &Value, actual: &Value, live: &mut Live) -> Result<(), String> {
     for (key, word) in [
         ("Memory", "memory"),
+        ("MemoryReservation", "memory reservation"),
         ("MemorySwap", "swap"),
         ("NanoCpus", "cpus"),
         ("CpuShares", "cpu shares"),
@@ -167,7 +215,11 @@ fn restart(wanted: &Value, actual: &Value, live: &mut Live) {
     };
     let (new, old) = (read(wanted), read(actual));
     if new != old {
-        live.told.push(format!("restart {} → {}", old.0, new.0));
+        let told = |(name, most): &(String, i64)| match most {
+            0 => name.clone(),
+            most => format!("{name}:{most}"),
+        };
+        live.told.push(format!("restart {} → {}", told(&old), told(&new)));
         let policy = json!({ "Name": new.0, "MaximumRetryCount": new.1 });
         live.update.insert("RestartPolicy".to_owned(), policy);
     }
@@ -238,7 +290,7 @@ mod tests {
             "environment": {"A": "1", "B": "3", "C": null}, "scale": 2, "restart": "always",
             "deploy": {"resources": {"limits": {"cpus": 2}}, "update_config": {"order": "start-first"}},
         });
-        let keys = changed(&fields(&before), &fields(&after)).unwrap();
+        let keys = changed(&fields(&before), &fields(&after));
         let wanted = [
             "command",
             "deploy.resources.limits",
@@ -253,7 +305,7 @@ mod tests {
         let mut weighty = weighty(&keys);
         weighty.sort_unstable();
         assert_eq!(weighty, ["command", "environment.B", "environment.C"]);
-        assert_eq!(changed(&fields(&before), &fields(&before)), None);
+        assert!(changed(&fields(&before), &fields(&before)).is_empty());
     }
 
     #[test]

@@ -115,6 +115,11 @@ impl Project {
         self.disabled.0.iter().map(|(name, node)| (name.as_str(), select::profiles_of(node)))
     }
 
+    /// Whether the file has no such service; one that no active profile wants it has.
+    pub fn is_orphan(&self, service: &str) -> bool {
+        self.service(service).is_none() && self.disabled().all(|(name, _)| name != service)
+    }
+
     /// The profiles that services name.
     pub fn profiles(&self) -> Vec<String> {
         let services = self.part("services").into_iter().chain([&self.disabled.0]).flatten();

@@ -107,3 +107,29 @@ fn newer_images_are_looked_for_but_not_for_those_that_were_just_built() {
     project.compose(["down", "--rmi", "all", "--timeout", "0"]).ok();
     engine.docker(["rmi", &base]).ok();
 }
+
+/// Steps of several builds are told apart, in docker compose's words; one that is alone needs no name.
+#[test]
+fn what_is_built_says_whose_step_it_is() {
+    let engine = Engine::isolated();
+    let build =
+        |word: &str| format!("{{build: {{dockerfile_inline: \"FROM IMAGE\\nRUN echo {word} > /said\\n\"}}}}");
+    let file = format!("services: {{web: {}, api: {}}}\n", build("web"), build("api"));
+    let project = Project::new(&engine, "named-steps", &file);
+    for arguments in [["--progress", "plain", "build"], ["up", "--build", "--no-start"]] {
+        let said = project.compose(arguments).assert_code(0).stderr;
+        for step in [
+            "[web internal] load build definition",
+            "[web 2/2] RUN echo web",
+            "[api 2/2] RUN echo api",
+            "[api] exporting to image",
+        ] {
+            assert!(said.contains(step), "{step}: {said}");
+        }
+    }
+    let said = project.compose(["build", "web"]).assert_code(0).stderr;
+    assert!(
+        said.contains(" [internal] load build definition") && said.contains(" [2/2] RUN echo web"),
+        "{said}"
+    );
+}

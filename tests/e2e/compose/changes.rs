@@ -99,6 +99,36 @@ secrets:
     assert_eq!(project.sh("a", "cat /plain"), "second");
 }
 
+/// What isn't made anew with its network goes on in the new one, as it was in the old one.
+#[test]
+fn a_network_that_is_another_one_is_made_anew_and_nobody_is_left_without_it() {
+    let engine = Engine::isolated();
+    let file = "
+services:
+  a: {image: IMAGE, command: sleep 1000, init: true, networks: [one]}
+  b: {image: IMAGE, command: sleep 1000, init: true, networks: {one: {aliases: [other]}}}
+networks: {one: {labels: {of: LABEL}}}
+";
+    let project = Project::new(&engine, "renewed", &file.replace("LABEL", "first"));
+    project.compose(["up", "-d", "--timeout", "0"]).ok();
+    let (a, b) = (project.id("a"), project.id("b"));
+    project.write("compose.yaml", &file.replace("LABEL", "second"));
+    project.compose(["up", "-d", "--timeout", "0", "a"]).ok();
+    assert_ne!(project.id("a"), a);
+    assert_eq!(project.id("b"), b);
+    let network = format!("{}_one", project.name);
+    let label = engine.docker(["network", "inspect", "--format", "{{.Labels.of}}", &network]).ok();
+    assert_eq!(label, "second");
+    project.sh("a", "ping -c 1 other");
+    let third = file.replace("LABEL", "third");
+    project.write("compose.yaml", &third);
+    project.compose(["up", "-d", "--timeout", "0", "--no-recreate"]).ok();
+    assert_eq!(project.id("b"), b);
+    project.sh("a", "ping -c 1 other");
+    project.compose(["up", "-d", "--timeout", "0"]).ok();
+    assert_eq!(project.id("b"), b, "nothing is left to do");
+}
+
 #[test]
 fn services_are_scaled_and_orphans_are_told_and_removed() {
     let engine = Engine::isolated();

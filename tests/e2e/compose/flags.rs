@@ -271,6 +271,60 @@ services:
     assert!(!rest.contains("| here"), "once each: {rest}");
 }
 
+/// What ends only to run again goes on: restarted by hand or by its policy, it is never as if it had not run yet.
+#[test]
+fn an_up_goes_on_over_a_restart_of_all_and_ends_with_what_ends() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: IMAGE, init: true, command: sh -c 'echo here; sleep 1000'}}\n";
+    let project = Project::new(&engine, "goes-on", file);
+    let mut up = project.command();
+    let mut up = up.arg("up").stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(up.stdout.take().unwrap());
+    until(&mut output, "a-1  | here");
+    for _ in 0..5 {
+        project.compose(["restart", "--timeout", "0"]).ok();
+        until(&mut output, "(restarting)");
+        until(&mut output, "a-1  | here");
+    }
+    project.compose(["stop", "--timeout", "0"]).ok();
+    assert!(up.wait().unwrap().success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("exited with code") && !rest.contains("(restarting)"), "{rest}");
+}
+
+#[test]
+fn what_is_held_or_runs_already_is_told_by_the_second_pause_and_unpause() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: IMAGE, init: true, command: sleep 1000}}\n";
+    let project = Project::new(&engine, "held", file);
+    project.compose(["up", "-d"]).ok();
+    for client in CLIENTS {
+        project.with(client, &["pause"]).assert_code(0);
+        let told = project.with(client, &["pause"]).assert_code(1).stderr;
+        assert!(told.contains("is already paused"), "{client}: {told}");
+        project.with(client, &["unpause"]).assert_code(0);
+        let told = project.with(client, &["unpause"]).assert_code(1).stderr;
+        assert!(told.contains("is not paused"), "{client}: {told}");
+    }
+}
+
+#[test]
+fn published_ports_are_printed_as_docker_s_client_prints_them() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: IMAGE, init: true, command: sleep 1000, ports: [\"127.0.0.1::80\", \"127.0.0.1::81/udp\"]}, b: {image: IMAGE, init: true, command: sleep 1000}}\n";
+    let project = Project::new(&engine, "publishers", file);
+    project.compose(["up", "-d"]).ok();
+    for format in [
+        "{{.Service}} {{.Publishers}}",
+        "{{json .Publishers}}",
+        "{{range .Publishers}}{{.TargetPort}} {{end}}",
+    ] {
+        let [ours, docker] = CLIENTS.map(|client| project.with(client, &["ps", "--format", format]).ok());
+        assert_eq!(ours, docker, "{format}");
+    }
+}
+
 /// Once to stop, twice to kill; and what was not named goes on.
 #[test]
 fn an_unknown_flag_ends_as_with_docker_s_client() {

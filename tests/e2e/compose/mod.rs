@@ -9,6 +9,7 @@ mod flags;
 mod jobs;
 mod live;
 mod looking;
+mod pairs;
 mod providers;
 mod rolling;
 mod seeds;

@@ -1,6 +1,6 @@
 //! Ways of saying it that are rarer: inline Dockerfiles, images by age, names of the first docker-compose, resources that nobody uses.
 
-use testkit::Engine;
+use testkit::{Engine, command};
 
 use super::Project;
 
@@ -107,6 +107,30 @@ fn what_is_refused_is_refused_before_anything_is_fetched() {
     let project = Project::new(&engine, "early", file);
     let refused = project.compose(["up", "-d"]).assert_code(1).stderr;
     assert!(refused.contains("cpu_count") && !refused.contains("Pulling"), "{refused}");
+}
+
+/// Neither the shell nor the file wins unnoticed, and what scripts read stays as it is.
+#[test]
+fn a_variable_that_two_places_set_is_told_once_and_explained() {
+    let engine = Engine::isolated();
+    let file = "services: {a: {image: \"x:${TAG}\", environment: [\"A=${TAG}\", OTHER]}}\n";
+    let project = Project::new(&engine, "twice", file);
+    project.write(".env", "TAG=file\nOTHER=file\nUNUSED=file\nSAME=shell\n");
+    let run = |words: &[&str]| {
+        let variables = [("TAG", "shell"), ("UNUSED", "shell"), ("SAME", "shell")];
+        command::run(project.command().envs(variables).args(words)).assert_code(0)
+    };
+    let said = run(&["config", "--images"]);
+    assert_eq!(said.stdout, "x:shell\n");
+    let env = project.folder.join(".env");
+    let warning = format!(
+        "WARN[0000] The \"TAG\" variable is set in the environment and to another value in {}: the environment counts. \"config --explain services.a.image\" shows where it comes from.\n",
+        env.display()
+    );
+    assert_eq!(said.stderr, warning);
+    let explained = run(&["config", "--explain", "services.a.image"]).stdout;
+    let who = format!("TAG is \"shell\": the environment; {} says otherwise", env.display());
+    assert!(explained.contains(&who), "{explained}");
 }
 
 #[test]
@@ -276,7 +300,8 @@ fn a_plan_says_what_up_would_do() {
         "services: {a: {image: IMAGE, command: sleep 1000, init: true, environment: {A: \"${A:-1}\"}}}\n";
     let project = Project::new(&engine, "plan", file);
     let name = project.container("a");
-    assert_eq!(project.compose(["plan"]).ok(), format!("a: {name}: create"));
+    let network = format!("network {}_default", project.name);
+    assert_eq!(project.compose(["plan"]).ok(), format!("{network}: create\na: {name}: create"));
     project.compose(["up", "-d"]).ok();
     assert_eq!(project.compose(["plan"]).ok(), format!("a: {name}: nothing to do"));
     project.write(".env", "A=2\n");

@@ -133,7 +133,8 @@ fn mount_point(engine: &Engine, point: &Point) -> Value {
 }
 
 fn state(view: &View) -> Value {
-    let state = &view.container.state;
+    let shown = view.shown();
+    let state = &*shown;
     let past = &view.container.past;
     let started = state.live().map(|live| live.since).or(past.started);
     let at = |time: Option<std::time::SystemTime>| time.map_or_else(|| NEVER.to_owned(), time::rfc3339);

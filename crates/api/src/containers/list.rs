@@ -51,7 +51,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Error> {
     let window = window(&call, &filters)?;
     let admitted = views
         .iter()
-        .filter(|view| all || view.container.state.is_running())
+        .filter(|view| all || view.shown().is_running())
         .filter(|view| window.admits(view) && admits(&call, &filters, view))
         .take(limit.unwrap_or(usize::MAX));
     let (sized, names) = (call.query.flag("size"), call.engine.containers.link_names());
@@ -79,7 +79,7 @@ pub(crate) fn summary(call: &Call, view: &View, names: &LinkNames) -> Value {
         "Created": time::seconds(container.created),
         "Ports": network::port_list(container),
         "Labels": container.config.labels.clone().unwrap_or_default(),
-        "State": container.state.word(),
+        "State": view.shown().word(),
         "Status": status(view, SystemTime::now()),
         "HostConfig": host_config(call, container),
         "NetworkSettings": { "Networks": network::listed_endpoints(&call.engine, container) },
@@ -134,10 +134,12 @@ fn health(view: &View) -> &'static str {
 }
 
 fn status(view: &View, now: SystemTime) -> String {
-    let state = &view.container.state;
+    let state = view.shown();
     let since = |at: SystemTime| time::human_duration(now.duration_since(at).unwrap_or_default().as_secs());
-    match state {
-        State::Created | State::Starting | State::Exited { started: None, .. } => "Created".into(),
+    match &*state {
+        State::Created | State::Starting | State::StartingAgain(_) | State::Exited { started: None, .. } => {
+            "Created".into()
+        }
         State::Running(live) => match health(view) {
             "none" => format!("Up {}", since(live.since)),
             "starting" => format!("Up {} (health: starting)", since(live.since)),
@@ -199,7 +201,7 @@ fn admits(call: &Call, filters: &Filters, view: &View) -> bool {
     };
     filters.admits_by("id", |id| container.id.starts_with(id))
         && filters.admits_by("name", |name| is_named(&container.name, name))
-        && filters.admits("status", &[container.state.word()])
+        && filters.admits("status", &[view.shown().word()])
         && filters.admits_by("exited", |code| exit_code.as_deref() == Some(code))
         && filters.admits_by("ancestor", |image| descends(call, view, image))
         && filters.admits_by("network", in_network)

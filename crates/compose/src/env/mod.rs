@@ -17,6 +17,8 @@ use crate::source::Sources;
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     values: BTreeMap<String, (String, Origin)>,
+    /// Variables of the process that a file of variables sets to something else, which doesn't count.
+    overruled: BTreeMap<String, PathBuf>,
 }
 
 /// Who set a variable.
@@ -34,7 +36,7 @@ impl Environment {
     /// From the process.
     pub fn process(values: impl IntoIterator<Item = (String, String)>) -> Self {
         let values = values.into_iter().map(|(name, value)| (name, (value, Origin::Process)));
-        Self { values: values.collect() }
+        Self { values: values.collect(), overruled: BTreeMap::new() }
     }
 
     /// What a variable is worth.
@@ -45,6 +47,11 @@ impl Environment {
     /// Who set it.
     pub fn origin(&self, name: &str) -> Option<&Origin> {
         self.values.get(name).map(|(_, origin)| origin)
+    }
+
+    /// The file that sets a variable to something else than the process, whose value counts.
+    pub(crate) fn overruled(&self, name: &str) -> Option<&Path> {
+        self.overruled.get(name).map(PathBuf::as_path)
     }
 
     /// All of them, by name.
@@ -77,6 +84,9 @@ impl Environment {
             }
         }
         for (name, (value, path)) in found {
+            if self.values.get(&name).is_some_and(|(own, by)| *by == Origin::Process && *own != value) {
+                self.overruled.insert(name.clone(), path.clone());
+            }
             self.fill(&name, value, Origin::File(path));
         }
         Ok(())
@@ -97,6 +107,21 @@ impl Warnings {
 
     pub(crate) fn unset(&mut self, name: &str) {
         self.say(format!("The {name:?} variable is not set. Defaulting to a blank string."));
+    }
+
+    /// What the value at `path` uses of the environment: a variable that a file sets to something else is told.
+    pub(crate) fn used(&mut self, environment: &Environment, name: &str, path: &str) {
+        let Some(file) = environment.overruled(name) else { return };
+        let what = format!("The {name:?} variable is set in the environment and to another value in ");
+        if self.0.iter().any(|told| told.starts_with(&what)) {
+            return;
+        }
+        // What stands in a list is explained with it.
+        let path = path.split(".[]").next().unwrap_or(path);
+        self.0.push(format!(
+            "{what}{}: the environment counts. \"config --explain {path}\" shows where it comes from.",
+            file.display()
+        ));
     }
 
     /// In the order in which they came up.

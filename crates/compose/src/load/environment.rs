@@ -13,14 +13,28 @@ pub(super) fn resolve(
     warnings: &mut Warnings,
 ) -> Result<(), Mistake> {
     let services = tree.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut);
-    for service in services.into_iter().flat_map(|map| map.values_mut()).filter_map(Node::as_map_mut) {
-        variables(service, environment, warnings)?;
-        labels(service, warnings)?;
+    for (name, service) in services.into_iter().flatten() {
+        if let Some(service) = service.as_map_mut() {
+            variables(name, service, environment, warnings)?;
+            labels(service, warnings)?;
+        }
+    }
+    for top in ["configs", "secrets"] {
+        for (name, object) in tree.get(top).and_then(Node::as_map).into_iter().flatten() {
+            if let Some(variable) = object.get("environment").and_then(Node::scalar) {
+                warnings.used(environment, &variable, &format!("{top}.{name}"));
+            }
+        }
     }
     Ok(())
 }
 
-fn variables(service: &mut Map, environment: &Environment, warnings: &mut Warnings) -> Result<(), Mistake> {
+fn variables(
+    of: &str,
+    service: &mut Map,
+    environment: &Environment,
+    warnings: &mut Warnings,
+) -> Result<(), Mistake> {
     let files = service.shift_remove("env_file");
     let mut all = Map::new();
     for file in files.iter().flat_map(|node| node.as_list().unwrap_or_default()) {
@@ -37,6 +51,7 @@ fn variables(service: &mut Map, environment: &Environment, warnings: &mut Warnin
             if node.is_null()
                 && let Some(value) = environment.get(&name)
             {
+                warnings.used(environment, &name, &format!("services.{of}.environment.{name}"));
                 node.value = Value::Text(value.to_owned());
             }
             all.insert(name, node);

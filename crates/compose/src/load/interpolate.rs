@@ -16,9 +16,15 @@ pub(super) fn fill_in(
             if !text.contains('$') {
                 return Ok(());
             }
-            let mut lookup = |name: &str| environment.get(name).map(str::to_owned);
+            let mut used = Vec::new();
+            let mut lookup = |name: &str| {
+                used.push(name.to_owned());
+                environment.get(name).map(str::to_owned)
+            };
             let mut unset = |name: &str| warnings.unset(name);
-            *text = expand(text, &mut lookup, &mut unset).map_err(|wrong| match wrong {
+            let filled = expand(text, &mut lookup, &mut unset);
+            used.iter().for_each(|name| warnings.used(environment, name, path));
+            *text = filled.map_err(|wrong| match wrong {
                 Unexpandable::Malformed(text) => {
                     let what = format!(
                         "invalid interpolation format for {path}.\nYou may need to escape any $ with another $.\n{text}"

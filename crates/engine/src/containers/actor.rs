@@ -43,7 +43,7 @@ use crate::ready::Readable;
 pub(super) fn spawn(container: Container, shared: Arc<Shared>, index: &Arc<Index>) -> Handle {
     let last_exit = container.state.exit().cloned();
     let settled = !container.state.is_active();
-    let view = View { container, exits: 0, last_exit, removed: false, health: None, settled };
+    let view = View { container, exits: 0, last_exit, removed: false, health: None, settled, returns: false };
     let view = Arc::new(view);
     let (handle, inbox, published) = handle::channel(view.clone());
     let plan = Plan::default();
@@ -174,7 +174,7 @@ impl Actor {
     async fn start(&mut self, behind: Option<Behind>) -> Result<(), Error> {
         match &self.container().state {
             State::Paused(_) => return Err(Error::StartPaused),
-            State::Running(_) | State::Starting | State::Restarting { .. } => {
+            State::Running(_) | State::Starting | State::StartingAgain(_) | State::Restarting { .. } => {
                 return Err(Error::NotModified(self.container().id.clone()));
             }
             State::Removing => return Err(Error::MarkedForRemoval("started")),
@@ -209,6 +209,7 @@ impl Actor {
                 let exit = failed_start(&error);
                 // Not an exit for those who wait for the next one: the client hears of it as the start's answer.
                 self.edit().last_exit = Some(exit.clone());
+                self.edit().returns = false;
                 self.advance(Event::Failed(exit, self.container().past.started))?;
                 self.waiting.clear();
                 self.remove_if_asked().await;
@@ -263,6 +264,7 @@ impl Actor {
     fn started(&mut self, pid: i32) -> Result<(), Error> {
         let since = SystemTime::now();
         self.edit().container.past.started = Some(since);
+        self.edit().returns = false;
         self.advance(Event::Started(Live { pid, since }))?;
         self.watch_health();
         Ok(())
@@ -362,6 +364,7 @@ impl Actor {
         self.release().await;
         self.edit().last_exit = Some(exit.clone());
         self.edit().exits += 1;
+        self.edit().returns = self.plan.keep;
         let code = exit.code.to_string();
         let (lasted, oom) = (run.as_secs().to_string(), exit.oom_killed);
         self.edit().container.past.finished = Some(exit.at);

@@ -259,7 +259,7 @@ impl Containers {
 
 /// Whether a process can join it now.
 fn check_running(container: &Container) -> Result<(), Error> {
-    match container.state {
+    match *container.state.shown() {
         State::Running(_) => Ok(()),
         State::Paused(_) => Err(Error::PausedFor { name: container.name.clone(), what: "exec" }),
         State::Restarting { .. } => Err(Error::IsRestarting(container.id.clone())),

@@ -1,5 +1,6 @@
 //! How everybody else sees and reaches a container: its last published view, and commands to its task.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::effect;
 use super::health::{Health, Probe};
 use super::record::{Behind, Container};
 use super::resources::Update;
-use super::state::Exit;
+use super::state::{Exit, State};
 use crate::Error;
 use crate::images::Force;
 use crate::networks::EndpointConfig;
@@ -34,6 +35,21 @@ pub struct View {
     pub health: Option<Health>,
     /// Whether the record has been compared with the facts since this engine started.
     pub settled: bool,
+    /// Whether it ended because it is being restarted by hand: whoever ended it starts it again.
+    pub returns: bool,
+}
+
+impl View {
+    /// The state that clients are to see. One that is restarted by hand is between two runs: dockerd answers nobody who
+    /// inspects it before the second one has begun.
+    pub fn shown(&self) -> Cow<'_, State> {
+        match (self.container.state.shown(), self.returns) {
+            (State::Exited { exit, started: Some(started) }, true) => {
+                Cow::Owned(State::Restarting { exit: exit.clone(), started: *started })
+            }
+            (state, _) => Cow::Borrowed(state),
+        }
+    }
 }
 
 /// What a waiter waits for.

@@ -209,7 +209,7 @@ fn namespace(donor: &View, kind: Kind, file: &str) -> Result<OwnedFd, Error> {
         Kind::Network => refused(format!("container {} is {}", container.name, container.state.word())),
         _ => refused(format!("container {} is not running", container.id)),
     };
-    if let State::Restarting { .. } = container.state {
+    if let State::Restarting { .. } = container.state.shown() {
         return Err(Error::IsRestarting(container.id.clone()));
     }
     let live = container.state.live().ok_or_else(not_running)?;

@@ -27,6 +27,8 @@ pub enum State {
     Created,
     /// On disk before the shim is launched, so that a crash in between leaves a trace to clean up.
     Starting,
+    /// The same of one that had ended: until it runs, it is to clients what it was, as with dockerd.
+    StartingAgain(Box<State>),
     Running(Live),
     /// All its processes are held still.
     Paused(Live),
@@ -75,10 +77,13 @@ impl State {
     pub fn step(self, event: Event) -> Result<Self, Refused> {
         use {Event as E, State as S};
         Ok(match (self, event) {
-            (S::Created | S::Exited { .. } | S::Restarting { .. }, E::Start) => S::Starting,
-            (S::Starting, E::Started(live)) => S::Running(live),
+            (S::Created, E::Start) => S::Starting,
+            (before @ (S::Exited { .. } | S::Restarting { .. }), E::Start) => {
+                S::StartingAgain(Box::new(before))
+            }
+            (S::Starting | S::StartingAgain(_), E::Started(live)) => S::Running(live),
             // As dockerd has it: a container that never ran goes back to "created" and keeps the error.
-            (S::Starting, E::Failed(exit, started)) => S::Exited { exit, started },
+            (S::Starting | S::StartingAgain(_), E::Failed(exit, started)) => S::Exited { exit, started },
             (S::Running(live) | S::Paused(live), E::Died(exit, next)) => match next {
                 Next::Rest => S::Exited { exit, started: Some(live.since) },
                 Next::Restart => S::Restarting { exit, started: live.since },
@@ -91,9 +96,23 @@ impl State {
         })
     }
 
+    /// What clients are to see.
+    pub fn shown(&self) -> &Self {
+        match self {
+            Self::StartingAgain(before) => before,
+            state => state,
+        }
+    }
+
+    /// Whether a shim is being launched.
+    pub fn is_starting(&self) -> bool {
+        matches!(self, Self::Starting | Self::StartingAgain(_))
+    }
+
     /// Docker's word for it.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::StartingAgain(before) => before.word(),
             // A failed start shows as `created` in dockerd's list.
             Self::Created | Self::Starting | Self::Exited { started: None, .. } => "created",
             Self::Running(_) => "running",
@@ -114,12 +133,12 @@ impl State {
 
     /// Whether it runs in docker's sense: also held still, or about to be started again.
     pub fn is_running(&self) -> bool {
-        matches!(self, Self::Running(_) | Self::Paused(_) | Self::Restarting { .. })
+        matches!(self.shown(), Self::Running(_) | Self::Paused(_) | Self::Restarting { .. })
     }
 
     /// The last exit, if it ended.
     pub fn exit(&self) -> Option<&Exit> {
-        match self {
+        match self.shown() {
             Self::Exited { exit, .. } | Self::Restarting { exit, .. } => Some(exit),
             _ => None,
         }
@@ -127,7 +146,7 @@ impl State {
 
     /// Whether a process may exist, or will again without anybody's asking.
     pub fn is_active(&self) -> bool {
-        matches!(self, Self::Starting) || self.is_running()
+        self.is_starting() || self.is_running()
     }
 }
 
@@ -151,6 +170,25 @@ mod tests {
         State::Exited { exit: exit(3), started: Some(SystemTime::UNIX_EPOCH) }
     }
 
+    fn again(before: State) -> State {
+        State::StartingAgain(Box::new(before))
+    }
+
+    #[test]
+    fn what_is_started_again_is_shown_as_it_was() {
+        for (before, word) in [(restarting(), "restarting"), (ended(), "exited")] {
+            let state = again(before.clone());
+            assert_eq!((state.word(), state.is_running()), (word, before.is_running()));
+            assert_eq!((state.exit(), state.is_active()), (before.exit(), true));
+        }
+    }
+
+    /// As engines wrote it that didn't say what was before.
+    #[test]
+    fn an_older_record_of_a_start_is_read() {
+        assert_eq!(serde_json::from_str::<State>("\"Starting\"").unwrap(), State::Starting);
+    }
+
     #[test]
     fn every_pair_of_state_and_event_is_decided() {
         let table = [
@@ -172,13 +210,20 @@ mod tests {
             (State::Paused(live()), Event::Unpause, Some(State::Running(live()))),
             (State::Running(live()), Event::Unpause, None),
             (State::Paused(live()), Event::Remove, None),
-            (restarting(), Event::Start, Some(State::Starting)),
+            (restarting(), Event::Start, Some(again(restarting()))),
+            (again(restarting()), Event::Started(live()), Some(State::Running(live()))),
+            (
+                again(ended()),
+                Event::Failed(exit(127), None),
+                Some(State::Exited { exit: exit(127), started: None }),
+            ),
+            (again(ended()), Event::Remove, None),
             (restarting(), Event::GiveUp, Some(ended())),
             (restarting(), Event::Remove, None),
             (ended(), Event::GiveUp, None),
             (State::Running(live()), Event::Start, None),
             (State::Running(live()), Event::Remove, None),
-            (ended(), Event::Start, Some(State::Starting)),
+            (ended(), Event::Start, Some(again(ended()))),
             (ended(), Event::Remove, Some(State::Removing)),
             (State::Removing, Event::Start, None),
         ];

@@ -21,7 +21,7 @@ impl Containers {
         check(options).map_err(Error::Ps)?;
         let handle = self.get(container)?;
         let view = handle.view();
-        match view.container.state {
+        match *view.container.state.shown() {
             State::Running(_) | State::Paused(_) => {}
             State::Restarting { .. } => return Err(Error::IsRestarting(handle.id().to_owned())),
             _ => return Err(Error::NotRunning(handle.id().to_owned())),

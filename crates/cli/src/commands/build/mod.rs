@@ -23,7 +23,12 @@ use crate::error::{Error, Outcome};
 
 /// `build`, `image build`, `builder build`, `buildx build`.
 pub(crate) fn build(call: &Call) -> Outcome {
-    run::run(call).map_err(named)
+    run::run(call, "").map_err(named)
+}
+
+/// The same as one of several builds, shown under a name.
+pub(super) fn part(call: &Call, name: &str) -> Outcome {
+    run::run(call, name).map_err(named)
 }
 
 /// What several lines of `build` say, at once; each has a name.

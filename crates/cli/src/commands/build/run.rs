@@ -25,8 +25,8 @@ use crate::ui::{self, Sink};
 
 const FRONTEND: &str = "dockerfile.v0";
 
-/// Builds what the command line says.
-pub(super) fn run(call: &Call) -> Outcome {
+/// Builds what the command line says; one of several builds is shown under its name.
+pub(super) fn run(call: &Call, name: &str) -> Outcome {
     let endpoint = call.endpoint()?;
     let builder = builder::name(call, &endpoint.context)?;
     let refs = builder::refs(call)?;
@@ -47,12 +47,15 @@ pub(super) fn run(call: &Call) -> Outcome {
         if call.flags().bool("squash") {
             check_is_ours(&build.builder, "--squash").await?;
         }
-        let built = build.run(&Shown { display: &display, prefix: "" }).await;
-        let display = display.into_inner();
+        let built = build.run(&Shown { display: &display, prefix: name }).await;
+        let mut display = display.into_inner();
         if explain {
             Sink::Errors.write(&display.explanation())?;
         }
         let built = built?;
+        if !name.is_empty() {
+            display.finish()?;
+        }
         for folder in &cache_folders {
             folder.note(&built.response)?;
         }

@@ -64,7 +64,7 @@ impl Act<'_> {
                     let turns = turns.filter(|_| *running);
                     self.recreate(&plan.service, *number, name, id, turns).await
                 }
-                Step::Remove { id, name, running } => {
+                Step::Remove { id, name, running, .. } => {
                     if *running {
                         super::run::pre_stop(self.engine, self.project, &plan.service, id).await?;
                     }
@@ -112,7 +112,7 @@ impl Act<'_> {
         Ok(id)
     }
 
-    async fn join(&self, id: &str, network: &str, endpoint: &Value) -> Result<(), Error> {
+    pub(super) async fn join(&self, id: &str, network: &str, endpoint: &Value) -> Result<(), Error> {
         let body = json!({ "Container": id, "EndpointConfig": endpoint });
         let path = format!("/networks/{}/connect", encode(network));
         self.engine.call(Method::POST, &path, Some(&body)).await?;
@@ -224,13 +224,18 @@ impl Act<'_> {
         for dependent in dependents.iter().rev() {
             let own = there.iter().filter(|one| observe::label(one, compose::labels::SERVICE) == dependent);
             for one in own.filter(|one| one["State"] == "running") {
-                let (id, name) = (observe::id(one), observe::name(one));
-                super::run::pre_stop(self.engine, self.project, dependent, id).await?;
-                self.report.begins("Container", &name, "Stopping");
-                self.stop(id).await?;
-                self.report.done("Container", &name, "Stopped");
+                self.end(dependent, observe::id(one), &observe::name(one)).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Stops a container that runs, its hooks first.
+    pub(super) async fn end(&self, service: &str, id: &str, name: &str) -> Result<(), Error> {
+        super::run::pre_stop(self.engine, self.project, service, id).await?;
+        self.report.begins("Container", name, "Stopping");
+        self.stop(id).await?;
+        self.report.done("Container", name, "Stopped");
         Ok(())
     }
 

@@ -66,7 +66,6 @@ pub(crate) fn build(call: &Call) -> Outcome {
     let said = |name: &str| flags.find(name).map(|value| format!("--{name}={value}"));
     words.extend(["builder", "provenance", "sbom"].into_iter().filter_map(said));
     words.extend(flags.bool("quiet").then(|| "--quiet".to_owned()));
-    words.extend(flags.find("progress").map(|progress| format!("--progress={progress}")));
     let built: Vec<_> =
         services.into_iter().filter(|name| is_due(&project, name, When::Always, true)).collect();
     let built: Vec<_> = project.in_build_order(&built).into_iter().map(str::to_owned).collect();
@@ -105,7 +104,9 @@ pub(super) fn services(
     services: &[String],
     flags: &Flags,
 ) -> Result<(), Error> {
-    for service in project.in_build_order(services) {
+    let order = project.in_build_order(services);
+    let is_alone = order.len() == 1;
+    for service in order {
         let spec = project.service(service).unwrap_or(&Value::Null);
         let inline = spec["build"]["dockerfile_inline"].as_str().map(Inline::write).transpose()?;
         let mut line = line(project, service, spec, flags)?;
@@ -118,12 +119,14 @@ pub(super) fn services(
                 "WARN[0000] service {service:?} is built on the images of other services ({bases}): what else it is built on isn't pulled"
             ));
         }
+        line.splice(1..1, progress(call));
         line.splice(1..1, inline.iter().map(|inline| format!("--file={}", inline.0.display())));
         if call.is_dry() {
             Report::new(call, false)?.done("Image", &project.image(service), "Built");
             continue;
         }
-        let code = call.again(&line)?;
+        let name = if is_alone { String::new() } else { service.to_owned() };
+        let code = call.again_by(&line, move |call| crate::commands::build::part(call, &name))?;
         if code != 0 {
             let check = !bases.is_empty() && flags.words.iter().any(|word| word == "--check");
             let why = if check {
@@ -137,6 +140,17 @@ pub(super) fn services(
         }
     }
     Ok(())
+}
+
+/// How builds are shown, where `--progress` says so, in the words of a build.
+fn progress(call: &Call) -> Option<String> {
+    let own = call.flags();
+    let said = if own.has("progress") { own.find("progress") } else { None };
+    let word = match said.or_else(|| call.group().find("progress"))? {
+        "json" => "rawjson",
+        word => word,
+    };
+    Some(format!("--progress={word}"))
 }
 
 /// A Dockerfile that stands in the project's file, as a file of its own for as long as it is built.

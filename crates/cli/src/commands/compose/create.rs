@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use client::{Engine, encode};
-use compose::plan::{Recreate, ServicePlan, Step, Target, plan};
-use compose::{Project, labels};
+use compose::Project;
+use compose::plan::{self, Recreate, ServicePlan, Step, Target, plan, renewed};
 use serde_json::Value;
 
 use super::act::Act;
+use super::down::is_orphan;
 use super::observe::{self, OneOff};
 use super::report::{Report, removes_orphans, tell_orphans};
 use super::roll::{self, Turns};
@@ -153,16 +154,26 @@ pub(super) async fn converge(
     wish.services.iter().try_for_each(|service| refuse(project, service))?;
     warn(project, &wish.services);
     let report = wish.report;
-    let there = observe::containers(engine, &project.name, OneOff::Without).await?;
+    let mut there = observe::containers(engine, &project.name, OneOff::Without).await?;
     orphans(engine, project, &there, wish, report).await?;
+    there.retain(|one| !(wish.remove_orphans && is_orphan(project, one)));
     let images = images(call, engine, project, wish).await?;
-    resources::make(engine, project, report).await?;
+    let resources = resources::look(engine, project).await?;
+    let renewing = containers(project, wish).filter(|_| wish.recreate != Recreate::Never);
+    let meant = renewing.cloned().collect();
+    let act = &Act { meant, ..Act::new(engine, project, report, wish.timeout) };
+    resources::make(act, &resources, &there).await?;
+    let renewed = renewed(&resources);
+    let there = match renewed.is_empty() {
+        true => there,
+        false => observe::containers(engine, &project.name, OneOff::Without).await?,
+    };
     let services: Vec<String> = wish.services.iter().cloned().collect();
     let provided = provider::up(call, project, &services, report).await?;
     let project = provided.as_ref().unwrap_or(project);
     let targets = targets(project, wish, &images)?;
     let seen = observe::seen_by(engine, project, &there).await?;
-    let plans = plan(project, &targets, &seen);
+    let plans = plan(project, &targets, &seen, &renewed);
     let rolling = if wish.starts { rolling(engine, project, &plans).await } else { BTreeSet::new() };
     let act = Act {
         call: Some(call),
@@ -314,22 +325,18 @@ async fn orphans(
     wish: &Wish,
     report: Report,
 ) -> Result<(), Error> {
-    let known = |one: &&Value| {
-        let service = observe::label(one, labels::SERVICE);
-        project.service(service).is_none() && project.disabled().all(|(name, _)| name != service)
-    };
-    let orphans: Vec<_> = there.iter().filter(known).collect();
+    let seen: Vec<_> = there.iter().map(observe::seen).collect();
+    let orphans = plan::orphans(project, &seen);
     if orphans.is_empty() {
         return Ok(());
     }
     if !wish.remove_orphans {
-        tell_orphans(&orphans.iter().map(|one| observe::name(one)).collect::<Vec<_>>());
+        tell_orphans(&orphans.iter().map(|one| one.name.clone()).collect::<Vec<_>>());
         return Ok(());
     }
     let act = Act::new(engine, project, report, wish.timeout);
     for one in orphans {
-        let seen = observe::seen(one);
-        act.remove(&seen.id, &seen.name, seen.state == "running").await?;
+        act.remove(&one.id, &one.name, one.state == "running").await?;
     }
     Ok(())
 }
@@ -351,28 +358,4 @@ pub(super) async fn rolling(engine: &Engine, project: &Project, plans: &[Service
         }
     }
     found
-}
-
-/// What `--dry-run` prints: each step with its reason.
-pub(super) fn describe(plans: &[ServicePlan], rolling: &BTreeSet<String>) -> String {
-    let mut text = String::new();
-    for plan in plans {
-        for step in &plan.steps {
-            let what = match step {
-                Step::Keep { name } => format!("{name}: nothing to do"),
-                Step::Restart { name, with } => format!("{name}: restart: {with} is made anew"),
-                Step::Start { name, .. } => format!("{name}: start"),
-                Step::Create { name, .. } => format!("{name}: create"),
-                Step::Update { name, live, .. } => format!("{name}: update: {}", live.told.join(", ")),
-                Step::Recreate { name, reasons, running, .. } => {
-                    let first = *running && rolling.contains(&plan.service);
-                    let how = if first { "recreate, started first" } else { "recreate" };
-                    format!("{name}: {how}: {}", reasons.join(", "))
-                }
-                Step::Remove { name, .. } => format!("{name}: remove"),
-            };
-            text.push_str(&format!("{}: {what}\n", plan.service));
-        }
-    }
-    text
 }

@@ -83,8 +83,7 @@ fn take_down(call: &Call, services: &[String], how: &Down) -> Outcome {
 }
 
 pub(super) fn is_orphan(project: &Project, container: &Value) -> bool {
-    let service = observe::label(container, labels::SERVICE);
-    project.service(service).is_none() && project.disabled().all(|(name, _)| name != service)
+    project.is_orphan(observe::label(container, labels::SERVICE))
 }
 
 /// What depends on others goes before them.

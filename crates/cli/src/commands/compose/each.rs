@@ -21,6 +21,7 @@ use crate::{prompt, ui};
 /// What is asked of each container, and how it is told.
 struct Verb {
     path: String,
+    /// What takes no time begins without a word.
     begins: &'static str,
     done: &'static str,
     /// Only containers in these states; none is all.
@@ -48,15 +49,12 @@ pub(crate) fn kill(call: &Call) -> Outcome {
 
 /// `compose pause`.
 pub(crate) fn pause(call: &Call) -> Outcome {
-    backwards(call, Verb { path: "pause".into(), begins: "Pausing", done: "Paused", states: &["running"] })
+    backwards(call, Verb { path: "pause".into(), begins: "", done: "Paused", states: ALIVE })
 }
 
 /// `compose unpause`.
 pub(crate) fn unpause(call: &Call) -> Outcome {
-    backwards(
-        call,
-        Verb { path: "unpause".into(), begins: "Unpausing", done: "Unpaused", states: &["paused"] },
-    )
+    backwards(call, Verb { path: "unpause".into(), begins: "", done: "Unpaused", states: ALIVE })
 }
 
 /// `compose restart`. What restarts with a service is restarted too.
@@ -172,7 +170,9 @@ async fn ask(engine: &Engine, one: &Value, verb: &Verb, report: Report) -> Resul
         return Ok(());
     }
     let name = observe::name(one);
-    report.begins("Container", &name, verb.begins);
+    if !verb.begins.is_empty() {
+        report.begins("Container", &name, verb.begins);
+    }
     let path = format!("/containers/{}/{}", encode(observe::id(one)), verb.path);
     engine.call(Method::POST, &path, None).await?;
     report.done("Container", &name, verb.done);

@@ -4,7 +4,6 @@
 //! followed again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use client::{Engine, encode};
 use compose::{Project, labels};
@@ -120,9 +119,6 @@ pub(super) async fn follow_up(
     follow.drain(copies).await?;
     Ok(code)
 }
-
-/// How long what has ended may take to be started again by whoever restarts it.
-const BETWEEN: Duration = Duration::from_millis(500);
 
 /// `logs --follow`: what was written, as the query says, and what is written from now on, also by what is restarted, made
 /// anew or comes later, until nothing runs.
@@ -358,25 +354,23 @@ impl<'a> Follow<'a> {
 
     /// What runs of what is shown.
     async fn alive(&self) -> Result<BTreeSet<String>, Error> {
-        let is_alive = |one: &&Value| match one["State"].as_str() {
-            Some("running" | "restarting" | "paused") => true,
-            // What has run and is shown as new is being started again.
-            Some("created") => self.ran.contains(observe::id(one)),
-            _ => false,
-        };
-        Ok(self.own().await?.iter().filter(is_alive).map(|one| observe::id(one).to_owned()).collect())
+        Ok(self
+            .own()
+            .await?
+            .iter()
+            .filter(|one| is_alive(one))
+            .map(|one| observe::id(one).to_owned())
+            .collect())
     }
 
-    /// Whether nothing runs any more, and nobody is about to start it again: who restarts a container, or makes it anew, ends
-    /// it first.
+    /// Whether nothing runs any more, and nobody is about to start something: who makes a container anew has made its
+    /// successor before it ends.
     async fn stays_over(&self) -> Result<bool, Error> {
-        if !self.is_over().await? {
-            return Ok(false);
-        }
-        tokio::time::sleep(BETWEEN).await;
         let begun = self.begun.as_second();
         let is_new = |one: &Value| one["State"] == "created" && one["Created"].as_i64() >= Some(begun);
-        Ok(self.is_over().await? && !self.own().await?.iter().any(is_new))
+        // What is made and started between two looks would be in neither.
+        let own = self.own().await?;
+        Ok(!own.iter().any(|one| is_alive(one) || is_new(one)) && self.has_heard_all().await?)
     }
 
     /// Whether nothing runs any more, and all has been heard of how it ended.
@@ -449,12 +443,14 @@ fn time(container: &Value, what: &str) -> Option<Timestamp> {
     container["State"][what].as_str().and_then(|text| text.parse().ok())
 }
 
+fn is_alive(container: &Value) -> bool {
+    matches!(container["State"].as_str(), Some("running" | "restarting" | "paused"))
+}
+
 /// Whether a container that ended then will run again, or has: what is heard may be long past.
 fn goes_on(container: &Value, ended: Timestamp) -> bool {
     let is_meant_to = container["State"]["Restarting"] == true || container["State"]["Running"] == true;
-    // An engine may show one that is just being started again as if it had never run.
-    let is_being_started = container["State"]["Status"] == "created";
-    is_meant_to || is_being_started || time(container, "StartedAt").is_some_and(|started| started > ended)
+    is_meant_to || time(container, "StartedAt").is_some_and(|started| started > ended)
 }
 
 /// The services whose output is shown: those that were named, but for what the file or a flag says otherwise.

@@ -29,7 +29,7 @@ pub(super) fn removes_orphans(call: &Call) -> Result<bool, Error> {
 
 /// Tells of containers of services that the file no longer has, unless nobody wants to know.
 pub(super) fn tell_orphans(names: &[String]) {
-    if !says("COMPOSE_IGNORE_ORPHANS") {
+    if !names.is_empty() && !says("COMPOSE_IGNORE_ORPHANS") {
         ui::err(&format!(
             "WARN[0000] Found orphan containers ([{}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
             names.join(" ")

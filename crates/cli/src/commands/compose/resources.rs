@@ -1,83 +1,123 @@
-//! A project's networks and volumes: made before its containers, removed after them.
+//! A project's networks and volumes: made before its containers, removed after them; a network that is another
+//! one by now is made anew, a volume stays.
 
 use client::{Engine, encode};
+use compose::container::{Facts, container};
+use compose::plan::{self, Fate, Kind, Resource};
 use compose::{Project, labels};
 use futures_util::future::try_join_all;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::report::Report;
+use super::act::Act;
+use super::observe;
 use crate::error::Error;
 
-/// Makes what isn't there yet.
-pub(super) async fn make(engine: &Engine, project: &Project, report: Report) -> Result<(), Error> {
-    let networks = project.names("networks").into_iter().map(|key| network(engine, project, key, report));
-    let volumes = project.names("volumes").into_iter().map(|key| volume(engine, project, key, report));
-    try_join_all(networks).await?;
-    try_join_all(volumes).await.map(drop)
+/// What is to be done with each: nothing is done yet.
+pub(super) async fn look(engine: &Engine, project: &Project) -> Result<Vec<Resource>, Error> {
+    let of = |kind: Kind| project.names(kind.top()).into_iter().map(move |key| (kind, key));
+    let all = of(Kind::Network).chain(of(Kind::Volume));
+    try_join_all(all.map(|(kind, key)| one(engine, project, kind, key))).await
 }
 
-async fn find(engine: &Engine, path: &str) -> Result<Option<Value>, Error> {
-    match engine.get(path).await {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.is_status(404) => Ok(None),
-        Err(error) => Err(error.into()),
+async fn one(engine: &Engine, project: &Project, kind: Kind, key: &str) -> Result<Resource, Error> {
+    let name = project.resource_name(kind.top(), key);
+    let external = project.resource(kind.top(), key).is_some_and(|one| one["external"] == true);
+    let found = match engine.get(&format!("/{}/{}", kind.top(), encode(&name))).await {
+        Ok(found) => Some(found),
+        Err(error) if error.is_status(404) => None,
+        Err(error) => return Err(error.into()),
+    };
+    match &found {
+        Some(found) if !external => foreign(kind, &name, &found["Labels"], project, key)?,
+        None if external && kind == Kind::Network => {
+            return Err(Error::Usage(format!("network {name} declared as external, but could not be found")));
+        }
+        None if external => return Err(Error::Usage(format!("external volume {name:?} not found"))),
+        _ => {}
+    }
+    Ok(plan::resource(project, kind, key, found.as_ref()))
+}
+
+/// Makes what isn't there yet, and anew what can be made anew; what is in it ends for that.
+pub(super) async fn make(act: &Act<'_>, resources: &[Resource], there: &[Value]) -> Result<(), Error> {
+    let of = |kind: Kind| resources.iter().filter(move |one| one.kind == kind);
+    try_join_all(of(Kind::Network).map(|one| network(act, one, there))).await?;
+    try_join_all(of(Kind::Volume).map(|one| volume(act, one))).await.map(drop)
+}
+
+async fn network(act: &Act<'_>, resource: &Resource, there: &[Value]) -> Result<(), Error> {
+    let Resource { name, key, fate, .. } = resource;
+    let left = match fate {
+        Fate::Keep | Fate::Differs => return Ok(()),
+        Fate::Create => Vec::new(),
+        Fate::Renew => leave(act, name, there).await?,
+    };
+    act.report.begins("Network", name, "Creating");
+    act.engine.call(Method::POST, "/networks/create", Some(&act.project.network(key))).await?;
+    act.report.done("Network", name, "Created");
+    // What isn't made anew goes on in the new one.
+    let stays = |one: &&&Value| !act.meant.contains(observe::label(one, labels::SERVICE));
+    try_join_all(left.iter().filter(stays).map(|one| rejoin(act, name, one))).await.map(drop)
+}
+
+/// Takes a network away, its containers out of it first: they are told. Until they are made anew or in it again they are
+/// stopped, as none of them should run without it.
+async fn leave<'v>(act: &Act<'_>, name: &str, there: &'v [Value]) -> Result<Vec<&'v Value>, Error> {
+    let in_it: Vec<_> =
+        there.iter().filter(|one| !one["NetworkSettings"]["Networks"][name].is_null()).collect();
+    let path = format!("/networks/{}", encode(name));
+    try_join_all(in_it.iter().map(|one| async {
+        if one["State"] == "running" {
+            act.end(observe::label(one, labels::SERVICE), observe::id(one), &observe::name(one)).await?;
+        }
+        let body = json!({ "Container": observe::id(one), "Force": true });
+        let left = act.engine.call(Method::POST, &format!("{path}/disconnect"), Some(&body)).await;
+        left.map(drop).map_err(Error::from)
+    }))
+    .await?;
+    act.report.begins("Network", name, "Removing");
+    act.engine.call(Method::DELETE, &path, None).await?;
+    act.report.done("Network", name, "Removed");
+    Ok(in_it)
+}
+
+async fn rejoin(act: &Act<'_>, network: &str, one: &Value) -> Result<(), Error> {
+    let (id, service) = (observe::id(one), observe::label(one, labels::SERVICE));
+    let wanted = container(act.project, service, observe::number(one), &Facts::default());
+    let endpoint = wanted.map(|wanted| wanted.body["NetworkingConfig"]["EndpointsConfig"][network].clone());
+    act.join(id, network, &endpoint.unwrap_or_default()).await?;
+    match one["State"] == "running" {
+        true => act.start(id, &observe::name(one)).await,
+        false => Ok(()),
     }
 }
 
-async fn network(engine: &Engine, project: &Project, key: &str, report: Report) -> Result<(), Error> {
-    let name = project.resource_name("networks", key);
-    let found = find(engine, &format!("/networks/{}", encode(&name))).await?;
-    let external = project.resource("networks", key).is_some_and(|network| network["external"] == true);
-    match found {
-        Some(found) => foreign("network", &name, &found["Labels"], project, labels::NETWORK, key, external),
-        None if external => {
-            Err(Error::Usage(format!("network {name} declared as external, but could not be found")))
-        }
-        None => {
-            report.begins("Network", &name, "Creating");
-            engine.call(Method::POST, "/networks/create", Some(&project.network(key))).await?;
-            report.done("Network", &name, "Created");
-            Ok(())
+async fn volume(act: &Act<'_>, resource: &Resource) -> Result<(), Error> {
+    let Resource { name, key, fate, .. } = resource;
+    match fate {
+        Fate::Keep | Fate::Renew => {}
+        Fate::Differs => crate::ui::err(&format!(
+            "WARN[0000] Volume {name:?} exists but doesn't match configuration in compose file; it stays for the data in it. Remove it with \"volume rm\" to have it made anew"
+        )),
+        Fate::Create => {
+            act.report.begins("Volume", name, "Creating");
+            act.engine.call(Method::POST, "/volumes/create", Some(&act.project.volume(key))).await?;
+            act.report.done("Volume", name, "Created");
         }
     }
-}
-
-async fn volume(engine: &Engine, project: &Project, key: &str, report: Report) -> Result<(), Error> {
-    let name = project.resource_name("volumes", key);
-    let found = find(engine, &format!("/volumes/{}", encode(&name))).await?;
-    let external = project.resource("volumes", key).is_some_and(|volume| volume["external"] == true);
-    match found {
-        Some(found) => foreign("volume", &name, &found["Labels"], project, labels::VOLUME, key, external),
-        None if external => Err(Error::Usage(format!("external volume {name:?} not found"))),
-        None => {
-            report.begins("Volume", &name, "Creating");
-            engine.call(Method::POST, "/volumes/create", Some(&project.volume(key))).await?;
-            report.done("Volume", &name, "Created");
-            Ok(())
-        }
-    }
+    Ok(())
 }
 
 /// What has our name and isn't ours is used by nobody unasked.
-fn foreign(
-    kind: &str,
-    name: &str,
-    found: &Value,
-    project: &Project,
-    label: &str,
-    key: &str,
-    external: bool,
-) -> Result<(), Error> {
-    if external {
-        return Ok(());
-    }
+fn foreign(kind: Kind, name: &str, found: &Value, project: &Project, key: &str) -> Result<(), Error> {
+    let label = kind.label();
     let owner = found[labels::PROJECT].as_str().unwrap_or_default();
     if owner == project.name && found[label] == key {
         return Ok(());
     }
     // docker's client warns and goes on with a volume; so data isn't out of reach.
-    if kind == "volume" {
+    if kind == Kind::Volume {
         let of = if owner.is_empty() {
             "was not created by Compose".to_owned()
         } else {
@@ -89,7 +129,7 @@ fn foreign(
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "{kind} {name} was found but has incorrect label {label} set to {:?} (expected: {key:?}); say external: true to use it as it is",
+        "network {name} was found but has incorrect label {label} set to {:?} (expected: {key:?}); say external: true to use it as it is",
         found[label].as_str().unwrap_or_default()
     )))
 }

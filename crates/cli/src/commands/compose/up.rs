@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use client::Engine;
 
-use compose::{Dependency, Project, labels};
+use compose::{Dependency, Project, labels, plan};
 use futures_util::future::try_join_all;
 
 use super::act::Act;
@@ -13,9 +13,9 @@ use super::changes::Changes;
 use super::create::{self, Wish, converge};
 use super::follow::{End, follow_up};
 use super::observe::{self, OneOff};
-use super::report::Report;
+use super::report::{Report, tell_orphans};
 use super::watch::Watch;
-use super::{order, project, provider, roll, wait};
+use super::{order, project, provider, resources, roll, wait};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::ui;
@@ -93,8 +93,18 @@ pub(super) async fn dry_run(engine: &Engine, project: &Project, wish: &Wish) -> 
         images.extend(create::image_id(engine, &project.image(name)).await?.map(|id| (name.clone(), id)));
     }
     let seen = observe::seen_by(engine, project, &there).await?;
-    let plans = compose::plan::plan(project, &create::targets(project, wish, &images)?, &seen);
-    ui::out(&create::describe(&plans, &create::rolling(engine, project, &plans).await))?;
+    let resources = resources::look(engine, project).await?;
+    let targets = create::targets(project, wish, &images)?;
+    let mut plans = plan::plan(project, &targets, &seen, &plan::renewed(&resources));
+    let rolling = create::rolling(engine, project, &plans).await;
+    if wish.remove_orphans {
+        plans.splice(0..0, plan::without_orphans(project, &seen));
+    } else {
+        tell_orphans(
+            &plan::orphans(project, &seen).into_iter().map(|one| one.name.clone()).collect::<Vec<_>>(),
+        );
+    }
+    ui::out(&plan::describe(&resources, &plans, &rolling))?;
     Ok(0)
 }
 

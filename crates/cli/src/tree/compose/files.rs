@@ -108,10 +108,11 @@ pub(crate) static COMPOSE_PUBLISH: Command = Command {
 };
 
 const COMPOSE_PLAN_FLAGS: &[Flag] = &[
-    Flag::new("always-recreate-deps", Kind::Bool, "Plan for `up --always-recreate-deps`"),
-    Flag::new("force-recreate", Kind::Bool, "Plan for `up --force-recreate`"),
+    Flag::new("always-recreate-deps", Kind::Bool, "Plan for up --always-recreate-deps"),
+    Flag::new("force-recreate", Kind::Bool, "Plan for up --force-recreate"),
     Flag::new("no-deps", Kind::Bool, "Leave out services that the named ones depend on"),
-    Flag::new("no-recreate", Kind::Bool, "Plan for `up --no-recreate`"),
+    Flag::new("no-recreate", Kind::Bool, "Plan for up --no-recreate"),
+    Flag::new("remove-orphans", Kind::Bool, "Plan for up --remove-orphans"),
     Flag::new("scale", Kind::StringArray, "Plan for SERVICE scaled to NUM instances"),
 ];
 

@@ -36,7 +36,7 @@ impl Actor {
             },
         };
         match self.container().state {
-            State::Starting => {
+            State::Starting | State::StartingAgain(_) => {
                 self.release().await;
                 drop(self.advance(Event::Failed(exit, self.container().past.started)));
             }

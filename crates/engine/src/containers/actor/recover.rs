@@ -69,12 +69,12 @@ impl Actor {
         let result = match (state, &self.container().state) {
             // The engine went between making process 1 and letting it run.
             (ShimState::Created { pid }, _) => self.finish_start(pid).await,
-            (ShimState::Running { pid }, State::Starting) => self.started(pid),
+            (ShimState::Running { pid }, State::Starting | State::StartingAgain(_)) => self.started(pid),
             (ShimState::Running { .. }, _) => {
                 self.watch_health();
                 Ok(())
             }
-            (ShimState::Exited(exit), State::Starting) => {
+            (ShimState::Exited(exit), State::Starting | State::StartingAgain(_)) => {
                 let started = self.started(0);
                 self.exited(from_shim(&exit)).await;
                 started
