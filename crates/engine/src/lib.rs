@@ -142,7 +142,7 @@ impl Engine {
         }
     }
 
-    /// Builds, and makes room for what was built.
+    /// Builds, and makes room for what was built. A large context was much memory, which other work on the machine may have.
     pub async fn build(
         self: &Arc<Self>,
         request: Request,
@@ -150,7 +150,9 @@ impl Engine {
         progress: Progress,
     ) -> Result<Outcome, build::Error> {
         let since = SystemTime::now();
-        let outcome = self.builds.solve(request, session, progress).await?;
+        let outcome = self.builds.solve(request, session, progress).await;
+        drop(tasks::blocking(sys::give_back_memory));
+        let outcome = outcome?;
         self.make_room(since).await;
         Ok(outcome)
     }

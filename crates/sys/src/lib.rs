@@ -7,6 +7,7 @@ mod adopt;
 mod bpf;
 mod clone;
 mod fdpass;
+mod memory;
 mod mount;
 mod network;
 mod owner;
@@ -24,6 +25,7 @@ pub use adopt::adopt;
 pub use bpf::attach_device_program;
 pub use clone::{Cloned, Namespaces, clone3, clone3_by_go_between, number_of};
 pub use fdpass::{receive_with_fd, send_with_fd};
+pub use memory::give_back_memory;
 pub use mount::{
     MountAttributes, NO_DEVICES, NO_EXEC, NO_SUID, Propagation, READ_ONLY, bare_mount, enter_new_mounts,
     in_own_mounts, map_ids, part_of_mount, set_mount_attributes,
