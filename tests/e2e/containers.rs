@@ -124,3 +124,17 @@ fn what_would_have_no_effect_is_refused_by_name() {
     // What clients send by themselves means nothing and is taken.
     engine.ketch(["create", "--network", "none", "--memory-swappiness=-1", &tag, "true"]).ok();
 }
+
+/// A client that compares what it wants with what is there (Ansible) finds its own words.
+#[test]
+fn capabilities_are_kept_as_they_were_sent() {
+    let engine = Engine::isolated();
+    let host = json!({"CapAdd": ["sys_time", "CAP_KILL"], "CapDrop": ["all"]});
+    let wanted = json!({"Image": engine.busybox(), "Cmd": ["true"], "HostConfig": host});
+    let made = engine.post("/containers/create", &wanted).expect(201).json();
+    let path = format!("/containers/{}", made["Id"].as_str().unwrap());
+    let seen = engine.get(&format!("{path}/json")).expect(200).json();
+    assert_eq!(seen["HostConfig"]["CapAdd"], host["CapAdd"]);
+    assert_eq!(seen["HostConfig"]["CapDrop"], host["CapDrop"]);
+    engine.delete(&path).expect(204);
+}

@@ -9,6 +9,7 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use flags::Matches;
@@ -312,8 +313,6 @@ fn host(flags: &Matches) -> Result<Object, Error> {
         host.text(flags, flag, key);
     }
     for (flag, key) in [
-        ("cap-add", "CapAdd"),
-        ("cap-drop", "CapDrop"),
         ("dns", "Dns"),
         ("dns-search", "DnsSearch"),
         ("group-add", "GroupAdd"),
@@ -321,6 +320,12 @@ fn host(flags: &Matches) -> Result<Object, Error> {
         ("device-cgroup-rule", "DeviceCgroupRules"),
     ] {
         host.list(flags, flag, key);
+    }
+    for (flag, key) in [("cap-add", "CapAdd"), ("cap-drop", "CapDrop")] {
+        let names: BTreeSet<String> = flags.list(flag).iter().map(|name| capability(name)).collect();
+        if !names.is_empty() {
+            host.put(key, names.into_iter().collect::<Vec<_>>());
+        }
     }
     let hosts: Vec<String> = flags.list("add-host").iter().map(|host| colon(host)).collect();
     if !hosts.is_empty() {
@@ -369,6 +374,12 @@ fn host(flags: &Matches) -> Result<Object, Error> {
         host.put("ConsoleSize", size.to_vec());
     }
     Ok(host)
+}
+
+/// The kernel's name of a capability: engines keep what they are sent.
+fn capability(name: &str) -> String {
+    let name = name.to_uppercase();
+    if name == "ALL" || name.starts_with("CAP_") { name } else { format!("CAP_{name}") }
 }
 
 /// `name=address` as the API has it.

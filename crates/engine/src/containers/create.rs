@@ -359,9 +359,6 @@ pub(super) fn settle(mut host: HostConfig, settings: &Settings, live: &Live) -> 
     etc::check(&host)?;
     devices::check(&host)?;
     cdi::check(&host)?;
-    for list in [&mut host.cap_add, &mut host.cap_drop] {
-        list.iter_mut().flatten().for_each(|name| *name = spec::capability_name(name));
-    }
     // What shares so much with the host is not labelled, and `inspect` says so.
     let shares = host.privileged || host.ipc_mode == "host" || host.pid_mode == "host";
     if shares && host.security_opt.is_none() {

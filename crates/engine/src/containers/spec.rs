@@ -235,14 +235,20 @@ pub(super) fn administers_its_network(host: &HostConfig) -> bool {
 }
 
 fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
-    let parse = |list: &Option<Vec<String>>| -> Result<(bool, Vec<rt::Capability>), Error> {
+    let parse = |field: &str, list: &Option<Vec<String>>| -> Result<(bool, Vec<rt::Capability>), Error> {
         let names = list.iter().flatten().map(|name| name.to_uppercase());
         let (all, named): (Vec<_>, Vec<_>) = names.partition(|name| name == "ALL");
-        let named = named.iter().map(|name| capability(name)).collect::<Result<_, _>>()?;
+        let named = named.iter().map(|name| {
+            capability(name).ok_or_else(|| {
+                let bare = name.strip_prefix("CAP_").unwrap_or(name);
+                Error::Invalid(format!("invalid {field}: unknown capability: \"CAP_{bare}\""))
+            })
+        });
+        let named = named.collect::<Result<_, _>>()?;
         Ok((!all.is_empty(), named))
     };
-    let (add_all, added) = parse(&host.cap_add)?;
-    let (drop_all, dropped) = parse(&host.cap_drop)?;
+    let (add_all, added) = parse("CapAdd", &host.cap_add)?;
+    let (drop_all, dropped) = parse("CapDrop", &host.cap_drop)?;
     // Whoever asks for everything gets it, whatever else was said: as docker has it.
     let (add_all, drop_all, dropped) = match host.privileged {
         true => (true, false, Vec::new()),
@@ -266,16 +272,9 @@ fn capabilities(host: &HostConfig) -> Result<rt::LinuxCapabilities, Error> {
     Ok(capabilities)
 }
 
-/// As `inspect` shows it.
-pub(super) fn capability_name(name: &str) -> String {
-    let upper = name.to_uppercase();
-    if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
-}
-
-fn capability(name: &str) -> Result<rt::Capability, Error> {
-    let bare = name.strip_prefix("CAP_").unwrap_or(name);
+fn capability(name: &str) -> Option<rt::Capability> {
     // `oci-spec` parses names without the prefix only.
-    bare.parse().map_err(|_| Error::Invalid(format!("invalid CapAdd: unknown capability: \"CAP_{bare}\"")))
+    name.strip_prefix("CAP_").unwrap_or(name).parse().ok()
 }
 
 /// All that this engine may give: an engine in a container has less than the kernel knows.
@@ -291,7 +290,7 @@ fn capability_by_number(number: u32) -> Option<rt::Capability> {
         LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ \
         PERFMON BPF CHECKPOINT_RESTORE";
     let name = NAMES.split_whitespace().nth(usize::try_from(number).ok()?)?;
-    capability(name).ok()
+    capability(name)
 }
 
 fn rt_root(host: &HostConfig) -> rt::Root {
