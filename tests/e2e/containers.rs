@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::Engine;
+use testkit::http::Request;
 
 fn create(engine: &Engine, script: &str) -> String {
     create_named(engine, "c", script)
@@ -137,4 +138,28 @@ fn capabilities_are_kept_as_they_were_sent() {
     assert_eq!(seen["HostConfig"]["CapAdd"], host["CapAdd"]);
     assert_eq!(seen["HostConfig"]["CapDrop"], host["CapDrop"]);
     engine.delete(&path).expect(204);
+}
+
+/// An empty list is not an entrypoint of one's own: the image's goes, and its command stays.
+#[test]
+fn an_empty_entrypoint_leaves_the_images_command() {
+    let engine = Engine::isolated();
+    let (base, image) = (create(&engine, "true"), engine.name("worded"));
+    let words = json!({"Entrypoint": ["a"], "Cmd": ["sh", "-c", "true"]});
+    let commit = Request::new("POST", &format!("/commit?container={base}&repo={image}")).json(&words);
+    engine.request_unchecked(&commit).expect(201);
+    let made = |entrypoint: Value| {
+        let wanted = json!({"Image": image, "Entrypoint": entrypoint});
+        let made = engine.post("/containers/create", &wanted).expect(201).json();
+        let path = format!("/containers/{}", made["Id"].as_str().unwrap());
+        // No recording has a container without a command.
+        let seen = engine.request_unchecked(&Request::new("GET", &format!("{path}/json"))).expect(200).json();
+        engine.delete(&path).expect(204);
+        (seen["Config"]["Entrypoint"].clone(), seen["Config"]["Cmd"].clone())
+    };
+    assert_eq!(made(json!([])), (json!([]), words["Cmd"].clone()));
+    assert_eq!(made(Value::Null), (words["Entrypoint"].clone(), words["Cmd"].clone()));
+    assert_eq!(made(json!(["b"])), (json!(["b"]), Value::Null));
+    engine.delete(&format!("/containers/{base}")).expect(204);
+    engine.delete(&format!("/images/{image}")).expect(200);
 }

@@ -254,12 +254,16 @@ fn is_name(name: &str) -> bool {
 /// What the client leaves open, the image says.
 fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
     let from = &image.config.config;
-    if config.entrypoint.is_none() {
-        // A command of its own keeps the image's entrypoint; an entrypoint of its own drops the image's command.
-        if config.cmd.as_ref().is_none_or(Vec::is_empty) {
+    let nothing = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
+    if nothing(&config.entrypoint) {
+        // A command of its own keeps the image's entrypoint; an entrypoint of its own drops the image's command, and an
+        // empty one the image's entrypoint alone.
+        if nothing(&config.cmd) {
             config.cmd.clone_from(&from.cmd);
         }
-        config.entrypoint.clone_from(&from.entrypoint);
+        if config.entrypoint.is_none() {
+            config.entrypoint.clone_from(&from.entrypoint);
+        }
     } else if config.entrypoint.as_ref().is_some_and(|words| matches!(&words[..], [word] if word.is_empty()))
     {
         // `--entrypoint ""` resets the image's.
@@ -297,8 +301,7 @@ fn merge(mut config: Config, image: &Image, id: &str) -> Result<Config, Error> {
     if config.hostname.is_empty() {
         config.hostname = id[..12].to_owned();
     }
-    let words = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|words| !words.is_empty());
-    if !words(&config.entrypoint) && !words(&config.cmd) {
+    if nothing(&config.entrypoint) && nothing(&config.cmd) {
         return Err(Error::NoCommand);
     }
     Ok(config)
