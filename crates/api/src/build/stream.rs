@@ -159,4 +159,33 @@ mod tests {
         assert_eq!(step("[internal] load build context"), None);
         assert_eq!(step("exporting to image"), None);
     }
+
+    #[test]
+    fn the_steps_of_all_stages_are_counted_together() {
+        let vertex = |number: u8, name: &str, begun: bool| {
+            Event::Vertex(VertexState {
+                digest: Digest::sha256(&[number]),
+                inputs: Vec::new(),
+                name: name.to_owned(),
+                group: None,
+                started: begun.then_some(std::time::UNIX_EPOCH),
+                completed: None,
+                cached: false,
+                error: None,
+            })
+        };
+        let known = [
+            vertex(1, "[a 1/2] FROM x", false),
+            vertex(2, "[a 2/2] RUN make", false),
+            vertex(3, "[b 2/2] COPY / /", false),
+            vertex(4, "[internal] load build context", false),
+        ];
+        let mut told = Told::default();
+        known.iter().for_each(|event| told.hear(event));
+        let mut said = |number, name| told.documents(&vertex(number, name, true));
+        assert_eq!(said(1, "[a 1/2] FROM x"), [stream("Step 1/3 : FROM x\n")]);
+        assert_eq!(said(4, "[internal] load build context"), [] as [Value; 0]);
+        assert_eq!(said(3, "[b 2/2] COPY / /"), [stream("Step 2/3 : COPY / /\n")]);
+        assert_eq!(said(3, "[b 2/2] COPY / /"), [] as [Value; 0]);
+    }
 }
