@@ -1,23 +1,24 @@
-//! What is measured. Each case runs the work once and returns one sample.
+//! What a case is, and all that there are, by the sections of the page.
 
-use testkit::command::ketch_binary;
-
-use crate::builds::{self, Job, Whose as Builder};
-use crate::compose::{self, Step, Whose};
-use crate::containers;
-use crate::dns;
-use crate::images::{self, Kind, Work, sample};
-use crate::networks::{self, From};
-use crate::processes::{memory, peak, peer_memory, peer_place, ready};
-use crate::registry::{self, Measure};
-use crate::stage::{Bench, SLEEPER, TAG, timed};
-use crate::volumes;
+use crate::stage::{Bench, TAG};
+use crate::{builds, compose, containers, images, networks, registry, runtime, start, volumes};
 
 /// Who does the same work.
 pub(crate) enum Against {
     Docker,
     /// If this machine has it.
     Program(&'static str),
+}
+
+/// What a figure has to keep to; the page says where it doesn't.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Owed {
+    /// So many times less than the peer's, in the same run.
+    Part(f64),
+    /// Less than this, in the case's unit.
+    Below(f64),
+    /// At most so many times another case's.
+    Times(f64, &'static str),
 }
 
 type Sample = fn(&Bench) -> anyhow::Result<f64>;
@@ -27,591 +28,82 @@ pub(crate) struct Case {
     pub(crate) what: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) rounds: usize,
+    pub(crate) owed: &'static [Owed],
     pub(crate) against: Against,
     pub(crate) ours: Sample,
     pub(crate) theirs: Option<Sample>,
 }
 
-/// All that there are.
-pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(containers::CASES)
+/// Cases that share a table, and an engine of their own.
+pub(crate) struct Section {
+    pub(crate) title: &'static str,
+    /// Who is in the table's third column.
+    pub(crate) peer: &'static str,
+    pub(crate) cases: &'static [Case],
+    /// How it was measured, and why something falls short: in a person's words.
+    pub(crate) notes: &'static str,
 }
 
-const CASES: &[Case] = &[
-    Case {
-        name: "ready",
-        what: "engine started and listening",
-        unit: "ms",
-        rounds: 20,
-        against: Against::Docker,
-        ours: ready,
-        theirs: None,
+pub(crate) const SECTIONS: &[Section] = &[
+    Section {
+        title: "The first commands",
+        peer: "docker",
+        cases: start::CASES,
+        notes: include_str!("../notes/start.md"),
     },
-    Case {
-        name: "memory",
-        what: "engine resident, idle",
-        unit: "MB",
-        rounds: 5,
-        against: Against::Docker,
-        ours: memory,
-        theirs: Some(peer_memory),
+    Section {
+        title: "Containers",
+        peer: "docker",
+        cases: containers::CASES,
+        notes: include_str!("../notes/containers.md"),
     },
-    Case {
-        name: "version",
-        what: "`version`",
-        unit: "ms",
-        rounds: 40,
-        against: Against::Docker,
-        ours: |bench| timed(&mut bench.ketch(&["version"])),
-        theirs: Some(|bench| timed(&mut bench.docker(&["version"]))),
+    Section {
+        title: "Networks",
+        peer: "docker",
+        cases: networks::CASES,
+        notes: include_str!("../notes/networks.md"),
     },
-    Case {
-        name: "run",
-        what: "`run --rm --network none busybox true`",
-        unit: "ms",
-        rounds: 20,
-        against: Against::Docker,
-        ours: |bench| timed(&mut bench.ketch(RUN)),
-        theirs: Some(|bench| timed(&mut bench.docker(RUN))),
+    Section {
+        title: "Volumes",
+        peer: "docker",
+        cases: volumes::CASES,
+        notes: include_str!("../notes/volumes.md"),
     },
-    Case {
-        name: "exec",
-        what: "`exec` of true",
-        unit: "ms",
-        rounds: 20,
-        against: Against::Docker,
-        ours: |bench| timed(&mut bench.ketch(EXEC)),
-        theirs: Some(|bench| timed(&mut bench.docker(EXEC))),
+    Section {
+        title: "Compose",
+        peer: "docker compose",
+        cases: compose::CASES,
+        notes: include_str!("../notes/compose.md"),
     },
-    Case {
-        name: "ps",
-        what: "`ps`",
-        unit: "ms",
-        rounds: 20,
-        against: Against::Docker,
-        ours: |bench| timed(&mut bench.ketch(&["ps"])),
-        theirs: Some(|bench| timed(&mut bench.docker(&["ps"]))),
+    Section {
+        title: "Builds",
+        peer: "docker",
+        cases: builds::CASES,
+        notes: include_str!("../notes/builds.md"),
     },
-    Case {
-        name: "dns",
-        what: "a question for a container's name",
-        unit: "µs",
-        rounds: 10,
-        against: Against::Docker,
-        ours: |bench| dns::throughput(bench.socket(), TAG),
-        theirs: Some(|bench| dns::throughput(&bench.peer_socket(), TAG)),
+    Section {
+        title: "Images",
+        peer: "docker",
+        cases: images::CASES,
+        notes: include_str!("../notes/images.md"),
     },
-    Case {
-        name: "dns-cost",
-        what: "the engine's processor time for one",
-        unit: "µs",
-        rounds: 10,
-        against: Against::Docker,
-        ours: |bench| dns::cost(bench.socket(), TAG, bench.engine_pid()?),
-        theirs: None,
+    Section {
+        title: "The private registry",
+        peer: "docker-registry",
+        cases: registry::CASES,
+        notes: include_str!("../notes/registry.md"),
     },
-    Case {
-        name: "dns-p99",
-        what: "99 of 100 questions, sixteen under way",
-        unit: "ms",
-        rounds: 10,
-        against: Against::Docker,
-        ours: |bench| dns::slowest(bench.socket(), TAG),
-        theirs: Some(|bench| dns::slowest(&bench.peer_socket(), TAG)),
-    },
-    Case {
-        name: "run-bridge",
-        what: "`run --rm busybox true` on the default bridge",
-        unit: "ms",
-        rounds: 20,
-        against: Against::Docker,
-        ours: |bench| timed(&mut bench.ketch(ON_BRIDGE)),
-        theirs: Some(|bench| timed(&mut bench.docker(ON_BRIDGE))),
-    },
-    Case {
-        name: "run-ports",
-        what: "the same with ten published ports",
-        unit: "ms",
-        rounds: 10,
-        against: Against::Docker,
-        ours: |bench| timed(&mut bench.ketch(TEN_PORTS)),
-        theirs: Some(|bench| timed(&mut bench.docker(TEN_PORTS))),
-    },
-    Case {
-        name: "run-range",
-        what: "the same with 10,000 published as a range",
-        unit: "ms",
-        rounds: 10,
-        against: Against::Docker,
-        ours: |bench| timed(&mut bench.ketch(RANGE)),
-        theirs: None,
-    },
-    Case {
-        name: "network-create",
-        what: "`network create`",
-        unit: "ms",
-        rounds: 10,
-        against: Against::Docker,
-        ours: |bench| networks::create(&|words| timed(&mut bench.ketch(words))),
-        theirs: Some(|bench| networks::create(&|words| timed(&mut bench.docker(words)))),
-    },
-    Case {
-        name: "stream-loopback",
-        what: "a stream of 1 GB from the host's loopback by a published port",
-        unit: "ms",
-        rounds: 21,
-        against: Against::Docker,
-        ours: |bench| networks::stream(&bench.place()?, From::Loopback, bench.megabytes()),
-        theirs: Some(|bench| {
-            let socket = bench.peer_socket();
-            networks::stream(&peer_place(&socket)?, From::Loopback, bench.megabytes())
-        }),
-    },
-    Case {
-        name: "stream-loopback6",
-        what: "the same by `[::1]`",
-        unit: "ms",
-        rounds: 21,
-        against: Against::Docker,
-        ours: |bench| networks::stream(&bench.place()?, From::Loopback6, bench.megabytes()),
-        theirs: Some(|bench| {
-            let socket = bench.peer_socket();
-            networks::stream(&peer_place(&socket)?, From::Loopback6, bench.megabytes())
-        }),
-    },
-    Case {
-        name: "stream-outside",
-        what: "the same from another host",
-        unit: "ms",
-        rounds: 21,
-        against: Against::Docker,
-        ours: |bench| networks::stream(&bench.place()?, From::Outside, bench.megabytes()),
-        theirs: Some(|bench| {
-            let socket = bench.peer_socket();
-            networks::stream(&peer_place(&socket)?, From::Outside, bench.megabytes())
-        }),
-    },
-    Case {
-        name: "stream-containers",
-        what: "the same from another container",
-        unit: "ms",
-        rounds: 21,
-        against: Against::Docker,
-        ours: |bench| networks::stream(&bench.place()?, From::Container, bench.megabytes()),
-        theirs: Some(|bench| {
-            let socket = bench.peer_socket();
-            networks::stream(&peer_place(&socket)?, From::Container, bench.megabytes())
-        }),
-    },
-    Case {
-        name: "pull-large",
-        what: "`pull`, one layer of 1 GB",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Large),
-        theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Large)),
-    },
-    Case {
-        name: "inflate-large",
-        what: "bare inflate of that layer",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| images::inflate(bench, Kind::Large),
-        theirs: None,
-    },
-    Case {
-        name: "pull-ten",
-        what: "`pull`, ten layers of 100 MB",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Ten),
-        theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Ten)),
-    },
-    Case {
-        name: "inflate-ten",
-        what: "bare inflate of those layers",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| images::inflate(bench, Kind::Ten),
-        theirs: None,
-    },
-    Case {
-        name: "pull-many",
-        what: "`pull`, 50,000 small files",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Many),
-        theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Many)),
-    },
-    Case {
-        name: "inflate-many",
-        what: "bare inflate of that layer",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| images::inflate(bench, Kind::Many),
-        theirs: None,
-    },
-    Case {
-        name: "push-large",
-        what: "`push`, one layer of 1 GB",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| sample(bench, Bench::ketch, Work::Push, Kind::Large),
-        theirs: Some(|bench| sample(bench, Bench::docker, Work::Push, Kind::Large)),
-    },
-    Case {
-        name: "load-large",
-        what: "`load`, one layer of 1 GB",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Large),
-        theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Large)),
-    },
-    Case {
-        name: "load-many",
-        what: "`load`, 50,000 small files",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Many),
-        theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Many)),
-    },
-    Case {
-        name: "save-large",
-        what: "`save`, one layer of 1 GB",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| sample(bench, Bench::ketch, Work::Save, Kind::Large),
-        theirs: Some(|bench| sample(bench, Bench::docker, Work::Save, Kind::Large)),
-    },
-    Case {
-        name: "rmi-many",
-        what: "`rmi`, 50,000 small files",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| sample(bench, Bench::ketch, Work::Remove, Kind::Many),
-        theirs: Some(|bench| sample(bench, Bench::docker, Work::Remove, Kind::Many)),
-    },
-    Case {
-        name: "registry-push",
-        what: "registry: push of a blob of 1 GB",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Program("docker-registry"),
-        ours: |_| registry::ours(Measure::Push),
-        theirs: Some(|_| registry::docker(Measure::Push)),
-    },
-    Case {
-        name: "registry-pull",
-        what: "registry: pull of it",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Program("docker-registry"),
-        ours: |_| registry::ours(Measure::Pull),
-        theirs: Some(|_| registry::docker(Measure::Pull)),
-    },
-    Case {
-        name: "registry-reads",
-        what: "registry: 20 manifests for each of 1,000 clients at once",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Program("docker-registry"),
-        ours: |_| registry::ours(Measure::Reads),
-        theirs: Some(|_| registry::docker(Measure::Reads)),
-    },
-    Case {
-        name: "registry-memory",
-        what: "registry: its largest resident size in all of that",
-        unit: "MB",
-        rounds: 1,
-        against: Against::Program("docker-registry"),
-        ours: |_| registry::ours(Measure::Memory),
-        theirs: None,
-    },
-    Case {
-        name: "peak",
-        what: "engine's largest resident size in all of that",
-        unit: "MB",
-        rounds: 1,
-        against: Against::Docker,
-        ours: peak,
-        theirs: None,
-    },
-    Case {
-        name: "thousand",
-        what: "`images`, a thousand of them",
-        unit: "ms",
-        rounds: 20,
-        against: Against::Docker,
-        ours: |bench| {
-            bench.thousand()?;
-            images::thousand(bench, Bench::ketch)
-        },
-        theirs: None,
-    },
-    Case {
-        name: "run-bridge-crowd",
-        what: "`run --rm busybox true` beside 300 containers with ten ports each",
-        unit: "ms",
-        rounds: 20,
-        against: Against::Docker,
-        ours: |bench| {
-            bench.crowd()?;
-            timed(&mut bench.ketch(ON_BRIDGE))
-        },
-        theirs: None,
-    },
-    Case {
-        name: "run-ports-crowd",
-        what: "the same with ten published ports",
-        unit: "ms",
-        rounds: 20,
-        against: Against::Docker,
-        ours: |bench| {
-            bench.crowd()?;
-            timed(&mut bench.ketch(TEN_PORTS))
-        },
-        theirs: None,
-    },
-    Case {
-        name: "compose-up",
-        what: "`compose up -d`, ten services on a network, a volume each",
-        unit: "ms",
-        rounds: 8,
-        against: Against::Docker,
-        ours: |bench| compose::sample(bench, Whose::Ours, Step::Up),
-        theirs: Some(|bench| compose::sample(bench, Whose::Dockers, Step::Up)),
-    },
-    Case {
-        name: "compose-again",
-        what: "the same again, nothing changed",
-        unit: "ms",
-        rounds: 8,
-        against: Against::Docker,
-        ours: |bench| compose::sample(bench, Whose::Ours, Step::Again),
-        theirs: Some(|bench| compose::sample(bench, Whose::Dockers, Step::Again)),
-    },
-    Case {
-        name: "compose-ps",
-        what: "`compose ps` of them",
-        unit: "ms",
-        rounds: 8,
-        against: Against::Docker,
-        ours: |bench| compose::sample(bench, Whose::Ours, Step::Ps),
-        theirs: Some(|bench| compose::sample(bench, Whose::Dockers, Step::Ps)),
-    },
-    Case {
-        name: "compose-down",
-        what: "`compose down -v` of them",
-        unit: "ms",
-        rounds: 8,
-        against: Against::Docker,
-        ours: |bench| compose::sample(bench, Whose::Ours, Step::Down),
-        theirs: Some(|bench| compose::sample(bench, Whose::Dockers, Step::Down)),
-    },
-    Case {
-        name: "compose-config",
-        what: "`compose config` of two hundred services",
-        unit: "ms",
-        rounds: 10,
-        against: Against::Docker,
-        ours: |bench| compose::config(bench, Whose::Ours),
-        theirs: Some(|bench| compose::config(bench, Whose::Dockers)),
-    },
-    Case {
-        name: "volume-fill",
-        what: "first `run` with a volume, 20,000 files to copy",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Fill),
-        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Fill)),
-    },
-    Case {
-        name: "volume-ls",
-        what: "`volume ls`, a thousand of them",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::List),
-        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::List)),
-    },
-    Case {
-        name: "volume-prune",
-        what: "`volume prune` of a thousand",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Prune),
-        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Prune)),
-    },
-    Case {
-        name: "volume-write",
-        what: "512 MB written to a volume and synced",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Write),
-        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Write)),
-    },
-    Case {
-        name: "volume-read",
-        what: "512 MB read from a volume",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| volumes::sample(bench, Bench::ketch, volumes::Step::Read),
-        theirs: Some(|bench| volumes::sample(bench, Bench::docker, volumes::Step::Read)),
-    },
-    Case {
-        name: "build-noop",
-        what: "`build` of twenty steps with nothing changed",
-        unit: "ms",
-        rounds: 10,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::Ours, Job::Nothing),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Nothing)),
-    },
-    Case {
-        name: "buildx-noop",
-        what: "the same by the real buildx",
-        unit: "ms",
-        rounds: 10,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Nothing),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Nothing)),
-    },
-    Case {
-        name: "build-one-of-many",
-        what: "`build` of 10,000 files, one of them changed",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::Ours, Job::OneOfMany),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::OneOfMany)),
-    },
-    Case {
-        name: "buildx-one-of-many",
-        what: "the same by the real buildx",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::OneOfMany),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::OneOfMany)),
-    },
-    Case {
-        name: "build-unchanged",
-        what: "`build` of 50,000 files, none changed",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::Ours, Job::Unchanged),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Unchanged)),
-    },
-    Case {
-        name: "buildx-unchanged",
-        what: "the same by the real buildx",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Unchanged),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Unchanged)),
-    },
-    Case {
-        name: "build-large",
-        what: "`build` of a gigabyte that was never sent",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::Ours, Job::Large),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Large)),
-    },
-    Case {
-        name: "buildx-large",
-        what: "the same by the real buildx",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Large),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Large)),
-    },
-    Case {
-        name: "build-stages",
-        what: "`build` of ten stages that compute",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::Ours, Job::Stages),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Stages)),
-    },
-    Case {
-        name: "buildx-stages",
-        what: "the same by the real buildx",
-        unit: "ms",
-        rounds: 3,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Stages),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Stages)),
-    },
-    Case {
-        name: "build-files",
-        what: "`build` with a `RUN` that writes 20,000 files",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::Ours, Job::Files),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Files)),
-    },
-    Case {
-        name: "buildx-files",
-        what: "the same by the real buildx",
-        unit: "ms",
-        rounds: 5,
-        against: Against::Docker,
-        ours: |bench| builds::sample(bench, Builder::BuildxOnOurs, Job::Files),
-        theirs: Some(|bench| builds::sample(bench, Builder::Dockers, Job::Files)),
-    },
-    Case {
-        name: "build-peak",
-        what: "a new engine's memory at its highest, after a build from a gigabyte",
-        unit: "MB",
-        rounds: 3,
-        against: Against::Docker,
-        ours: builds::peak,
-        theirs: None,
-    },
-    Case {
-        name: "runtime-run",
-        what: "`ketch runtime run` of a bundle, against crun",
-        unit: "ms",
-        rounds: 40,
-        against: Against::Program("crun"),
-        ours: |bench| bench.bundle()?.run(ketch_binary().into(), &["runtime", "run"]),
-        theirs: Some(|bench| bench.bundle()?.run("crun".into(), &["run"])),
-    },
-    Case {
-        name: "runtime-run-runc",
-        what: "the same, against runc",
-        unit: "ms",
-        rounds: 40,
-        against: Against::Program("runc"),
-        ours: |bench| bench.bundle()?.run(ketch_binary().into(), &["runtime", "run"]),
-        theirs: Some(|bench| bench.bundle()?.run("runc".into(), &["run"])),
+    Section {
+        title: "The runtime",
+        peer: "crun, runc",
+        cases: runtime::CASES,
+        notes: include_str!("../notes/runtime.md"),
     },
 ];
 
-const EXEC: &[&str] = &["exec", SLEEPER, "true"];
+/// All that there are.
+pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+    SECTIONS.iter().flat_map(|section| section.cases)
+}
+
 pub(crate) const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];
-const ON_BRIDGE: &[&str] = &["run", "--rm", TAG, "true"];
-const TEN_PORTS: &[&str] = &["run", "--rm", "-p", "18411-18420:80-89", TAG, "true"];
-const RANGE: &[&str] = &["run", "--rm", "-p", "30000-39999:30000-39999", TAG, "true"];

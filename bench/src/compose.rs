@@ -5,7 +5,61 @@ use std::process::Command;
 
 use testkit::command::{client, ketch_binary};
 
+use crate::cases::{Against, Case, Owed};
 use crate::stage::{Bench, TAG, timed};
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "compose-up",
+        what: "`compose up -d`, ten services on a network, a volume each",
+        unit: "ms",
+        rounds: 8,
+        owed: &[Owed::Part(8.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Whose::Ours, Step::Up),
+        theirs: Some(|bench| sample(bench, Whose::Dockers, Step::Up)),
+    },
+    Case {
+        name: "compose-again",
+        what: "the same again, nothing changed",
+        unit: "ms",
+        rounds: 8,
+        owed: &[Owed::Below(30.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Whose::Ours, Step::Again),
+        theirs: Some(|bench| sample(bench, Whose::Dockers, Step::Again)),
+    },
+    Case {
+        name: "compose-ps",
+        what: "`compose ps` of them",
+        unit: "ms",
+        rounds: 8,
+        owed: &[Owed::Part(8.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Whose::Ours, Step::Ps),
+        theirs: Some(|bench| sample(bench, Whose::Dockers, Step::Ps)),
+    },
+    Case {
+        name: "compose-down",
+        what: "`compose down -v` of them",
+        unit: "ms",
+        rounds: 8,
+        owed: &[Owed::Part(8.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Whose::Ours, Step::Down),
+        theirs: Some(|bench| sample(bench, Whose::Dockers, Step::Down)),
+    },
+    Case {
+        name: "compose-config",
+        what: "`compose config` of two hundred services",
+        unit: "ms",
+        rounds: 10,
+        owed: &[Owed::Below(30.0)],
+        against: Against::Docker,
+        ours: |bench| config(bench, Whose::Ours),
+        theirs: Some(|bench| config(bench, Whose::Dockers)),
+    },
+];
 
 /// Whose command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::http::{self, Request};
 use testkit::{Engine, images};
 
-use crate::cases::{Against, Case, RUN};
+use crate::cases::{Against, Case, Owed, RUN};
 use crate::processes::resident;
 use crate::stage::{Bench, TAG, timed};
 use crate::stats::milliseconds;
@@ -30,6 +30,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`stop` of a container that sleeps",
         unit: "ms",
         rounds: 3,
+        owed: &[Owed::Part(10.0)],
         against: Against::Docker,
         ours: |bench| ended(bench, Bench::ketch, &["stop", NAME]),
         theirs: Some(|bench| ended(bench, Bench::docker, &["stop", NAME])),
@@ -39,6 +40,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`rm -f` of a container that sleeps",
         unit: "ms",
         rounds: 10,
+        owed: &[Owed::Part(10.0)],
         against: Against::Docker,
         ours: |bench| ended(bench, Bench::ketch, &["rm", "-f", NAME]),
         theirs: Some(|bench| ended(bench, Bench::docker, &["rm", "-f", NAME])),
@@ -48,6 +50,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "a hundred containers started at once",
         unit: "ms",
         rounds: 3,
+        owed: &[Owed::Part(10.0)],
         against: Against::Docker,
         ours: |bench| at_once(bench.socket()),
         theirs: Some(|bench| at_once(&bench.peer_socket())),
@@ -57,6 +60,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "an engine killed and back, a hundred containers running",
         unit: "ms",
         rounds: 5,
+        owed: &[Owed::Below(100.0)],
         against: Against::Docker,
         ours: |_| recovered(),
         theirs: None,
@@ -66,6 +70,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "a container writes 256 MB of lines to its log",
         unit: "ms",
         rounds: 3,
+        owed: &[Owed::Part(3.0)],
         against: Against::Docker,
         ours: |bench| written(bench, Bench::ketch),
         theirs: Some(|bench| written(bench, Bench::docker)),
@@ -75,6 +80,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`logs` of them",
         unit: "ms",
         rounds: 3,
+        owed: &[Owed::Part(3.0)],
         against: Against::Docker,
         ours: |bench| read(bench, Bench::ketch),
         theirs: Some(|bench| read(bench, Bench::docker)),
@@ -84,6 +90,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "`run --rm --network none busybox true`, nothing else running",
         unit: "ms",
         rounds: 20,
+        owed: &[],
         against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(RUN)),
         theirs: None,
@@ -93,6 +100,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "the same, 300 others running",
         unit: "ms",
         rounds: 20,
+        owed: &[Owed::Times(1.2, "run-alone")],
         against: Against::Docker,
         ours: |bench| {
             bench.sleepers.made(bench)?;
@@ -105,6 +113,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "the engine's memory for each of them",
         unit: "kB",
         rounds: 1,
+        owed: &[Owed::Below(30.0)],
         against: Against::Docker,
         ours: |bench| Ok(bench.sleepers.made(bench)?.engine * 1024.0 / RUNNING as f64),
         theirs: None,
@@ -114,6 +123,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "a shim's own memory and its part of what is shared",
         unit: "kB",
         rounds: 1,
+        owed: &[Owed::Below(1500.0)],
         against: Against::Docker,
         ours: |bench| Ok(bench.sleepers.made(bench)?.shim),
         theirs: None,

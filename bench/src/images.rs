@@ -11,8 +11,146 @@ use testkit::http::{self, Request};
 use testkit::images::{self, Layer};
 use testkit::registry::Registry;
 
+use crate::cases::{Against, Case, Owed};
+use crate::processes::peak;
 use crate::stage::Bench;
 use crate::stats::milliseconds;
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "pull-large",
+        what: "`pull`, one layer of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(3.0), Owed::Times(1.3, "inflate-large")],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Large),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Large)),
+    },
+    Case {
+        name: "inflate-large",
+        what: "bare inflate of that layer",
+        unit: "ms",
+        rounds: 3,
+        owed: &[],
+        against: Against::Docker,
+        ours: |bench| inflate(bench, Kind::Large),
+        theirs: None,
+    },
+    Case {
+        name: "push-large",
+        what: "`push`, one layer of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(2.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Work::Push, Kind::Large),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Push, Kind::Large)),
+    },
+    Case {
+        name: "load-large",
+        what: "`load`, one layer of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(2.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Large),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Large)),
+    },
+    Case {
+        name: "save-large",
+        what: "`save`, one layer of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(2.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Work::Save, Kind::Large),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Save, Kind::Large)),
+    },
+    Case {
+        name: "pull-ten",
+        what: "`pull`, ten layers of 100 MB",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(3.0), Owed::Times(1.3, "inflate-ten")],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Ten),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Ten)),
+    },
+    Case {
+        name: "inflate-ten",
+        what: "bare inflate of those layers",
+        unit: "ms",
+        rounds: 3,
+        owed: &[],
+        against: Against::Docker,
+        ours: |bench| inflate(bench, Kind::Ten),
+        theirs: None,
+    },
+    Case {
+        name: "pull-many",
+        what: "`pull`, 50,000 small files",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(20.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Work::Pull, Kind::Many),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Pull, Kind::Many)),
+    },
+    Case {
+        name: "inflate-many",
+        what: "bare inflate of that layer",
+        unit: "ms",
+        rounds: 3,
+        owed: &[],
+        against: Against::Docker,
+        ours: |bench| inflate(bench, Kind::Many),
+        theirs: None,
+    },
+    Case {
+        name: "load-many",
+        what: "`load`, 50,000 small files",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(2.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Work::Load, Kind::Many),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Load, Kind::Many)),
+    },
+    Case {
+        name: "rmi-many",
+        what: "`rmi`, 50,000 small files",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(20.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Work::Remove, Kind::Many),
+        theirs: Some(|bench| sample(bench, Bench::docker, Work::Remove, Kind::Many)),
+    },
+    Case {
+        name: "peak",
+        what: "engine's largest resident size in all of that",
+        unit: "MB",
+        rounds: 1,
+        owed: &[Owed::Below(100.0)],
+        against: Against::Docker,
+        ours: peak,
+        theirs: None,
+    },
+    Case {
+        name: "thousand",
+        what: "`images`, a thousand of them",
+        unit: "ms",
+        rounds: 20,
+        owed: &[Owed::Below(20.0)],
+        against: Against::Docker,
+        ours: |bench| {
+            bench.thousand()?;
+            thousand(bench, Bench::ketch)
+        },
+        theirs: None,
+    },
+];
 
 /// What an image is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,79 +1,123 @@
 //! The same work on Ketch and on a peer: whole processes, alternating, medians.
 //!
-//! `cargo run --release -p bench -- [--peer unix:///path/docker.sock] [case…]` writes docs/benchmarks.md. Without a peer
-//! (or `KETCH_BENCH_PEER`) only Ketch is measured. `--short` runs each case once and small, and writes nothing;
-//! `--plots` measures nothing, draws what the page says (docs/plots) and repeats its first table in the README. The peer's client is the one that `cargo xtask clients` fetched.
+//! `cargo run --release -p bench -- [--peer unix:///path/docker.sock] [--keep] [case…]`. Without names all cases are measured and
+//! kept: in results.tsv, of which docs/benchmarks.md, its pictures and the README's table are written. Cases that are named are only
+//! shown, unless `--keep` is given. Without a peer (or `KETCH_BENCH_PEER`) only Ketch is measured. `--short` runs each case once
+//! and small, and keeps nothing; `--page` measures nothing and writes the page anew. The peer's client is the one that `cargo
+//! xtask clients` fetched.
 
 mod builds;
-mod bundle;
 mod cases;
 mod compose;
 mod containers;
 mod dns;
 mod images;
 mod networks;
+mod page;
 mod plot;
 mod processes;
 mod readme;
 mod registry;
+mod runtime;
 mod stage;
+mod start;
 mod stats;
 mod volumes;
 
-use std::fmt::Write as _;
-
 use anyhow::Context;
 
-use crate::cases::{Case, all};
+use crate::cases::{Case, SECTIONS, all};
+use crate::page::{Measured, Results};
 use crate::stage::Bench;
-use crate::stats::Samples;
+use crate::stats::Figure;
 
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results.tsv");
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
-struct Row {
-    case: &'static Case,
-    ours: Samples,
-    theirs: Option<Samples>,
+/// What was asked for.
+#[derive(Default)]
+struct Asked {
+    peer: Option<String>,
+    short: bool,
+    keep: bool,
+    names: Vec<String>,
+}
+
+impl Asked {
+    fn read(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut asked = Self { peer: std::env::var("KETCH_BENCH_PEER").ok(), ..Self::default() };
+        let mut words = words;
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--peer" => asked.peer = Some(words.next().context("--peer needs a host")?),
+                "--short" => asked.short = true,
+                "--keep" => asked.keep = true,
+                name if all().any(|case| case.name == name) => asked.names.push(word),
+                name => {
+                    let names: Vec<_> = all().map(|case| case.name).collect();
+                    anyhow::bail!("no case {name}; there are: {}", names.join(", "));
+                }
+            }
+        }
+        asked.keep = (asked.keep || asked.names.is_empty()) && !asked.short;
+        Ok(asked)
+    }
+
+    fn wants(&self, case: &Case) -> bool {
+        self.names.is_empty() || self.names.iter().any(|name| case.name == *name)
+    }
 }
 
 fn main() -> anyhow::Result<()> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments == ["--plots"] {
-        return plots();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words == ["--page"] {
+        return write(&kept()?);
     }
-    let mut peer = std::env::var("KETCH_BENCH_PEER").ok();
-    if let Some(at) = arguments.iter().position(|argument| argument == "--peer") {
-        peer = Some(arguments.get(at + 1).context("--peer needs a host")?.clone());
-        arguments.drain(at..at + 2);
-    }
-    let short = arguments.iter().any(|argument| argument == "--short");
-    arguments.retain(|argument| argument != "--short");
-    let unknown = arguments.iter().find(|name| !all().any(|case| case.name == **name));
-    if let Some(name) = unknown {
-        let names: Vec<_> = all().map(|case| case.name).collect();
-        anyhow::bail!("no case {name}; there are: {}", names.join(", "));
-    }
-    let bench = Bench::start(peer, short)?;
-    let mut rows = Vec::new();
-    for case in all().filter(|case| arguments.is_empty() || arguments.iter().any(|name| case.name == name)) {
-        match measure(&bench, case) {
-            Ok(row) => rows.push(row),
-            Err(error) => eprintln!("{}: not measured: {error:#}", case.name),
+    let asked = Asked::read(words.into_iter())?;
+    let mut results = Results { machine: machine(), ..Results::default() };
+    for section in SECTIONS {
+        let cases: Vec<&Case> = section.cases.iter().filter(|case| asked.wants(case)).collect();
+        if cases.is_empty() {
+            continue;
+        }
+        // Each section has an engine of its own: what one leaves behind is not measured with the next.
+        let bench = Bench::start(asked.peer.clone(), asked.short)?;
+        for case in cases {
+            match measure(&bench, case) {
+                Ok(measured) => {
+                    eprintln!("{}: {}", case.name, measured.ours.show(case.unit));
+                    results.cases.insert(case.name.to_owned(), measured);
+                }
+                Err(error) => eprintln!("{}: not measured: {error:#}", case.name),
+            }
         }
     }
-    let page = render(&rows);
-    println!("{page}");
-    if arguments.is_empty() && !short {
-        std::fs::create_dir_all(DOCS)?;
-        std::fs::write(format!("{DOCS}/benchmarks.md"), page)?;
-        plots()?;
+    println!("{}", page::render(&results));
+    if asked.keep {
+        let mut kept = kept()?;
+        kept.machine = results.machine;
+        kept.cases.extend(results.cases);
+        std::fs::write(RESULTS, kept.write())?;
+        write(&kept)?;
     }
     Ok(())
 }
 
-fn plots() -> anyhow::Result<()> {
-    let page = std::fs::read_to_string(format!("{DOCS}/benchmarks.md"))?;
+fn kept() -> anyhow::Result<Results> {
+    Results::read(&std::fs::read_to_string(RESULTS)?)
+}
+
+fn machine() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("Linux {}, {cpus} CPUs", kernel.trim())
+}
+
+/// The page, its pictures, and the README's part of it.
+fn write(results: &Results) -> anyhow::Result<()> {
+    let page = page::render(results);
     std::fs::create_dir_all(format!("{DOCS}/plots"))?;
+    std::fs::write(format!("{DOCS}/benchmarks.md"), &page)?;
     for (name, picture) in plot::pictures(&page) {
         std::fs::write(format!("{DOCS}/plots/{name}"), picture)?;
     }
@@ -84,7 +128,7 @@ fn plots() -> anyhow::Result<()> {
 }
 
 /// One sample of each engine in turn, so that a slow minute of the machine hits both.
-fn measure(bench: &Bench, case: &'static Case) -> anyhow::Result<Row> {
+fn measure(bench: &Bench, case: &'static Case) -> anyhow::Result<Measured> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     (case.ours)(bench)?;
     for _ in 0..if bench.short { 1 } else { case.rounds } {
@@ -97,25 +141,6 @@ fn measure(bench: &Bench, case: &'static Case) -> anyhow::Result<Row> {
             }
         }
     }
-    let theirs = (!theirs.is_empty()).then(|| Samples::new(theirs));
-    Ok(Row { case, ours: Samples::new(ours), theirs })
-}
-
-fn render(rows: &[Row]) -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut page = format!(
-        "# Benchmarks\n\nWritten by `cargo run --release -p bench -- --peer unix:///path/to/docker.sock`: whole processes, \
-         the engines in turn, medians (10th–90th percentile). Linux {}, {cpus} CPUs.\n\n\
-         | case | ketch | docker | ratio | rounds |\n|---|---|---|---|---|\n",
-        kernel.trim()
-    );
-    for row in rows {
-        let theirs = row.theirs.as_ref().map_or("–".to_owned(), |samples| samples.show(row.case.unit));
-        let ratio = row.theirs.as_ref().map(|samples| samples.median() / row.ours.median());
-        let ratio = ratio.map_or("–".to_owned(), |ratio| format!("1/{ratio:.1}"));
-        let (name, ours) = (row.case.what, row.ours.show(row.case.unit));
-        let _ = writeln!(page, "| {name} | {ours} | {theirs} | {ratio} | {} |", row.case.rounds);
-    }
-    page + "\n![These figures](plots/start.svg)\n"
+    let theirs = (!theirs.is_empty()).then(|| Figure::of(theirs));
+    Ok(Measured { ours: Figure::of(ours), theirs })
 }

@@ -11,8 +11,162 @@ use serde_json::{Value, json};
 use testkit::Lan;
 use testkit::http::{self, Request};
 
-use crate::stage::{Bench, TAG};
+use crate::cases::{Against, Case, Owed};
+use crate::dns;
+use crate::processes::peer_place;
+use crate::stage::{Bench, TAG, timed};
 use crate::stats::milliseconds;
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "run-bridge",
+        what: "`run --rm busybox true` on the default bridge",
+        unit: "ms",
+        rounds: 20,
+        owed: &[Owed::Part(12.0), Owed::Below(20.0)],
+        against: Against::Docker,
+        ours: |bench| timed(&mut bench.ketch(ON_BRIDGE)),
+        theirs: Some(|bench| timed(&mut bench.docker(ON_BRIDGE))),
+    },
+    Case {
+        name: "run-ports",
+        what: "the same with ten published ports",
+        unit: "ms",
+        rounds: 10,
+        owed: &[Owed::Part(30.0)],
+        against: Against::Docker,
+        ours: |bench| timed(&mut bench.ketch(TEN_PORTS)),
+        theirs: Some(|bench| timed(&mut bench.docker(TEN_PORTS))),
+    },
+    Case {
+        name: "run-range",
+        what: "the same with 10,000 published as a range",
+        unit: "ms",
+        rounds: 10,
+        owed: &[Owed::Below(50.0)],
+        against: Against::Docker,
+        ours: |bench| timed(&mut bench.ketch(RANGE)),
+        theirs: None,
+    },
+    Case {
+        name: "network-create",
+        what: "`network create`",
+        unit: "ms",
+        rounds: 10,
+        owed: &[],
+        against: Against::Docker,
+        ours: |bench| create(&|words| timed(&mut bench.ketch(words))),
+        theirs: Some(|bench| create(&|words| timed(&mut bench.docker(words)))),
+    },
+    Case {
+        name: "dns",
+        what: "a question for a container's name",
+        unit: "µs",
+        rounds: 10,
+        owed: &[Owed::Below(50.0)],
+        against: Against::Docker,
+        ours: |bench| dns::throughput(bench.socket(), TAG),
+        theirs: Some(|bench| dns::throughput(&bench.peer_socket(), TAG)),
+    },
+    Case {
+        name: "dns-cost",
+        what: "the engine's processor time for one",
+        unit: "µs",
+        rounds: 10,
+        owed: &[],
+        against: Against::Docker,
+        ours: |bench| dns::cost(bench.socket(), TAG, bench.engine_pid()?),
+        theirs: None,
+    },
+    Case {
+        name: "dns-p99",
+        what: "99 of 100 questions, sixteen under way",
+        unit: "ms",
+        rounds: 10,
+        owed: &[Owed::Below(2.0)],
+        against: Against::Docker,
+        ours: |bench| dns::slowest(bench.socket(), TAG),
+        theirs: Some(|bench| dns::slowest(&bench.peer_socket(), TAG)),
+    },
+    Case {
+        name: "stream-loopback",
+        what: "a stream of 1 GB from the host's loopback by a published port",
+        unit: "ms",
+        rounds: 21,
+        owed: &[Owed::Part(1.0)],
+        against: Against::Docker,
+        ours: |bench| stream(&bench.place()?, From::Loopback, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            stream(&peer_place(&socket)?, From::Loopback, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "stream-loopback6",
+        what: "the same by `[::1]`",
+        unit: "ms",
+        rounds: 21,
+        owed: &[Owed::Part(1.0)],
+        against: Against::Docker,
+        ours: |bench| stream(&bench.place()?, From::Loopback6, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            stream(&peer_place(&socket)?, From::Loopback6, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "stream-outside",
+        what: "the same from another host",
+        unit: "ms",
+        rounds: 21,
+        owed: &[Owed::Part(1.0)],
+        against: Against::Docker,
+        ours: |bench| stream(&bench.place()?, From::Outside, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            stream(&peer_place(&socket)?, From::Outside, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "stream-containers",
+        what: "the same from another container",
+        unit: "ms",
+        rounds: 21,
+        owed: &[Owed::Part(1.0)],
+        against: Against::Docker,
+        ours: |bench| stream(&bench.place()?, From::Container, bench.megabytes()),
+        theirs: Some(|bench| {
+            let socket = bench.peer_socket();
+            stream(&peer_place(&socket)?, From::Container, bench.megabytes())
+        }),
+    },
+    Case {
+        name: "run-bridge-crowd",
+        what: "`run --rm busybox true` beside 300 containers with ten ports each",
+        unit: "ms",
+        rounds: 20,
+        owed: &[Owed::Times(1.2, "run-bridge")],
+        against: Against::Docker,
+        ours: |bench| {
+            bench.crowd()?;
+            timed(&mut bench.ketch(ON_BRIDGE))
+        },
+        theirs: None,
+    },
+    Case {
+        name: "run-ports-crowd",
+        what: "the same with ten published ports",
+        unit: "ms",
+        rounds: 20,
+        owed: &[Owed::Times(1.2, "run-ports")],
+        against: Against::Docker,
+        ours: |bench| {
+            bench.crowd()?;
+            timed(&mut bench.ketch(TEN_PORTS))
+        },
+        theirs: None,
+    },
+];
 
 const SINK: &str = "ketch-bench-sink";
 const SOURCE: &str = "ketch-bench-source";
@@ -21,6 +175,10 @@ const INSIDE: u16 = 5001;
 const OUTSIDE: u16 = 18401;
 /// The ports of those that are there beside what is measured.
 const CROWDED: u16 = 20_000;
+
+const ON_BRIDGE: &[&str] = &["run", "--rm", TAG, "true"];
+const TEN_PORTS: &[&str] = &["run", "--rm", "-p", "18411-18420:80-89", TAG, "true"];
+const RANGE: &[&str] = &["run", "--rm", "-p", "30000-39999:30000-39999", TAG, "true"];
 
 /// Where a stream comes from.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use crate::page::file;
+
 /// A picture: the file's name, the text.
 pub(crate) type Picture = (String, String);
 
@@ -21,7 +23,6 @@ struct Pair {
 }
 
 const UNITS: [(&str, f64); 3] = [("µs", 0.001), ("ms", 1.0), ("s", 1000.0)];
-const FIRST: &str = "start";
 const LEFT: f64 = 330.0;
 const RIGHT: f64 = 110.0;
 const WIDTH: f64 = 900.0;
@@ -37,19 +38,14 @@ pub(crate) fn pictures(page: &str) -> Vec<Picture> {
     sections(page)
         .filter_map(|(title, text)| {
             let (peer, pairs) = table(text);
-            let name =
-                if title.is_empty() { FIRST.to_owned() } else { title.to_lowercase().replace(' ', "-") };
-            (!pairs.is_empty()).then(|| (format!("{name}.svg"), draw(title, &peer, &pairs)))
+            (!pairs.is_empty()).then(|| (format!("{}.svg", file(title)), draw(title, &peer, &pairs)))
         })
         .collect()
 }
 
-/// Titles and what is below them; what comes before the first has none.
+/// Titles and what is below them.
 fn sections(page: &str) -> impl Iterator<Item = (&str, &str)> {
-    page.split("\n## ").enumerate().map(|(number, text)| match number {
-        0 => ("", text),
-        _ => text.split_once('\n').unwrap_or((text, "")),
-    })
+    page.split("\n## ").skip(1).map(|text| text.split_once('\n').unwrap_or((text, "")))
 }
 
 /// The rows of a section's tables that compare, and the name of the peer.
@@ -67,16 +63,12 @@ fn table(text: &str) -> (String, Vec<Pair>) {
     (peer, pairs)
 }
 
-/// `6.9 ms (5.7–7.7)`, `0.27, 0.26, 0.26 s`: of several medians the middle one counts.
+/// `6.9 ms (5.7–7.7)`.
 fn time(cell: &str) -> Option<Time> {
-    let cell = cell.split(" and ").next().unwrap_or(cell);
-    let (values, spread) = cell.split_once(" (").unwrap_or((cell, ""));
-    let (values, unit) = values.rsplit_once(' ')?;
+    let (value, spread) = cell.split_once(" (").unwrap_or((cell, ""));
+    let (value, unit) = value.rsplit_once(' ')?;
     let (_, scale) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
-    let values: Result<Vec<f64>, _> = values.split(',').map(|value| value.trim().parse()).collect();
-    let mut values = values.ok()?;
-    values.sort_by(f64::total_cmp);
-    let median = *values.get(values.len() / 2)? * scale;
+    let median = value.parse::<f64>().ok()? * scale;
     let ends = spread.trim_end_matches(')').split_once('–');
     let spread = ends
         .and_then(|(low, high)| Some((low.parse::<f64>().ok()? * scale, high.parse::<f64>().ok()? * scale)));
@@ -115,7 +107,7 @@ fn draw(title: &str, peer: &str, pairs: &[Pair]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">\n\
          <style>{STYLE}</style>\n<text class=\"head\" x=\"10\" y=\"20\">{}</text>\n",
-        escaped(if title.is_empty() { "The engine and its commands" } else { title })
+        escaped(title)
     );
     let legend = [("ours", "ketch", LEFT), ("theirs", peer, LEFT + 90.0)];
     for (class, name, x) in legend {
@@ -220,11 +212,7 @@ mod tests {
     fn cells_are_read_as_they_are_written() {
         let time = |median, spread| Some(Time { median, spread });
         assert_eq!(super::time("6.9 ms (5.7–7.7)"), time(6.9, Some((5.7, 7.7))));
-        assert_eq!(super::time("0.27, 0.26, 0.28 s"), time(270.0, None));
-        assert_eq!(
-            super::time("17.3 ms (14.5–20.8) and 15.7 ms (13.3–18.2)"),
-            time(17.3, Some((14.5, 20.8)))
-        );
+        assert_eq!(super::time("0.27 s"), time(270.0, None));
         for none in ["–", "14.3 MB (14.2–14.3)", "below 20 ms"] {
             assert_eq!(super::time(none), None, "{none}");
         }
@@ -240,7 +228,7 @@ mod tests {
             let kept = std::fs::read_to_string(docs.join("plots").join(&name)).unwrap_or_default();
             assert!(
                 kept == picture,
-                "docs/plots/{name} isn't what docs/benchmarks.md says: run `cargo run -p bench -- --plots`"
+                "docs/plots/{name} isn't what docs/benchmarks.md says: run `cargo run -p bench -- --page`"
             );
             assert!(
                 page.contains(&format!("(plots/{name})")),

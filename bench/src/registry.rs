@@ -15,7 +15,51 @@ use testkit::command::ketch_binary;
 use testkit::http::{self, Request};
 use testkit::{Registry, Scratch};
 
+use crate::cases::{Against, Case, Owed};
 use crate::stats::milliseconds;
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "registry-push",
+        what: "push of a blob of 1 GB",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(1.5)],
+        against: Against::Program("docker-registry"),
+        ours: |_| ours(Measure::Push),
+        theirs: Some(|_| docker(Measure::Push)),
+    },
+    Case {
+        name: "registry-pull",
+        what: "pull of it",
+        unit: "ms",
+        rounds: 3,
+        owed: &[Owed::Part(1.5)],
+        against: Against::Program("docker-registry"),
+        ours: |_| ours(Measure::Pull),
+        theirs: Some(|_| docker(Measure::Pull)),
+    },
+    Case {
+        name: "registry-reads",
+        what: "20 manifests for each of 1,000 clients at once",
+        unit: "ms",
+        rounds: 5,
+        owed: &[Owed::Part(5.0)],
+        against: Against::Program("docker-registry"),
+        ours: |_| ours(Measure::Reads),
+        theirs: Some(|_| docker(Measure::Reads)),
+    },
+    Case {
+        name: "registry-memory",
+        what: "its largest resident size in all of that",
+        unit: "MB",
+        rounds: 1,
+        owed: &[Owed::Below(50.0)],
+        against: Against::Program("docker-registry"),
+        ours: |_| ours(Measure::Memory),
+        theirs: None,
+    },
+];
 
 /// Sixteen of these are the blob.
 const PIECE: usize = 64 << 20;

@@ -11,11 +11,11 @@ use testkit::http::{self, Request};
 use testkit::{Engine, images};
 
 use crate::builds;
-use crate::bundle::Bundle;
 use crate::cases::Against;
 use crate::containers::Sleepers;
 use crate::images::{self as work, Corpus, Kind};
 use crate::networks::{Crowd, Place};
+use crate::runtime::Bundle;
 use crate::stats::milliseconds;
 use crate::volumes;
 
@@ -54,6 +54,7 @@ impl Bench {
             contexts: builds::Contexts::default(),
             folder: tempfile::tempdir()?,
         };
+        bench.tidy_peer();
         let archive = images::busybox(TAG)?;
         let sockets = bench.peer().map(|host| host.trim_start_matches("unix://").into()).into_iter();
         for socket in sockets.chain([bench.engine.socket().to_path_buf()]) {
@@ -67,6 +68,19 @@ impl Bench {
             timed(&mut bench.docker(&start))?;
         }
         Ok(bench)
+    }
+
+    /// What a peer has of ours, also of a run that was killed; it keeps it when it can't be reached: nothing else depends on it.
+    fn tidy_peer(&self) {
+        let Some(host) = self.peer() else { return };
+        for path in [
+            "/containers/ketch-bench-writer?force=1".to_owned(),
+            format!("/containers/{SLEEPER}?force=1"),
+            format!("/images/{TAG}"),
+            format!("/images/{}", volumes::MANY),
+        ] {
+            let _ = http::call(host.trim_start_matches("unix://").as_ref(), &Request::new("DELETE", &path));
+        }
     }
 
     pub(crate) fn corpus(&self, kind: Kind) -> anyhow::Result<Rc<Corpus>> {
@@ -164,18 +178,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        if let Some(host) = self.peer() {
-            // The peer keeps them when it can't be reached any more; nothing else depends on it.
-            for path in [
-                "/containers/ketch-bench-writer?force=1".to_owned(),
-                format!("/containers/{SLEEPER}?force=1"),
-                format!("/images/{TAG}"),
-                format!("/images/{}", volumes::MANY),
-            ] {
-                let remove = Request::new("DELETE", &path);
-                let _ = http::call(host.trim_start_matches("unix://").as_ref(), &remove);
-            }
-        }
+        self.tidy_peer();
     }
 }
 

@@ -7,7 +7,61 @@ use anyhow::ensure;
 use testkit::http::{self, Request};
 use testkit::images::{self, Layer};
 
+use crate::cases::{Against, Case, Owed};
 use crate::stage::{Bench, TAG, timed};
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "volume-fill",
+        what: "first `run` with a volume, 20,000 files to copy",
+        unit: "ms",
+        rounds: 5,
+        owed: &[Owed::Part(2.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Step::Fill),
+        theirs: Some(|bench| sample(bench, Bench::docker, Step::Fill)),
+    },
+    Case {
+        name: "volume-ls",
+        what: "`volume ls`, a thousand of them",
+        unit: "ms",
+        rounds: 5,
+        owed: &[Owed::Below(15.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Step::List),
+        theirs: Some(|bench| sample(bench, Bench::docker, Step::List)),
+    },
+    Case {
+        name: "volume-prune",
+        what: "`volume prune` of a thousand",
+        unit: "ms",
+        rounds: 5,
+        owed: &[Owed::Part(5.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Step::Prune),
+        theirs: Some(|bench| sample(bench, Bench::docker, Step::Prune)),
+    },
+    Case {
+        name: "volume-write",
+        what: "512 MB written to a volume and synced",
+        unit: "ms",
+        rounds: 5,
+        owed: &[Owed::Part(1.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Step::Write),
+        theirs: Some(|bench| sample(bench, Bench::docker, Step::Write)),
+    },
+    Case {
+        name: "volume-read",
+        what: "512 MB read from a volume",
+        unit: "ms",
+        rounds: 5,
+        owed: &[Owed::Part(1.0)],
+        against: Against::Docker,
+        ours: |bench| sample(bench, Bench::ketch, Step::Read),
+        theirs: Some(|bench| sample(bench, Bench::docker, Step::Read)),
+    },
+];
 
 /// Whose command, as a case has it.
 type Client = fn(&Bench, &[&str]) -> Command;

@@ -18,7 +18,11 @@ pub(crate) fn typed(tree: &Node, name: &str) -> Result<Node, Mistake> {
     let mut shaped = shape::shape(&tree, &Kind::Struct(&PROJECT), "")?.unwrap_or(tree);
     // A project of no services says so.
     if let Some(map) = shaped.as_map_mut().filter(|map| !map.contains_key("services")) {
-        map.shift_insert(map.len().min(1), "services".to_owned(), Node::map(Map::new(), yaml::At::default()));
+        map.shift_insert(
+            map.len().min(1),
+            "services".to_owned(),
+            Node::map(Map::default(), yaml::At::default()),
+        );
     }
     Ok(shaped)
 }

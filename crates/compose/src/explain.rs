@@ -1,5 +1,7 @@
 //! Where a value came from: the file and line that said it, and what the variables in that line are worth, and why.
 
+use std::collections::BTreeSet;
+
 use yaml::{Node, Value};
 
 use crate::env::{self, Origin};
@@ -15,7 +17,7 @@ pub struct Explained {
     pub value: String,
     /// Where it was written; nobody wrote a default.
     pub place: Option<Place>,
-    /// The variables in that line: name, what each is worth, who said so.
+    /// The variables in it: name, what each is worth, who said so.
     pub variables: Vec<(String, String, String)>,
 }
 
@@ -46,7 +48,7 @@ impl Project {
 
     fn explained(&self, node: &Node, key: String) -> Explained {
         let place = self.sources.place(node.at);
-        let variables = place.iter().flat_map(|place| env::variables(&place.text)).map(|variable| {
+        let variables = place.iter().flat_map(|place| env::variables(written(place))).map(|variable| {
             let (value, who) = match (self.environment.get(&variable.name), &variable.default) {
                 (Some(value), _) => (value.to_owned(), self.who(&variable.name)),
                 (None, Some(default)) => (default.clone(), "its default in that line".to_owned()),
@@ -54,7 +56,9 @@ impl Project {
             };
             (variable.name, value, who)
         });
-        let variables = variables.collect();
+        let mut variables: Vec<_> = variables.collect();
+        let mut seen = BTreeSet::new();
+        variables.retain(|(name, ..)| seen.insert(name.clone()));
         Explained { key, value: node.scalar().unwrap_or_else(|| node.kind().to_owned()), place, variables }
     }
 
@@ -68,6 +72,32 @@ impl Project {
             },
         }
     }
+}
+
+/// What its line says of a value: other values may stand before and behind it.
+fn written(place: &Place) -> &str {
+    let column = place.text.char_indices().nth((place.column as usize).saturating_sub(1));
+    let (before, rest) = place.text.split_at(column.map_or(place.text.len(), |(at, _)| at));
+    let end = match rest.chars().next() {
+        Some(quote @ ('"' | '\'')) => rest[1..].find(quote).map(|at| at + 2),
+        _ if before.contains(['{', '[']) => plain_end(rest),
+        _ => None,
+    };
+    &rest[..end.unwrap_or(rest.len())]
+}
+
+/// Where a value without quotes ends between braces or brackets, which variables have, too.
+fn plain_end(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    text.char_indices().find_map(|(at, letter)| {
+        match letter {
+            '{' => open += 1,
+            '}' if open > 0 => open -= 1,
+            '}' | ']' | ',' if open == 0 => return Some(at),
+            _ => {}
+        }
+        None
+    })
 }
 
 fn joined(key: &str, name: &str) -> String {
@@ -88,4 +118,24 @@ fn walk<'n>(node: &'n Node, parts: &[&str], path: String) -> Option<(String, &'n
         };
         walk(inner?, &parts[count..], joined(&path, &name))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_belongs_to_a_value_is_its() {
+        let says = |text: &str, column| {
+            let place = Place { path: "f".into(), line: 1, column, text: text.to_owned() };
+            written(&place).to_owned()
+        };
+        assert_eq!(says("image: a:${A:-b, c} # d", 8), "a:${A:-b, c} # d");
+        assert_eq!(says("e: {A: \"${A}\", B: \"${B}\"}", 8), "\"${A}\"");
+        assert_eq!(says("e: {A: ${A:-{x}}, B: ${B}}", 8), "${A:-{x}}");
+        assert_eq!(says("e: [${A}, '${B}']", 11), "'${B}'");
+        assert_eq!(says("é: [ü, ${B}]", 8), "${B}");
+        assert_eq!(says("a: \"open ${A}", 4), "\"open ${A}");
+        assert_eq!(says("a", 9), "");
+    }
 }

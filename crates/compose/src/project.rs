@@ -91,7 +91,7 @@ impl Project {
         }
     }
 
-    /// Whether two services want the same port of the host, which can't be.
+    /// Whether the same port of the host is wanted twice, which can't be.
     pub fn check_ports(&self) -> Result<(), Error> {
         load::check_ports(&self.tree).map_err(|mistake| mistake.in_files(&self.sources))
     }

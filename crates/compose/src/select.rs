@@ -20,7 +20,7 @@ pub(crate) fn profiles(tree: &mut Node, active: &[String]) -> Disabled {
         };
         list.is_empty() || list.iter().any(is_active)
     };
-    let mut disabled = Map::new();
+    let mut disabled = Map::default();
     for (name, service) in std::mem::take(services) {
         let place = if wanted(&service) { &mut *services } else { &mut disabled };
         place.insert(name, service);
@@ -65,7 +65,7 @@ pub(crate) fn unused(tree: &mut Node) {
         }
     }
     if root.get("services").is_none_or(|node| node.value == Value::Null) {
-        root.insert("services".to_owned(), Node::map(Map::new(), yaml::At::default()));
+        root.insert("services".to_owned(), Node::map(Map::default(), yaml::At::default()));
     }
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn with_images(tree: &mut Node, images: &BTreeMap<String, String>) {
 pub(crate) fn with_variables(tree: &mut Node, service: &str, variables: &BTreeMap<String, String>) {
     let services = tree.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut);
     let service = services.and_then(|map| map.get_mut(service)).and_then(Node::as_map_mut);
-    let nothing = || Node::map(Map::new(), yaml::At::default());
+    let nothing = || Node::map(Map::default(), yaml::At::default());
     let Some(environment) = service.map(|map| map.entry("environment".to_owned()).or_insert_with(nothing))
     else {
         return;

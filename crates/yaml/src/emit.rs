@@ -313,7 +313,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn what_is_written_is_read_again(key in "\\PC{0,12}", value in "[ -~\n\t\u{e4}]{0,24}") {
-            let mut map = Map::new();
+            let mut map = Map::default();
             map.insert(key, Node::text(value, super::super::At::default()));
             let node = Node::map(map, super::super::At::default());
             let text = emit(&node);

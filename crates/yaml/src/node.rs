@@ -1,5 +1,6 @@
 //! A value and where it stands.
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 /// Which of the files that were read; see [`crate::source::Sources`].
@@ -29,8 +30,9 @@ pub enum Tag {
     Override,
 }
 
-/// A mapping, in the order in which it was written.
-pub type Map = IndexMap<String, Node>;
+/// A mapping, in the order in which it was written. Whoever checks a document asks it for every key that there may be: the standard
+/// library's hash was a sixth of the time in which a Compose file is read.
+pub type Map = IndexMap<String, Node, RandomState>;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]

@@ -146,7 +146,7 @@ impl<'t> Reader<'t> {
     }
 
     fn map(&mut self, depth: usize) -> Result<Map, Trouble> {
-        let mut map = Map::new();
+        let mut map = Map::default();
         let mut merged: Vec<Map> = Vec::new();
         loop {
             let (event, span) = self.next()?;

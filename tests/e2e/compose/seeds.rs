@@ -71,6 +71,9 @@ fn a_mistake_in_the_file_starts_nothing() {
     project.write("compose.yaml", same);
     let wrong = project.compose(["up", "-d"]).assert_code(1).stderr;
     assert!(wrong.contains("port 80 is already published by service \"a\""), "{wrong}");
+    project.write("compose.yaml", "services:\n  a: {image: IMAGE, ports: [\"80:80\", \"80:81\"]}\n");
+    let wrong = project.compose(["up", "-d"]).assert_code(1).stderr;
+    assert!(wrong.contains("port 80 is already published by this service"), "{wrong}");
     assert_eq!(project.compose(["ps", "--all", "--quiet"]).ok(), "");
 }
 

@@ -59,7 +59,7 @@ fn keyed(node: &Node, key: &str) -> Node {
 }
 
 fn single(at: &Node, key: &str, value: Value) -> Node {
-    let mut map = Map::new();
+    let mut map = Map::default();
     map.insert(key.to_owned(), Node::new(value, at.at));
     at.with(Value::Map(map))
 }
@@ -97,7 +97,7 @@ pub(super) fn build(node: &Node) -> Result<Node, Mistake> {
 /// `[a=b, c]` as a mapping.
 fn pairs(node: &Node) -> Node {
     let Value::List(list) = &node.value else { return node.clone() };
-    let mut map = Map::new();
+    let mut map = Map::default();
     for item in list {
         let text = item.scalar().unwrap_or_default();
         let (name, value) = text.split_once('=').unwrap_or((&text, ""));
@@ -108,7 +108,7 @@ fn pairs(node: &Node) -> Node {
 
 fn ssh(node: &Node) -> Node {
     let Value::List(list) = &node.value else { return node.clone() };
-    let mut map = Map::new();
+    let mut map = Map::default();
     for item in list {
         let text = item.scalar().unwrap_or_default();
         let (name, value) = match text.split_once('=') {
@@ -122,7 +122,7 @@ fn ssh(node: &Node) -> Node {
 
 /// `[a, b]` as what it stands for.
 pub(super) fn depends_on(node: &Node) -> Result<Node, Mistake> {
-    let mut map = Map::new();
+    let mut map = Map::default();
     match &node.value {
         Value::List(list) => {
             for item in list {
@@ -145,7 +145,7 @@ pub(super) fn depends_on(node: &Node) -> Result<Node, Mistake> {
 /// `[a, b]` as a mapping of nothing.
 pub(super) fn names_to_map(node: &Node) -> Result<Node, Mistake> {
     let Value::List(list) = &node.value else { return Ok(node.clone()) };
-    let mut map = Map::new();
+    let mut map = Map::default();
     for item in list {
         map.insert(item.scalar().unwrap_or_default(), Node::new(Value::Null, item.at));
     }

@@ -10,7 +10,7 @@ use yaml::{At, Map, Node, Value};
 
 /// The first thing that doesn't fit.
 pub(super) fn check(tree: &Node) -> Result<(), Mistake> {
-    let nothing = Map::new();
+    let nothing = Map::default();
     let part = |top: &str| tree.get(top).and_then(Node::as_map).unwrap_or(&nothing);
     let services = part("services");
     let project = Project {
@@ -272,7 +272,7 @@ fn container_name<'t>(
     }
 }
 
-/// Whether two services want the same port of the host: a project that says so can be written down, but not started.
+/// Whether the same port of the host is wanted twice: a project that says so can be written down, but not started.
 pub(crate) fn check_ports(tree: &Node) -> Result<(), Mistake> {
     let mut ports = BTreeMap::new();
     let services = tree.get("services").and_then(Node::as_map);
@@ -295,11 +295,9 @@ fn published<'t>(
             return Err(mistake.hint("a port is a number from 1 to 65535"));
         }
         let key = (part("host_ip"), published.clone(), part("protocol"));
-        if let Some(other) = ports.insert(key, name)
-            && other != name
-        {
-            let what =
-                format!("services.{name}.ports: port {published} is already published by service {other:?}");
+        if let Some(other) = ports.insert(key, name) {
+            let by = if other == name { "this service".to_owned() } else { format!("service {other:?}") };
+            let what = format!("services.{name}.ports: port {published} is already published by {by}");
             return Err(invalid(port.at, what).hint("publish one of the two at another port"));
         }
     }

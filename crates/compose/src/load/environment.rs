@@ -36,7 +36,7 @@ fn variables(
     warnings: &mut Warnings,
 ) -> Result<(), Mistake> {
     let files = service.shift_remove("env_file");
-    let mut all = Map::new();
+    let mut all = Map::default();
     for file in files.iter().flat_map(|node| node.as_list().unwrap_or_default()) {
         let mut lookup = |name: &str| {
             let earlier = all.get(name).and_then(Node::scalar);
@@ -78,7 +78,7 @@ pub(super) fn as_map(node: &Node) -> Map {
             });
             pairs.collect()
         }
-        _ => Map::new(),
+        _ => Map::default(),
     }
 }
 
@@ -123,7 +123,7 @@ fn raw(text: &str, lookup: &mut dyn FnMut(&str) -> Option<String>) -> Pairs {
 
 fn labels(service: &mut Map, warnings: &mut Warnings) -> Result<(), Mistake> {
     let Some(files) = service.shift_remove("label_file") else { return Ok(()) };
-    let mut all = Map::new();
+    let mut all = Map::default();
     for file in files.as_list().unwrap_or_default() {
         let path = file.as_text().unwrap_or_default();
         let text = read(path, file)?;

@@ -22,7 +22,7 @@ impl Loader {
         if !services.values().any(|service| service.get("extends").is_some_and(|node| !node.is_null())) {
             return Ok(());
         }
-        let mut extended = Map::new();
+        let mut extended = Map::default();
         for name in services.keys() {
             let mut way = Way { steps: Vec::new(), directory };
             extended.insert(name.clone(), self.extended(name, &services, path, &mut way)?);
@@ -79,7 +79,7 @@ impl Loader {
             }
             error => error,
         })?;
-        let mut services = Map::new();
+        let mut services = Map::default();
         for mut document in text.documents {
             self.fill_in(&mut document, "")?;
             let found = document.get("services").and_then(Node::as_map).cloned().unwrap_or_default();

@@ -173,7 +173,7 @@ fn pools(base: &mut Node, over: Node, path: &mut Vec<String>) -> Result<(), Mist
 
 /// A mapping with nothing in it.
 pub(super) fn empty() -> Node {
-    Node::map(Map::new(), At::default())
+    Node::map(Map::default(), At::default())
 }
 
 #[cfg(test)]

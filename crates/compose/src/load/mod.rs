@@ -214,7 +214,7 @@ impl Loader {
 
     /// All files as one tree.
     fn merged(&mut self, texts: Vec<Text>, directory: &Path) -> Result<Node, Error> {
-        let mut tree = Node::map(Map::new(), At::default());
+        let mut tree = Node::map(Map::default(), At::default());
         for text in texts {
             for mut document in text.documents {
                 self.fill_in(&mut document, "")?;

@@ -47,7 +47,7 @@ fn networks(service: &mut Map) {
     let none =
         service.get("networks").is_none_or(|node| node.is_null() || node.as_map().is_some_and(Map::is_empty));
     if none && !has("network_mode") && !has("provider") {
-        let mut map = Map::new();
+        let mut map = Map::default();
         map.insert("default".to_owned(), Node::new(Value::Null, At::default()));
         service.insert("networks".to_owned(), Node::map(map, At::default()));
     }
@@ -118,7 +118,7 @@ fn dependencies(service: &mut Map) {
     let Some(depends_on) = depends_on.as_map_mut() else { return };
     for (name, at, restart) in found {
         depends_on.entry(name).or_insert_with(|| {
-            let mut map = Map::new();
+            let mut map = Map::default();
             map.insert("condition".to_owned(), Node::text("service_started", at));
             map.insert("restart".to_owned(), Node::new(Value::Bool(restart), at));
             map.insert("required".to_owned(), Node::new(Value::Bool(true), at));
@@ -131,7 +131,7 @@ fn dependencies(service: &mut Map) {
 fn name(node: &mut Node, key: &str, project: &str) {
     let at = node.at;
     if node.is_null() {
-        node.value = Value::Map(Map::new());
+        node.value = Value::Map(Map::default());
     }
     let Some(map) = node.as_map_mut() else { return };
     if map.get("name").is_none_or(Node::is_null) {

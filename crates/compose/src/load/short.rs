@@ -120,7 +120,7 @@ pub(super) fn volume(spec: &str) -> Result<Node, String> {
     let mut pairs = vec![("type", text(if bind { "bind" } else { "volume" }))];
     pairs.extend((!source.is_empty()).then(|| ("source", text(source))));
     pairs.push(("target", text(target)));
-    let mut detail = Map::new();
+    let mut detail = Map::default();
     let mut set = |key: &str, value| detail.insert(key.to_owned(), Node::new(value, At::default()));
     for option in options.split(',') {
         match option {

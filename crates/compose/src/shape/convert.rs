@@ -75,7 +75,7 @@ pub(crate) fn shape(node: &Node, kind: &Kind, path: &str) -> Result<Option<Node>
             if map.is_empty() { Ok(None) } else { keep(Value::Map(map)) }
         }
         Kind::Lists => {
-            let mut map = Map::new();
+            let mut map = Map::default();
             for (name, node) in node.as_map().into_iter().flatten() {
                 map.insert(name.clone(), node.with(Value::List(texts(node).unwrap_or_default())));
             }
@@ -134,7 +134,7 @@ pub(crate) fn shape(node: &Node, kind: &Kind, path: &str) -> Result<Option<Node>
             if list.is_empty() { Ok(None) } else { keep(Value::List(list)) }
         }
         Kind::Map(kind) => {
-            let mut map = Map::new();
+            let mut map = Map::default();
             for (name, item) in node.as_map().into_iter().flatten() {
                 let shaped = shape(item, kind, &format!("{path}.{name}"))?;
                 map.insert(name.clone(), shaped.unwrap_or_else(|| item.with(Value::Null)));
@@ -147,9 +147,9 @@ pub(crate) fn shape(node: &Node, kind: &Kind, path: &str) -> Result<Option<Node>
 }
 
 fn structure(node: &Node, fields: &Struct, path: &str) -> Result<Map, Mistake> {
-    let nothing = Map::new();
+    let nothing = Map::default();
     let given = node.as_map().unwrap_or(&nothing);
-    let mut map = Map::new();
+    let mut map = Map::default();
     for (name, kind) in fields.fields {
         if let Some(node) = given.get(*name) {
             let path = if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") };
@@ -216,7 +216,7 @@ fn texts(node: &Node) -> Option<Vec<Node>> {
 
 /// Texts by name, from a mapping or from a list of `name=value`.
 fn named(node: &Node, nothing_stays: bool) -> Map {
-    let mut map = Map::new();
+    let mut map = Map::default();
     let text = |node: &Node| match node.scalar() {
         Some(text) => Value::Text(text),
         None if nothing_stays => Value::Null,
@@ -274,7 +274,7 @@ fn hosts(node: &Node) -> Result<Vec<Node>, String> {
 
 fn ulimit(node: &Node) -> Option<Node> {
     let Some(map) = node.as_map() else { return Some(node.with(Value::Int(whole(node)?))) };
-    let mut limits = Map::new();
+    let mut limits = Map::default();
     for key in ["soft", "hard"] {
         let value = whole(map.get(key)?)?;
         limits.insert(key.to_owned(), node.with(Value::Int(value)));

@@ -73,7 +73,7 @@ pub(crate) fn json(node: &Node, kind: &Kind) -> Json {
                     (Some(node), kind) => drop(object.insert((*name).to_owned(), json(node, kind))),
                     (None, Kind::Command) => drop(object.insert((*name).to_owned(), Json::Null)),
                     (None, Kind::Always(_)) => {
-                        let empty = Node::map(Map::new(), At::default());
+                        let empty = Node::map(Map::default(), At::default());
                         drop(object.insert((*name).to_owned(), json(&empty, kind)));
                     }
                     _ => {}

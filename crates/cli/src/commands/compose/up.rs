@@ -282,13 +282,13 @@ pub(super) async fn wait_until_well(
         let (id, name) = (observe::id(&one).to_owned(), observe::name(&one));
         report.begins("Container", &name, "Waiting");
         let mut changes = Changes::of(engine, &id).await?;
-        loop {
+        let became = loop {
             let state = engine.get(&format!("/containers/{id}/json")).await?["State"].take();
             let service = observe::label(&one, labels::SERVICE);
             match (state["Health"]["Status"].as_str(), state["Status"].as_str()) {
-                (Some("healthy"), _) => break,
-                (None, Some("running")) if begun.elapsed() >= SETTLED => break,
-                (_, Some("exited")) if state["ExitCode"] == 0 => break,
+                (Some("healthy"), _) => break "Healthy",
+                (None, Some("running")) if begun.elapsed() >= SETTLED => break "Healthy",
+                (_, Some("exited")) if state["ExitCode"] == 0 => break "Exited",
                 (Some("unhealthy"), _) => return Err(Error::Usage(format!("container {name} is unhealthy"))),
                 (_, Some("exited" | "dead")) => {
                     return Err(Error::Usage(format!(
@@ -306,8 +306,8 @@ pub(super) async fn wait_until_well(
             let settles = SETTLED.saturating_sub(begun.elapsed());
             let settles = Some(settles).filter(|left| !left.is_zero());
             changes.next(left.into_iter().chain(settles).min()).await?;
-        }
-        report.done("Container", &name, "Healthy");
+        };
+        report.done("Container", &name, became);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One bundle of busybox for every runtime, with the specification that `ketch runtime spec` writes.
+//! Runtimes: one bundle of busybox for each of them, with the specification that `ketch runtime spec` writes.
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -11,7 +11,31 @@ use serde_json::{Value, json};
 use testkit::Scratch;
 use testkit::command::ketch_binary;
 
+use crate::cases::{Against, Case, Owed};
 use crate::stage::timed;
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "runtime-run",
+        what: "`ketch runtime run` of a bundle, against crun",
+        unit: "ms",
+        rounds: 40,
+        owed: &[Owed::Part(1.0)],
+        against: Against::Program("crun"),
+        ours: |bench| bench.bundle()?.run(ketch_binary().into(), &["runtime", "run"]),
+        theirs: Some(|bench| bench.bundle()?.run("crun".into(), &["run"])),
+    },
+    Case {
+        name: "runtime-run-runc",
+        what: "the same, against runc",
+        unit: "ms",
+        rounds: 40,
+        owed: &[Owed::Part(1.0)],
+        against: Against::Program("runc"),
+        ours: |bench| bench.bundle()?.run(ketch_binary().into(), &["runtime", "run"]),
+        theirs: Some(|bench| bench.bundle()?.run("runc".into(), &["run"])),
+    },
+];
 
 pub(crate) struct Bundle {
     scratch: Scratch,
