@@ -53,6 +53,8 @@ impl Bundle {
         ensure!(status.success(), "`ketch runtime spec`: {status}");
         let path = scratch.join("config.json");
         let mut spec: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        // Older runtimes of distributions refuse a newer one.
+        spec["ociVersion"] = "1.0.2".into();
         spec["process"]["terminal"] = false.into();
         spec["process"]["args"] = json!(["/bin/true"]);
         fs::write(path, spec.to_string())?;

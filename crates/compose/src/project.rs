@@ -346,6 +346,21 @@ impl Project {
         order
     }
 
+    /// The same in groups: what is in one needs only images of those before it.
+    pub fn in_build_groups(&self, services: &[String]) -> Vec<Vec<&str>> {
+        let (mut groups, mut places) = (Vec::<Vec<&str>>::new(), BTreeMap::new());
+        for name in self.in_build_order(services) {
+            let bases = self.builds_on(name).into_iter().filter_map(|base| places.get(base));
+            let place = bases.max().map_or(0, |last: &usize| last + 1);
+            places.insert(name, place);
+            match groups.get_mut(place) {
+                Some(group) => group.push(name),
+                None => groups.push(vec![name]),
+            }
+        }
+        groups
+    }
+
     fn visit_bases<'p>(&'p self, name: &'p str, order: &mut Vec<&'p str>, done: &mut BTreeSet<&'p str>) {
         // A circle was refused; where nothing was checked, each is visited once all the same.
         if self.service(name).is_some() && done.insert(name) {

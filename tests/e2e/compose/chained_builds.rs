@@ -133,3 +133,29 @@ fn what_is_built_says_whose_step_it_is() {
         "{said}"
     );
 }
+
+/// Each of the two steps waits for what the other one writes.
+#[test]
+fn what_needs_no_other_image_is_built_at_once() {
+    let engine = Engine::isolated();
+    let build = |own: &str, other: &str| {
+        format!(
+            "
+    build:
+      dockerfile_inline: |
+        FROM IMAGE
+        RUN --mount=type=cache,id=PLACE,target=/met touch /met/{own}; n=0; until [ -e /met/{other} ]; do n=$$((n+1)); [ $$n -lt 600 ] || exit 1; sleep 0.1; done"
+        )
+    };
+    let file = format!("services:\n  web:{}\n  api:{}\n", build("web", "api"), build("api", "web"));
+    let project = Project::new(&engine, "at-once", &file);
+    let file = file.replace("PLACE", &project.name);
+    project.write("compose.yaml", &file);
+    project.compose(["build"]).ok();
+    assert_eq!(images(&engine, &project), ["api", "web"]);
+    // One of several that fails is named.
+    project.write("compose.yaml", &file.replace("touch /met/api", "exit 3"));
+    let failed = project.compose(["build", "--no-cache"]).assert_code(1).stderr;
+    assert!(failed.contains("target api: ") && failed.contains("[\"api\", \"web\"]"), "{failed}");
+    project.compose(["down", "--rmi", "all"]).ok();
+}

@@ -71,11 +71,13 @@ pub(super) fn run(call: &Call, name: &str) -> Outcome {
     })
 }
 
-/// Builds what several command lines say, all at once and shown together, each under a name.
+/// Builds what several command lines say, all at once and shown together, each under a name, or not at all if the first one
+/// says so.
 pub(super) fn together(call: &Call, all: &[(String, Call)]) -> Outcome {
     let builder = builder::name(call, &call.endpoint()?.context)?;
     let refs = builder::refs(call)?;
-    let mode = Mode::parse(&progress_word(call))?;
+    let quiet = all.first().is_some_and(|(_, first)| first.flags().bool("quiet"));
+    let mode = if quiet { Mode::Quiet } else { Mode::parse(&progress_word(call))? };
     let mut requests = Vec::new();
     for (name, one) in all {
         classic(one)?;
@@ -100,13 +102,17 @@ pub(super) fn together(call: &Call, all: &[(String, Call)]) -> Outcome {
                 };
                 let built = build.await.map_err(about)?;
                 folders.iter().try_for_each(|folder| folder.note(&built.response))?;
-                metadata::write(one, &built.builder, &refs.name(&built.id), &built.response).await
+                metadata::write(one, &built.builder, &refs.name(&built.id), &built.response).await?;
+                Ok::<_, Error>(metadata::image_id(&built.response).to_owned())
             }
         });
         let built = futures_util::future::try_join_all(building).await;
         let mut display = display.into_inner();
         // One that failed has shown the end.
-        built?;
+        let ids = built?;
+        for id in ids.iter().filter(|id| quiet && !id.is_empty()) {
+            ui::out(&format!("{id}\n"))?;
+        }
         display.finish()?;
         Sink::Errors.write(&display.warnings(call.debug()))?;
         Ok(0)

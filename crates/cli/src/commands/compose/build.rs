@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use compose::{Project, labels};
 use serde_json::Value;
 
-use super::project;
 use super::report::Report;
+use super::{order, project};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
 use crate::ui;
@@ -97,16 +97,71 @@ fn print(call: &Call, project: &Project, built: &[String]) -> Outcome {
     Ok(0)
 }
 
-/// Builds these services' images and those whose images their builds read, each after what it is built on.
+/// Builds these services' images and those whose images their builds read: what is built on others after them, all else at once.
 pub(super) fn services(
     call: &Call,
     project: &Project,
     services: &[String],
     flags: &Flags,
 ) -> Result<(), Error> {
-    let order = project.in_build_order(services);
-    let is_alone = order.len() == 1;
-    for service in order {
+    let groups = project.in_build_groups(services);
+    let is_alone = groups.iter().map(Vec::len).sum::<usize>() == 1;
+    // What a check finds is an answer of its own.
+    let at_once = if flags.words.iter().any(|word| word == "--check") { 1 } else { order::most() };
+    for group in groups.iter().flat_map(|group| group.chunks(at_once)) {
+        if call.is_dry() {
+            let report = Report::new(call, false)?;
+            group.iter().for_each(|service| report.done("Image", &project.image(service), "Built"));
+            continue;
+        }
+        let planned: Result<Vec<Planned>, Error> =
+            group.iter().map(|service| Planned::of(call, project, service, flags)).collect();
+        let planned = planned?;
+        let lines: Vec<_> = planned.iter().map(|one| (one.service.to_owned(), one.line.clone())).collect();
+        let code = match &lines[..] {
+            [(_, line)] => {
+                let name = if is_alone { String::new() } else { group.concat() };
+                call.again_by(line, move |call| crate::commands::build::part(call, &name))?
+            }
+            [(_, first), ..] => call.again_by(&first.clone(), move |call| together(call, &lines))?,
+            [] => 0,
+        };
+        if code != 0 {
+            return Err(failed(project, group, flags, code));
+        }
+    }
+    Ok(())
+}
+
+/// In the call of the first of them, which knows how they are shown.
+fn together(first: &Call, lines: &[(String, Vec<String>)]) -> Outcome {
+    let parsed = lines.iter().map(|(name, line)| Ok((name.clone(), first.parsed(line)?)));
+    crate::commands::build::together(first, &parsed.collect::<Result<Vec<_>, Error>>()?)
+}
+
+fn failed(project: &Project, group: &[&str], flags: &Flags, code: i32) -> Error {
+    let (images, names) = match group {
+        [one] => ("image of service", format!("{one:?}")),
+        _ => ("images of services", format!("{group:?}")),
+    };
+    let bases: Vec<&str> = group.iter().flat_map(|service| project.builds_on(service)).collect();
+    let why = match flags.words.iter().any(|word| word == "--check") && !bases.is_empty() {
+        true => format!("; a check reads the images of {}: build them first", bases.join(", ")),
+        false => String::new(),
+    };
+    Error::Usage(format!("failed to build the {images} {names}: exit code {code}{why}"))
+}
+
+/// A service's build as a line of `build`.
+struct Planned<'a> {
+    service: &'a str,
+    line: Vec<String>,
+    /// What the line names, for as long as it is built.
+    _inline: Option<Inline>,
+}
+
+impl<'a> Planned<'a> {
+    fn of(call: &Call, project: &Project, service: &'a str, flags: &Flags) -> Result<Self, Error> {
         let spec = project.service(service).unwrap_or(&Value::Null);
         let inline = spec["build"]["dockerfile_inline"].as_str().map(Inline::write).transpose()?;
         let mut line = line(project, service, spec, flags)?;
@@ -121,25 +176,8 @@ pub(super) fn services(
         }
         line.splice(1..1, progress(call));
         line.splice(1..1, inline.iter().map(|inline| format!("--file={}", inline.0.display())));
-        if call.is_dry() {
-            Report::new(call, false)?.done("Image", &project.image(service), "Built");
-            continue;
-        }
-        let name = if is_alone { String::new() } else { service.to_owned() };
-        let code = call.again_by(&line, move |call| crate::commands::build::part(call, &name))?;
-        if code != 0 {
-            let check = !bases.is_empty() && flags.words.iter().any(|word| word == "--check");
-            let why = if check {
-                format!("; a check reads the images of {bases}: build them first")
-            } else {
-                String::new()
-            };
-            return Err(Error::Usage(format!(
-                "failed to build the image of service {service:?}: exit code {code}{why}"
-            )));
-        }
+        Ok(Self { service, line, _inline: inline })
     }
-    Ok(())
 }
 
 /// How builds are shown, where `--progress` says so, in the words of a build.

@@ -50,7 +50,12 @@ where
 }
 
 /// How many things are done at once in this process: set once, by `--parallel` or `COMPOSE_PARALLEL_LIMIT`.
-static LIMIT: OnceLock<Semaphore> = OnceLock::new();
+static LIMIT: OnceLock<Limit> = OnceLock::new();
+
+struct Limit {
+    most: usize,
+    turns: Semaphore,
+}
 
 /// Reads the limit; none and a negative number are no limit.
 pub(super) fn limit(call: &Call) -> Result<(), Error> {
@@ -64,14 +69,20 @@ pub(super) fn limit(call: &Call) -> Result<(), Error> {
     };
     let most = given.and_then(|number| usize::try_from(number).ok()).filter(|number| *number > 0);
     if let Some(most) = most {
-        LIMIT.get_or_init(|| Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        let most = most.min(Semaphore::MAX_PERMITS);
+        LIMIT.get_or_init(|| Limit { most, turns: Semaphore::new(most) });
     }
     Ok(())
 }
 
 /// Waits for one's turn, and has it until what is returned goes.
 pub(super) async fn turn() -> Option<SemaphorePermit<'static>> {
-    LIMIT.get()?.acquire().await.ok()
+    LIMIT.get()?.turns.acquire().await.ok()
+}
+
+/// How many that may be.
+pub(super) fn most() -> usize {
+    LIMIT.get().map_or(usize::MAX, |limit| limit.most)
 }
 
 /// The other way: a service after those that depend on it.
