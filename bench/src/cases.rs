@@ -1,7 +1,7 @@
 //! What a case is, and all that there are, by the sections of the page.
 
 use crate::stage::{Bench, TAG};
-use crate::{builds, compose, containers, images, networks, registry, runtime, start, volumes};
+use crate::{builds, compose, containers, images, networks, podman, registry, runtime, start, volumes};
 
 /// Who does the same work.
 pub(crate) enum Against {
@@ -56,6 +56,12 @@ pub(crate) const SECTIONS: &[Section] = &[
         peer: "docker",
         cases: containers::CASES,
         notes: include_str!("../notes/containers.md"),
+    },
+    Section {
+        title: "Podman",
+        peer: "podman",
+        cases: podman::CASES,
+        notes: include_str!("../notes/podman.md"),
     },
     Section {
         title: "Networks",

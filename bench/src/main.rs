@@ -15,6 +15,7 @@ mod images;
 mod networks;
 mod page;
 mod plot;
+mod podman;
 mod processes;
 mod readme;
 mod registry;

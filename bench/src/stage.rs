@@ -15,6 +15,7 @@ use crate::cases::Against;
 use crate::containers::Sleepers;
 use crate::images::{self as work, Corpus, Kind};
 use crate::networks::{Crowd, Place};
+use crate::podman::Podman;
 use crate::runtime::Bundle;
 use crate::stats::milliseconds;
 use crate::volumes;
@@ -31,6 +32,7 @@ pub(crate) struct Bench {
     corpus: RefCell<Option<(Kind, Rc<Corpus>)>>,
     thousand: OnceCell<()>,
     bundle: OnceCell<Bundle>,
+    pub(crate) podman: OnceCell<Podman>,
     pub(crate) sleepers: Sleepers,
     crowd: OnceCell<Crowd>,
     /// Each case once and small: whether it works at all.
@@ -48,6 +50,7 @@ impl Bench {
             corpus: RefCell::default(),
             thousand: OnceCell::new(),
             bundle: OnceCell::new(),
+            podman: OnceCell::new(),
             sleepers: Sleepers::default(),
             crowd: OnceCell::new(),
             short,

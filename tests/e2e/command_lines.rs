@@ -339,6 +339,7 @@ fn hexadecimal(line: &str) -> String {
 
 #[test]
 fn limits_and_the_process() {
+    let _parent = testkit::ParentCgroup::named("ketch-corpus");
     run("limits.txt");
 }
 

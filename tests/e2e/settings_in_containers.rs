@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use testkit::daemon::Plan;
 use testkit::http::Request;
-use testkit::{Engine, Scratch};
+use testkit::{Engine, ParentCgroup, Scratch};
 
 /// The same settings as flags or as keys of the file.
 fn both(flags: &[&str], keys: &Value) -> [Engine; 2] {
@@ -36,16 +36,17 @@ fn output(engine: &Engine, script: &str) -> String {
 // covers: daemon config-key cgroup-parent
 #[test]
 fn containers_are_put_below_the_parent_cgroup() {
-    let parent = format!("ketch-test-{}", std::process::id());
+    let group = ParentCgroup::create("settings");
+    let parent = group.path();
     for engine in both(
-        &[&format!("--cgroup-parent=/{parent}/deep")],
-        &json!({"cgroup-parent": format!("/{parent}/deep")}),
+        &[&format!("--cgroup-parent={parent}/deep")],
+        &json!({"cgroup-parent": format!("{parent}/deep")}),
     ) {
         let name = start(&engine, "sleep 600", &json!({}));
         let state = inspect(&engine, &name);
         let (pid, id) = (&state["State"]["Pid"], state["Id"].as_str().unwrap());
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-        let wanted = format!("/{parent}/deep/{id}");
+        let wanted = format!("{parent}/deep/{id}");
         assert!(groups.lines().any(|line| line.ends_with(&wanted)), "no {wanted} in:\n{groups}");
     }
 }

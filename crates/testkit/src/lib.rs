@@ -8,6 +8,7 @@
 
 mod bucket;
 pub mod cases;
+mod cgroups;
 pub mod command;
 pub mod daemon;
 mod engine;
@@ -31,6 +32,7 @@ mod waiting;
 pub mod web;
 
 pub use bucket::Bucket;
+pub use cgroups::ParentCgroup;
 pub use engine::Engine;
 pub use faults::Faults;
 pub use lan::{Lan, Neighbour};

@@ -43,16 +43,18 @@ fn what_steps_may_take() {
     );
     let name = engine.name("limited");
     let ulimits = escaped(&json!([{ "Name": "nofile", "Soft": 77, "Hard": 88 }]));
+    let group = testkit::ParentCgroup::create("parameters");
+    let parent = group.path();
     let query = format!(
         "t={name}&memory=67108864&memswap=134217728&cpushares=512&cpusetcpus=0&cpusetmems=0&cpuperiod=50000&cpuquota=40000\
-         &shmsize=4194304&cgroupparent=/ketch-parameters&ulimits={ulimits}"
+         &shmsize=4194304&cgroupparent={parent}&ulimits={ulimits}"
     );
     let reply = post(&engine, &query, &[("Dockerfile", text.as_bytes())]).expect(200);
     assert!(reply.text().contains("Successfully"), "{}", reply.text());
     let seen = |path: &str| run(&engine, &name, &format!("cat {path}"));
     assert!(seen("/shm").contains("size=4096k"), "{}", seen("/shm"));
     assert_eq!(seen("/files"), "77");
-    assert!(seen("/cgroup").contains("/ketch-parameters/"), "{}", seen("/cgroup"));
+    assert!(seen("/cgroup").contains(&format!("{parent}/")), "{}", seen("/cgroup"));
     assert!(seen("/cpus").ends_with("\t0") && seen("/mems").ends_with("\t0"), "{}", seen("/cpus"));
     let limits = seen("/limits");
     for expected in [

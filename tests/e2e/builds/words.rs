@@ -163,13 +163,14 @@ fn what_steps_are_given() {
     context.file("more/f", "more").file("secret", "hidden");
     let (file, more) = (context.path().join("Other"), context.path().join("more"));
     let secret = format!("id=s,src={}", context.path().join("secret").display());
+    let group = testkit::ParentCgroup::create("words");
     for word in Word::all(&engine) {
         let flags = [
             "--add-host=h:1.2.3.4",
             "--build-arg=GIVEN=1",
             &format!("--build-context=more={}", more.display()),
             "--builder=default",
-            "--cgroup-parent=/ketch-words",
+            &format!("--cgroup-parent={}", group.path()),
             "--compress",
             "--debug",
             "--disable-content-trust",
@@ -201,7 +202,7 @@ fn what_steps_are_given() {
             "{}",
             seen("/shm")
         );
-        assert!(seen("/cgroup").contains("/ketch-words/"), "{}", seen("/cgroup"));
+        assert!(seen("/cgroup").contains(&format!("{}/", group.path())), "{}", seen("/cgroup"));
         assert_eq!((seen("/secret").as_str(), seen("/more").as_str()), ("hidden", "more"));
         assert_eq!(super::image(&engine, &word.tag)["Config"]["Labels"], serde_json::json!({ "a": "b" }));
         // What was made stays made, until somebody says otherwise: for all, or for a stage.

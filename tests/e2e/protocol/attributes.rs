@@ -78,7 +78,7 @@ async fn each_attribute_changes_what_it_names() {
     let text = format!(
         "FROM {base} AS first\nRUN echo first > /stage\nFROM {base} AS last\nARG WORD=unset\nRUN echo plain > /text; echo $WORD > /word; hostname > /host; \
          grep named /etc/hosts > /named || true; df -k /dev/shm | tail -1 | awk '{{print $2}}' > /shm; ulimit -n > /limit; \
-         ls /sys/class/net > /net; grep -c given /proc/self/cgroup > /cgroup || true\nCOPY file /copied\n"
+         ls /sys/class/net > /net; grep -c attributes /proc/self/cgroup > /cgroup || true\nCOPY file /copied\n"
     );
     let build = Build::offering(&engine, offer(&engine, &text)).await;
     for (attributes, path, expected) in [
@@ -100,7 +100,8 @@ async fn each_attribute_changes_what_it_names() {
         let said = build.read(&made, path).await.unwrap();
         assert_eq!(said.trim_end(), expected, "{attributes:?}");
     }
-    let (made, _) = asked(&build, &[("cgroup-parent", "/given")]).await.unwrap();
+    let group = testkit::ParentCgroup::create("attributes");
+    let (made, _) = asked(&build, &[("cgroup-parent", &group.path())]).await.unwrap();
     assert_ne!(build.read(&made, "/cgroup").await.unwrap(), "0\n");
     for (attributes, expected) in [
         (&[("color", "red")][..], "color"),

@@ -30,6 +30,7 @@ fn meta(command: &str, change: impl FnOnce(&mut pb::Meta)) -> pb::ExecOp {
 async fn a_program_is_run_as_its_operation_says() {
     let engine = engine();
     let base = engine.busybox();
+    let _parent = testkit::ParentCgroup::named("given");
     let build = Build::begin(&engine).await;
     for (step, expected) in [
         (meta("pwd > /out", |meta| meta.cwd = "/tmp".into()), "/tmp"),
