@@ -1,9 +1,11 @@
 //! An engine that is killed again and again while containers write, end and are started: nothing that was acknowledged is lost.
 
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::command::run;
 use testkit::http::{self, Request};
 use testkit::{DEADLINE, Engine, Faults, eventually};
 
@@ -104,4 +106,35 @@ fn no_kill_of_the_engine_loses_a_line_or_an_exit_code() {
     let (before, lines, after) = (restarts(), log(&engine, &again).len() as u64, restarts());
     assert!((before..=after + 1).contains(&lines), "{lines} lines of {before} to {after} restarts");
     assert_eq!(inspected(&engine, &again)["HostConfig"]["RestartPolicy"]["Name"], "always");
+}
+
+/// What was being removed goes with the next engine, and what wasn't can be removed there.
+#[test]
+fn no_kill_of_the_engine_leaves_a_removal_half_done() {
+    let mut engine = Engine::ours();
+    let mut faults = Faults::of(100);
+    let tag = engine.busybox();
+    let names: Vec<String> = (0..24).map(|number| engine.name(&format!("gone{number}"))).collect();
+    for round in 0..faults.count {
+        for name in &names {
+            engine.ketch(["create", "--network", "none", "--name", name, &tag, "true"]).ok();
+        }
+        let mut command = engine.ketch_command();
+        command.args(["rm", "-f"]).args(&names).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        faults.moment(LONGEST);
+        engine.crash_and_restart();
+        child.wait().unwrap();
+        let ketch = |words: &[&str]| run(engine.ketch_command().args(words)).ok();
+        let listed = |more: &[&str]| ketch(&[&["ps", "--all", "--quiet"], more].concat());
+        eventually(DEADLINE, || match listed(&["--filter", "status=removing"]) {
+            none if none.is_empty() => Ok(()),
+            some => Err(some),
+        });
+        let left = listed(&[]);
+        if !left.is_empty() {
+            ketch(&["rm"].into_iter().chain(left.lines()).collect::<Vec<_>>());
+        }
+        assert_eq!(listed(&[]), "", "round {round}");
+    }
 }

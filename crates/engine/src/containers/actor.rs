@@ -107,6 +107,9 @@ impl Actor {
         if self.container().state.is_active() {
             Box::pin(self.recover()).await;
         }
+        if self.container().state == State::Removing {
+            Box::pin(self.end_removal()).await;
+        }
         self.plan_after_engine_start();
         // What is done now and then has its memory only then: most containers wait most of the time.
         while !self.view.removed {
@@ -406,6 +409,14 @@ impl Actor {
             && let Err(error) = self.remove(Removal { force: Force::No, volumes: Volumes::Remove }).await
         {
             tracing::error!(error = diag::chain(&error), "cannot remove a container that asked for it");
+        }
+    }
+
+    /// An engine was killed in the middle of it. Whether volumes were to go with it nobody knows: none goes that isn't asked for.
+    async fn end_removal(&mut self) {
+        let volumes = if self.container().host.auto_remove { Volumes::Remove } else { Volumes::Keep };
+        if let Err(error) = self.remove(Removal { force: Force::No, volumes }).await {
+            tracing::error!(error = diag::chain(&error), "cannot end the removal of a container");
         }
     }
 

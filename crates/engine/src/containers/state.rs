@@ -91,7 +91,8 @@ impl State {
             (S::Running(live), E::Pause) => S::Paused(live),
             (S::Paused(live), E::Unpause) => S::Running(live),
             (S::Restarting { exit, started }, E::GiveUp) => S::Exited { exit, started: Some(started) },
-            (S::Created | S::Exited { .. }, E::Remove) => S::Removing,
+            // Also again: a removal that was begun may have failed, or its engine may have been killed.
+            (S::Created | S::Exited { .. } | S::Removing, E::Remove) => S::Removing,
             (state, _) => return Err(Refused { state }),
         })
     }
@@ -226,6 +227,7 @@ mod tests {
             (ended(), Event::Start, Some(again(ended()))),
             (ended(), Event::Remove, Some(State::Removing)),
             (State::Removing, Event::Start, None),
+            (State::Removing, Event::Remove, Some(State::Removing)),
         ];
         for (state, event, expected) in table {
             let label = format!("{state:?} + {event:?}");

@@ -192,7 +192,7 @@ impl Act<'_> {
         let old = self.engine.get(&format!("/containers/{}/json", encode(id))).await?;
         let short = id.get(..12).unwrap_or(id);
         let aside = format!("{short}_{name}");
-        self.rename(id, &aside).await?;
+        self.rename(id, &aside).await.map_err(|error| met_another(name, error))?;
         let new = match self.create(service, number, name, Some(&old)).await {
             Ok(new) => new,
             Err(error) => {
@@ -294,4 +294,14 @@ fn anonymous_volumes(container: &Value) -> BTreeMap<String, String> {
         minted.then(|| (target.to_owned(), name.to_owned()))
     });
     pairs.collect()
+}
+
+/// What is put aside was there a moment ago: whoever did something to it since is another command on the same project.
+fn met_another(name: &str, error: Error) -> Error {
+    match error {
+        Error::Engine(client::Error::Response { status: 400 | 404 | 409, message }) => Error::Usage(format!(
+            "{name} can't be made anew: {message}; another command is changing this project: run this one again when that has ended"
+        )),
+        other => other,
+    }
 }
