@@ -22,8 +22,11 @@ services:
     deploy: {update_config: {order: start-first, monitor: 100ms}}
     develop: {watch: [{action: sync, path: ./greeting.txt, target: /greeting.txt}]}
   friend:
-    image: BASE
-    command: [visit, web]
+    build:
+      dockerfile_inline: |
+        FROM BASE
+        CMD [\"visit\", \"web\"]
+    image: ketch-demo-friend:latest
     depends_on: [web]
 volumes:
   visits: {}
@@ -35,6 +38,7 @@ COPY greeting.txt /greeting.txt
 const FILES_IMAGE: &str = "ketch-demo-files:latest";
 /// What the application is called.
 pub(crate) const IMAGE: &str = "ketch-demo-web:latest";
+const FRIEND: &str = "ketch-demo-friend:latest";
 
 /// Builds, starts, updates and takes down the application.
 pub(crate) fn show(stage: &Stage) -> Result<(), Error> {
@@ -46,6 +50,7 @@ pub(crate) fn show(stage: &Stage) -> Result<(), Error> {
         let file = file.to_string_lossy();
         stage.ketch(&[&["compose", "--progress", "quiet", "-f", &file], words].concat())
     };
+    say("(neither image is built on the other one: they are built at once)");
     compose(&["up", "--detach", "--quiet-build"])?;
     let said = wait_until(|| {
         compose_quietly(stage, &file, &["logs", "friend"]).ok().filter(|log| log.contains("visitor"))
@@ -72,7 +77,7 @@ pub(crate) fn show(stage: &Stage) -> Result<(), Error> {
     platforms(stage, &folder)?;
     outgrown(stage, &file)?;
     compose(&["down", "--volumes", "--timeout", "0"])?;
-    stage.quietly(&["rmi", IMAGE])?;
+    stage.quietly(&["rmi", IMAGE, FRIEND])?;
     stage.quietly(&["builder", "prune", "--all", "--force"]).map(drop)
 }
 

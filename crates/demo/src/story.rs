@@ -14,6 +14,8 @@ use crate::inside::{EXIT_CODE, LINES};
 
 /// What the engine's configuration calls it.
 const RUNTIME: &str = "by-command-line";
+/// Containers that are made only to be taken away.
+const SEVERAL: &[&str] = &["one", "two", "three", "four", "five", "six"];
 const READY_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +85,37 @@ pub(crate) fn tell() -> Result<(), Error> {
     }
     say(&format!("all {LINES} lines and exit code {EXIT_CODE} are there"));
     stage.ketch(&["rm", "counter"])?;
+    half_removed(&mut stage)?;
     stage.ketch(&["rmi", image::NAME])?;
     say("\nNothing was downloaded, nothing is left behind.");
     Ok(())
+}
+
+/// What was being removed goes with the next engine, and nothing stands between.
+fn half_removed(stage: &mut Stage) -> Result<(), Error> {
+    say("\nAn engine that is killed while it takes containers away:");
+    for name in SEVERAL {
+        stage.quietly(&["create", "--name", name, "--network", "none", image::NAME])?;
+    }
+    let removal = stage.start(&[&["rm"], SEVERAL].concat())?;
+    stage.kill_engine()?;
+    drop(removal);
+    stage.start_engine()?;
+    let half = || stage.quietly(&["ps", "--all", "--quiet", "--filter", "status=removing"]).ok();
+    let ended = wait_until(|| half().filter(String::is_empty));
+    ended.ok_or_else(|| Error::Wrong("a container is neither there nor gone".into()))?;
+    let whole = stage.quietly(&["ps", "--all", "--quiet"])?;
+    let whole: Vec<&str> = whole.lines().collect();
+    say(&format!(
+        "{} of {} are gone, {} whole, none is half there",
+        SEVERAL.len() - whole.len(),
+        SEVERAL.len(),
+        whole.len()
+    ));
+    match whole[..] {
+        [] => Ok(()),
+        _ => stage.quietly(&[&["rm"], &whole[..]].concat()).map(drop),
+    }
 }
 
 /// The image goes to a private registry and comes back from it.
@@ -257,6 +287,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         // Also after a failure half way: whatever container is left goes with its engine.
         let _ = self.quietly(&["rm", "-f", "counter"]);
+        let _ = self.quietly(&[&["rm", "-f"], SEVERAL].concat());
         let _ = self.quietly(&["compose", "-p", "ketch-demo", "down", "--volumes", "--timeout", "0"]);
         for child in [&mut self.engine, &mut self.registry].into_iter().flatten() {
             let pid = rustix::process::Pid::from_child(child);
