@@ -97,7 +97,9 @@ fn half_removed(stage: &mut Stage) -> Result<(), Error> {
     for name in SEVERAL {
         stage.quietly(&["create", "--name", name, "--network", "none", image::NAME])?;
     }
+    let listed = || stage.quietly(&["ps", "--all", "--quiet"]);
     let removal = stage.start(&[&["rm"], SEVERAL].concat())?;
+    wait_until(|| listed().ok().filter(|left| left.lines().count() < SEVERAL.len()));
     stage.kill_engine()?;
     drop(removal);
     stage.start_engine()?;
@@ -302,7 +304,10 @@ impl Drop for Stage {
 fn remove_cgroups(root: &Path, name: &str) {
     let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
     for folder in hierarchies.chain([root.to_owned()]) {
-        // Only an empty group can be removed.
-        let _ = std::fs::remove_dir(folder.join(name));
+        // Only an empty group can be removed: a shim that ends just now is awaited.
+        let _ = wait_until(|| match std::fs::remove_dir(folder.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => None,
+            _ => Some(()),
+        });
     }
 }
