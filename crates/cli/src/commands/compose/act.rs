@@ -1,10 +1,11 @@
 //! A service's plan carried out: containers made, made anew, started, removed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use client::{Engine, encode};
 use compose::Project;
-use compose::container::{Facts, container};
+use compose::container::{Facts, Wanted, container};
 use compose::live::Live;
 use compose::plan::{ServicePlan, Step};
 use futures_util::future::try_join_all;
@@ -19,6 +20,10 @@ use crate::call::Call;
 use crate::commands::api_socket;
 use crate::error::Error;
 use crate::shape;
+
+/// How long is waited for a container whose name is taken to be seen: two seconds in all.
+const LOOKS: u32 = 100;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// What carrying out needs to know.
 pub(super) struct Act<'a> {
@@ -99,8 +104,10 @@ impl Act<'_> {
             None => None,
         };
         let path = format!("/containers/create?name={}{platform}", encode(&wanted.name));
-        let answer = self.engine.call(Method::POST, &path, Some(&wanted.body)).await?.json()?;
-        let id = answer["Id"].as_str().unwrap_or(name).to_owned();
+        let id = match self.engine.call(Method::POST, &path, Some(&wanted.body)).await {
+            Ok(answer) => answer.json()?["Id"].as_str().unwrap_or(name).to_owned(),
+            Err(conflict) => self.made_meanwhile(&wanted, conflict).await?,
+        };
         for (network, endpoint) in later {
             self.join(&id, &network, &endpoint).await?;
         }
@@ -110,6 +117,26 @@ impl Act<'_> {
         }
         self.report.done("Container", name, if replaced.is_some() { "Recreated" } else { "Created" });
         Ok(id)
+    }
+
+    /// The engine may still be making what a command that was interrupted asked it for: if that is what is wanted, it is taken.
+    async fn made_meanwhile(&self, wanted: &Wanted, conflict: client::Error) -> Result<String, Error> {
+        if !matches!(conflict, client::Error::Response { status: 409, .. }) {
+            return Err(conflict.into());
+        }
+        let path = format!("/containers/{}/json", encode(&wanted.name));
+        // A name is taken before there is something to be seen under it.
+        for _ in 0..LOOKS {
+            match self.engine.get(&path).await {
+                Ok(found) if is_as_wanted(&found, &wanted.body) => {
+                    return Ok(observe::id(&found).to_owned());
+                }
+                Ok(_) => break,
+                Err(client::Error::Response { status: 404, .. }) => tokio::time::sleep(BETWEEN_LOOKS).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(conflict.into())
     }
 
     pub(super) async fn join(&self, id: &str, network: &str, endpoint: &Value) -> Result<(), Error> {
@@ -294,6 +321,15 @@ fn anonymous_volumes(container: &Value) -> BTreeMap<String, String> {
         minted.then(|| (target.to_owned(), name.to_owned()))
     });
     pairs.collect()
+}
+
+/// Whether a container rests that was made for the same: the labels tell its project, service, number and configuration.
+fn is_as_wanted(found: &Value, body: &Value) -> bool {
+    let labels = body["Labels"].as_object();
+    found["State"]["Status"] == "created"
+        && labels.is_some_and(|labels| {
+            labels.iter().all(|(name, value)| found["Config"]["Labels"][name] == *value)
+        })
 }
 
 /// What is put aside was there a moment ago: whoever did something to it since is another command on the same project.

@@ -54,7 +54,16 @@ async fn network(act: &Act<'_>, resource: &Resource, there: &[Value]) -> Result<
         Fate::Renew => leave(act, name, there).await?,
     };
     act.report.begins("Network", name, "Creating");
-    act.engine.call(Method::POST, "/networks/create", Some(&act.project.network(key))).await?;
+    let made = act.engine.call(Method::POST, "/networks/create", Some(&act.project.network(key))).await;
+    if let Err(error) = made {
+        // The engine may just have made what a command that was interrupted asked it for.
+        let ours = |found: Value| found["Labels"][labels::PROJECT] == act.project.name.as_str();
+        let found = act.engine.get(&format!("/networks/{}", encode(name))).await;
+        let is_there = matches!(error, client::Error::Response { status: 409, .. });
+        if !(is_there && found.is_ok_and(ours)) {
+            return Err(error.into());
+        }
+    }
     act.report.done("Network", name, "Created");
     // What isn't made anew goes on in the new one.
     let stays = |one: &&&Value| !act.meant.contains(observe::label(one, labels::SERVICE));
