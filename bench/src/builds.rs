@@ -78,7 +78,7 @@ pub(crate) const CASES: &[Case] = &[
         what: "the same by the real buildx",
         unit: "ms",
         rounds: 5,
-        owed: &[Owed::Part(1.0)],
+        owed: &[Owed::Part(3.0)],
         against: Against::Docker,
         ours: |bench| sample(bench, Whose::BuildxOnOurs, Job::Unchanged),
         theirs: Some(|bench| sample(bench, Whose::Dockers, Job::Unchanged)),

@@ -1,6 +1,6 @@
 //! What a case is, and all that there are, by the sections of the page.
 
-use crate::stage::{Bench, TAG};
+use crate::stage::{Bench, SLEEPER, TAG};
 use crate::{builds, compose, containers, images, networks, podman, registry, runtime, start, volumes};
 
 /// Who does the same work.
@@ -112,4 +112,5 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
     SECTIONS.iter().flat_map(|section| section.cases)
 }
 
+pub(crate) const EXEC: &[&str] = &["exec", SLEEPER, "true"];
 pub(crate) const RUN: &[&str] = &["run", "--rm", "--network", "none", TAG, "true"];

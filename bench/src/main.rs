@@ -45,9 +45,8 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+    fn read(mut words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let mut asked = Self { peer: std::env::var("KETCH_BENCH_PEER").ok(), ..Self::default() };
-        let mut words = words;
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--peer" => asked.peer = Some(words.next().context("--peer needs a host")?),

@@ -9,6 +9,9 @@ use anyhow::Context;
 use crate::cases::{Case, Owed, SECTIONS, Section};
 use crate::stats::Figure;
 
+/// What two runs in a row differ by is no slowness.
+const NOISE: f64 = 1.05;
+
 /// A case's figures: ours, and the peer's if there was one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Measured {
@@ -66,7 +69,7 @@ pub(crate) fn render(results: &Results) -> String {
     let mut page = format!(
         "# Benchmarks\n\nWritten by `cargo run --release -p bench -- --peer unix:///path/to/docker.sock` (CONTRIBUTING.md): whole \
          processes, the engines in turn, medians (10th–90th percentile). {}. A figure is owed in the same run as the peer's: 1/8 is an \
-         eighth of its time, × 1.2 at most so much of the case that is named; **where it falls short, the table says so**, and \
+         eighth of its time, × 1.2 at most so much of the case that is named, not slower leaves the 5 % that two runs differ by; **where it falls short, the table says so**, and \
          the text below it why.\n",
         results.machine
     );
@@ -122,8 +125,8 @@ impl Owed {
         let (text, kept) = match *self {
             Self::Part(part) => {
                 let text = if part <= 1.0 { "not slower".to_owned() } else { format!("1/{part}") };
-                // What two runs in a row differ by is no slowness.
-                let kept = measured.theirs?.median / ours >= if part <= 1.0 { part / 1.05 } else { part };
+                let least = if part <= 1.0 { part / NOISE } else { part };
+                let kept = measured.theirs?.median / ours >= least;
                 (text, kept)
             }
             Self::Below(limit) => (format!("below {limit} {}", case.unit), ours < limit),

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use testkit::{Scratch, images};
 
-use crate::cases::{Against, Case, Owed, RUN};
+use crate::cases::{Against, Case, EXEC, Owed, RUN};
 use crate::stage::{Bench, SLEEPER, TAG, timed};
 
 pub(crate) const CASES: &[Case] = &[
@@ -28,8 +28,8 @@ pub(crate) const CASES: &[Case] = &[
         rounds: 20,
         owed: &[Owed::Part(1.0)],
         against: Against::Program("podman"),
-        ours: |bench| timed(&mut bench.ketch(&["exec", SLEEPER, "true"])),
-        theirs: Some(|bench| timed(&mut bench.podman()?.command(&["exec", SLEEPER, "true"]))),
+        ours: |bench| timed(&mut bench.ketch(EXEC)),
+        theirs: Some(|bench| timed(&mut bench.podman()?.command(EXEC))),
     },
     Case {
         name: "podman-ps",

@@ -1,8 +1,8 @@
 //! The engine and the commands of every day.
 
-use crate::cases::{Against, Case, Owed, RUN};
+use crate::cases::{Against, Case, EXEC, Owed, RUN};
 use crate::processes::{memory, peer_memory, ready};
-use crate::stage::{SLEEPER, timed};
+use crate::stage::timed;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -66,5 +66,3 @@ pub(crate) const CASES: &[Case] = &[
         theirs: Some(|bench| timed(&mut bench.docker(&["ps"]))),
     },
 ];
-
-const EXEC: &[&str] = &["exec", SLEEPER, "true"];

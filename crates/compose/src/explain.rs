@@ -79,11 +79,27 @@ fn written(place: &Place) -> &str {
     let column = place.text.char_indices().nth((place.column as usize).saturating_sub(1));
     let (before, rest) = place.text.split_at(column.map_or(place.text.len(), |(at, _)| at));
     let end = match rest.chars().next() {
-        Some(quote @ ('"' | '\'')) => rest[1..].find(quote).map(|at| at + 2),
+        Some(quote @ ('"' | '\'')) => quoted_end(rest, quote),
         _ if before.contains(['{', '[']) => plain_end(rest),
         _ => None,
     };
     &rest[..end.unwrap_or(rest.len())]
+}
+
+/// Where a quoted value ends: a quote within it is escaped, or doubled.
+fn quoted_end(text: &str, quote: char) -> Option<usize> {
+    let mut letters = text.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        let escapes = quote == '"' && letter == '\\';
+        let doubled =
+            quote == '\'' && letter == quote && letters.peek().is_some_and(|(_, next)| *next == '\'');
+        if escapes || doubled {
+            letters.next();
+        } else if letter == quote {
+            return Some(at + 1);
+        }
+    }
+    None
 }
 
 /// Where a value without quotes ends between braces or brackets, which variables have, too.
@@ -135,6 +151,8 @@ mod tests {
         assert_eq!(says("e: {A: ${A:-{x}}, B: ${B}}", 8), "${A:-{x}}");
         assert_eq!(says("e: [${A}, '${B}']", 11), "'${B}'");
         assert_eq!(says("é: [ü, ${B}]", 8), "${B}");
+        assert_eq!(says(r#"e: {A: "\"${A}", B: 1}"#, 8), r#""\"${A}""#);
+        assert_eq!(says("e: ['it''s ${A}', b]", 5), "'it''s ${A}'");
         assert_eq!(says("a: \"open ${A}", 4), "\"open ${A}");
         assert_eq!(says("a", 9), "");
     }

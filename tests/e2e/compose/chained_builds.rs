@@ -149,7 +149,7 @@ fn what_needs_no_other_image_is_built_at_once() {
     };
     let file = format!("services:\n  web:{}\n  api:{}\n", build("web", "api"), build("api", "web"));
     let project = Project::new(&engine, "at-once", &file);
-    let file = file.replace("PLACE", &project.name);
+    let file = file.replace("PLACE", &format!("{}-{}", project.name, std::process::id()));
     project.write("compose.yaml", &file);
     project.compose(["build"]).ok();
     assert_eq!(images(&engine, &project), ["api", "web"]);

@@ -341,3 +341,19 @@ fn met_another(name: &str, error: Error) -> Error {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_meanwhile_is_taken_only_if_it_is_the_same_and_rests() {
+        let found = |status: &str, hash: &str| json!({"State": {"Status": status}, "Config": {"Labels": {"project": "p", "hash": hash, "of the image": "x"}}});
+        let body = json!({"Labels": {"project": "p", "hash": "1"}});
+        assert!(is_as_wanted(&found("created", "1"), &body));
+        assert!(!is_as_wanted(&found("created", "2"), &body), "another configuration");
+        assert!(!is_as_wanted(&found("running", "1"), &body), "somebody else's, who started it");
+        assert!(!is_as_wanted(&json!({"State": {"Status": "created"}}), &body), "nobody's of ours");
+        assert!(!is_as_wanted(&found("created", "1"), &json!({})), "without labels nothing is known");
+    }
+}

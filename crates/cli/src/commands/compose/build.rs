@@ -119,8 +119,8 @@ pub(super) fn services(
         let planned = planned?;
         let lines: Vec<_> = planned.iter().map(|one| (one.service.to_owned(), one.line.clone())).collect();
         let code = match &lines[..] {
-            [(_, line)] => {
-                let name = if is_alone { String::new() } else { group.concat() };
+            [(service, line)] => {
+                let name = if is_alone { String::new() } else { service.clone() };
                 call.again_by(line, move |call| crate::commands::build::part(call, &name))?
             }
             [(_, first), ..] => call.again_by(&first.clone(), move |call| together(call, &lines))?,
