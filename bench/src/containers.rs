@@ -89,7 +89,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "run-alone",
         what: "`run --rm --network none busybox true`, nothing else running",
         unit: "ms",
-        rounds: 20,
+        rounds: 100,
         owed: &[],
         against: Against::Docker,
         ours: |bench| timed(&mut bench.ketch(RUN)),
@@ -99,7 +99,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "run-among",
         what: "the same, 300 others running",
         unit: "ms",
-        rounds: 20,
+        rounds: 100,
         owed: &[Owed::Times(1.2, "run-alone")],
         against: Against::Docker,
         ours: |bench| {

@@ -101,9 +101,9 @@ fn filesync(bytes: &[u8]) {
         let (length, after) = rest.split_first()?;
         let (packet, after) = after.split_at_checked(usize::from(*length))?;
         rest = after;
-        <buildkit::packet::Packet as prost::Message>::decode(packet).ok()
+        <fsutil::packet::Packet as prost::Message>::decode(packet).ok()
     });
-    let _ = buildkit::files::replay(packets, Box::new(Beneath::default()));
+    let _ = fsutil::replay(packets, Box::new(Beneath::default()));
 }
 
 /// Checks what a receiver of directories is told: paths lead down, bytes are of files that it wanted, and these come to their ends.

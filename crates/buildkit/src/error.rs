@@ -7,22 +7,6 @@ use crate::problem::{Problem, Source};
 use crate::proto;
 use crate::serve::news;
 
-/// The client's side failed while we were at this.
-pub(crate) fn failed(
-    doing: &'static str,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> Error {
-    Error::Session { doing, source: source.into() }
-}
-
-/// A call that ended so, while we were at this.
-pub(crate) fn called(doing: &'static str, status: Status) -> Error {
-    match status.code {
-        Code::NotFound => Error::NotFound(status.message),
-        _ => failed(doing, status),
-    }
-}
-
 /// A status that came as a message.
 pub(crate) fn of_message(message: &proto::Status) -> Status {
     let details = prost::Message::encode_to_vec(message).into();

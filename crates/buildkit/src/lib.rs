@@ -11,19 +11,16 @@
 //! | module | is |
 //! |---|---|
 //! | [`proto`] | the messages |
-//! | [`packet`], [`files`] | directories on the wire, both ends |
 //! | [`client`] | asking an engine to build |
 //! | [`attach`] | what a client offers a build: directories, secrets, agents, places for results |
 //! | [`serve`] | the engine's end: sessions |
 //!
-//! Nothing here builds: the engine's end speaks to the traits of `build`.
+//! Directories go by `fsutil`'s packets. Nothing here builds: the engine's end speaks to the traits of `build`.
 
 pub mod attach;
 pub mod client;
 mod error;
-pub mod files;
 mod metadata;
-pub mod packet;
 pub mod problem;
 pub mod proto;
 pub mod serve;

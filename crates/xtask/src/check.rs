@@ -51,7 +51,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("bundle", &["about", "diag", "flags", "runtime", "sys"]),
     // Both ends of one protocol: the words of `build` are what it carries.
-    ("buildkit", &["build", "diag", "dockerfile", "flags", "grpc", "oci", "regex", "tasks"]),
+    ("buildkit", &["build", "diag", "dockerfile", "flags", "fsutil", "grpc", "oci", "regex", "tasks"]),
+    ("fsutil", &["build", "grpc", "tasks"]),
     // decides
     (
         "engine",
@@ -119,6 +120,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "dockerfile",
             "engine",
             "flags",
+            "fsutil",
             "grpc",
             "layers",
             "network",

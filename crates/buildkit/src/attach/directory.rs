@@ -56,11 +56,10 @@ impl Directory {
                 self.open.pop();
                 continue;
             };
-            let mut path = open.path.clone();
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(&name);
+            let path = match open.path.is_empty() {
+                true => name,
+                false => [&open.path[..], b"/", &name].concat(),
+            };
             let (fits, own) = self.filter.fits(&path, &open.above);
             if fits != Fits::NorBelow {
                 self.visit(path, fits, own)?;

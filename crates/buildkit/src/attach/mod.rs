@@ -20,7 +20,6 @@ use grpc::{Call, Code, Service, Status};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::status;
-use crate::files;
 use crate::metadata;
 use crate::proto::health::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 pub use auth::{Fetching, Keyring};
@@ -141,7 +140,7 @@ impl Offer {
         let opened = opened.await.map_err(|e| Status::new(Code::Internal, e.to_string()))?;
         let directory = opened.map_err(|e| status(&e))?;
         let stream = grpc::Stream { sender: call.sender, receiver: call.receiver };
-        files::send(stream, Box::new(directory), files::Afterwards::Leave)
+        fsutil::send(stream, Box::new(directory), fsutil::Afterwards::Leave)
             .await
             .map(drop)
             .map_err(|e| status(&e))

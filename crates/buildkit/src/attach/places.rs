@@ -9,7 +9,6 @@ use grpc::{Call, Code, Status};
 
 use super::landing::Landing;
 use crate::error::status;
-use crate::files;
 use crate::proto::BytesMessage;
 
 /// A place for one exporter's result.
@@ -37,7 +36,7 @@ pub(super) async fn take(places: &BTreeMap<usize, Place>, call: Call) -> Result<
         Some(Place::Directory(path)) => {
             let landing = Landing::open(path).map_err(|e| status(&e))?;
             let stream = grpc::Stream { sender: call.sender, receiver: call.receiver };
-            files::receive(stream, Box::new(landing)).await.map_err(|e| status(&e))
+            fsutil::receive(stream, Box::new(landing)).await.map_err(|e| status(&e))
         }
         Some(Place::File(path)) => {
             let file = File::create(path).map_err(|e| unwritable(path, &e))?;

@@ -20,9 +20,9 @@ use super::policy::{self, Policies};
 use super::rooms::Rooms;
 use super::{capabilities, llb, worker_record};
 use crate::error::{self, file_status, status};
-use crate::packet::go_mode;
 use crate::proto::gateway::{self as proto, result};
 use crate::proto::{Timestamp, pb};
+use fsutil::packet::go_mode;
 
 /// Results that one frontend may hold.
 const MAX_REFS: usize = 10_000;

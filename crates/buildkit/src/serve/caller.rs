@@ -17,11 +17,11 @@ use super::archive::{Archive, Upload};
 use super::content;
 use super::sessions::Sessions;
 use crate::attach::method;
-use crate::error::failed;
 use crate::proto::auth;
 use crate::proto::secrets::{GetSecretRequest, GetSecretResponse};
 use crate::proto::ssh;
-use crate::{files, metadata, tunnel};
+use crate::{metadata, tunnel};
+use fsutil::failed;
 
 /// Methods that a client may say it has: BuildKit's own have about twenty.
 const MAX_METHODS: usize = 1000;
@@ -90,7 +90,7 @@ impl Caller {
             .into_iter()
             .try_fold(Metadata::default(), |all, (key, values)| metadata::encode(all, key, values));
         let stream = self.channel.stream(method::FILES, &about.map_err(doing)?).map_err(doing)?;
-        files::receive(stream, into).await
+        fsutil::receive(stream, into).await
     }
 
     async fn ask_secret(&self, id: &str) -> Result<Option<Secret>, Error> {
@@ -293,7 +293,7 @@ impl Session for Caller {
     fn take_tree<'a>(&'a self, exporter: usize, tree: Box<dyn Tree>) -> Job<'a, ()> {
         Box::pin(async move {
             let stream = self.results(exporter, BTreeMap::new())?;
-            files::send(stream, tree, files::Afterwards::Wait).await.map(drop)
+            fsutil::send(stream, tree, fsutil::Afterwards::Wait).await.map(drop)
         })
     }
 }

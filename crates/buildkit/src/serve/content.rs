@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 use crate::attach::method;
 use crate::attach::store::{PIECE, STORE};
-use crate::error::{called, failed};
 use crate::proto::content::{
     Action, ReadContentRequest, ReadContentResponse, WriteContentRequest, WriteContentResponse,
 };
+use fsutil::{called, failed};
 
 /// A message of a client's has no more.
 const MAX_PIECE: usize = 16 << 20;

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::attach::{Fetching, Keyring, Offer, Place, SecretSource, Session};
-use crate::packet::{Packet, Stat, go_mode};
 use crate::proto::auth;
 use crate::serve::Caller;
 use build::Error;
 use build::graph::Local;
 use build::session::{Entry, Kind, Receive, Session as _, TokenRequest, Tree, Want};
+use fsutil::packet::{Packet, Stat, go_mode};
 use grpc::{Call, Channel, Metadata, Service, Status};
 use http::{HeaderMap, HeaderName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use build::Error;
 
-use super::MAX_PATH;
+use crate::MAX_PATH;
 
 /// Checks one path after the other.
 #[derive(Debug, Default)]

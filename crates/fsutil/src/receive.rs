@@ -10,10 +10,10 @@ use build::session::{Entry, Kind as EntryKind, Receive, Want};
 use grpc::Stream;
 use tokio::sync::mpsc;
 
-use super::order::Order;
-use super::{MAX_ENTRIES, MAX_PACKET};
 use crate::error::{called, failed};
+use crate::order::Order;
 use crate::packet::{Form, Kind, Packet, Stat};
+use crate::{MAX_ENTRIES, MAX_PACKET};
 
 /// Packets that are handed to the disk's side at once, if so many are here: to wake it costs more than a file that is known.
 const BATCH: usize = 128;

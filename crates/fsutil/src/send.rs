@@ -1,6 +1,5 @@
 //! The end that gives a directory away.
 
-use std::collections::HashMap;
 use std::io::Read as _;
 
 use build::Error;
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use grpc::{Receiver, Sender, Stream};
 use tokio::sync::mpsc;
 
-use super::MAX_PACKET;
+use crate::MAX_PACKET;
 use crate::error::{called, failed};
 use crate::packet::{Kind, Packet, Stat, go_mode};
 
@@ -81,16 +80,15 @@ pub async fn send(stream: Stream, tree: Box<dyn Tree>, afterwards: Afterwards) -
 struct Sending {
     tree: Box<dyn Tree>,
     sender: Sender,
-    /// Files that were told and not yet asked for: where and how large.
-    files: HashMap<u32, (Vec<u8>, u64)>,
-    count: u32,
+    /// What was told, by its number; of files that were not yet asked for, where and how large.
+    files: Vec<Option<(Vec<u8>, u64)>>,
     sent: u64,
     told: Vec<Packet>,
 }
 
 impl Sending {
     fn new(tree: Box<dyn Tree>, sender: Sender) -> Self {
-        Self { tree, sender, files: HashMap::new(), count: 0, sent: 0, told: Vec::with_capacity(TOLD) }
+        Self { tree, sender, files: Vec::new(), sent: 0, told: Vec::with_capacity(TOLD) }
     }
 
     /// Tells of everything and gives what is asked for meanwhile; then gives until nobody asks any more.
@@ -113,10 +111,14 @@ impl Sending {
     }
 
     fn tell(&mut self, entry: Entry) -> Result<(), Error> {
-        if let EntryKind::File { size } = entry.kind {
-            self.files.insert(self.count, (entry.path.clone(), size));
+        if self.files.len() > u32::MAX as usize {
+            return Err(Error::Invalid("too many files".into()));
         }
-        self.count = self.count.checked_add(1).ok_or_else(|| Error::Invalid("too many files".into()))?;
+        let file = match entry.kind {
+            EntryKind::File { size } => Some((entry.path.clone(), size)),
+            _ => None,
+        };
+        self.files.push(file);
         self.told.push(Packet::stat(Some(stat(entry))));
         Ok(())
     }
@@ -128,7 +130,8 @@ impl Sending {
     }
 
     fn give(&mut self, number: u32) -> Result<(), Error> {
-        let Some((path, size)) = self.files.remove(&number) else {
+        let file = self.files.get_mut(number as usize).and_then(Option::take);
+        let Some((path, size)) = file else {
             return Err(Error::Invalid(format!("invalid file id {number}")));
         };
         let read = |e| failed("read a file for", format!("{}: {e}", String::from_utf8_lossy(&path)));

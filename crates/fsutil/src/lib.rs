@@ -1,9 +1,16 @@
-//! Directories between machines: the two ends of fsutil's protocol (see [`crate::packet`]).
+//! Directories between machines: fsutil's protocol, by which BuildKit's clients send a build what it reads and get what it
+//! made ([`packet`]), and both its ends.
+//!
+//! Fifty thousand files are fifty thousand packets that say that nothing changed, so this crate is compiled for speed and
+//! holds nothing else.
 
+mod error;
 mod order;
+pub mod packet;
 mod receive;
 mod send;
 
+pub use error::{called, failed};
 pub use receive::{receive, replay};
 pub use send::{Afterwards, send};
 
