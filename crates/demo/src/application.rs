@@ -74,6 +74,7 @@ pub(crate) fn show(stage: &Stage) -> Result<(), Error> {
     say("\nWhat the Dockerfile added to the image that it stands on:");
     expect(&stage.ketch(&["image", "explore", "--layer", "2", IMAGE])?, "/greeting.txt")?;
     live(stage, &folder, &file)?;
+    beside(stage, &file)?;
     platforms(stage, &folder)?;
     outgrown(stage, &file)?;
     compose(&["down", "--volumes", "--timeout", "0"])?;
@@ -94,6 +95,27 @@ fn live(stage: &Stage, folder: &Path, file: &Path) -> Result<(), Error> {
     let seen = seen.ok_or_else(|| Error::Wrong("the changed greeting didn't arrive".into()))?;
     say(&seen);
     Ok(())
+}
+
+/// Another copy of the application at the same time: with a port, a network and visitors of its own.
+fn beside(stage: &Stage, file: &Path) -> Result<(), Error> {
+    let before = page(stage, file)?;
+    say("(a second copy beside it, with a volume and a port of its own)");
+    let file_name = file.to_string_lossy();
+    let copy = ["compose", "--progress", "quiet", "-f", &file_name, "--project-name", "ketch-demo-beside"];
+    stage.ketch(&[&copy[..], &["up", "--detach", "web"]].concat())?;
+    let address = stage.quietly(&[&copy[..], &["port", "web", "80"]].concat())?;
+    let first = answer(address.trim())?;
+    say(&first);
+    if number(&first) != 1 {
+        return Err(Error::Wrong(format!("the second copy has somebody else's visitors: {first:?}")));
+    }
+    stage.ketch(&[&copy[..], &["down", "--volumes", "--timeout", "0"]].concat())?;
+    let after = visit(stage, file)?;
+    match number(&after) > number(&before) {
+        true => Ok(()),
+        false => Err(Error::Wrong(format!("the first copy's count was lost: {before:?}, then {after:?}"))),
+    }
 }
 
 /// One build, and an image for each kind of machine; nothing of the other kind is run.
@@ -149,8 +171,11 @@ fn visit(stage: &Stage, file: &Path) -> Result<String, Error> {
 
 /// The same at the port that the service was given, as soon as it answers.
 fn page(stage: &Stage, file: &Path) -> Result<String, Error> {
-    let address = address(stage, file)?;
-    let page = wait_until(|| asker::page(&address).ok())
+    answer(&address(stage, file)?)
+}
+
+fn answer(address: &str) -> Result<String, Error> {
+    let page = wait_until(|| asker::page(address).ok())
         .ok_or_else(|| Error::Wrong(format!("nothing answers at {address}")))?;
     Ok(format!("$ curl {address}\n{page}"))
 }
