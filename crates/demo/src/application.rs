@@ -8,6 +8,10 @@ use crate::asker::{self, Asker};
 use crate::image;
 use crate::story::{Error, Stage, expect, io, say, wait_until};
 
+/// What the Compose file calls it.
+pub(crate) const PROJECT: &str = "ketch-demo";
+/// A second copy.
+pub(crate) const BESIDE: &str = "ketch-demo-beside";
 const DOCKERFILE: &str = "FROM BASE
 COPY greeting.txt /greeting.txt
 ENTRYPOINT [\"/ketch\", \"__demo\", \"serve\"]
@@ -102,7 +106,7 @@ fn beside(stage: &Stage, file: &Path) -> Result<(), Error> {
     let before = page(stage, file)?;
     say("(a second copy beside it, with a volume and a port of its own)");
     let file_name = file.to_string_lossy();
-    let copy = ["compose", "--progress", "quiet", "-f", &file_name, "--project-name", "ketch-demo-beside"];
+    let copy = ["compose", "--progress", "quiet", "-f", &file_name, "--project-name", BESIDE];
     stage.ketch(&[&copy[..], &["up", "--detach", "web"]].concat())?;
     let address = stage.quietly(&[&copy[..], &["port", "web", "80"]].concat())?;
     let first = answer(address.trim())?;

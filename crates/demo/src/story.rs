@@ -16,6 +16,8 @@ use crate::inside::{EXIT_CODE, LINES};
 const RUNTIME: &str = "by-command-line";
 /// Containers that are made only to be taken away.
 const SEVERAL: &[&str] = &["one", "two", "three", "four", "five", "six"];
+/// Where `network inspect` says what the default network's bridge is called.
+const BRIDGE: &str = r#"{{index .Options "com.docker.network.bridge.name"}}"#;
 const READY_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,7 @@ pub(crate) fn tell() -> Result<(), Error> {
     stage.ketch(&["rm", "counter"])?;
     half_removed(&mut stage)?;
     stage.ketch(&["rmi", image::NAME])?;
+    drop(stage);
     say("\nNothing was downloaded, nothing is left behind.");
     Ok(())
 }
@@ -290,14 +293,28 @@ impl Drop for Stage {
         // Also after a failure half way: whatever container is left goes with its engine.
         let _ = self.quietly(&["rm", "-f", "counter"]);
         let _ = self.quietly(&[&["rm", "-f"], SEVERAL].concat());
-        let _ = self.quietly(&["compose", "-p", "ketch-demo", "down", "--volumes", "--timeout", "0"]);
+        for project in [application::PROJECT, application::BESIDE] {
+            let _ = self.quietly(&["compose", "-p", project, "down", "--volumes", "--timeout", "0"]);
+        }
+        let bridge = self.quietly(&["network", "inspect", "--format", BRIDGE, "bridge"]);
         for child in [&mut self.engine, &mut self.registry].into_iter().flatten() {
             let pid = rustix::process::Pid::from_child(child);
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             let _ = child.wait();
         }
         remove_cgroups(Path::new("/sys/fs/cgroup"), &format!("ketch-demo-{}", std::process::id()));
+        if let Ok(bridge) = bridge
+            && let Err(error) = remove_bridge(bridge.trim())
+        {
+            say(&format!("the bridge {} stays: {error}", bridge.trim()));
+        }
     }
+}
+
+/// What an engine leaves for its successor: the default network's bridge, and the firewall's tables, which are called the same.
+fn remove_bridge(name: &str) -> Result<(), network::Error> {
+    network::Links::open()?.remove(name)?;
+    network::firewall::Firewall::install(name, &[])?.uninstall()
 }
 
 /// The parent group that the engine made for this demo alone, in every hierarchy.

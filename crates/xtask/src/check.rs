@@ -13,7 +13,7 @@ use crate::process::{self, cargo, workspace};
 const ARROWS: &[(&str, &[&str])] = &[
     ("ketch", &["api", "bundle", "cli", "daemon", "demo", "diag", "reaper", "runtime", "shim"]),
     // faces
-    ("demo", &["dial"]),
+    ("demo", &["dial", "network"]),
     // `manifest` speaks to registries itself, as docker's does: there is no route for it.
     // And `cp` packs and unpacks the very tars that the engine does.
     (

@@ -26,7 +26,10 @@ pivot_root . tmp/before
 umount -l /tmp/before
 . /etc/os-release
 echo "+ $PRETTY_NAME"
-exec /tmp/ketch demo
+bridges() { ls /sys/class/net | grep '^ketch-' || true; }
+before=$(bridges)
+/tmp/ketch demo
+test "$(bridges)" = "$before" || { echo "the demo left a bridge behind"; exit 1; }
 "#;
 
 pub(crate) fn run(rest: &[String]) -> anyhow::Result<()> {
