@@ -17,7 +17,7 @@ use testkit::Scratch;
 use testkit::command::{client, ketch_binary};
 use testkit::daemon::{Daemon, Plan};
 
-use crate::cases::{Against, Case, Owed};
+use crate::case::{Against, Case, Owed};
 use crate::images::letters;
 use crate::processes::high_water;
 use crate::stage::{Bench, TAG, timed};

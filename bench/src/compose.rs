@@ -5,7 +5,7 @@ use std::process::Command;
 
 use testkit::command::{client, ketch_binary};
 
-use crate::cases::{Against, Case, Owed};
+use crate::case::{Against, Case, Owed};
 use crate::stage::{Bench, TAG, timed};
 
 pub(crate) const CASES: &[Case] = &[

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::http::{self, Request};
 use testkit::{Engine, images};
 
-use crate::cases::{Against, Case, Owed, RUN};
+use crate::case::{Against, Case, Owed, RUN};
 use crate::processes::resident;
 use crate::stage::{Bench, TAG, timed};
 use crate::stats::milliseconds;

@@ -11,7 +11,7 @@ use testkit::http::{self, Request};
 use testkit::images::{self, Layer};
 use testkit::registry::Registry;
 
-use crate::cases::{Against, Case, Owed};
+use crate::case::{Against, Case, Owed};
 use crate::processes::peak;
 use crate::stage::Bench;
 use crate::stats::milliseconds;

@@ -7,6 +7,7 @@
 //! xtask clients` fetched.
 
 mod builds;
+mod case;
 mod cases;
 mod compose;
 mod containers;
@@ -27,7 +28,8 @@ mod volumes;
 
 use anyhow::Context;
 
-use crate::cases::{Case, SECTIONS, all};
+use crate::case::Case;
+use crate::cases::{SECTIONS, all};
 use crate::page::{Measured, Results};
 use crate::stage::Bench;
 use crate::stats::Figure;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::Lan;
 use testkit::http::{self, Request};
 
-use crate::cases::{Against, Case, Owed};
+use crate::case::{Against, Case, Owed};
 use crate::dns;
 use crate::processes::peer_place;
 use crate::stage::{Bench, TAG, timed};

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 use anyhow::Context;
 
-use crate::cases::{Case, Owed, SECTIONS, Section};
+use crate::case::{Case, Owed, Section};
+use crate::cases::SECTIONS;
 use crate::stats::Figure;
 
 /// What two runs in a row differ by is no slowness.

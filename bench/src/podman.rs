@@ -4,7 +4,7 @@ use std::process::Command;
 
 use testkit::{Scratch, images};
 
-use crate::cases::{Against, Case, EXEC, Owed, RUN};
+use crate::case::{Against, Case, EXEC, Owed, RUN};
 use crate::stage::{Bench, SLEEPER, TAG, timed};
 
 pub(crate) const CASES: &[Case] = &[

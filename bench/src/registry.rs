@@ -15,7 +15,7 @@ use testkit::command::ketch_binary;
 use testkit::http::{self, Request};
 use testkit::{Registry, Scratch};
 
-use crate::cases::{Against, Case, Owed};
+use crate::case::{Against, Case, Owed};
 use crate::stats::milliseconds;
 
 pub(crate) const CASES: &[Case] = &[

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::Scratch;
 use testkit::command::ketch_binary;
 
-use crate::cases::{Against, Case, Owed};
+use crate::case::{Against, Case, Owed};
 use crate::stage::timed;
 
 pub(crate) const CASES: &[Case] = &[

@@ -11,7 +11,7 @@ use testkit::http::{self, Request};
 use testkit::{Engine, images};
 
 use crate::builds;
-use crate::cases::Against;
+use crate::case::Against;
 use crate::containers::Sleepers;
 use crate::images::{self as work, Corpus, Kind};
 use crate::networks::{Crowd, Place};

@@ -1,6 +1,6 @@
 //! The engine and the commands of every day.
 
-use crate::cases::{Against, Case, EXEC, Owed, RUN};
+use crate::case::{Against, Case, EXEC, Owed, RUN};
 use crate::processes::{memory, peer_memory, ready};
 use crate::stage::timed;
 

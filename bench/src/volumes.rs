@@ -7,7 +7,7 @@ use anyhow::ensure;
 use testkit::http::{self, Request};
 use testkit::images::{self, Layer};
 
-use crate::cases::{Against, Case, Owed};
+use crate::case::{Against, Case, Owed};
 use crate::stage::{Bench, TAG, timed};
 
 pub(crate) const CASES: &[Case] = &[
