@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::commands::units;
 use crate::error::Error;
+use crate::interrupt;
 use crate::ui::Sink;
 
 /// No message is longer: an engine that sends one is broken.
@@ -19,10 +20,7 @@ const BAR: usize = 50;
 /// Reads the messages of a stream one by one; an error among them is the command's error. Ctrl-C ends the reading, and
 /// with it the request.
 pub(crate) async fn each(body: Body, each: impl FnMut(&Value) -> Result<(), Error>) -> Result<(), Error> {
-    tokio::select! {
-        read = read(body, each) => read,
-        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-    }
+    interrupt::unless(read(body, each)).await
 }
 
 async fn read(body: Body, mut each: impl FnMut(&Value) -> Result<(), Error>) -> Result<(), Error> {

@@ -3,9 +3,9 @@
 use std::io::{self, BufRead as _};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::Error;
+use crate::interrupt;
 use crate::ui;
 
 /// Whether what is typed is shown.
@@ -18,7 +18,7 @@ pub(crate) enum Echo {
 /// Asks for one line; its blanks at both ends are taken off.
 pub(crate) async fn line(question: &str, echo: Echo) -> Result<String, Error> {
     // Before anybody can see the question: a Ctrl-C at once must not leave the terminal as it is made here.
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| Error::Io("catch signals", e))?;
+    let mut interrupts = interrupt::listen()?;
     let _silent = (echo == Echo::No).then(Silent::enter).flatten();
     ui::out(question)?;
     // A thread's, because a terminal can't be waited for together with signals. It may outlive the question.
@@ -31,7 +31,7 @@ pub(crate) async fn line(question: &str, echo: Echo) -> Result<String, Error> {
             let read = read.unwrap_or_else(|e| Err(io::Error::other(e)));
             Ok(read.map_err(|e| Error::Io("read the answer", e))?.trim().to_owned())
         }
-        _ = interrupt.recv() => {
+        _ = interrupts.recv() => {
             ui::out("\n")?;
             Err(Error::Interrupted)
         }

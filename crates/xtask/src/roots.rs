@@ -11,12 +11,15 @@ use crate::{apt, process};
 const RELEASES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
 
 /// The system becomes the root of a mount namespace of its own. A changed root alone wouldn't do: from there nobody may make users' namespaces.
+/// It has a network of its own, where what the demo leaves is seen.
 const ENTER: &str = r#"set -eu
 mount --make-rprivate /
 mount --bind "$1" "$1"
 cd "$1"
 mount -t proc proc proc
-mount --rbind /sys sys
+ip link set lo up
+mount -t sysfs sysfs sys
+mount --rbind /sys/fs/cgroup sys/fs/cgroup
 mount --rbind /dev dev
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
@@ -26,10 +29,8 @@ pivot_root . tmp/before
 umount -l /tmp/before
 . /etc/os-release
 echo "+ $PRETTY_NAME"
-bridges() { ls /sys/class/net | grep '^ketch-' || true; }
-before=$(bridges)
 /tmp/ketch demo
-test "$(bridges)" = "$before" || { echo "the demo left a bridge behind"; exit 1; }
+test -z "$(ls /sys/class/net | grep '^ketch-')" || { echo "the demo left a bridge behind"; exit 1; }
 "#;
 
 pub(crate) fn run(rest: &[String]) -> anyhow::Result<()> {
@@ -42,7 +43,7 @@ pub(crate) fn run(rest: &[String]) -> anyhow::Result<()> {
         ensure!(RELEASES.contains(&release), "{release}: one of {}", RELEASES.join(", "));
         let root = root(release)?;
         let mut enter = Command::new("unshare");
-        enter.args(["--mount", "--pid", "--fork", "sh", "-c", ENTER, "sh"]).arg(&root).arg(&ketch);
+        enter.args(["--mount", "--pid", "--net", "--fork", "sh", "-c", ENTER, "sh"]).arg(&root).arg(&ketch);
         // What the system itself has is what counts.
         enter.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         process::run(&mut enter).with_context(|| format!("the demo in {release}"))?;

@@ -12,6 +12,7 @@ use super::volume_content::Bar;
 use super::{filters, platform};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
+use crate::interrupt;
 use crate::ui;
 
 /// `save`, `image save`.
@@ -50,11 +51,8 @@ fn fetch_to(call: &Call, path: String, file: Option<Unfinished>, came: impl FnMu
                 None => copy(body, ui::out_bytes).await,
             }
         };
-        tokio::select! {
-            done = work => done.map(|()| 0),
-            // What was written so far must go: by the end of this block, not of the process.
-            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-        }
+        // What was written so far must go: by the end of this block, not of the process.
+        interrupt::unless(work).await.map(|()| 0)
     })
 }
 

@@ -12,6 +12,7 @@ use super::volume::pairs;
 use super::{cp, filters};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
+use crate::interrupt;
 use crate::messages::{Display, Messages};
 use crate::ui::{self, Sink};
 
@@ -106,10 +107,7 @@ pub(super) async fn follow(answer: client::Body) -> Result<String, Error> {
         }
         Ok::<_, Error>(())
     };
-    tokio::select! {
-        read = read => read?,
-        _ = tokio::signal::ctrl_c() => return Err(Error::Interrupted),
-    }
+    interrupt::unless(read).await?;
     Ok(last)
 }
 

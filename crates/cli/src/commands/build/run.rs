@@ -20,6 +20,7 @@ use super::{answer, context, excerpt, metadata};
 use crate::call::Call;
 use crate::commands::{builder, pull};
 use crate::error::{Error, Outcome};
+use crate::interrupt;
 use crate::refs::Refs;
 use crate::ui::{self, Sink};
 
@@ -271,10 +272,8 @@ impl Build {
                 }
             }
         };
-        let (solved, told): (_, Result<(), Error>) = tokio::select! {
-            both = async { tokio::join!(solving, showing) } => both,
-            _ = tokio::signal::ctrl_c() => return Err(Error::Interrupted),
-        };
+        let both = async { Ok(tokio::join!(solving, showing)) };
+        let (solved, told): (_, Result<(), Error>) = interrupt::unless(Box::pin(both)).await?;
         session.abort();
         told?;
         if shown.prefix.is_empty() || solved.is_err() {

@@ -13,7 +13,6 @@ use futures_util::stream::FuturesUnordered;
 use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::create::Wish;
 use super::logs::{self, Look, Shown};
@@ -24,6 +23,7 @@ use super::{each, one, up};
 use crate::call::Call;
 use crate::commands::logs::seconds;
 use crate::error::{Error, Outcome};
+use crate::interrupt;
 use crate::messages::Messages;
 use crate::ui;
 
@@ -44,6 +44,7 @@ pub(super) async fn follow_up(
     end: End<'_>,
     watch: Option<Watch<'_>>,
 ) -> Outcome {
+    let mut interrupts = interrupt::listen()?;
     let mut follow = Follow::new(call, engine, project, wish, end).await?;
     let mut events = Messages::new(follow.events().await?);
     let mut copies = std::mem::take(&mut follow.begun_with);
@@ -102,7 +103,7 @@ pub(super) async fn follow_up(
                 }
             },
             Some(copied) = copies.next() => follow.copied(copied?, &mut copies).await?,
-            _ = tokio::signal::ctrl_c() => break (Ending::Interrupted, 130),
+            _ = interrupts.recv() => break (Ending::Interrupted, 130),
         }
     };
     // Whoever is interrupted while it starts something keeps nobody waiting for a turn.
@@ -336,11 +337,12 @@ impl<'a> Follow<'a> {
 
     /// What was written last is still on its way; the output ends with its containers. What runs on is shown no longer.
     async fn drain(&mut self, mut copies: FuturesUnordered<Copy<'a>>) -> Result<(), Error> {
+        let mut interrupts = interrupt::listen()?;
         let alive = self.alive().await?;
         while self.copying.iter().any(|id| self.ran.contains(id) && !alive.contains(id)) {
             tokio::select! {
                 Some(copied) = copies.next() => self.copied(copied?, &mut copies).await?,
-                _ = tokio::signal::ctrl_c() => break,
+                _ = interrupts.recv() => break,
                 else => break,
             }
         }
@@ -477,8 +479,7 @@ async fn meant(engine: &Engine, project: &Project, wish: &Wish) -> Result<Vec<Va
 /// The first Ctrl-C stops, the second one kills.
 async fn interrupted(engine: &Engine, project: &Project, wish: &Wish) -> Result<(), Error> {
     // Whoever reads the next line may press at once.
-    let again = signal(SignalKind::interrupt());
-    let mut again = again.map_err(|e| Error::Io("listen to Ctrl-C", e))?;
+    let mut again = interrupt::listen()?;
     ui::err("Gracefully Stopping... press Ctrl+C again to force");
     let there = meant(engine, project, wish).await?;
     tokio::select! {

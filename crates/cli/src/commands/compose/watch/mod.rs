@@ -19,6 +19,7 @@ use super::roll::Turns;
 use super::{build, each, project, pull, run, up};
 use crate::call::Call;
 use crate::error::{Error, Outcome};
+use crate::interrupt;
 use crate::ui;
 
 use tree::Tree;
@@ -49,9 +50,10 @@ pub(crate) fn watch(call: &Call) -> Outcome {
             converge(call, &engine, &project, &wish).await?;
             up::start_all(&engine, &project, &wish, None).await?;
         }
+        let mut interrupts = interrupt::listen()?;
         tokio::select! {
             ended = watch.run() => ended?,
-            _ = tokio::signal::ctrl_c() => say("Watch disabled")?,
+            _ = interrupts.recv() => say("Watch disabled")?,
         }
         Ok(0)
     })
