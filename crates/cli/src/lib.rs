@@ -3,8 +3,8 @@
 //! A call goes through `tree` (which command, checked flags), `call` (what every command may ask: configuration,
 //! engine, output), and one file of `commands`. Tables and templates of all listings are `listing`'s; `shape` turns
 //! the flags of `create` and `run` into the API's JSON; `session` carries a container's input and output; `messages`
-//! shows the progress of pulls and pushes; `prompt` asks whoever sits at the input; `interrupt` is Ctrl-C; `completion` tells a shell what may
-//! come next.
+//! shows the progress of pulls and pushes; `prompt` asks whoever sits at the input; `interrupt` is Ctrl-C; `completion`
+//! tells a shell what may come next.
 //!
 //! Invariant: an implemented command reads each of its flags, or its table says `.missing()` or `.refused()`, which
 //! the parser answers by name.
