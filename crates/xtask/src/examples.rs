@@ -126,7 +126,7 @@ impl Drop for Engine {
             drop(run(&["rm", "--force", "--volumes", id]));
         }
         drop(run(&["network", "prune", "--force"]));
-        // The default network's bridge outlives its engine, as docker0 does.
+        // The default network's bridge outlives its engine, as docker0 does, and so do the firewall's tables.
         let name = "{{index .Options \"com.docker.network.bridge.name\"}}";
         let bridge = run(&["network", "inspect", "bridge", "--format", name]).unwrap_or_default();
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
@@ -135,8 +135,13 @@ impl Drop for Engine {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         drop(self.child.wait());
-        if !bridge.trim().is_empty() {
-            drop(process::run(Command::new("ip").args(["link", "delete", bridge.trim()])));
+        let bridge = bridge.trim();
+        if !bridge.is_empty() {
+            drop(process::run(Command::new("ip").args(["link", "delete", bridge])));
+            // They are called the same.
+            for family in ["inet", "bridge"] {
+                drop(process::run(Command::new("nft").args(["delete", "table", family, bridge])));
+            }
         }
         drop(fs::remove_dir_all(&self.folder));
     }
